@@ -1,0 +1,1 @@
+"""poseg: people in pictures as poses and instance masks, in one pass."""

@@ -1,0 +1,1 @@
+"""Geometry: the pixel rule, affine maps, boxes, masks, similarity. Arrays in, arrays out."""

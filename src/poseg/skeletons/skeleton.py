@@ -1,0 +1,129 @@
+"""A skeleton: joints have names, and every index is derived from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.errors import SkeletonError
+
+Pair = tuple[str, str]
+_SIDES = {"left_": "right_", "right_": "left_"}
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """Named joints, the bones between them, and a kinematic tree over them.
+
+    joints   K names; a joint called left_X mirrors right_X
+    bones    pairs of names, as drawn and as scored by PCP
+    tree     K - 1 (parent, child) pairs in the channel order of mid-range offsets; derived from the bones
+             by breadth-first search from the first joint where it is not given
+    sigmas   K standard deviations of human annotators, relative to the square root of the person's area
+             (COCO); empty where nobody measured them
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    bones: tuple[Pair, ...]
+    tree: tuple[Pair, ...] = ()
+    sigmas: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(set(self.joints)) != len(self.joints):
+            raise SkeletonError(f"Skeleton {self.name} names a joint twice: {', '.join(self.joints)}.")
+        for pair in (*self.bones, *self.tree):
+            for joint in pair:
+                self.index(joint)
+        if self.sigmas and len(self.sigmas) != len(self.joints):
+            raise SkeletonError(
+                f"Skeleton {self.name} has {len(self.joints)} joints but {len(self.sigmas)} sigmas; give one each."
+            )
+        if not self.tree:
+            object.__setattr__(self, "tree", _span(self.joints, self.bones))
+        if not _is_tree(self.joints, self.tree):
+            raise SkeletonError(
+                f"The bones of skeleton {self.name} do not join its {len(self.joints)} joints into one tree; "
+                "give `tree` as one (parent, child) pair fewer than joints, parents first."
+            )
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    def index(self, joint: str) -> int:
+        """Position of a joint; an unknown name is a SkeletonError that lists the known ones."""
+        try:
+            return self.joints.index(joint)
+        except ValueError:
+            raise SkeletonError(
+                f"Skeleton {self.name} has no joint {joint!r}; it has {', '.join(self.joints)}."
+            ) from None
+
+    def indices(self, pairs: Sequence[Pair]) -> NDArray[np.intp]:
+        """(len(pairs), 2) positions of pairs of names."""
+        return np.array([[self.index(a), self.index(b)] for a, b in pairs], np.intp).reshape(-1, 2)
+
+    @cached_property
+    def mirror(self) -> NDArray[np.intp]:
+        """(K,) permutation that swaps left and right; its own inverse."""
+        order = [self.index(_other_side(joint)) if _other_side(joint) in self.joints else i
+                 for i, joint in enumerate(self.joints)]
+        return np.array(order, np.intp)
+
+    @cached_property
+    def edges(self) -> NDArray[np.intp]:
+        """(2 (K - 1), 2) directed tree edges, source then target: all forward, then all backward."""
+        forward = self.indices(self.tree)
+        return np.concatenate([forward, forward[:, ::-1]])
+
+    @cached_property
+    def edge_mirror(self) -> NDArray[np.intp]:
+        """(2 (K - 1),) permutation of the directed edges that goes with `mirror`.
+
+        Raises SkeletonError for a tree that is not symmetric: such fields cannot be mirrored.
+        """
+        place = {(int(a), int(b)): i for i, (a, b) in enumerate(self.edges)}
+        try:
+            return np.array([place[int(self.mirror[a]), int(self.mirror[b])] for a, b in self.edges], np.intp)
+        except KeyError:
+            raise SkeletonError(
+                f"The tree of skeleton {self.name} is not the same on both sides, so its fields cannot be mirrored; "
+                "give a symmetric tree or leave flipping off."
+            ) from None
+
+
+def _other_side(joint: str) -> str:
+    for side, other in _SIDES.items():
+        if joint.startswith(side):
+            return other + joint.removeprefix(side)
+    return joint
+
+
+def _span(joints: tuple[str, ...], bones: tuple[Pair, ...]) -> tuple[Pair, ...]:
+    """Spanning tree of the bones, breadth first from the first joint."""
+    reached, tree, frontier = set(joints[:1]), [], list(joints[:1])
+    while frontier:
+        parent = frontier.pop(0)
+        for a, b in bones:
+            child = b if a == parent else a if b == parent else None
+            if child is not None and child not in reached:
+                reached.add(child)
+                tree.append((parent, child))
+                frontier.append(child)
+    return tuple(tree)
+
+
+def _is_tree(joints: tuple[str, ...], tree: tuple[Pair, ...]) -> bool:
+    """True where the pairs reach every joint exactly once, parents before children."""
+    if not joints or len(tree) != len(joints) - 1:
+        return len(joints) == 1 and not tree
+    reached = {tree[0][0]}
+    for parent, child in tree:
+        if parent not in reached or child in reached:
+            return False
+        reached.add(child)
+    return True
