@@ -6,16 +6,51 @@ Letters: N people, K joints, E = 2 (K - 1) directed tree edges, h x w cells.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.fields import Fields, FieldSpec
+from poseg.codecs import claiming, growing, scoring
+from poseg.codecs.decoding import PAPER, Decoding
+from poseg.errors import FieldError, ShapeError
+from poseg.fields import Fields, FieldSpec, sigmoid
+from poseg.fields.heatmap import disk_owners
+from poseg.fields.hough import Votes, cast_votes, cell_peaks, finer_grid, hough_peaks, tally
+from poseg.fields.segmentation import at_cells, coverage, nearest_person
 from poseg.geometry.grid import Grid
 from poseg.people import People
 from poseg.skeletons import COCO17, Skeleton
+
+Floats = NDArray[np.float32]
+
+POSE_FIELDS = ("heatmap", "short_offsets", "mid_offsets")
+MASK_FIELDS = ("segmentation", "long_offsets")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Targets:
+    """What the fields should be, and how much each cell counts.
+
+    targets  by field name; probabilities in [0, 1] where the field's unit is "logit", else pixels
+    weights  by field name, the shape of the target without its xy axis; 0 where nothing is known
+    """
+
+    specs: tuple[FieldSpec, ...]
+    targets: Mapping[str, Floats]
+    weights: Mapping[str, Floats]
+
+    def as_fields(self, certainty: float = 1e-4) -> Fields:
+        """The fields of a network that makes no mistake; probabilities are kept `certainty` away from 0 and 1."""
+        arrays = {}
+        for spec in self.specs:
+            target = self.targets[spec.name]
+            if spec.unit == "logit":
+                p = np.clip(target, certainty, 1 - certainty)
+                target = np.log(p / (1 - p)).astype(np.float32)
+            arrays[spec.name] = target
+        return Fields(self.specs, arrays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +60,22 @@ class PersonLabCodec:
     skeleton        joints and tree; its directed edges are the channels of the mid offsets
     stride          pixels between cells
     disk_radius_px  radius R of the disk around a joint, the same for every person (section 3.1)
+    fields          names of the fields that the network puts out; without `MASK_FIELDS` people have no masks
     """
 
     skeleton: Skeleton = COCO17
     stride: int = 16
     disk_radius_px: float = 32.0
+    fields: tuple[str, ...] = POSE_FIELDS + MASK_FIELDS
+
+    def __post_init__(self) -> None:
+        missing = [name for name in POSE_FIELDS if name not in self.fields]
+        unknown = [name for name in self.fields if name not in POSE_FIELDS + MASK_FIELDS]
+        if missing or unknown:
+            raise FieldError(
+                f"PersonLab reads {', '.join(POSE_FIELDS)} and, for masks, {', '.join(MASK_FIELDS)}; "
+                f"these fields lack {', '.join(missing) or 'none'} and have the unknown {', '.join(unknown) or 'none'}."
+            )
 
     @property
     def grid(self) -> Grid:
@@ -38,12 +84,168 @@ class PersonLabCodec:
 
     @property
     def specs(self) -> tuple[FieldSpec, ...]:
-        """The five fields of the paper's figure 2, in the order of its heads."""
+        """Those of the five fields of the paper's figure 2 that there are, in the order of its heads."""
         k, e, grid = len(self.skeleton), len(self.skeleton.edges), self.grid
-        return (
+        every = (
             FieldSpec("heatmap", ("joint",), (k,), "logit", grid),
             FieldSpec("short_offsets", ("joint", "xy"), (k, 2), "px", grid),
             FieldSpec("mid_offsets", ("edge", "xy"), (e, 2), "px", grid),
             FieldSpec("segmentation", (), (), "logit", grid),
             FieldSpec("long_offsets", ("joint", "xy"), (k, 2), "px", grid),
         )
+        return tuple(spec for spec in every if spec.name in self.fields)
+
+    def to_plain(self) -> dict[str, Any]:
+        """The settings as plain data for a model's card; the skeleton is stored beside them."""
+        return {"stride": self.stride, "disk_radius_px": self.disk_radius_px, "fields": list(self.fields)}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any], skeleton: Skeleton) -> PersonLabCodec:
+        """The codec that `to_plain` described. Raises FieldError where a setting is missing."""
+        try:
+            stride, radius, fields = int(plain["stride"]), float(plain["disk_radius_px"]), tuple(plain["fields"])
+        except (KeyError, TypeError, ValueError) as fault:
+            raise FieldError(
+                f"The settings of the PersonLab codec lack a good stride, disk_radius_px or fields ({fault!r}); "
+                "export the model again."
+            ) from None
+        return cls(skeleton, stride, radius, fields)
+
+    def encode(self, people: People, size: tuple[int, int], ignore: NDArray[np.bool_] | None = None) -> Targets:
+        """Paint people, in pixels of a network input of `size` (height, width), into fields (spec section 2).
+
+        A joint counts as annotated where its score is above 0. `ignore` (height, width) marks pixels about which
+        nothing is known: crowds, padding. What is supervised where:
+
+        heatmap   everywhere but in `ignore` and in the masks of people without any annotated joint
+        short     inside the disks; mid likewise, where the target joint of that person is annotated too
+        segment.  everywhere but in `ignore` and in the boxes of people whose mask nobody knows
+        long      in exactly one person's mask, for that person's annotated joints, outside `ignore`
+
+        Outside their supervised cells the long offsets go on with the nearest mask's owner, so that they can be
+        interpolated across its edge.
+        """
+        if len(people) and people.masks is not None and people.masks.shape[1:] != size:
+            raise ShapeError("people.masks", wanted=(len(people), *size), got=people.masks.shape)
+        cells = self.grid.shape(*size)
+        at = self.grid.positions(*cells)
+        unknown = np.zeros(cells, bool) if ignore is None else at_cells(ignore, self.grid)
+        annotated = people.keypoint_scores > 0
+        owner = disk_owners(people.keypoints, annotated, self.grid, cells, self.disk_radius_px)
+        masks = people.masks if people.masks is not None else np.zeros((len(people), *size), bool)
+
+        heat_weight = ~(unknown | at_cells(masks[~annotated.any(axis=1)].any(axis=0), self.grid))
+        short, mid, mid_weight = self._paint_disks(people.keypoints, annotated, owner, at)
+        person, person_weight = self._paint_people(people, masks, unknown)
+        long, long_weight = self._paint_long(people.keypoints, annotated, at_cells(masks, self.grid), unknown, at)
+        return Targets(
+            self.specs,
+            targets={
+                "heatmap": (owner >= 0).astype(np.float32),
+                "short_offsets": short,
+                "mid_offsets": mid,
+                "segmentation": person,
+                "long_offsets": long,
+            },
+            weights={
+                "heatmap": np.broadcast_to(heat_weight, owner.shape).astype(np.float32),
+                "short_offsets": (owner >= 0).astype(np.float32),
+                "mid_offsets": mid_weight,
+                "segmentation": person_weight,
+                "long_offsets": long_weight,
+            },
+        )
+
+    def _paint_disks(
+        self, keypoints: Floats, annotated: NDArray[np.bool_], owner: NDArray[np.intp], at: Floats
+    ) -> tuple[Floats, Floats, Floats]:
+        """Short offsets (K, 2, h, w), mid offsets (E, 2, h, w) and the weight of the latter (E, h, w)."""
+        edges = self.skeleton.edges
+        short = np.zeros((len(owner), 2, *owner.shape[1:]), np.float32)
+        mid = np.zeros((len(edges), 2, *owner.shape[1:]), np.float32)
+        weight = np.zeros((len(edges), *owner.shape[1:]), np.float32)
+        joint, row, column = np.nonzero(owner >= 0)
+        short[joint, :, row, column] = keypoints[owner[joint, row, column], joint] - at[:, row, column].T
+        edge, row, column = np.nonzero(owner[edges[:, 0]] >= 0)
+        source, target = edges[edge].T
+        person = owner[source, row, column]
+        known = annotated[person, target]
+        edge, row, column, person, target = (a[known] for a in (edge, row, column, person, target))
+        mid[edge, :, row, column] = keypoints[person, target] - at[:, row, column].T
+        weight[edge, row, column] = 1
+        return short, mid, weight
+
+    def _paint_people(
+        self, people: People, masks: NDArray[np.bool_], unknown: NDArray[np.bool_]
+    ) -> tuple[Floats, Floats]:
+        """Person coverage (h, w) and its weight: the box of a person without a mask is unknown outside masks."""
+        everybody = masks.any(axis=0) if len(masks) else np.zeros(masks.shape[1:], bool)
+        maskless = np.zeros(masks.shape[1:], bool)
+        for box in people.boxes_xyxy[~masks.any(axis=(1, 2))]:
+            x0, y0 = np.maximum(np.floor(box[:2]), 0).astype(int)
+            x1, y1 = np.maximum(np.ceil(box[2:]), 0).astype(int)
+            maskless[y0:y1, x0:x1] = True
+        person = coverage(everybody, self.grid)
+        hidden = at_cells(maskless & ~everybody, self.grid) | unknown
+        return person, (~hidden).astype(np.float32)
+
+    def _paint_long(
+        self,
+        keypoints: Floats,
+        annotated: NDArray[np.bool_],
+        masks: NDArray[np.bool_],
+        unknown: NDArray[np.bool_],
+        at: Floats,
+    ) -> tuple[Floats, Floats]:
+        """Long offsets (K, 2, h, w) to the joints of the nearest mask's person, and their weight (K, h, w)."""
+        owner = nearest_person(masks)
+        if (owner < 0).any():
+            k = keypoints.shape[1]
+            return np.zeros((k, 2, *owner.shape), np.float32), np.zeros((k, *owner.shape), np.float32)
+        seen = annotated[owner].transpose(2, 0, 1)
+        long = np.where(seen[:, None], keypoints[owner].transpose(2, 3, 0, 1) - at, 0).astype(np.float32)
+        alone = (masks.sum(axis=0) == 1) & ~unknown
+        return long, (seen & alone).astype(np.float32)
+
+    def decode(self, fields: Fields, decoding: Decoding = PAPER) -> People:
+        """People of the picture, surest first, in pixels of the network's input: vote, grow, score, suppress, claim.
+
+        Every person has all K joints; those that are not there have a low score. Masks (N, (h - 1) stride + 1,
+        (w - 1) stride + 1) come with the fields for them, and boxes go around the mask, or else around the joints
+        found. Raises FieldError for fields that are not finite.
+        """
+        fields.check_finite()
+        votes = self._votes(fields)
+        poses = self._grow(fields, votes, decoding)
+        keypoints = poses.keypoints
+        probability = scoring.probabilities(fields, keypoints, decoding.sampling)
+        sure = self._score(fields, votes, poses, probability, decoding)
+        scores = self._suppress(keypoints, sure, probability, decoding)
+
+        order = np.argsort(-scores, kind="stable")
+        order = order[(scores[order] >= decoding.min_score) & (scores[order] > 0)][: decoding.max_people]
+        keypoints, probability = keypoints[order], probability[order]
+        people = People.from_poses(self.skeleton, keypoints, sure[order], scores=scores[order])
+        boxes_xyxy = boxes.around_points(keypoints, scoring.found_joints(probability))
+        masks = None
+        if decoding.masks and all(name in fields for name in MASK_FIELDS):
+            masks, tight = self._claim(fields, keypoints, probability, decoding)
+            boxes_xyxy = np.where(masks.any(axis=(1, 2))[:, None], tight, boxes_xyxy)
+        return replace(people, boxes_xyxy=boxes_xyxy, masks=masks)
+
+    def hough_maps(self, fields: Fields, stride_px: int = 4) -> Floats:
+        """Mass of the votes for each joint on a grid of `stride_px`, for drawing: (K, H, W)."""
+        grid, cells = finer_grid(fields.grid, fields.cells, stride_px)
+        framed = tally(self._votes(fields), len(self.skeleton), grid, cells)
+        return framed[:, 1:-1, 1:-1].astype(np.float32)
+
+    def _votes(self, fields: Fields) -> Votes:
+        return cast_votes(fields["heatmap"], fields["short_offsets"], fields.grid, self.disk_radius_px)
+
+    def _grow(self, fields: Fields, votes: Votes, decoding: Decoding) -> Poses:
+        if decoding.evidence == "hough":
+            grid, cells = finer_grid(fields.grid, fields.cells, decoding.hough_stride_px)
+            seeds = hough_peaks(tally(votes, len(self.skeleton), grid, cells), grid, decoding.seed_threshold)
+        else:
+            seeds = cell_peaks(fields["heatmap"], fields["short_offsets"], fields.grid, decoding.seed_threshold)
+        return grow_people(

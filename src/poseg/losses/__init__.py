@@ -1,1 +1,1 @@
-
+"""Losses: pure functions on tensors, masked by weights. torch lives here."""

@@ -1,1 +1,1 @@
-
+"""Networks: backbones, necks and heads. torch lives here."""

@@ -1,1 +1,1 @@
-
+"""Training: loader, loop, average of weights, checkpoints. torch lives here."""

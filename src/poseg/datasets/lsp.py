@@ -1,0 +1,66 @@
+"""Leeds Sports Pose and its extension: one annotated person a picture, 14 joints, no masks (Johnson & Everingham).
+
+Only the person's own joints are labelled, so other people of the picture are unknown, and so are the joints of the
+face, which these sets do not name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.errors import AnnotationError
+from poseg.geometry import boxes
+from poseg.geometry.grid import pixel_centres
+from poseg.io.images import read_image
+from poseg.people import People, Sample
+from poseg.skeletons import COCO17, LSP14, remap_weights
+
+MARGIN = 0.2  # a body is that much larger than the box of its joints
+
+
+class Lsp:
+    """LSP or LSPET as COCO-17 people.
+
+    folder          with `joints.npz` and `images`
+    pattern         file name of picture number i, counted from 1
+    first, last     1-based range of pictures, both included: LSP's own split is 1-1000 for training
+    hidden_counts   whether the third value 0 means hidden with a place given (LSP) or missing (LSPET)
+    """
+
+    def __init__(
+        self, name: str, folder: Path, pattern: str, first: int, last: int, *, hidden_counts: bool
+    ) -> None:
+        self.name, self.complete = name, False
+        self.known = remap_weights(LSP14, COCO17).sum(axis=1) > 0
+        self._folder, self._pattern = folder, pattern
+        try:
+            with np.load(folder / "joints.npz", allow_pickle=False) as file:
+                joints: NDArray[np.float32] = file["joints"].astype(np.float32)
+        except (OSError, KeyError, ValueError) as fault:
+            raise AnnotationError(f"Cannot read {folder / 'joints.npz'}: {fault}; give the folder of LSP.") from None
+        self._numbers = range(first, min(last, len(joints)) + 1)
+        self._joints, self._hidden_counts = joints, hidden_counts
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def key(self, index: int) -> str:
+        """File name with the set's name before it."""
+        return f"{self.name}/{self._pattern.format(self._numbers[index])}"
+
+    def __getitem__(self, index: int) -> Sample:
+        number = self._numbers[index]
+        name = self._pattern.format(number)
+        image = read_image(self._folder / "images" / name)
+        joints = self._joints[number - 1][None]
+        given = np.ones(joints.shape[:2], np.float32) if self._hidden_counts else joints[..., 2]
+        people = People.from_poses(LSP14, pixel_centres(joints[..., :2]), (given > 0).astype(np.float32))
+        box = boxes.around_points(people.keypoints, people.keypoint_scores > 0)
+        margin = (box[:, 2:] - box[:, :2]).max() * MARGIN
+        height, width = image.shape[:2]
+        grown = np.clip(box + np.array([-1, -1, 1, 1]) * margin, 0, np.array([width, height, width, height]))
+        coco = people.to(COCO17)
+        return Sample(image, People(COCO17, coco.keypoints, coco.keypoint_scores, np.ones(1), grown), name=name)

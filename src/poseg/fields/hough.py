@@ -1,0 +1,139 @@
+"""Hough voting: every cell inside a disk votes for the place its short offset points at (PersonLab, section 3.1).
+
+    h_k(x) = sum over cells i of p_k(x_i) B(x_i + S_k(x_i) - x) s^2 / (pi R^2)
+
+B is the bilinear kernel of the map's grid and s the stride of the voting cells, so a joint on which all cells of its
+disk agree has mass 1, on a map of any resolution. Voting at the resolution of the image, as the paper does, costs
+more than the network; a map of a few pixels a cell, whose peaks are read with the centroid of the votes around them,
+places them as well.
+
+Letters: K joints, V votes, h x w cells of the fields, H x W cells of the map.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.fields.spec import sigmoid
+from poseg.geometry.grid import Grid
+
+Floats = NDArray[np.float32]
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Votes:
+    """Where cells say that joints are.
+
+    joint     (V,) which joint
+    cell      (V, 2) column and row of the voter
+    position  (V, 2) where it points, in input pixels
+    mass      (V,) p s^2 / (pi R^2)
+    """
+
+    joint: Indices
+    cell: Indices
+    position: Floats
+    mass: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seeds:
+    """Places to grow people from, surest first: joint (S,), position (S, 2) in input pixels, score (S,)."""
+
+    joint: Indices
+    position: Floats
+    score: Floats
+
+    def __len__(self) -> int:
+        return len(self.joint)
+
+    def __getitem__(self, which: Indices | NDArray[np.bool_] | slice) -> Seeds:
+        return Seeds(self.joint[which], self.position[which], self.score[which])
+
+
+def cast_votes(heatmap: Floats, short_offsets: Floats, grid: Grid, radius_px: float, least: float = 0.01) -> Votes:
+    """The votes of all cells with a probability above `least`: the others together move no peak.
+
+    heatmap (K, h, w) logits, short_offsets (K, 2, h, w) pixels; `radius_px` is the radius R of the disks.
+    """
+    k, h, w = heatmap.shape
+    voters = np.flatnonzero(heatmap > np.log(least / (1 - least)))
+    joint, place = np.divmod(voters, h * w)
+    cell = np.stack([place % w, place // w], axis=1)
+    offset = short_offsets.reshape(k, 2, h * w)[joint, :, place]
+    mass = sigmoid(heatmap.reshape(-1)[voters]) * np.float32(grid.stride**2 / (np.pi * radius_px**2))
+    return Votes(joint, cell, grid.to_image(cell) + offset, mass)
+
+
+def finer_grid(grid: Grid, cells: tuple[int, int], stride_px: int) -> tuple[Grid, tuple[int, int]]:
+    """A grid of `stride_px` over the same frame, and its rows and columns."""
+    rows, columns = (-(-(n - 1) * grid.stride // stride_px) + 1 for n in cells)
+    return Grid(stride_px, grid.origin), (rows, columns)
+
+
+def tally(votes: Votes, joints: int, grid: Grid, cells: tuple[int, int]) -> NDArray[np.float64]:
+    """Add up the votes of each joint on a map of H x W cells: (K, H + 2, W + 2).
+
+    The map has a frame of one cell, for the votes that fall between it and the grid's border; votes beyond it are
+    dropped.
+    """
+    shape = (joints, cells[0] + 2, cells[1] + 2)
+    at = grid.to_cells(votes.position) + np.float32(1)
+    inside = ((at >= 0) & (at < np.array([shape[2] - 1, shape[1] - 1]))).all(axis=1)
+    joint, at, mass = votes.joint[inside], at[inside], votes.mass[inside]
+    low = at.astype(np.intp)
+    fx, fy = (at - low).T
+    first = (joint * shape[1] + low[:, 1]) * shape[2] + low[:, 0]
+    corner = np.concatenate([first, first + 1, first + shape[2], first + shape[2] + 1])
+    gx, gy = 1 - fx, 1 - fy
+    share = np.concatenate([gx * gy * mass, fx * gy * mass, gx * fy * mass, fx * fy * mass])
+    return np.bincount(corner, share, minlength=shape[0] * shape[1] * shape[2]).reshape(shape)
+
+
+def hough_peaks(tallied: NDArray[np.float64], grid: Grid, least_mass: float) -> Seeds:
+    """Local maxima of framed maps (K, H + 2, W + 2), at the centroid of the votes in the 3 x 3 cells around each.
+
+    A peak's score is the mass of those nine cells, which does not depend on where between cells the votes meet.
+    The centroid is exact where all of them meet in one point. Equal neighbours are all peaks.
+    """
+    joint, row, column, window = _maxima(tallied, least_mass / 9)
+    mass = window.sum(axis=1)
+    dy, dx = np.divmod(np.arange(9), 3)
+    centroid = window @ np.stack([dx - 1, dy - 1], axis=1) / mass[:, None]
+    # The frame shifts row and column by one.
+    position = grid.to_image(np.stack([column - 1, row - 1], axis=1) + centroid)
+    order = np.argsort(-mass, kind="stable")
+    order = order[mass[order] >= least_mass]
+    return Seeds(joint[order], position[order], mass[order].astype(np.float32))
+
+
+def cell_peaks(heatmap: Floats, short_offsets: Floats, grid: Grid, least_probability: float) -> Seeds:
+    """Local maxima of the probability over 3 x 3 cells, each moved by its short offset; no votes are counted.
+
+    This is how the published TensorFlow.js and Coral decoders find seeds. heatmap (K, h, w) logits.
+    """
+    framed = np.pad(sigmoid(heatmap), ((0, 0), (1, 1), (1, 1)))
+    joint, row, column, window = _maxima(framed, least_probability)
+    row, column = row - 1, column - 1
+    position = grid.to_image(np.stack([column, row], axis=1)) + short_offsets[joint, :, row, column]
+    order = np.argsort(-window[:, 4], kind="stable")
+    return Seeds(joint[order], position[order], window[order, 4])
+
+
+def _maxima(framed: NDArray[np.floating], least: float) -> tuple[Indices, Indices, Indices, NDArray[np.floating]]:
+    """Cells inside the frame, at least as high as their 8 neighbours: joint, row, column, and the (n, 9) windows."""
+    _, rows, columns = framed.shape
+    flat = framed.reshape(-1)
+    place = np.flatnonzero(flat >= least)
+    joint, inner = np.divmod(place, rows * columns)
+    row, column = np.divmod(inner, columns)
+    inside = (row > 0) & (row < rows - 1) & (column > 0) & (column < columns - 1)
+    joint, row, column, place = joint[inside], row[inside], column[inside], place[inside]
+    around = (np.arange(-1, 2)[:, None] * columns + np.arange(-1, 2)).reshape(-1)
+    window = flat[place[:, None] + around]
+    top = (window[:, 4:5] >= window).all(axis=1)
+    return joint[top], row[top], column[top], window[top]

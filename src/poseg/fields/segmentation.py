@@ -1,0 +1,52 @@
+"""Person masks on a grid: how much of each cell is person, and which person.
+
+Letters: N people, H x W pixels, h x w cells of stride s.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.geometry.grid import Grid
+
+Floats = NDArray[np.float32]
+
+
+def coverage(mask: NDArray[np.bool_], grid: Grid) -> Floats:
+    """Share of the s x s pixels around each cell that the mask covers: (h, w) in [0, 1].
+
+    A share instead of a yes or no keeps the edge's place inside the cell, which the decoder gets back by
+    interpolating. mask (H, W) of an image whose sides are s * n + 1 pixels.
+    """
+    side = grid.stride | 1
+    blurred = cv2.blur(mask.astype(np.float32), (side, side), borderType=cv2.BORDER_REPLICATE)
+    cells: Floats = np.ascontiguousarray(blurred[:: grid.stride, :: grid.stride])
+    return cells
+
+
+def at_cells(masks: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
+    """The masks (..., H, W) at the positions of the cells: (..., h, w)."""
+    return masks[..., :: grid.stride, :: grid.stride]
+
+
+def nearest_person(masks: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Whose mask each cell belongs to, or is nearest to: (h, w), -1 everywhere where there is no mask.
+
+    masks (N, h, w) on the grid. Where masks overlap the smaller one owns the cell: it is usually in front.
+    """
+    n, rows, columns = masks.shape
+    owner = np.full((rows, columns), -1, np.intp)
+    known = [i for i in np.argsort(-masks.sum(axis=(1, 2)), kind="stable") if masks[i].any()]
+    for person in known:
+        owner[masks[person]] = person
+    if not known or (owner >= 0).all():
+        return owner
+    # Labels of the distance transform number the zero pixels, so a lookup turns them into people.
+    _, label = cv2.distanceTransformWithLabels(
+        (owner < 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    person_of_label = np.full(int(label.max()) + 1, -1, np.intp)
+    person_of_label[label[owner >= 0]] = owner[owner >= 0]
+    return person_of_label[label]

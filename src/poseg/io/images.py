@@ -1,0 +1,211 @@
+"""Pictures in and out: anything that shows a picture becomes (H, W, 3) uint8 RGB; arrays become PNG files.
+
+Pillow is the one decoder, so that a picture gives the same pixels everywhere. It tells the size before decoding and
+it reports a truncated file, which OpenCV fills with grey. Colour profiles are not applied: training pictures are
+read the same way.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from poseg.errors import ImageError, ShapeError
+from poseg.io.atomic import write_bytes
+from poseg.io.pixels import array_to_rgb, pillow_to_rgb
+
+Source = str | PathLike[str] | bytes | bytearray | memoryview | NDArray[Any] | Image.Image | BinaryIO
+
+# Formats of photographs. Pillow knows more, among them ones that start other programs (EPS).
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+
+# What Pillow's readers let out when a file is broken; anything else is a fault of ours and shows itself.
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError,
+           AttributeError, NotImplementedError, struct.error, zlib.error)  # fmt: skip
+_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """What a picture may be.
+
+    max_pixels    width times height; checked against the file's header, before anything is decoded. The default
+                  lies just under the size at which Pillow warns; above twice that size Pillow refuses by itself
+    max_bytes     size of the file
+    min_side_px   a picture with a shorter side than this cannot show a person
+    """
+
+    max_pixels: int = 89_000_000
+    max_bytes: int = 256_000_000
+    min_side_px: int = 16
+
+
+def read_image(source: Source, *, limits: ImageLimits = ImageLimits(), name: str = "") -> NDArray[np.uint8]:
+    """Read a picture as (H, W, 3) uint8 RGB, upright (EXIF orientation applied).
+
+    source   path, bytes of a file, open binary file, Pillow image, or array (H, W), (H, W, 1), (H, W, 3) RGB or
+             (H, W, 4) RGBA of uint8, uint16, bool or float in [0, 1]; an array that is RGB already is not copied
+    name     what messages call the picture; the path where it has one
+
+    Grey is copied to all channels, 16 bits keep their upper 8, transparency is laid over white, and of an animation
+    the first frame counts. Safe to call from threads. Raises ImageError.
+    """
+    if isinstance(source, np.ndarray):
+        name = name or "The array"
+        if source.ndim >= 2:
+            _check_size((source.shape[1], source.shape[0]), limits, name)
+        return array_to_rgb(source, name)
+    if isinstance(source, Image.Image):
+        name = name or "The image"
+        return _decode(source, limits, name)
+    name, data = _load(source, limits.max_bytes, name)
+    if not data:
+        raise ImageError(f"{name} is empty (0 bytes); copy or download it again.")
+    try:
+        with Image.open(BytesIO(data), formats=_formats()) as image:
+            return _decode(image, limits, name)
+    except UnidentifiedImageError:
+        raise ImageError(
+            f"{name} is not a picture that we can read; give a JPEG, PNG, WebP, TIFF or BMP file."
+        ) from None
+    except _BOMBS as fault:
+        raise ImageError(f"{name} is too large to decode ({fault}); make it smaller.") from None
+    except ImageError:
+        raise
+    except _BROKEN as fault:
+        raise _broken(name, fault) from None
+
+
+def write_png(path: str | Path, image: NDArray[Any], *, palette: NDArray[np.uint8] | None = None) -> None:
+    """Write an array as a PNG file, whole or not at all.
+
+    image     (H, W, 3) RGB or (H, W, 4) RGBA uint8; (H, W) bool (written as 0 and 255) or whole numbers in
+              0..65535, such as a label map, in 8 bits where they fit and else in 16
+    palette   (M, 3) uint8 colours of the labels 0..M-1 of a (H, W) image; stored beside the labels, which stay
+              exact
+
+    Raises ShapeError for other arrays and OutputError where the place cannot be written.
+    """
+    picture = Image.fromarray(_storable(image))
+    if palette is not None:
+        colours = np.asarray(palette)
+        top = int(image.max(initial=0)) + 1
+        if picture.mode != "L" or colours.ndim != 2 or colours.shape[1] != 3 or not top <= len(colours) <= 256:
+            raise ShapeError("palette", wanted=(f"{top} to 256 for 8-bit labels (H, W)", 3), got=colours.shape)
+        picture.putpalette(colours.astype(np.uint8).tobytes())
+    stream = BytesIO()
+    picture.save(stream, "PNG")
+    write_bytes(path, stream.getvalue())
+
+
+def _load(source: Any, max_bytes: int, name: str) -> tuple[str, bytes]:
+    """Name and bytes of a path, of bytes, or of an open file."""
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        name, data = name or "The picture", bytes(source)
+    elif isinstance(source, (str, PathLike)):
+        name = name or str(fspath(source))
+        try:
+            with open(source, "rb") as stream:
+                data = stream.read(max_bytes + 1)
+        except FileNotFoundError:
+            raise ImageError(f"There is no file {name}; check the name and the folder.") from None
+        except IsADirectoryError:
+            raise ImageError(f"{name} is a folder, not a picture; name a file in it.") from None
+        except (OSError, ValueError) as fault:
+            reason = getattr(fault, "strerror", None) or fault
+            raise ImageError(f"Cannot read {name}: {reason}; check the name and the permissions.") from None
+    elif hasattr(source, "read"):
+        name = name or str(getattr(source, "name", "The open file"))
+        data = source.read(max_bytes + 1)
+    else:
+        raise ImageError(f"A picture is a path, bytes, an open file or an array, got {type(source).__name__}.")
+    if not isinstance(data, bytes):
+        raise ImageError(f"{name} is open as text; open it in binary mode ('rb').")
+    if len(data) > max_bytes:
+        raise ImageError(f"{name} has more than {max_bytes} bytes; make it smaller or raise ImageLimits.max_bytes.")
+    return name, data
+
+
+def _decode(image: Image.Image, limits: ImageLimits, name: str) -> NDArray[np.uint8]:
+    """Check the size that the header gives, then decode, turn upright and convert."""
+    _check_size(image.size, limits, name)
+    try:
+        image.load()
+        turn = _UPRIGHT.get(_orientation(image))
+        return pillow_to_rgb(image if turn is None else image.transpose(turn), name)
+    except ImageError:
+        raise
+    except _BROKEN as fault:
+        raise _broken(name, fault) from None
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF orientation, 1..8; a damaged EXIF block says nothing about the pixels, so it counts as upright."""
+    try:
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except _BROKEN:
+        return 1
+
+
+def _check_size(size: tuple[int, int], limits: ImageLimits, name: str) -> None:
+    width, height = size
+    if min(width, height) < limits.min_side_px:
+        raise ImageError(
+            f"{name} has {width} x {height} pixels; a side under {limits.min_side_px} cannot show a person, "
+            "so give a larger picture."
+        )
+    if width * height > limits.max_pixels:
+        raise ImageError(
+            f"{name} has {width} x {height} pixels, more than the {limits.max_pixels} allowed; "
+            "make it smaller or raise ImageLimits.max_pixels."
+        )
+
+
+def _broken(name: str, fault: BaseException) -> ImageError:
+    return ImageError(f"{name} is damaged or cut short ({fault}); copy or download it again.")
+
+
+def _storable(image: NDArray[Any]) -> NDArray[Any]:
+    """The array in a type that PNG holds."""
+    if image.size and image.ndim == 3 and image.shape[2] in (3, 4) and image.dtype == np.uint8:
+        return np.ascontiguousarray(image)
+    if image.size and image.ndim == 2 and image.dtype == np.bool_:
+        return image.astype(np.uint8) * np.uint8(255)
+    if image.size and image.ndim == 2 and np.issubdtype(image.dtype, np.integer):
+        low, high = int(image.min()), int(image.max())
+        if low >= 0 and high <= 65535:
+            return image.astype(np.uint8 if high < 256 else np.uint16)
+        raise ShapeError("image", wanted="labels in 0..65535", got=f"values {low}..{high}")
+    raise ShapeError(
+        "image",
+        wanted="(H, W, 3) or (H, W, 4) uint8, or (H, W) bool or whole numbers",
+        got=f"{image.shape} {image.dtype}",
+    )
+
+
+@lru_cache(maxsize=1)
+def _formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this Pillow can read."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)

@@ -1,0 +1,143 @@
+"""Ground truth and results as the official evaluator wants them: one kind of label at a time, people only.
+
+pycocotools decides by the keys of the first record what a result file is about, and takes the area of every record
+from there: from its box if there is one, else from its mask, else from the extent of its keypoints. Records that
+hold all three would be measured by their boxes, so a record is stripped to one kind before it is handed over.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, Literal
+
+import numpy as np
+from pycocotools import mask as runs  # type: ignore[import-untyped]
+from pycocotools.coco import COCO  # type: ignore[import-untyped]
+
+from poseg.errors import AnnotationError
+
+Kind = Literal["keypoints", "masks"]
+Record = Mapping[str, Any]
+
+_LABEL: dict[Kind, str] = {"keypoints": "keypoints", "masks": "segmentation"}
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Swallow what pycocotools prints."""
+    with redirect_stdout(io.StringIO()):
+        yield
+
+
+def truth_object(
+    truth: Mapping[str, Any] | Any, kind: Kind, joints: int, image_ids: Collection[int] | None = None
+) -> Any:
+    """A pycocotools `COCO` of the people of `image_ids` (all where None), labelled for `kind`.
+
+    truth is a COCO dictionary or `COCO` object and stays as it is. People without the label do not count: their
+    box, as a crowd, excuses what is found there. A missing area or box is worked out from the other labels. Raises
+    AnnotationError.
+    """
+    plain = truth.dataset if isinstance(truth, COCO) else truth
+    category = _person_category(plain.get("categories", ()))
+    chosen = None if image_ids is None else set(image_ids)
+    images = {image["id"]: image for image in plain.get("images", ()) if chosen is None or image["id"] in chosen}
+    people = [
+        _annotation(record, number, images[record["image_id"]], kind, joints)
+        for number, record in enumerate(plain.get("annotations", ()), start=1)
+        if record["category_id"] == category["id"] and record["image_id"] in images
+    ]
+    return _coco({"images": list(images.values()), "annotations": people, "categories": [dict(category)]})
+
+
+def result_object(truth: Any, results: Sequence[Record], kind: Kind, joints: int) -> Any:
+    """A pycocotools `COCO` of results for `kind`; areas come from that kind alone.
+
+    truth is the object that `truth_object` made. Records without the label, of other images and of other categories
+    are left out. Raises AnnotationError for a record that cannot be measured.
+    """
+    label, (category,) = _LABEL[kind], truth.getCatIds()
+    records = [
+        {key: record[key] for key in ("image_id", "category_id", "score", label)}
+        for record in results
+        if record.get(label) and record.get("category_id") == category and record.get("image_id") in truth.imgs
+    ]
+    for record in records:
+        if not np.isfinite(record["score"]):
+            raise AnnotationError(f"A result for image {record['image_id']} has the score {record['score']}; drop it.")
+        if kind == "keypoints" and len(record[label]) != 3 * joints:
+            raise AnnotationError(
+                f"A result for image {record['image_id']} has {len(record[label])} keypoint numbers, "
+                f"wanted {3 * joints}: x, y, v of {joints} joints; is it for another skeleton?"
+            )
+    if not records:  # loadRes looks at the first record
+        return _coco({**truth.dataset, "annotations": []})
+    with silence():
+        return truth.loadRes(records)
+
+
+def _person_category(categories: Sequence[Record]) -> Record:
+    named = [category for category in categories if category.get("name") == "person"] or list(categories)
+    if len(named) != 1:
+        names = ", ".join(str(category.get("name")) for category in categories) or "none"
+        raise AnnotationError(f"The ground truth must have one category named 'person'; it has {names}.")
+    return named[0]
+
+
+def _annotation(record: Record, number: int, image: Record, kind: Kind, joints: int) -> dict[str, Any]:
+    """A copy (the evaluator writes into it) with everything that the evaluator reads."""
+    whole = dict(record)
+    whole["id"] = number  # the evaluator takes an id of 0 for "not matched"
+    whole["iscrowd"] = int(bool(record.get("iscrowd", 0)))
+    whole["bbox"] = _box(record, image)
+    if record.get("area") is None:
+        whole["area"] = _area(record, image, whole["bbox"])
+    if kind == "keypoints":
+        points = record.get("keypoints") or [0] * (3 * joints)
+        if len(points) != 3 * joints:
+            raise AnnotationError(
+                f"Annotation {record.get('id')} has {len(points)} keypoint numbers, wanted {3 * joints}: "
+                f"x, y, v of {joints} joints; evaluate with the skeleton of the data."
+            )
+        whole["keypoints"] = points
+        whole["num_keypoints"] = int(np.count_nonzero(np.asarray(points[2::3]) > 0))
+    elif not record.get("segmentation"):
+        x, y, width, height = whole["bbox"]
+        corners = [x, y, x, y + height, x + width, y + height, x + width, y]
+        whole.update(segmentation=[corners], iscrowd=1)
+    if kind == "masks" and not (image.get("height") and image.get("width")):
+        raise AnnotationError(f"Image {image['id']} has no height and width, so its masks have no size; add both.")
+    return whole
+
+
+def _box(record: Record, image: Record) -> list[float]:
+    if record.get("bbox"):
+        return list(record["bbox"])
+    if record.get("segmentation"):
+        return [float(side) for side in runs.toBbox(_runs(record, image))]
+    points = np.asarray(record.get("keypoints") or (), np.float64).reshape(-1, 3)
+    points = points[points[:, 2] > 0, :2]
+    if not len(points):
+        raise AnnotationError(f"Annotation {record.get('id')} has no box, mask or joint; give it one or remove it.")
+    return [*points.min(axis=0).tolist(), *np.ptp(points, axis=0).tolist()]
+
+
+def _area(record: Record, image: Record, box_xywh: Sequence[float]) -> float:
+    if record.get("segmentation"):
+        return float(runs.area(_runs(record, image)))
+    return float(box_xywh[2] * box_xywh[3])
+
+
+def _runs(record: Record, image: Record) -> Any:
+    size = _coco({"images": [dict(image)], "annotations": [], "categories": []})
+    return size.annToRLE(record)
+
+
+def _coco(plain: Mapping[str, Any]) -> Any:
+    made = COCO()
+    made.dataset = dict(plain)
+    with silence():
+        made.createIndex()
+    return made

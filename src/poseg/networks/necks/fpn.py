@@ -1,0 +1,54 @@
+"""A light feature pyramid: carry context from stride 32 down to the output stride (Lin et al., CVPR 2017).
+
+Upsampling is bilinear with aligned corners: on sides of s * n + 1 pixels a cell of stride 2 s is exactly every other
+cell of stride s (`geometry.grid`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Separable(nn.Module):
+    """Depthwise 5x5, then pointwise, each with batch normalisation; a residual around both."""
+
+    def __init__(self, channels: int, kernel: int = 5) -> None:
+        super().__init__()
+        self.conv_dw = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv_pw = nn.Conv2d(channels, channels, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.act = nn.ReLU6(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same shape."""
+        return self.act(x + self.bn2(self.conv_pw(self.act(self.bn1(self.conv_dw(x))))))
+
+
+class FeaturePyramid(nn.Module):
+    """Features of several strides, finest first, into one of the finest stride with `channels` channels.
+
+    blocks   Separable blocks at each level, coarsest first
+    """
+
+    def __init__(self, channels_in: Sequence[int], channels: int = 128, blocks: Sequence[int] = (2, 1, 2)) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(c, channels, 1, bias=False), nn.BatchNorm2d(channels)) for c in channels_in
+        )
+        self.levels = nn.ModuleList(nn.Sequential(*(Separable(channels) for _ in range(n))) for n in blocks)
+        self.channels = channels
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Finest-stride features, (B, channels, h, w)."""
+        merged: Tensor | None = None
+        for level, feature, lateral in zip(self.levels, features[::-1], list(self.laterals)[::-1], strict=True):
+            x = lateral(feature)
+            if merged is not None:
+                x = x + F.interpolate(merged, size=x.shape[-2:], mode="bilinear", align_corners=True)
+            merged = level(x)
+        assert merged is not None
+        return merged

@@ -1,0 +1,143 @@
+"""Letterbox: a picture of any size onto a network's input, and the way back as a value.
+
+The picture is scaled to the wanted long side and lies at the top left; what is missing at the right and at the bottom
+is filled with the mean colour, which is 0 after normalisation. On each axis
+
+    input = scale * image                                                 (1)
+
+in continuous pixels (`geometry.grid`). The two scales differ a little, since the scaled picture has whole pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from poseg.errors import ShapeError
+from poseg.geometry import affine
+from poseg.geometry.masks import Mask, tight_boxes
+from poseg.people import People
+
+Floats = NDArray[np.float32]
+Size = tuple[int, int]
+
+_FULL = 255  # a mask is interpolated as bytes and cut at half of this
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """Where a picture lies on a network's input.
+
+    image_size    (height, width) of the picture in pixels
+    content_size  (height, width) of the scaled picture, at the top left of the input
+    input_size    (height, width) of the input
+    """
+
+    image_size: Size
+    content_size: Size
+    input_size: Size
+
+    @property
+    def scale_xy(self) -> tuple[float, float]:
+        """Input pixels in one pixel of the picture, along x and along y."""
+        return self.content_size[1] / self.image_size[1], self.content_size[0] / self.image_size[0]
+
+    def to_input(self, points: ArrayLike) -> Floats:
+        """Points (..., 2) of the picture on the input: equation (1)."""
+        return (np.asarray(points, np.float64) * self.scale_xy).astype(np.float32)
+
+    def to_image(self, points: ArrayLike) -> Floats:
+        """Points (..., 2) of the input on the picture; the inverse of `to_input`."""
+        return (np.asarray(points, np.float64) / self.scale_xy).astype(np.float32)
+
+    def undo(self, people: People) -> People:
+        """People of the input as people of the picture.
+
+        Joints may lie outside the picture, boxes and masks end at its edge. Masks must have the size of the input
+        (ShapeError) and come back in the size of the picture.
+        """
+        edge = np.array(self.image_size[::-1] * 2, np.float32)
+        boxes = self.to_image(people.boxes_xyxy.reshape(-1, 2, 2)).reshape(-1, 4)
+        return replace(
+            people,
+            keypoints=self.to_image(people.keypoints),
+            boxes_xyxy=np.clip(boxes, 0, edge),
+            masks=None if people.masks is None else self._undo_masks(people.masks),
+        )
+
+    def _undo_masks(self, masks: Mask) -> Mask:
+        """(N, *input_size) bool to (N, *image_size) bool, each inside its own box only."""
+        if masks.shape[1:] != self.input_size:
+            raise ShapeError("people.masks", wanted=("N", *self.input_size), got=masks.shape)
+        height, width = self.image_size
+        rows, columns = self.content_size
+        content = masks[:, :rows, :columns]
+        undone = np.zeros((len(masks), height, width), np.bool_)
+        for mask, box, target in zip(content, tight_boxes(content).astype(int), undone, strict=True):
+            # One more pixel on each side: there interpolation goes down to zero.
+            left, top = np.maximum(box[:2] - 1, 0)
+            right, bottom = np.minimum(box[2:] + 1, (columns, rows))
+            x0, y0 = np.floor(self.to_image((left, top))).astype(int)
+            x1, y1 = np.minimum(np.ceil(self.to_image((right, bottom))).astype(int), (width, height))
+            if box[2] <= box[0]:
+                continue
+            source = mask[top:bottom, left:right].astype(np.uint8) * np.uint8(_FULL)
+            scale = np.diag(self.scale_xy)
+            back = np.column_stack([scale, scale @ (x0, y0) - (left, top)])
+            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            size = (int(x1 - x0), int(y1 - y0))
+            block = cv2.warpAffine(source, affine.for_cv2(back), size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+            target[y0:y1, x0:x1] = block > _FULL // 2
+        return undone
+
+
+def letterbox(
+    image: NDArray[np.uint8],
+    size_px: int,
+    *,
+    multiple: int,
+    remainder: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> tuple[Floats, Letterbox]:
+    """Scale, pad and normalise a picture for a network.
+
+    image                 (H, W, 3) uint8 RGB
+    size_px               wanted long side of the input; the nearest side that is allowed is taken
+    multiple, remainder   allowed sides are multiple * n + remainder pixels with n >= 1
+    mean, std             for each channel: the input is (RGB in 0..255 - mean) / std
+
+    Returns the input (1, 3, h, w) float32 and where the picture lies on it. Raises ShapeError.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
+        raise ShapeError("image", wanted="(height, width, 3) uint8", got=f"{image.shape} {image.dtype}")
+    box = plan((image.shape[0], image.shape[1]), size_px, multiple=multiple, remainder=remainder)
+    rows, columns = box.content_size
+    # Averaging over areas is right for shrinking alone, where it takes every pixel into account.
+    shrinks = rows < image.shape[0] or columns < image.shape[1]
+    if (rows, columns) != box.image_size:
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        image = np.asarray(cv2.resize(image, (columns, rows), interpolation=how), np.uint8)
+    tensor = np.zeros((1, 3, *box.input_size), np.float32)
+    content = tensor[0, :, :rows, :columns]
+    factor = 1 / np.array(std, np.float32)
+    np.multiply(image.transpose(2, 0, 1), factor[:, None, None], out=content)
+    content -= (np.array(mean, np.float32) * factor)[:, None, None]
+    return tensor, box
+
+
+def plan(image_size: Size, size_px: int, *, multiple: int, remainder: int) -> Letterbox:
+    """Where a picture of `image_size` (height, width) goes; the other arguments as in `letterbox`."""
+
+    def allowed(n: int) -> int:
+        return multiple * max(n, 1) + remainder
+
+    long_px = allowed(round((size_px - remainder) / multiple))
+    ratio = long_px / max(image_size)
+    rows, columns = (max(1, round(side * ratio)) for side in image_size)
+    height, width = (allowed(-((remainder - side) // multiple)) for side in (rows, columns))
+    return Letterbox(image_size, (rows, columns), (height, width))
