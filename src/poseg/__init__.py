@@ -1,1 +1,37 @@
-"""poseg: people in pictures as poses and instance masks, in one pass."""
+"""poseg: people in pictures as poses and instance masks, in one pass.
+
+people = poseg.load()("photo.jpg")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from poseg.draw.overlay import overlay
+    from poseg.errors import PosegError
+    from poseg.io.images import read_image, write_png
+    from poseg.people import People, Sample
+    from poseg.runtime.predictor import Predictor
+    from poseg.runtime.zoo import load, models
+    from poseg.skeletons import COCO17, Skeleton
+
+__version__ = "0.1.0"
+__all__ = ["COCO17", "People", "PosegError", "Predictor", "Sample", "Skeleton", "load", "models", "overlay",
+           "read_image", "write_png"]  # fmt: skip
+
+# Where each name lives: it is imported when it is first asked for, so that `import poseg` takes no time.
+_HOMES = {"COCO17": "skeletons", "People": "people", "PosegError": "errors", "Predictor": "runtime.predictor",
+          "Sample": "people", "Skeleton": "skeletons", "load": "runtime.zoo", "models": "runtime.zoo",
+          "overlay": "draw.overlay", "read_image": "io.images", "write_png": "io.images"}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'poseg' has no attribute {name!r}")
+    return globals().setdefault(name, getattr(import_module(f"poseg.{_HOMES[name]}"), name))
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -80,7 +80,9 @@ def test_long_offsets_count_in_exactly_one_mask_and_for_annotated_joints():
     masks = np.zeros((2, *SIZE), bool)
     masks[0, 20:100, 20:90] = True
     masks[1, 20:100, 70:140] = True
-    encoded = codec.encode(people({"nose": (40.5, 40.5)}, {"nose": (110.5, 40.5), "left_hip": (112, 90)}, masks=masks), SIZE)
+    encoded = codec.encode(
+        people({"nose": (40.5, 40.5)}, {"nose": (110.5, 40.5), "left_hip": (112, 90)}, masks=masks), SIZE
+    )
     weight, hip = encoded.weights["long_offsets"], COCO17.index("left_hip")
     assert weight[0, 5, 4] == 1
     assert weight[0, 5, 16] == 1

@@ -1,4 +1,4 @@
-"""Claim pixels for people: which person do the long offsets of a pixel point at? (PersonLab, section 3.2)
+"""Claim pixels for people: which person do the long offsets of a pixel point at (PersonLab, section 3.2).
 
 Whose a cell is, is decided on the grid of the fields, which holds all that the network knows of it. Between cells
 the decision and the person probability are interpolated, so edges of masks are smooth.
@@ -9,31 +9,35 @@ Letters: M cells that may be person, N people, K joints, H x W pixels of the net
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.fields import Fields
-from poseg.fields.offsets import refine
+from poseg.codecs.decoding import Decoding
+from poseg.fields import Fields, sigmoid
+from poseg.fields.offsets import clamp, refine
 from poseg.geometry.grid import Grid
 
 Floats = NDArray[np.float32]
 
 # Cells less probable than this have too little weight to turn a pixel.
 LEAST_PROBABILITY = 0.05
+LEAST_TRUST = 1e-3
 FACE = 5
 SURE = 0.3
 
 
-def embed(fields: Fields, points: Floats, *, long_steps: int, short_steps: int, sampling: str) -> Floats:
+def embed(fields: Fields, points: Floats, decoding: Decoding) -> Floats:
     """Where points (M, 2) say that the joints of their person are: (M, K, 2) input pixels."""
-    grid, long = fields.grid, fields["long_offsets"]
+    grid, long, sampling = fields.grid, fields["long_offsets"], decoding.sampling
     k = len(long)
     joint = np.broadcast_to(np.arange(k), (len(points), k)).reshape(-1)
     found = np.broadcast_to(points[:, None], (len(points), k, 2)).reshape(-1, 2)
-    found = refine(found, long, joint, grid, 1 + long_steps, sampling)
-    return refine(found, fields["short_offsets"], joint, grid, short_steps, sampling).reshape(-1, k, 2)
+    found = refine(found, long, joint, grid, 1 + decoding.long_steps, sampling)
+    found = refine(found, fields["short_offsets"], joint, grid, decoding.long_short_steps, sampling)
+    return (clamp(found, grid, fields.cells) if decoding.keep_inside else found).reshape(-1, k, 2)
 
 
 def paper_distance(embedding: Floats, keypoints: Floats, weights: Floats, scales: Floats, enough: float) -> Floats:
@@ -55,13 +59,13 @@ def paper_distance(embedding: Floats, keypoints: Floats, weights: Floats, scales
     return distance
 
 
-def _mean_square(embedding: Floats, keypoints: Floats, weights: Floats) -> Floats:
-    """Mean squared distance over the joints of weight 1, infinite where there are none: (M, N)."""
-    gap = embedding[:, None] - keypoints[None]
+def _mean_square(embedding: Floats, keypoints: Floats, counts: NDArray[np.bool_]) -> Floats:
+    """Mean squared distance over the joints that count (N, K), infinite where there are none: (M, N)."""
+    squared = ((embedding[:, None] - keypoints[None]) ** 2).sum(axis=3)
     with np.errstate(divide="ignore", invalid="ignore"):
-        mean = ((gap**2).sum(axis=3) * weights).sum(axis=2) / weights.sum(axis=1)
-    nearest: Floats = np.where(weights.any(axis=1), mean, np.inf).astype(np.float32)
-    return nearest
+        mean = (squared * counts).sum(axis=2) / counts.sum(axis=1)
+    distance: Floats = np.where(counts.any(axis=1), mean, np.inf).astype(np.float32)
+    return distance
 
 
 def tfjs_distance(embedding: Floats, keypoints: Floats, weights: Floats, scales: Floats, enough: float) -> Floats:
@@ -87,17 +91,23 @@ METRICS: dict[str, Callable[[Floats, Floats, Floats, Floats, float], Floats]] = 
 }
 
 
-def margins(distances: Floats, threshold: float, exclusive: bool) -> Floats:
-    """How much rather each cell is a person's than not: (M, N) in [-1, 1], from distances (M, N).
+def margins(distances: Floats, scores: Floats, threshold: float, exclusive: bool) -> Floats:
+    """How much rather each cell is a person's than not: (M, N) in [-1, 1], from distances (M, N) and scores (N,).
 
-    (b - a) / (b + a), where a is the distance from the person and b the threshold, or the distance from the nearest
-    other person where that is less. Two people never both have a positive margin when `exclusive`.
+    (b - a) / (b + a), where a is the distance from the person and b the threshold, or the distance from another
+    person where that is less. When `exclusive`, people within the threshold compete by distance over score, so that
+    a doubtful second pose of the same body does not take the pixels of the sure one; two people never both have a
+    positive margin.
     """
-    rival = np.full(distances.shape, np.float32(threshold))
+    rival: Floats = np.full(distances.shape, threshold, np.float32)
     if exclusive and distances.shape[1] > 1:
-        nearest = np.partition(distances, 1, axis=1)[:, :2]
-        others = np.where(distances > nearest[:, :1], nearest[:, :1], nearest[:, 1:2])
-        rival = np.minimum(rival, others)
+        trust = np.maximum(scores, LEAST_TRUST)
+        cost = np.where(distances <= threshold, distances / trust, np.float32(np.inf))
+        nearest = np.partition(cost, 1, axis=1)[:, :2]
+        first = cost.argmin(axis=1)
+        others = np.repeat(nearest[:, :1], distances.shape[1], axis=1)
+        others[np.arange(len(first)), first] = nearest[:, 1]
+        rival = np.minimum(rival, others * trust).astype(np.float32)
     with np.errstate(invalid="ignore"):
         margin = (rival - distances) / np.maximum(rival + distances, 1e-9)
     margin = np.where(np.isinf(rival), 1, margin)
@@ -117,17 +127,23 @@ def interpolate(values: Floats, grid: Grid, top: int, left: int, height: int, wi
 
 
 def paint(
-    probability: Floats, margin: Floats, place: NDArray[np.intp], grid: Grid, least_probability: float
+    probability: Floats,
+    margin: Floats,
+    place: NDArray[np.intp],
+    grid: Grid,
+    least_probability: float,
+    exclusive: bool,
 ) -> tuple[NDArray[np.bool_], Floats]:
     """Masks (N, H, W) of people and the tight boxes (N, 4) around them, xyxy; all zero around an empty mask.
 
     probability (h, w) that a cell is person, margin (M, N) of the cells numbered `place` (M,) in the raster.
     A pixel is a person's where the interpolated probability is at least `least_probability` and the person's
-    margin, interpolated with the probability as weight (what background cells point at means nothing), is positive.
+    margin, interpolated with the probability as weight (what background cells point at means nothing), is not
+    negative. When `exclusive`, a pixel halfway between two people is the one's who is listed first.
     """
     h, w = probability.shape
     height, width = (h - 1) * grid.stride + 1, (w - 1) * grid.stride + 1
-    everybody = interpolate(probability, grid, 0, 0, height, width) >= least_probability
+    free = interpolate(probability, grid, 0, 0, height, width) >= least_probability
     masks = np.zeros((margin.shape[1], height, width), bool)
     boxes_xyxy = np.zeros((margin.shape[1], 4), np.float32)
     weight = probability.reshape(-1)[place]
@@ -141,9 +157,11 @@ def paint(
         left, right = max(column.min() - 1, 0) * grid.stride, min(column.max() + 1, w - 1) * grid.stride + 1
         says = np.zeros(h * w, np.float32)
         says[place] = margin[:, person] * weight
-        block = interpolate(says.reshape(h, w), grid, top, left, bottom - top, right - left) > 0
-        block &= everybody[top:bottom, left:right]
+        block = interpolate(says.reshape(h, w), grid, top, left, bottom - top, right - left) >= 0
+        block &= free[top:bottom, left:right]
         masks[person, top:bottom, left:right] = block
+        if exclusive:
+            free[top:bottom, left:right] &= ~block
         rows, columns = np.flatnonzero(block.any(axis=1)), np.flatnonzero(block.any(axis=0))
         if len(rows):
             boxes_xyxy[person] = left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1
@@ -151,25 +169,24 @@ def paint(
 
 
 def claim(
-    fields: Fields,
-    keypoints: Floats,
-    weights: Floats,
-    scales: Floats,
-    probability: Floats,
-    *,
-    metric: str,
-    threshold: float,
-    exclusive: bool,
-    least_probability: float,
-    long_steps: int,
-    short_steps: int,
-    sampling: str,
+    fields: Fields, keypoints: Floats, weights: Floats, scales: Floats, scores: Floats, decoding: Decoding
 ) -> tuple[NDArray[np.bool_], Floats]:
-    """Masks and boxes of people, as `paint`: keypoints (N, K, 2), weights (N, K), scales (N,); probability (h, w)."""
-    place = np.flatnonzero(probability >= LEAST_PROBABILITY)
-    row, column = np.divmod(place, probability.shape[1])
-    points = fields.grid.to_image(np.stack([column, row], axis=1))
-    embedding = embed(fields, points, long_steps=long_steps, short_steps=short_steps, sampling=sampling)
-    distances = METRICS[metric](embedding, keypoints, weights, scales, threshold)
-    margin = margins(distances, threshold, exclusive)
-    return paint(probability, margin, place, fields.grid, least_probability)
+    """Masks and boxes of people, as `paint`: keypoints (N, K, 2), weights (N, K), scales (N,), scores (N,).
+
+    A long offset may be right at once, and following it further may lead astray: a joint hidden behind another
+    person lies on pixels that point at that person's joints. So the paper's distance is the lesser one of before
+    and after refinement.
+    """
+    person = sigmoid(fields["segmentation"])
+    place = np.flatnonzero(person >= LEAST_PROBABILITY)
+    row, column = np.divmod(place, person.shape[1])
+    points, threshold = fields.grid.to_image(np.stack([column, row], axis=1)), decoding.mask_threshold
+    looks = [decoding]
+    if decoding.mask_metric == "paper" and decoding.long_steps + decoding.long_short_steps:
+        looks.append(replace(decoding, long_steps=0, long_short_steps=0))
+    measure = METRICS[decoding.mask_metric]
+    distances = np.minimum.reduce(
+        [measure(embed(fields, points, look), keypoints, weights, scales, threshold) for look in looks]
+    )
+    margin = margins(distances, scores, threshold, decoding.exclusive)
+    return paint(person, margin, place, fields.grid, decoding.mask_probability, decoding.exclusive)

@@ -7,6 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from poseg.errors import PosegError
+
+# The words that a choice may be.
+CHOICES = {
+    "evidence": ("hough", "cell"),
+    "sampling": ("bilinear", "nearest"),
+    "keypoint_score": ("expected_oks", "heatmap"),
+    "instance_nms": ("soft", "tfjs", "oks"),
+    "mask_metric": ("paper", "tfjs", "tfjs_webgl", "coral"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
@@ -19,7 +30,7 @@ class Decoding:
                          reach of the soft suppression of joints
     sampling             "bilinear" or "nearest": how offsets and heatmaps are read between cells
     mid_steps            times that a joint found by a mid offset is corrected by short offsets
-    keep_inside          move joints that end outside the frame of cells to its border
+    keep_inside          move what ends outside the frame of cells to its border: joints, and where pixels point
     accept_score         least mean joint score of a person, for it to suppress later seeds
     max_candidates       people grown at most, before they are scored
     keypoint_score       "expected_oks" (section 3.1) or "heatmap" (the probability at the joint)
@@ -58,6 +69,11 @@ class Decoding:
     mask_metric: str = "paper"
     mask_threshold: float = 0.25
     exclusive: bool = True
+
+    def __post_init__(self) -> None:
+        for name, words in CHOICES.items():
+            if getattr(self, name) not in words:
+                raise PosegError(f"Decoding.{name} is {getattr(self, name)!r}; choose {' or '.join(map(repr, words))}.")
 
 
 PAPER = Decoding()

@@ -9,13 +9,14 @@ Letters: S seeds, N people, K joints, E directed edges.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from poseg.codecs.decoding import Decoding
+from poseg.codecs.scoring import probabilities
 from poseg.fields import Fields
 from poseg.fields.hough import Seeds
 from poseg.fields.offsets import clamp, refine, sample
@@ -24,8 +25,9 @@ from poseg.skeletons import Skeleton
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
 
-# Seeds grown at once: most people are found from the first batch, and their other joints then need no growing.
-BATCH = 96
+# Seeds are grown by thirds, within these numbers: a person with all joints seen has one among the first third in
+# all but one of a thousand cases, and none of the other seeds then needs growing.
+LEAST_BATCH, LARGEST_BATCH = 64, 192
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +50,7 @@ def tree_levels(skeleton: Skeleton) -> tuple[Indices, ...]:
     k, edges = len(skeleton), skeleton.edges
     leaving = [np.flatnonzero(edges[:, 0] == joint) for joint in range(k)]
     frontier = [[(root, -1)] for root in range(k)]
-    levels = []
+    levels: list[Indices] = []
     while True:
         walked = [
             [int(e) for joint, parent in reached for e in leaving[joint] if edges[e, 1] != parent]
@@ -72,66 +74,65 @@ def displace(fields: Fields, points: Floats, edge: Indices, target: Indices, ste
     return refine(guess, fields["short_offsets"], target, grid, steps, sampling, from_cells=nearest)
 
 
-def grow(
-    fields: Fields, skeleton: Skeleton, seeds: Seeds, *, steps: int, sampling: str, keep_inside: bool
-) -> Floats:
+def grow(fields: Fields, skeleton: Skeleton, seeds: Seeds, decoding: Decoding) -> Floats:
     """All joints of the person of each seed: (S, K, 2) input pixels."""
+    inside = decoding.keep_inside
     found = np.empty((len(seeds), len(skeleton), 2), np.float32)
-    rooted = clamp(seeds.position, fields.grid, fields.cells) if keep_inside else seeds.position
+    rooted = clamp(seeds.position, fields.grid, fields.cells) if inside else seeds.position
     found[np.arange(len(seeds)), seeds.joint] = rooted
     for edges_of_root in tree_levels(skeleton):
         edges = edges_of_root[seeds.joint]
         seed, slot = np.nonzero(edges >= 0)
         edge = edges[seed, slot]
         source, target = skeleton.edges[edge].T
-        moved = displace(fields, found[seed, source], edge, target, steps, sampling)
-        found[seed, target] = clamp(moved, fields.grid, fields.cells) if keep_inside else moved
+        moved = displace(fields, found[seed, source], edge, target, decoding.mid_steps, decoding.sampling)
+        found[seed, target] = clamp(moved, fields.grid, fields.cells) if inside else moved
     return found
 
 
 def near_seeds(keypoints: Floats, seeds: Seeds, radius_px: float) -> NDArray[np.bool_]:
     """Whether a person has the seed's joint within the radius of the seed, the radius included: (N, S)."""
-    gap = keypoints[:, seeds.joint] - seeds.position
-    near: NDArray[np.bool_] = (gap**2).sum(axis=2) <= np.float32(radius_px) ** 2
+    dx, dy = (keypoints[:, seeds.joint, axis] - seeds.position[:, axis] for axis in (0, 1))
+    near: NDArray[np.bool_] = dx * dx + dy * dy <= np.float32(radius_px) ** 2
     return near
 
 
-def grow_people(
-    seeds: Seeds,
-    grown: Callable[[Seeds], Floats],
-    accepts: Callable[[Poses], NDArray[np.bool_]],
-    radius_px: float,
-    limit: int,
-) -> Poses:
+def grow_people(seeds: Seeds, fields: Fields, skeleton: Skeleton, decoding: Decoding) -> Poses:
     """Accept people in the order of their seeds, unless a seed lies on the same joint of an accepted person.
 
-    grown    keypoints (S, K, 2) of the people of some seeds
-    accepts  whether each of some people may stand, and suppress later seeds
+    People whose mean probability is below `decoding.accept_score` are passed over and suppress nobody.
     """
+    radius_px = decoding.nms_radius_px
     kept: list[Poses] = []
-    count = 0
-    while len(seeds) and count < limit:
-        batch, seeds = seeds[:BATCH], seeds[BATCH:]
-        poses = Poses(batch, grown(batch))
-        chosen = _first_come(near_seeds(poses.keypoints, batch, radius_px), accepts(poses))[: limit - count]
+    room = decoding.max_candidates
+    while len(seeds) and room:
+        together = min(max(LEAST_BATCH, len(seeds) // 3), LARGEST_BATCH)
+        batch, seeds = seeds[:together], seeds[together:]
+        poses = Poses(batch, grow(fields, skeleton, batch, decoding))
+        standing = np.ones(len(batch), bool)
+        if decoding.accept_score > 0:
+            sure = probabilities(fields, poses.keypoints, decoding.sampling).mean(axis=1)
+            standing = sure >= decoding.accept_score
+        chosen = _first_come(near_seeds(poses.keypoints, batch, radius_px), standing, room)
         kept.append(poses[chosen])
-        count += len(chosen)
-        seeds = seeds[~near_seeds(poses.keypoints[chosen], seeds, radius_px).any(axis=0)]
+        room -= len(chosen)
+        near = near_seeds(kept[-1].keypoints, seeds, radius_px)
+        seeds = seeds[np.flatnonzero(~near.any(axis=0))]
     if not kept:
-        return Poses(seeds[:0], grown(seeds[:0]))
-    together = Seeds(
+        return Poses(seeds, np.zeros((0, len(skeleton), 2), np.float32))
+    seeds = Seeds(
         np.concatenate([poses.seeds.joint for poses in kept]),
         np.concatenate([poses.seeds.position for poses in kept]),
         np.concatenate([poses.seeds.score for poses in kept]),
     )
-    return Poses(together, np.concatenate([poses.keypoints for poses in kept]))
+    return Poses(seeds, np.concatenate([poses.keypoints for poses in kept]))
 
 
-def _first_come(suppresses: NDArray[np.bool_], standing: NDArray[np.bool_]) -> Indices:
-    """Those who stand and are suppressed by nobody chosen before them; `suppresses` (S, S) by row."""
-    chosen = []
+def _first_come(suppresses: NDArray[np.bool_], standing: NDArray[np.bool_], room: int) -> Indices:
+    """At most `room` who stand and are suppressed by nobody chosen before them; `suppresses` (S, S) by row."""
+    chosen: list[int] = []
     free = standing.copy()
-    while free.any():
+    while free.any() and len(chosen) < room:
         first = int(free.argmax())
         chosen.append(first)
         free &= ~suppresses[first]

@@ -12,13 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.codecs import claiming, growing, scoring
+from poseg.codecs import scoring
+from poseg.codecs.claiming import claim
+from poseg.codecs.bridging import guess_joints
 from poseg.codecs.decoding import PAPER, Decoding
+from poseg.codecs.growing import Poses, grow_people
 from poseg.errors import FieldError, ShapeError
-from poseg.fields import Fields, FieldSpec, sigmoid
+from poseg.fields import Fields, FieldSpec
 from poseg.fields.heatmap import disk_owners
-from poseg.fields.hough import Votes, cast_votes, cell_peaks, finer_grid, hough_peaks, tally
+from poseg.fields.hough import Seeds, Votes, cast_votes, cell_peaks, finer_grid, hough_peaks, tally
 from poseg.fields.segmentation import at_cells, coverage, nearest_person
+from poseg.geometry import boxes
 from poseg.geometry.grid import Grid
 from poseg.people import People
 from poseg.skeletons import COCO17, Skeleton
@@ -111,7 +115,14 @@ class PersonLabCodec:
             ) from None
         return cls(skeleton, stride, radius, fields)
 
-    def encode(self, people: People, size: tuple[int, int], ignore: NDArray[np.bool_] | None = None) -> Targets:
+    def encode(
+        self,
+        people: People,
+        size: tuple[int, int],
+        ignore: NDArray[np.bool_] | None = None,
+        *,
+        bridge: bool = False,
+    ) -> Targets:
         """Paint people, in pixels of a network input of `size` (height, width), into fields (spec section 2).
 
         A joint counts as annotated where its score is above 0. `ignore` (height, width) marks pixels about which
@@ -123,7 +134,9 @@ class PersonLabCodec:
         long      in exactly one person's mask, for that person's annotated joints, outside `ignore`
 
         Outside their supervised cells the long offsets go on with the nearest mask's owner, so that they can be
-        interpolated across its edge.
+        interpolated across its edge. With `bridge` short and mid offsets likewise go on, unsupervised, through the
+        places where joints that nobody annotated may be (`codecs.bridging`): for fields that are to be decoded, not
+        learned.
         """
         if len(people) and people.masks is not None and people.masks.shape[1:] != size:
             raise ShapeError("people.masks", wanted=(len(people), *size), got=people.masks.shape)
@@ -136,6 +149,10 @@ class PersonLabCodec:
 
         heat_weight = ~(unknown | at_cells(masks[~annotated.any(axis=1)].any(axis=0), self.grid))
         short, mid, mid_weight = self._paint_disks(people.keypoints, annotated, owner, at)
+        if bridge:
+            points, known = guess_joints(people.keypoints, annotated, self.skeleton.edges)
+            guessed = disk_owners(points, known & ~annotated, self.grid, cells, self.disk_radius_px)
+            short, mid, _ = self._paint_disks(points, known, np.where(owner >= 0, owner, guessed), at)
         person, person_weight = self._paint_people(people, masks, unknown)
         long, long_weight = self._paint_long(people.keypoints, annotated, at_cells(masks, self.grid), unknown, at)
         return Targets(
@@ -211,41 +228,54 @@ class PersonLabCodec:
         """People of the picture, surest first, in pixels of the network's input: vote, grow, score, suppress, claim.
 
         Every person has all K joints; those that are not there have a low score. Masks (N, (h - 1) stride + 1,
-        (w - 1) stride + 1) come with the fields for them, and boxes go around the mask, or else around the joints
-        found. Raises FieldError for fields that are not finite.
+        (w - 1) stride + 1) come with the fields for them; boxes go around the mask, or else around the joints found.
+        Raises FieldError for fields that are not finite.
         """
         fields.check_finite()
-        votes = self._votes(fields)
-        poses = self._grow(fields, votes, decoding)
-        keypoints = poses.keypoints
-        probability = scoring.probabilities(fields, keypoints, decoding.sampling)
-        sure = self._score(fields, votes, poses, probability, decoding)
-        scores = self._suppress(keypoints, sure, probability, decoding)
+        votes = cast_votes(fields["heatmap"], fields["short_offsets"], fields.grid, self.disk_radius_px)
+        poses = grow_people(self._seeds(fields, votes, decoding), fields, self.skeleton, decoding)
+        probability = scoring.probabilities(fields, poses.keypoints, decoding.sampling)
+        scales = scoring.person_scales(poses.keypoints, probability)
+        sure = self._score(fields, votes, poses, probability, scales, decoding)
+        scores = self._suppress(poses.keypoints, sure, scales, decoding)
 
         order = np.argsort(-scores, kind="stable")
-        order = order[(scores[order] >= decoding.min_score) & (scores[order] > 0)][: decoding.max_people]
-        keypoints, probability = keypoints[order], probability[order]
-        people = People.from_poses(self.skeleton, keypoints, sure[order], scores=scores[order])
+        order = order[scores[order] >= decoding.min_score][: decoding.max_people]
+        keypoints, probability = poses.keypoints[order], probability[order]
         boxes_xyxy = boxes.around_points(keypoints, scoring.found_joints(probability))
         masks = None
         if decoding.masks and all(name in fields for name in MASK_FIELDS):
-            masks, tight = self._claim(fields, keypoints, probability, decoding)
-            boxes_xyxy = np.where(masks.any(axis=(1, 2))[:, None], tight, boxes_xyxy)
-        return replace(people, boxes_xyxy=boxes_xyxy, masks=masks)
+            masks, tight = claim(fields, keypoints, probability, scales[order], scores[order], decoding)
+            boxes_xyxy = np.where(tight.any(axis=1, keepdims=True), tight, boxes_xyxy)
+        return People(self.skeleton, keypoints, sure[order], scores[order], boxes_xyxy, masks)
 
     def hough_maps(self, fields: Fields, stride_px: int = 4) -> Floats:
         """Mass of the votes for each joint on a grid of `stride_px`, for drawing: (K, H, W)."""
-        grid, cells = finer_grid(fields.grid, fields.cells, stride_px)
-        framed = tally(self._votes(fields), len(self.skeleton), grid, cells)
+        votes = cast_votes(fields["heatmap"], fields["short_offsets"], fields.grid, self.disk_radius_px)
+        framed = tally(votes, len(self.skeleton), *finer_grid(fields.grid, fields.cells, stride_px))
         return framed[:, 1:-1, 1:-1].astype(np.float32)
 
-    def _votes(self, fields: Fields) -> Votes:
-        return cast_votes(fields["heatmap"], fields["short_offsets"], fields.grid, self.disk_radius_px)
+    def _seeds(self, fields: Fields, votes: Votes, decoding: Decoding) -> Seeds:
+        if decoding.evidence == "cell":
+            return cell_peaks(fields["heatmap"], fields["short_offsets"], fields.grid, decoding.seed_threshold)
+        grid, cells = finer_grid(fields.grid, fields.cells, decoding.hough_stride_px)
+        return hough_peaks(tally(votes, len(self.skeleton), grid, cells), grid, decoding.seed_threshold)
 
-    def _grow(self, fields: Fields, votes: Votes, decoding: Decoding) -> Poses:
-        if decoding.evidence == "hough":
-            grid, cells = finer_grid(fields.grid, fields.cells, decoding.hough_stride_px)
-            seeds = hough_peaks(tally(votes, len(self.skeleton), grid, cells), grid, decoding.seed_threshold)
-        else:
-            seeds = cell_peaks(fields["heatmap"], fields["short_offsets"], fields.grid, decoding.seed_threshold)
-        return grow_people(
+    def _score(
+        self, fields: Fields, votes: Votes, poses: Poses, probability: Floats, scales: Floats, decoding: Decoding
+    ) -> Floats:
+        """How sure each joint is: (N, K)."""
+        if decoding.keypoint_score == "expected_oks":
+            reach = scales[:, None] * scoring.spreads(self.skeleton)
+            return probability * scoring.expected_oks(votes, fields, poses.keypoints, reach, self.disk_radius_px)
+        if decoding.sampling == "nearest":
+            return scoring.with_seed_scores(probability, poses.seeds)
+        return probability
+
+    def _suppress(self, keypoints: Floats, sure: Floats, scales: Floats, decoding: Decoding) -> Floats:
+        """How sure each person is, given the others: (N,)."""
+        if decoding.instance_nms == "oks":
+            reach = scales[:, None] * scoring.spreads(self.skeleton)
+            return scoring.suppress_similar(keypoints, sure, reach, decoding.oks_threshold)
+        rescore = scoring.suppress_in_order if decoding.instance_nms == "tfjs" else scoring.suppress_softly
+        return rescore(keypoints, sure, decoding.nms_radius_px)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.fields import Fields, sigmoid
-from poseg.fields.hough import Votes
+from poseg.fields.hough import Seeds, Votes
 from poseg.fields.offsets import sample
 from poseg.geometry import boxes
 from poseg.skeletons import Skeleton
@@ -35,7 +35,8 @@ def probabilities(fields: Fields, keypoints: Floats, sampling: str) -> Floats:
 def found_joints(probability: Floats) -> Flags:
     """The joints (N, K) that a person's box goes around: the probable ones, or all where fewer than two are."""
     found = probability > FOUND
-    return found | (found.sum(axis=1, keepdims=True) < 2)
+    chosen: Flags = found | (found.sum(axis=1, keepdims=True) < 2)
+    return chosen
 
 
 def person_scales(keypoints: Floats, probability: Floats) -> Floats:
@@ -50,35 +51,40 @@ def spreads(skeleton: Skeleton) -> Floats:
     return 2 * np.array(skeleton.sigmas or [TYPICAL_SIGMA] * len(skeleton), np.float32)
 
 
-def expected_oks(
-    votes: Votes, fields: Fields, skeleton: Skeleton, keypoints: Floats, probability: Floats, radius_px: float
-) -> Floats:
-    """Score of each joint: its probability times the OKS to expect where votes say how far it may be off: (N, K).
+def with_seed_scores(probability: Floats, seeds: Seeds) -> Floats:
+    """The scores (N, K), but for each person's own seed (N,) its cell's: its offset may point into another cell."""
+    scores = probability.copy()
+    scores[np.arange(len(scores)), seeds.joint] = seeds.score
+    return scores
 
-    s = p(y) E[exp(-|x - y|^2 / (2 lambda^2 kappa^2))], x being drawn from the votes within R of y. The votes
-    themselves are summed, not their map, so that its resolution does not blur the small joints of small people.
+
+def expected_oks(votes: Votes, fields: Fields, keypoints: Floats, reach_px: Floats, radius_px: float) -> Floats:
+    """The OKS to expect of each joint where votes say how far it may be off: (N, K); 0 where there are none.
+
+    E[exp(-|x - y|^2 / (2 reach^2))], x being drawn from the votes within `radius_px` R of the joint y, and the reach
+    (N, K) being lambda kappa. The votes themselves are summed, not their map, so that its resolution does not blur
+    the small joints of small people.
     """
-    n, k = probability.shape
-    h, w = fields.cells
-    person_joint, vote = _votes_around(votes, keypoints, fields, radius_px)
-    gap = votes.position[vote] - keypoints.reshape(-1, 2)[person_joint]
+    n, k = reach_px.shape
+    joint, vote = _votes_around(votes, keypoints, fields, radius_px)
+    gap = votes.position[vote] - keypoints.reshape(-1, 2)[joint]
     squared = np.einsum("ij,ij->i", gap, gap)
-    width = 2 * (person_scales(keypoints, probability)[:, None] * spreads(skeleton)) ** 2
-    mass = np.where(squared <= radius_px**2, votes.mass[vote], 0)
-    weighed = mass * np.exp(-squared / width.reshape(-1)[person_joint])
-    total = np.bincount(person_joint, mass, minlength=n * k)
-    expected = np.bincount(person_joint, weighed, minlength=n * k) / np.maximum(total, 1e-9)
-    return (probability * expected.reshape(n, k)).astype(np.float32)
+    near = np.flatnonzero(squared <= radius_px**2)
+    joint, squared, mass = joint[near], squared[near], votes.mass[vote[near]]
+    oks = np.exp(squared * (-0.5 / reach_px**2).reshape(-1)[joint])
+    total = np.bincount(joint, mass, minlength=n * k)
+    expected = np.bincount(joint, mass * oks, minlength=n * k) / np.maximum(total, 1e-9)
+    return expected.reshape(n, k).astype(np.float32)
 
 
 def _votes_around(votes: Votes, keypoints: Floats, fields: Fields, radius_px: float) -> tuple[NDArray[np.intp], ...]:
-    """Pairs of a joint of a person and a vote for that joint, cast within 2 R of it: two lists of numbers.
+    """Pairs of a joint of a person and a vote for that joint, cast within 1.5 R of it: two lists of numbers.
 
-    Offsets point at most R away, so no vote that lands within R is cast from farther.
+    A joint's own voters stand within R of it; votes that come from farther away are meant for somebody else.
     """
-    n, k = keypoints.shape[:2]
+    k = keypoints.shape[1]
     h, w = fields.cells
-    reach = int(np.ceil(2 * radius_px / fields.grid.stride))
+    reach = int(np.ceil(1.5 * radius_px / fields.grid.stride))
     # Numbers of the votes by cell, in a frame so wide that windows may leave the grid.
     number = np.full((k, h + 2 * reach, w + 2 * reach), -1, np.int32)
     number[votes.joint, votes.cell[:, 1] + reach, votes.cell[:, 0] + reach] = np.arange(len(votes.joint))
@@ -95,11 +101,17 @@ def _votes_around(votes: Votes, keypoints: Floats, fields: Fields, radius_px: fl
 
 def claimed_joints(keypoints: Floats, radius_px: float) -> Flags:
     """Joints (N, K) that lie within the radius of the same joint of a person listed before, the radius included."""
-    gap = keypoints[:, None] - keypoints[None]
-    near = (gap**2).sum(axis=3) <= np.float32(radius_px) ** 2
+    near = _squared_gaps(keypoints) <= np.float32(radius_px) ** 2
     earlier = np.tri(len(keypoints), k=-1, dtype=bool)
     claimed: Flags = (near & earlier[:, :, None]).any(axis=1)
     return claimed
+
+
+def _squared_gaps(keypoints: Floats) -> Floats:
+    """Squared distances between the same joints of any two people: (N, N, K)."""
+    dx, dy = (keypoints[:, None, :, axis] - keypoints[None, :, :, axis] for axis in (0, 1))
+    squared: Floats = dx * dx + dy * dy
+    return squared
 
 
 def suppress_in_order(keypoints: Floats, keypoint_scores: Floats, radius_px: float) -> Floats:
@@ -116,17 +128,17 @@ def suppress_softly(keypoints: Floats, keypoint_scores: Floats, radius_px: float
     return scores
 
 
-def suppress_similar(
-    keypoints: Floats, keypoint_scores: Floats, scales: Floats, kappas: Floats, oks_threshold: float
-) -> Floats:
-    """Mean joint scores (N,), 0 for a person whose OKS with a surer one that stands is above the threshold."""
-    scores = keypoint_scores.mean(axis=1)
-    squared = ((keypoints[:, None] - keypoints[None]) ** 2).sum(axis=3)
-    oks = np.exp(-squared / (2 * (scales[:, None, None] * kappas) ** 2)).mean(axis=2)
+def suppress_similar(keypoints: Floats, keypoint_scores: Floats, reach_px: Floats, oks_threshold: float) -> Floats:
+    """Mean joint scores (N,), -1 for a person whose OKS with a surer one that stands is above the threshold.
+
+    reach_px (N, K) is lambda kappa, how far each joint may be off.
+    """
+    scores: Floats = keypoint_scores.mean(axis=1)
+    oks = np.exp(-_squared_gaps(keypoints) / (2 * reach_px[:, None] ** 2)).mean(axis=2)
     kept: list[int] = []
     for person in np.argsort(-scores, kind="stable"):
         if (oks[kept, person] > oks_threshold).any():
-            scores[person] = 0
+            scores[person] = -1
         else:
             kept.append(int(person))
     return scores

@@ -82,16 +82,17 @@ def tally(votes: Votes, joints: int, grid: Grid, cells: tuple[int, int]) -> NDAr
     dropped.
     """
     shape = (joints, cells[0] + 2, cells[1] + 2)
-    at = grid.to_cells(votes.position) + np.float32(1)
-    inside = ((at >= 0) & (at < np.array([shape[2] - 1, shape[1] - 1]))).all(axis=1)
-    joint, at, mass = votes.joint[inside], at[inside], votes.mass[inside]
-    low = at.astype(np.intp)
-    fx, fy = (at - low).T
-    first = (joint * shape[1] + low[:, 1]) * shape[2] + low[:, 0]
+    x, y = grid.to_cells(votes.position.T) + np.float32(1)
+    inside = np.flatnonzero((x >= 0) & (x < shape[2] - 1) & (y >= 0) & (y < shape[1] - 1))
+    x, y, weight = x[inside], y[inside], votes.mass[inside]
+    left, top = x.astype(np.int32), y.astype(np.int32)
+    fx, fy = x - left.astype(np.float32), y - top.astype(np.float32)
+    first = (votes.joint[inside] * shape[1] + top) * shape[2] + left
     corner = np.concatenate([first, first + 1, first + shape[2], first + shape[2] + 1])
-    gx, gy = 1 - fx, 1 - fy
-    share = np.concatenate([gx * gy * mass, fx * gy * mass, gx * fy * mass, fx * fy * mass])
-    return np.bincount(corner, share, minlength=shape[0] * shape[1] * shape[2]).reshape(shape)
+    upper, lower = (1 - fy) * weight, fy * weight
+    share = np.concatenate([(1 - fx) * upper, fx * upper, (1 - fx) * lower, fx * lower])
+    mass = np.bincount(corner, share, minlength=shape[0] * shape[1] * shape[2]).astype(np.float64, copy=False)
+    return mass.reshape(shape)
 
 
 def hough_peaks(tallied: NDArray[np.float64], grid: Grid, least_mass: float) -> Seeds:
@@ -132,8 +133,8 @@ def _maxima(framed: NDArray[np.floating], least: float) -> tuple[Indices, Indice
     joint, inner = np.divmod(place, rows * columns)
     row, column = np.divmod(inner, columns)
     inside = (row > 0) & (row < rows - 1) & (column > 0) & (column < columns - 1)
-    joint, row, column, place = joint[inside], row[inside], column[inside], place[inside]
+    joint, row, column, place = (joint[inside], row[inside], column[inside], place[inside])
     around = (np.arange(-1, 2)[:, None] * columns + np.arange(-1, 2)).reshape(-1)
     window = flat[place[:, None] + around]
-    top = (window[:, 4:5] >= window).all(axis=1)
+    top = window[:, 4] >= window.max(axis=1)
     return joint[top], row[top], column[top], window[top]

@@ -6,6 +6,8 @@ read in a channel of its own. Points outside the frame of cells are read at its 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,26 +27,40 @@ def clamp(points: Floats, grid: Grid, cells: tuple[int, int]) -> Floats:
 def sample_bilinear(field: Floats, channel: Indices, points: Floats, grid: Grid) -> Floats:
     """Values between the four cells around each point: (n, D) for a field (C, D, h, w), (n,) for (C, h, w)."""
     h, w = field.shape[-2:]
-    at = np.minimum(np.maximum(grid.to_cells(points), 0), np.array([w - 1, h - 1], np.float32))
-    low = at.astype(np.intp)
-    # On the last row or column the fraction is 0; stepping back keeps the far corner inside the field.
-    np.minimum(low, np.array([max(w - 2, 0), max(h - 2, 0)]), out=low)
-    fx, fy = (at - low.astype(np.float32)).T
-    right, down = min(w - 1, 1), w * min(h - 1, 1)
+    inside = np.minimum(np.maximum(grid.to_cells(points), 0), np.array([w - 1, h - 1], np.float32))
+    return _between_cells(field, channel, inside).reshape(len(points), *field.shape[1:-2])
+
+
+def _between_cells(field: Floats, channel: Indices, at: Floats) -> Floats:
+    """Bilinear values (n, D) at fractional cells (n, 2) inside the field."""
+    h, w = field.shape[-2:]
+    # On the last row or column the fraction is 1 instead of 0, to keep the far corner inside the field.
+    low = np.minimum(at.astype(np.int32), np.array([max(w - 2, 0), max(h - 2, 0)], np.int32))
+    share = np.empty((len(at), 2, 2), np.float32)
+    share[:, :, 1] = at - low.astype(np.float32)
+    share[:, :, 0] = 1 - share[:, :, 1]
+    weights = (share[:, 1, :, None] * share[:, 0, None, :]).reshape(-1, 4)
     depth = field[0, ..., 0, 0].size
     first = channel * (depth * h * w) + low[:, 1] * w + low[:, 0]
-    corners = (np.arange(depth) * (h * w))[:, None] + np.array([0, right, down, down + right])
-    gx, gy = 1 - fx, 1 - fy
-    weights = np.stack([gx * gy, fx * gy, gx * fy, fx * fy], axis=1)
-    values = field.reshape(-1).take(first[:, None, None] + corners)
-    sampled: Floats = np.matmul(values, weights[:, :, None])[..., 0]
-    return sampled.reshape(len(points), *field.shape[1:-2])
+    values = field.reshape(-1).take(first[:, None] + _corners(depth, h, w)).reshape(len(at), depth, 4)
+    sampled: Floats = np.einsum("ndc,nc->nd", values, weights)
+    return sampled
+
+
+@lru_cache(maxsize=32)
+def _corners(depth: int, h: int, w: int) -> Indices:
+    """How far in memory the four cells around a point lie from the first, for each of `depth` values: (4 depth,)."""
+    right, down = min(w - 1, 1), w * min(h - 1, 1)
+    planes = np.arange(depth)[:, None] * (h * w)
+    away: Indices = (planes + np.array([0, right, down, down + right])).reshape(-1)
+    return away
 
 
 def nearest_cells(points: Floats, grid: Grid, cells: tuple[int, int]) -> Indices:
     """(n, 2) column and row of the nearest cell inside the grid; halves round up, as in JavaScript."""
     nearest = np.floor(grid.to_cells(points) + np.float32(0.5)).astype(np.intp)
-    return np.minimum(np.maximum(nearest, 0), np.array(cells[::-1]) - 1)
+    inside: Indices = np.minimum(np.maximum(nearest, 0), np.array(cells[::-1]) - 1)
+    return inside
 
 
 def sample_nearest(field: Floats, channel: Indices, points: Floats, grid: Grid) -> Floats:
@@ -74,11 +90,17 @@ def refine(
     """Follow the vectors of `offsets` (C, 2, h, w) for a number of steps: p <- p + offsets(p).
 
     A point outside the frame sets out from the frame's border, where the vector it follows was read; where the points
-    end is not clamped. With `from_cells` a point sets out from its nearest cell, as TensorFlow.js does with short
-    offsets. PersonLab, section 3.1: mid by short, long by long, long by short.
+    end is not clamped. With `from_cells` (and nearest sampling) a point sets out from its nearest cell, as
+    TensorFlow.js does with short offsets. PersonLab, section 3.1: mid by short, long by long, long by short.
     """
-    cells = (offsets.shape[-2], offsets.shape[-1])
+    h, w = offsets.shape[-2:]
+    if sampling == "nearest":
+        for _ in range(steps):
+            start = grid.to_image(nearest_cells(points, grid, (h, w))) if from_cells else clamp(points, grid, (h, w))
+            points = start + sample_nearest(offsets, channel, start, grid)
+        return points
+    at, last = grid.to_cells(points), np.array([w - 1, h - 1], np.float32)
     for _ in range(steps):
-        start = grid.to_image(nearest_cells(points, grid, cells)) if from_cells else clamp(points, grid, cells)
-        points = start + sample(offsets, channel, start, grid, sampling)
-    return points
+        at = np.minimum(np.maximum(at, 0), last)
+        at += _between_cells(offsets, channel, at) * np.float32(1 / grid.stride)
+    return grid.to_image(at)

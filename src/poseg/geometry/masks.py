@@ -65,7 +65,7 @@ def fill_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) ->
     rings = [ring for ring in rings if len(ring) >= 6]
     if not rings:
         return np.zeros(size, np.bool_)
-    return np.asarray(coco.decode(coco.merge(coco.frPyObjects(rings, *size))), np.bool_)
+    return decode_rle(coco.merge(coco.frPyObjects(rings, *size)))
 
 
 def segmentation_mask(segmentation: object, size: tuple[int, int]) -> Mask:

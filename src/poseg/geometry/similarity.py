@@ -52,7 +52,7 @@ def oks_matrix(
     squared = ((points[:, None] - anchors[None]) ** 2).sum(axis=-1)
     near = np.exp(-squared / (2 * (scale[:, None] + _LEAST_AREA) * (2 * spread) ** 2))
     oks = (near * counts).sum(axis=-1) / np.maximum(counts.sum(axis=-1), 1)
-    return oks.astype(np.float32)
+    return np.asarray(oks, np.float32)
 
 
 def box_iou_matrix(boxes_xyxy: ArrayLike, others_xyxy: ArrayLike) -> Floats:
@@ -62,7 +62,7 @@ def box_iou_matrix(boxes_xyxy: ArrayLike, others_xyxy: ArrayLike) -> Floats:
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     shared = np.prod(np.clip(high - low, 0, None), axis=-1)
     union = areas(boxes)[:, None] + areas(others)[None] - shared
-    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0), np.float32)
 
 
 def greedy_match(similarity: ArrayLike, threshold: float) -> NDArray[np.intp]:

@@ -169,13 +169,14 @@ def _rows(plain: Sequence[Record], ids: Sequence[int], key: str, default: Any, s
     table = np.full((len(plain), *shape), default, np.float32)
     given = [row for row, record in enumerate(plain) if record.get(key) not in (None, [])]
     try:
-        values = np.array([plain[row][key] for row in given], np.float32).reshape(len(given), *shape)
-        sound = bool(np.isfinite(values).all())
+        values = np.array([plain[row][key] for row in given], np.float32)
+        sound = not given or (values.shape == (len(given), *shape) and bool(np.isfinite(values).all()))
     except (TypeError, ValueError, OverflowError):
         sound = False
     if not sound:  # slowly now, to say which one
         values = np.stack([_row(plain[row][key], key, shape, f"{source}: annotation {ids[row]}") for row in given])
-    table[given] = values
+    if given:
+        table[given] = values
     return table
 
 

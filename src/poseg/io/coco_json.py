@@ -175,7 +175,8 @@ def _rows_by_image(columns: Columns) -> dict[int, tuple[NDArray[np.intp], NDArra
     """For each image id, rows of sure and of unsure annotations, in the order of the file."""
     order = np.argsort(columns.image_ids, kind="stable")
     numbers, starts = np.unique(columns.image_ids[order], return_index=True)
+    groups = np.split(order, starts[1:])[: len(numbers)]  # splitting nothing gives one empty group
     return {
         int(number): (rows[~columns.unsure[rows]], rows[columns.unsure[rows]])
-        for number, rows in zip(numbers, np.split(order, starts[1:]), strict=True)
+        for number, rows in zip(numbers, groups, strict=True)
     }

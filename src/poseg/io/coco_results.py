@@ -44,6 +44,7 @@ def coco_results(
     records = []
     points = pixel_indices(people.keypoints)
     flags = people.keypoint_scores > 0
+    sure = np.where(flags, np.maximum(people.keypoint_scores, 1e-4), 0)  # a found joint stays found when rounded
     boxes_xywh, pixels = _extents(people)
     for row in range(len(people)):
         triplets = np.column_stack([points[row], flags[row]])
@@ -55,7 +56,7 @@ def coco_results(
             "bbox": _rounded(boxes_xywh[row], 2),
             "area": round(float(pixels[row]), 2),
             "keypoints": _rounded(triplets.reshape(-1), 2),
-            "keypoint_scores": _rounded(people.keypoint_scores[row], 4),
+            "keypoint_scores": _rounded(sure[row], 4),
         }
         record["keypoints"][2::3] = [int(flag) for flag in flags[row]]
         if people.masks is not None:

@@ -31,7 +31,7 @@ FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JP
 
 # What Pillow's readers let out when a file is broken; anything else is a fault of ours and shows itself.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError,
-           AttributeError, NotImplementedError, struct.error, zlib.error)  # fmt: skip
+           AttributeError, RuntimeError, struct.error, zlib.error)  # fmt: skip
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 _ORIENTATION_TAG = 0x0112

@@ -29,7 +29,7 @@ def pillow_to_rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
         return array_to_rgb(np.asarray(image.convert("RGBA")), name)
     try:
         return np.array(image.convert("RGB"), np.uint8)
-    except ValueError:
+    except (ValueError, ImportError):  # LAB needs a library that not every Pillow has
         raise ImageError(f"{name} has colour mode {image.mode}, which has no RGB form here; save it as RGB.") from None
 
 
@@ -55,7 +55,7 @@ def _eight_bits(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return np.asarray(array, np.uint8)
     if array.dtype == np.uint16:
-        return np.right_shift(array, 8).astype(np.uint8)
+        return np.asarray(np.right_shift(array, 8), np.uint8)
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
     if not np.issubdtype(array.dtype, np.floating):

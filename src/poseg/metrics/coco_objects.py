@@ -79,7 +79,7 @@ def result_object(truth: Any, results: Sequence[Record], kind: Kind, joints: int
 
 
 def _person_category(categories: Sequence[Record]) -> Record:
-    named = [category for category in categories if category.get("name") == "person"] or list(categories)
+    named = [category for category in categories if str(category.get("name")).lower() == "person"] or list(categories)
     if len(named) != 1:
         names = ", ".join(str(category.get("name")) for category in categories) or "none"
         raise AnnotationError(f"The ground truth must have one category named 'person'; it has {names}.")

@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
+from poseg.export.torch_onnx import export_onnx, personlab_card
 from poseg.recipes.data_at_hand import photographs
 from poseg.systems.personlab import MEAN, STD, PersonLab
 from poseg.training.loader import Mixture, View
@@ -19,6 +21,39 @@ from poseg.training.loop import Progress, Schedule, train
 
 SYSTEM = PersonLab(backbone="lite0", stride=8)
 SIDE_PX = 321
+
+
+NAME, SIZE_PX = "small", 513
+DATA = (
+    {"name": "people_unlabelled", "pictures": 2885, "use": "keypoints and masks made by networks (see teachers)",
+     "terms": "Flickr8k, INRIA, BSDS and COCO photographs; research use, not shipped"},
+    {"name": "coco_person_masks train", "pictures": 91, "use": "COCO instance masks; keypoints made by networks",
+     "terms": "annotations CC BY 4.0; Flickr photographs under mixed Creative Commons licences"},
+    {"name": "clothing_coparsing 0001-0900", "pictures": 899, "use": "person masks; keypoints made by networks",
+     "terms": "labels Apache-2.0; photographs for research use"},
+    {"name": "lsp 0001-1000", "pictures": 1000, "use": "12 of 14 joints", "terms": "research use"},
+    {"name": "lspet", "pictures": 10000, "use": "12 of 14 joints", "terms": "research use"},
+    {"name": "backgrounds_inria", "pictures": 204, "use": "person-free pictures", "terms": "research use"},
+    {"name": "EfficientNet-Lite0 ImageNet weights", "pictures": 0, "use": "backbone at the start", "terms": "Apache-2.0"},
+)
+TEACHERS = (
+    "Keypoint labels of networks: MoveNet MultiPose and Thunder (Google, Apache-2.0); "
+    "masks: BlazePose heavy and BodyPix (Google, Apache-2.0).",
+    "Dense teacher: BodyPix MobileNetV1 0.75 (Google, Apache-2.0) at 801 px: person map, long offsets, doubt about "
+    "heatmap negatives.",
+)
+
+
+def export(folder: Path, destination: Path) -> None:
+    """Write the averaged weights of a run as ONNX with a card; without scores, which `poseg evaluate` measures."""
+    network = SYSTEM.network()
+    network.load_state_dict(load_file(folder / "average.safetensors"))
+    card = personlab_card(
+        SYSTEM, name=NAME, size_px=SIZE_PX,
+        licences={"code": "Apache-2.0", "weights": "Apache-2.0"}, data=DATA, notes=TEACHERS,
+    )  # fmt: skip
+    written = export_onnx(network, SYSTEM, card, destination)
+    print(f"{destination}: {destination.stat().st_size / 1e6:.1f} MB, sha256 {written.sha256[:12]}")
 
 
 def main() -> None:
@@ -31,7 +66,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=90.0)
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--export", type=Path, metavar="FILE", help="write the run's averaged weights as ONNX instead")
     asked = parser.parse_args()
+    if asked.export is not None:
+        export(asked.out, asked.export)
+        return
 
     torch.manual_seed(asked.seed)
     network = SYSTEM.network()

@@ -54,6 +54,23 @@ class Letterbox:
         """Points (..., 2) of the input on the picture; the inverse of `to_input`."""
         return (np.asarray(points, np.float64) / self.scale_xy).astype(np.float32)
 
+    def canvas(self, image: NDArray[np.uint8], colour: Sequence[float]) -> NDArray[np.uint8]:
+        """The picture as the network sees it, before normalisation: (*input_size, 3) uint8, padded with a colour."""
+        seen = np.empty((*self.input_size, 3), np.uint8)
+        seen[:] = np.rint(colour)
+        seen[: self.content_size[0], : self.content_size[1]] = self._scaled(image)
+        return seen
+
+    def _scaled(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The picture in the size of the content."""
+        rows, columns = self.content_size
+        if (rows, columns) == self.image_size:
+            return image
+        # Averaging over areas takes every pixel into account, but is no more than nearest-neighbour when it enlarges.
+        shrinks = rows < self.image_size[0] or columns < self.image_size[1]
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(image, (columns, rows), interpolation=how), np.uint8)
+
     def undo(self, people: People) -> People:
         """People of the input as people of the picture.
 
@@ -117,15 +134,10 @@ def letterbox(
         raise ShapeError("image", wanted="(height, width, 3) uint8", got=f"{image.shape} {image.dtype}")
     box = plan((image.shape[0], image.shape[1]), size_px, multiple=multiple, remainder=remainder)
     rows, columns = box.content_size
-    # Averaging over areas is right for shrinking alone, where it takes every pixel into account.
-    shrinks = rows < image.shape[0] or columns < image.shape[1]
-    if (rows, columns) != box.image_size:
-        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        image = np.asarray(cv2.resize(image, (columns, rows), interpolation=how), np.uint8)
     tensor = np.zeros((1, 3, *box.input_size), np.float32)
     content = tensor[0, :, :rows, :columns]
     factor = 1 / np.array(std, np.float32)
-    np.multiply(image.transpose(2, 0, 1), factor[:, None, None], out=content)
+    np.multiply(box._scaled(image).transpose(2, 0, 1), factor[:, None, None], out=content)
     content -= (np.array(mean, np.float32) * factor)[:, None, None]
     return tensor, box
 

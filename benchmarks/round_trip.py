@@ -1,0 +1,113 @@
+"""What the fields can hold: encode annotated people, decode the perfect fields, score the result as COCO does.
+
+run    python benchmarks/round_trip.py ANN.json [--stride 8 16] [--size 801] [--limit N]
+
+No picture and no network is needed. Only people with annotated joints are painted, and only they are scored, for
+masks too. Beside the whole, three upper bounds tell which step loses what is lost: the people annotated, their masks
+after the trip to the network's input and back, and the same through cells of one stride without the decoder.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from poseg.codecs.decoding import PAPER, Decoding
+from poseg.codecs.personlab import PersonLabCodec
+from poseg.fields.segmentation import coverage
+from poseg.codecs.claiming import interpolate
+from poseg.geometry import affine
+from poseg.io.coco_json import CocoDataset, coco_results, read_coco
+from poseg.io.plain_json import read_json
+from poseg.metrics.average_precision import match
+from poseg.people import People, Sample
+from poseg.transforms.letterbox import Letterbox, plan
+from poseg.transforms.warp import warp
+
+EVALUATED = replace(PAPER, min_score=0.0, max_people=100, exclusive=False)
+
+
+def placed(data: CocoDataset, size_px: int) -> Iterator[tuple[int, People, Letterbox]]:
+    """The annotated people of each picture on the network's input."""
+    for image_id in track(list(data.images), description=f"{size_px} px", transient=True):
+        people = data.people(image_id)
+        people = people[(people.keypoint_scores > 0).any(axis=1)]
+        if len(people) == 0:
+            continue
+        height, width = data.images[image_id].size or people.masks.shape[1:]
+        box = plan((height, width), size_px, multiple=32, remainder=1)
+        blank = Sample(np.zeros((height, width, 3), np.uint8), people)
+        scale = affine.identity()
+        scale[:, :2] = np.diag(box.scale_xy)
+        yield image_id, warp(blank, scale, box.input_size).people, box
+
+
+def through_cells(people: People, codec: PersonLabCodec) -> People:
+    """The same people, masks seen through cells: what coverage and interpolation keep of them."""
+    masks = np.zeros_like(people.masks)
+    for mask, kept in zip(people.masks, masks, strict=True):
+        kept[:] = interpolate(coverage(mask, codec.grid), codec.grid, 0, 0, *mask.shape) >= 0.5
+    return replace(people, masks=masks)
+
+
+def main() -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("annotations")
+    parser.add_argument("--stride", type=int, nargs="+", default=[8, 16])
+    parser.add_argument("--size", type=int, default=801, help="long side of the network's input in pixels")
+    parser.add_argument("--limit", type=int, help="the first pictures only")
+    asked = parser.parse_args()
+    truth = read_json(asked.annotations)
+    for record in truth["annotations"]:
+        if not record.get("num_keypoints"):
+            record["iscrowd"] = 1  # excused, neither wanted nor wrong
+    data = read_coco(asked.annotations)
+    if asked.limit:
+        data = replace(data, images=dict(list(data.images.items())[: asked.limit]))
+    shown = set(data.images)
+    truth["images"] = list({i["id"]: i for i in truth["images"] if i["id"] in shown}.values())
+    truth["annotations"] = [a for a in truth["annotations"] if a["image_id"] in shown]
+
+    codecs = {stride: PersonLabCodec(stride=stride) for stride in asked.stride}
+    records: dict[str, list[dict[str, Any]]] = {"annotation, to the input and back": []}
+    persons = 0
+    variants: dict[str, Decoding] = {
+        "paper": EVALUATED,
+        "exclusive masks": replace(EVALUATED, exclusive=True),
+        "no mid refinement": replace(EVALUATED, mid_steps=0),
+        "heatmap scores": replace(EVALUATED, keypoint_score="heatmap"),
+        "no long refinement": replace(EVALUATED, long_steps=0, long_short_steps=0),
+        "long refined by short only": replace(EVALUATED, long_steps=0),
+    }
+    for image_id, people, box in placed(data, asked.size):
+        persons += len(people)
+        records["annotation, to the input and back"] += coco_results(box.undo(people), image_id)
+        for stride, codec in codecs.items():
+            cells = records.setdefault(f"stride {stride}: masks through cells", [])
+            cells += coco_results(box.undo(through_cells(people, codec)), image_id)
+            fields = codec.encode(people, box.input_size, bridge=True).as_fields()
+            for name, decoding in variants.items():
+                found = box.undo(codec.decode(fields, decoding))
+                records.setdefault(f"stride {stride}: decoded, {name}", []).extend(coco_results(found, image_id))
+
+    table = Table(title=f"{len(shown)} pictures, {persons} persons with annotated joints, input {asked.size} px")
+    for column in ("", "keypoint AP", "AP50", "APm", "APl", "mask AP", "AP50", "APs", "APm", "APl", "found"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name in sorted(records, key=lambda n: (n.startswith("stride"), len(n.split(":")[0]), n)):
+        poses = match(truth, records[name], "keypoints").official
+        masks = match(truth, records[name], "masks").official
+        numbers = [poses[n] for n in ("AP", "AP50", "APm", "APl")] + [masks[n] for n in ("AP", "AP50", "APs", "APm", "APl")]
+        table.add_row(name, *(f"{number:.3f}" for number in numbers), str(len(records[name])))
+    Console(width=150).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""`poseg fields`: what the network says of a picture, as figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from poseg.cli.options import (
+    FlipOption,
+    ModelOption,
+    OutOption,
+    ScalesOption,
+    SizeOption,
+    ThreadsOption,
+    build_predictor,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from poseg.runtime.predictor import Predictor, Seen
+
+    Figure = Callable[[], NDArray[np.uint8]]
+
+
+def fields(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture.")],
+    out: OutOption,
+    model: ModelOption = None,
+    size: SizeOption = None,
+    scales: ScalesOption = "1",
+    flip: FlipOption = False,
+    threads: ThreadsOption = None,
+) -> None:
+    """Draw what the network says of a picture: heatmaps, offsets, person map, votes, and the people read from them."""
+    from poseg.cli.outputs import make_folder
+    from poseg.io.images import write_png
+
+    predictor = build_predictor(model, threads=threads, size=size, scales=scales, flip=flip)
+    seen = predictor.see(image)
+    make_folder(out)
+    for name, figure in _figures(predictor, seen):
+        path = out / f"{image.stem}.{name}.png"
+        write_png(path, figure())
+        typer.echo(str(path))
+
+
+def _figures(predictor: Predictor, seen: Seen) -> Iterator[tuple[str, Figure]]:
+    """Names and makers of the figures; fields that the model lacks have none."""
+    from poseg.draw import fields as draw
+    from poseg.draw.overlay import overlay
+
+    codec = predictor.session.codec
+    canvas = seen.box.canvas(seen.image, predictor.session.card.mean)
+    makers = {
+        "heatmap": draw.heatmap_figure,
+        "short_offsets": draw.short_offset_figure,
+        "mid_offsets": draw.mid_offset_figure,
+        "long_offsets": draw.long_offset_figure,
+        "segmentation": draw.segmentation_figure,
+    }
+    needs = {"long_offsets": {"segmentation", "long_offsets"}}
+    for name, make in makers.items():
+        if needs.get(name, {name}) <= set(seen.fields):
+            yield name, lambda make=make: make(canvas, seen.fields, codec.skeleton)  # type: ignore[misc]
+    yield "hough", lambda: draw.hough_figure(canvas, codec.hough_maps(seen.fields), codec.skeleton)
+    yield "overlay", lambda: overlay(seen.image, predictor.decode(seen))

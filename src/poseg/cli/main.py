@@ -1,0 +1,73 @@
+"""The command `poseg`: its subcommands, and what becomes of an error."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import poseg
+from poseg.cli.evaluate import evaluate
+from poseg.cli.fields import fields
+from poseg.cli.import_google import import_google
+from poseg.cli.models import models
+from poseg.cli.predict import predict
+from poseg.errors import PosegError
+
+_DEBUG = "POSEG_DEBUG"
+# What is not part of the light core, and the extra that brings it.
+_EXTRAS = {"onnx": "export", "safetensors": "train", "tflite": "export", "torch": "train"}
+
+
+class _Commands(TyperGroup):
+    """Turns an error of ours into one sentence and exit code 2; anything else is a fault and shows its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PosegError as fault:
+            if ctx.params.get("debug"):
+                raise
+            typer.echo(f"poseg: {fault}", err=True)
+        except ModuleNotFoundError as fault:
+            extra = _EXTRAS.get((fault.name or "").partition(".")[0])
+            if extra is None or ctx.params.get("debug"):
+                raise
+            typer.echo(f"poseg: This needs {fault.name}; install it with: pip install 'poseg[{extra}]'", err=True)
+        raise typer.Exit(2)
+
+
+app = typer.Typer(
+    name="poseg",
+    cls=_Commands,
+    help="Find people in pictures as poses and instance masks.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command()(predict)
+app.command()(fields)
+app.command()(models)
+app.command()(evaluate)
+app.command("import-google")(import_google)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"poseg {poseg.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", envvar=_DEBUG, help="Show the traceback of an error.")] = False,
+) -> None:
+    """Find people in pictures as poses and instance masks."""
+
+
+def run() -> None:
+    """Entry point of the command line."""
+    app(prog_name="poseg")

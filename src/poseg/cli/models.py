@@ -1,0 +1,77 @@
+"""`poseg models`: what the models that come along say of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from poseg.runtime.card import Card
+
+
+def models(
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="[FILE]", help="ONNX files; those that come along by default.")
+    ] = None,
+) -> None:
+    """Show what models say of themselves: size, skeleton, scores, training data, licences."""
+    from poseg.runtime.session import read_card
+    from poseg.runtime.zoo import models as embedded
+
+    cards = {str(path): read_card(path) for path in files} if files else embedded()
+    if not cards:
+        typer.echo("No model comes along with this installation; give the path of an ONNX file.")
+    for place, (name, card) in enumerate(cards.items()):
+        if place:
+            typer.echo()
+        _show(name, card)
+
+
+def _show(name: str, card: Card) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=name, title_justify="left", title_style="bold", show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, text in _facts(card):
+        table.add_row(label, Text(text))
+    Console().print(table)
+
+
+def _facts(card: Card) -> list[tuple[str, str]]:
+    """Pairs of a label and a line of text; a label stands once, before its first line."""
+    joints = card.skeleton.get("joints", ())
+    facts = [
+        ("name", card.name),
+        ("system", card.system),
+        ("skeleton", f"{card.skeleton.get('name', '?')}, {len(joints)} joints"),
+        ("input", f"{card.size_px} px long side; sides {card.size_multiple} n + {card.size_remainder}"),
+        ("codec", _pairs(card.codec)),
+    ]
+    blocks = {
+        "licence": [f"{what}: {terms}" for what, terms in card.licences.items()],
+        "scores": [_pairs(score) for score in card.scores],
+        "data": [_pairs(data) for data in card.data],
+        "notes": list(card.notes),
+        "sha256": [card.sha256] if card.sha256 else [],
+    }
+    for label, lines in blocks.items():
+        facts += [(label if row == 0 else "", line) for row, line in enumerate(lines)]
+    return facts
+
+
+def _pairs(plain: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {_short(value)}" for key, value in plain.items())
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, (list, tuple)):
+        return " to ".join(map(_short, value)) if len(value) == 2 else " ".join(map(_short, value))
+    return str(value)

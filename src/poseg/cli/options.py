@@ -1,0 +1,56 @@
+"""Options that several commands share, with one wording each, and the predictor that they describe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from poseg.errors import PosegError
+
+if TYPE_CHECKING:
+    from poseg.runtime.predictor import Predictor
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model", "-m", help="Name of a model that comes along (see `poseg models`) or path of an ONNX file."
+    ),
+]
+OutOption = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for what is written.")]
+SizeOption = Annotated[
+    int | None, typer.Option("--size", help="Long side of the network's input in pixels; the model's own by default.")
+]
+MaxPeopleOption = Annotated[int, typer.Option("--max-people", min=1, help="Keep at most this many, the surest.")]
+MinScoreOption = Annotated[
+    float, typer.Option("--min-score", min=0.0, max=1.0, help="Leave out people with a lower score.")
+]
+ScalesOption = Annotated[
+    str, typer.Option("--scales", help="Look at the picture in several sizes, such as 0.5,1,1.5, and average.")
+]
+FlipOption = Annotated[bool, typer.Option("--flip", help="Look at the mirror image too, and average.")]
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", min=1, help="Threads that compute one picture; all cores by default.")
+]
+
+
+def parse_scales(text: str) -> tuple[float, ...]:
+    """Numbers between commas."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise PosegError(f"--scales wants numbers between commas such as 0.5,1,1.5, got {text!r}.") from None
+
+
+def build_predictor(
+    model: str | None, *, threads: int | None, size: int | None, scales: str, flip: bool, max_people: int = 20,
+    min_score: float = 0.2, masks: bool = True,
+) -> Predictor:  # fmt: skip
+    """The predictor that the options describe."""
+    from poseg.runtime.zoo import load
+
+    return load(
+        model, threads=threads, size_px=size, scales=parse_scales(scales), flip=flip, max_people=max_people,
+        min_score=min_score, masks=masks,
+    )  # fmt: skip

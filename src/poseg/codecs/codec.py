@@ -1,0 +1,46 @@
+"""What a codec is: people to fields and back, in one file, with NumPy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.fields import Fields, FieldSpec
+from poseg.people import People
+from poseg.skeletons import Skeleton
+
+Self = TypeVar("Self", bound="Codec")
+
+
+class Codec(Protocol):
+    """How one system paints people into fields and reads them back: decode(encode(people)) = people."""
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Names the joints of the people."""
+        ...
+
+    @property
+    def specs(self) -> tuple[FieldSpec, ...]:
+        """The fields that the network puts out."""
+        ...
+
+    def encode(self, people: People, size: tuple[int, int], ignore: NDArray[np.bool_] | None = None) -> Any:
+        """What the fields should be for people in a network input of `size` (height, width)."""
+        ...
+
+    def decode(self, fields: Fields) -> People:
+        """The people that the fields show, surest first, in pixels of the network's input."""
+        ...
+
+    def to_plain(self) -> dict[str, Any]:
+        """The settings as plain data for a model's card."""
+        ...
+
+    @classmethod
+    def from_plain(cls: type[Self], plain: Mapping[str, Any], skeleton: Skeleton) -> Self:
+        """The codec that `to_plain` described."""
+        ...

@@ -1,0 +1,66 @@
+"""Putting a card into an ONNX file. Reading it back is `Card.from_metadata`, which needs no onnx package."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from poseg.errors import WeightsError
+from poseg.io.atomic import write_bytes
+from poseg.runtime.card import CARD_KEY, Card
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+
+def require_onnx() -> ModuleType:
+    """The onnx package with its helpers, or a WeightsError that says how to get it."""
+    try:
+        import onnx
+        import onnx.checker
+        import onnx.helper
+        import onnx.numpy_helper
+    except ImportError:
+        raise WeightsError(
+            "Writing ONNX files needs the onnx package, which is not installed; run `pip install poseg[export]`."
+        ) from None
+    return onnx
+
+
+def hash_without_card(model: ModelProto) -> str:
+    """SHA-256 of the model's bytes as they would be without a card, as hex digits."""
+    return hashlib.sha256(_without_card(model).SerializeToString(deterministic=True)).hexdigest()
+
+
+def with_card(model: ModelProto, card: Card) -> tuple[bytes, Card]:
+    """The bytes of an ONNX file with the card inside, and the card as written, its `sha256` filled in.
+
+    The model itself is left as it is; a card that it already carries is replaced in the bytes.
+    """
+    card = replace(card, sha256=hash_without_card(model))
+    carded = _without_card(model)
+    carded.metadata_props.add(key=CARD_KEY, value=card.to_json())
+    return carded.SerializeToString(deterministic=True), card
+
+
+def save_with_card(model: ModelProto, card: Card, destination: str | Path) -> Card:
+    """Write the model with the card inside, whole or not at all; returns the card as written.
+
+    Raises OutputError where the destination cannot be written.
+    """
+    data, written = with_card(model, card)
+    write_bytes(destination, data)
+    return written
+
+
+def _without_card(model: ModelProto) -> ModelProto:
+    """A copy of the model that carries no card."""
+    bare = type(model)()
+    bare.CopyFrom(model)
+    kept = [entry for entry in bare.metadata_props if entry.key != CARD_KEY]
+    del bare.metadata_props[:]
+    bare.metadata_props.extend(kept)
+    return bare

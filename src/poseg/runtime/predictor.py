@@ -1,0 +1,150 @@
+"""From a picture to its people: read, letterbox, run, decode, undo. The one road of the house."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from time import perf_counter
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.codecs import PAPER, Decoding, PersonLabCodec
+from poseg.codecs.fusion import fuse_fields, mirror_fields
+from poseg.errors import PosegError
+from poseg.fields import Fields
+from poseg.io.images import Source, read_image
+from poseg.people import People, Timings
+from poseg.runtime.card import Card
+from poseg.transforms.letterbox import Letterbox, letterbox
+
+Floats = NDArray[np.float32]
+
+SMALLEST_PX, LARGEST_PX = 64, 4097
+
+
+class Runner(Protocol):
+    """What a predictor needs of a model; `runtime.session.Session` is one."""
+
+    @property
+    def card(self) -> Card:
+        """The size, the mean and the spread that the model wants."""
+
+    @property
+    def codec(self) -> PersonLabCodec:
+        """What reads the fields."""
+
+    def run(self, tensor: Floats) -> Fields:
+        """Fields of a normalised input (1, 3, h, w)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What the network made of a picture.
+
+    image   (H, W, 3) uint8 RGB as it was read
+    box     where the picture lies on the network's input
+    fields  over that input; of several scales and mirror images, their mean
+    pre_ms  milliseconds spent on the way to the network
+    net_ms  milliseconds spent in it and on the mean
+    """
+
+    image: NDArray[np.uint8]
+    box: Letterbox
+    fields: Fields
+    pre_ms: float
+    net_ms: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictor:
+    """Finds the people of a picture: `predictor(image)`.
+
+    session     the model
+    size_px     long side of the network's input; None takes the one that the model is meant for
+    max_people  the surest are kept
+    min_score   people with a lower score are left out
+    scales      the picture is looked at in these sizes, relative to `size_px`; the answers are averaged
+    flip        its mirror image is looked at as well
+    masks       False leaves the masks out, which saves time
+    decoding    the other choices of the decoder
+
+    Settings out of range raise PosegError. One predictor may serve several threads.
+    """
+
+    session: Runner
+    size_px: int | None = None
+    max_people: int = 20
+    min_score: float = 0.2
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
+    masks: bool = True
+    decoding: Decoding = PAPER
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scales", tuple(self.scales))
+        if not self.scales or not all(scale > 0 for scale in self.scales):
+            raise PosegError(f"Scales are numbers above 0, got {self.scales}; 1 is the size of the model itself.")
+        for side_px in map(self._side_px, self.scales):
+            if not SMALLEST_PX <= side_px <= LARGEST_PX:
+                raise PosegError(
+                    f"The network's input would be {side_px} pixels long; "
+                    f"choose sizes and scales that give {SMALLEST_PX} to {LARGEST_PX}."
+                )
+        if self.max_people < 1:
+            raise PosegError(f"At most {self.max_people} people are wanted; ask for 1 or more.")
+        if not 0 <= self.min_score <= 1:
+            raise PosegError(f"The least score is {self.min_score}; scores lie between 0 and 1.")
+
+    def __call__(self, image: Source, *, name: str = "") -> People:
+        """The people of a picture, surest first, in its own pixels, with masks and timings.
+
+        `image` and `name` as in `io.images.read_image`. Nobody is a fine answer: People of length 0. Raises ImageError
+        for a bad picture and FieldError where the network puts out numbers that are not finite.
+        """
+        return self.decode(self.see(image, name=name))
+
+    def see(self, image: Source, *, name: str = "") -> Seen:
+        """The first half of the road: what the network says of a picture. Raises ImageError."""
+        picture = read_image(image, name=name)
+        card, pre_ms, net_ms = self.session.card, 0.0, 0.0
+        boxes: list[Letterbox] = []
+        views: list[Fields] = []
+        for scale in self.scales:
+            start = perf_counter()
+            tensor, box = letterbox(
+                picture, self._side_px(scale),
+                multiple=card.size_multiple, remainder=card.size_remainder, mean=card.mean, std=card.std,
+            )  # fmt: skip
+            ready = perf_counter()
+            looks = self._look(tensor)
+            boxes += [box] * len(looks)
+            views += looks
+            pre_ms += 1e3 * (ready - start)
+            net_ms += 1e3 * (perf_counter() - ready)
+        start = perf_counter()
+        if len(views) > 1:
+            fields = fuse_fields(views, [max(box.content_size) for box in boxes], self.session.codec.skeleton)
+        else:
+            fields = views[0]
+        net_ms += 1e3 * (perf_counter() - start)
+        # Fields are fused on the largest input.
+        return Seen(picture, max(boxes, key=lambda box: box.input_size), fields, pre_ms, net_ms)
+
+    def decode(self, seen: Seen) -> People:
+        """The second half: the people of what was seen. Raises FieldError."""
+        start = perf_counter()
+        choices = replace(self.decoding, max_people=self.max_people, min_score=self.min_score, masks=self.masks)
+        people = seen.box.undo(self.session.codec.decode(seen.fields, choices))
+        return replace(people, timings=Timings(seen.pre_ms, seen.net_ms, 1e3 * (perf_counter() - start)))
+
+    def _side_px(self, scale: float) -> int:
+        return round((self.size_px or self.session.card.size_px) * scale)
+
+    def _look(self, tensor: Floats) -> list[Fields]:
+        """What the network says of an input, and of its mirror image mirrored back."""
+        looks = [self.session.run(tensor)]
+        if self.flip:
+            mirrored = self.session.run(np.ascontiguousarray(tensor[..., ::-1]))
+            looks.append(mirror_fields(mirrored, self.session.codec.skeleton))
+        return looks

@@ -1,0 +1,59 @@
+"""The models that come along with the package, and loading any model by its name or path."""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from poseg.errors import WeightsError
+from poseg.runtime.card import Card
+from poseg.runtime.predictor import Predictor
+from poseg.runtime.session import Session, read_card
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable  # at another place in Python 3.10
+
+DEFAULT = "small"
+
+_SUFFIX = ".onnx"
+
+
+def load(model: str | os.PathLike[str] | None = None, *, threads: int | None = None, **options: Any) -> Predictor:
+    """A predictor ready to use: `poseg.load()("photo.jpg")`.
+
+    model    name of a model that comes along (`models()`), or path of an ONNX file with a card; None is "small"
+    threads  how many compute one picture; None leaves the choice to the runtime
+    options  those of `Predictor`: size_px, max_people, min_score, scales, flip, masks
+
+    Raises WeightsError where there is no such model and CardError where the file does not say how to run it.
+    """
+    return Predictor(open_model(model, threads=threads), **options)
+
+
+def open_model(model: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> Session:
+    """The session behind `load`."""
+    known = _embedded()
+    name = DEFAULT if model is None else os.fspath(model)
+    if name in known:
+        return Session(known[name].read_bytes(), threads=threads, name=name)
+    if Path(name).suffix == _SUFFIX or os.path.exists(name):
+        return Session(name, threads=threads)
+    listed = ", ".join(known) or "none in this installation"
+    raise WeightsError(
+        f"There is no model {name!r}; give the path of an ONNX file or a name of those inside ({listed})."
+    )
+
+
+def models() -> dict[str, Card]:
+    """Cards of the models that come along, by name."""
+    return {name: read_card(place.read_bytes(), name=name) for name, place in _embedded().items()}
+
+
+def _embedded() -> dict[str, Traversable]:
+    folder = files("poseg").joinpath("models")
+    if not folder.is_dir():
+        return {}
+    found = {place.name.removesuffix(_SUFFIX): place for place in folder.iterdir() if place.name.endswith(_SUFFIX)}
+    return dict(sorted(found.items()))

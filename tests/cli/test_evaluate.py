@@ -1,0 +1,78 @@
+"""`poseg evaluate`, with a predictor that finds nobody in place of a model."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from poseg.cli import evaluate as command
+from poseg.errors import OutputError
+from poseg.io.images import write_png
+from poseg.people import People
+from poseg.skeletons import COCO17
+
+
+class Nobody:
+    session = SimpleNamespace(card=SimpleNamespace(name="nobody"))
+
+    def __call__(self, image):
+        return People.empty(COCO17, image.shape[:2])
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The options that the predictor was built with."""
+    seen = {}
+
+    def build(model, **options):
+        seen.update(options, model=model)
+        return Nobody()
+
+    monkeypatch.setattr(command, "build_predictor", build)
+    return seen
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    plain = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 40, "width": 60}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 100, "bbox": [5, 5, 10, 10],
+             "segmentation": [[5, 5, 15, 5, 15, 15, 5, 15]], "keypoints": [8, 8, 2] * 17, "num_keypoints": 17}
+        ],
+        "categories": [{"id": 1, "name": "person"}],
+    }  # fmt: skip
+    (tmp_path / "truth.json").write_text(json.dumps(plain))
+    write_png(tmp_path / "a.png", np.zeros((40, 60, 3), np.uint8))
+    return ["--data", str(tmp_path / "truth.json"), "--images", str(tmp_path)]
+
+
+def run(arguments):
+    app = typer.Typer()
+    app.command()(command.evaluate)
+    return CliRunner().invoke(app, arguments)
+
+
+def test_scores_and_results_are_written_and_shown(asked, arguments, tmp_path):
+    scores, results = tmp_path / "scores.json", tmp_path / "results.json"
+    more = ["--json", str(scores), "--results", str(results), "--size", "257", "--flip", "--scales", "0.5,1"]
+    done = run([*arguments, *more, "--model", "mine"])
+    assert done.exit_code == 0, done.output
+    plain = json.loads(scores.read_text())
+    assert (plain["images"], plain["persons"], plain["keypoints"]["AP"], plain["model"]) == (1, 1, 0, "nobody")
+    assert json.loads(results.read_text()) == []
+    for name in (*plain["keypoints"], *plain["masks"], "person IoU", "ms decode"):
+        assert name in done.stdout
+    assert asked["model"] == "mine"
+    assert (asked["size"], asked["flip"], asked["scales"]) == (257, True, "0.5,1")
+
+
+def test_a_place_that_cannot_be_written_is_found_out_before_the_run(asked, arguments, tmp_path):
+    done = run([*arguments, "--json", str(tmp_path / "nowhere" / "scores.json")])
+    assert isinstance(done.exception, OutputError)
+    assert asked == {}

@@ -1,0 +1,112 @@
+"""Which person a cell points at, and what becomes of it between cells."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from poseg.codecs.claiming import (
+    coral_distance,
+    interpolate,
+    margins,
+    paint,
+    paper_distance,
+    tfjs_distance,
+    webgl_distance,
+)
+from poseg.geometry.grid import Grid
+
+
+def scene(seed: int) -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(seed)
+    keypoints = rng.uniform(0, 400, (3, 17, 2)).astype(np.float32)
+    embedding = (keypoints[rng.integers(0, 3, 40)] + rng.normal(0, 30, (40, 17, 2))).astype(np.float32)
+    return embedding, keypoints, rng.random((3, 17)).astype(np.float32), rng.uniform(50, 300, 3).astype(np.float32)
+
+
+@given(seed=st.integers(0, 999))
+@settings(max_examples=25, deadline=None)
+def test_distance_is_the_papers_where_it_matters_and_beyond_it_elsewhere(seed: int) -> None:
+    embedding, keypoints, weights, scales = scene(seed)
+    length = np.linalg.norm(embedding[:, None] - keypoints, axis=3)
+    plain = (length * weights).sum(axis=2) / weights.sum(axis=1) / scales
+    np.testing.assert_allclose(paper_distance(embedding, keypoints, weights, scales, np.inf), plain, rtol=1e-3)
+    cut = paper_distance(embedding, keypoints, weights, scales, 0.25)
+    np.testing.assert_allclose(cut[plain <= 0.25], plain[plain <= 0.25], rtol=1e-3)
+    assert (cut[plain > 0.2501] > 0.25).all()
+    assert (cut <= plain * 1.001).all()
+
+
+def test_a_person_without_weight_is_infinitely_far() -> None:
+    embedding, keypoints, weights, scales = scene(0)
+    weights[1] = 0
+    for distance in (paper_distance, tfjs_distance, webgl_distance):
+        got = distance(embedding, keypoints, weights, scales, np.inf)
+        assert np.isinf(got[:, 1]).all()
+        assert np.isfinite(got[:, 0]).all()
+
+
+def test_published_distances_differ_in_the_joints_that_count() -> None:
+    embedding, keypoints, weights, scales = scene(1)
+    square = ((embedding[:, None] - keypoints) ** 2).sum(axis=3)
+    sure = weights > 0.3
+    every = webgl_distance(embedding, keypoints, weights, scales, np.inf)
+    np.testing.assert_allclose(every, (square * sure).sum(axis=2) / sure.sum(axis=1), rtol=1e-4)
+    face = tfjs_distance(embedding, keypoints, weights, scales, np.inf)
+    np.testing.assert_allclose(face, (square * sure)[..., :5].sum(axis=2) / sure[:, :5].sum(axis=1), rtol=1e-4)
+    plain = coral_distance(embedding, keypoints, weights, scales, np.inf)
+    np.testing.assert_allclose(plain, square.sum(axis=2), rtol=1e-4)
+
+
+@given(seed=st.integers(0, 999), threshold=st.sampled_from([0.25, 1.0, np.inf]))
+@settings(max_examples=25, deadline=None)
+def test_at_most_the_nearest_within_the_threshold_has_a_positive_margin(seed: int, threshold: float) -> None:
+    distances = np.random.default_rng(seed).exponential(0.5, (30, 4)).astype(np.float32)
+    margin = margins(distances, threshold, exclusive=True)
+    nearest = np.arange(4) == distances.argmin(axis=1)[:, None]
+    np.testing.assert_array_equal(margin > 0, nearest & (distances < threshold))
+    assert np.abs(margin).max() <= 1
+    shared = margins(distances, threshold, exclusive=False)
+    np.testing.assert_array_equal(shared > 0, distances < threshold)
+
+
+def test_infinite_distances_and_thresholds_give_finite_margins() -> None:
+    distances = np.array([[np.inf, 1.0], [np.inf, np.inf]], np.float32)
+    np.testing.assert_array_equal(margins(distances, np.inf, exclusive=True), [[-1, 1], [-1, -1]])
+    np.testing.assert_array_equal(margins(distances[:, 1:], np.inf, exclusive=True), [[1], [-1]])
+
+
+@pytest.mark.parametrize("stride", [4, 8, 16, 32])
+def test_values_between_cells_are_bilinear_and_those_at_cells_are_kept(stride: int) -> None:
+    values = np.random.default_rng(0).random((4, 5)).astype(np.float32)
+    full = interpolate(values, Grid(stride), 0, 0, 3 * stride + 1, 4 * stride + 1)
+    np.testing.assert_allclose(full[::stride, ::stride], values, atol=1e-6)
+    np.testing.assert_allclose(full[stride // 2, ::stride], (values[0] + values[1]) / 2, atol=1e-6)
+    block = interpolate(values, Grid(stride), stride, 2 * stride, stride + 1, stride + 1)
+    np.testing.assert_allclose(block, full[stride : 2 * stride + 1, 2 * stride : 3 * stride + 1], atol=1e-6)
+
+
+def test_pixels_halfway_between_two_people_are_the_first_ones() -> None:
+    margin = np.array([[1, -1], [-1, 1]], np.float32)
+    for order in ([0, 1], [1, 0]):
+        masks, boxes = paint(np.ones((1, 2), np.float32), margin[:, order], np.arange(2), Grid(4), 0.5, True)
+        assert masks.sum(axis=0).tolist() == [[1, 1, 1, 1, 1]]
+        assert masks[0].sum() == 3
+        assert sorted(boxes.tolist()) == sorted([[0, 0, 2 + order[1], 1], [2 + order[1], 0, 5, 1]])
+
+
+def test_cells_that_are_not_person_have_no_say_in_whose_the_edge_is() -> None:
+    """A person cell beside a background cell: whatever the latter points at, the edge lies at one half."""
+    probability = np.array([[1.0, 0.0]], np.float32)
+    for says in (-1.0, 1.0):
+        masks, boxes = paint(probability, np.array([[1.0], [says]], np.float32), np.arange(2), Grid(8), 0.5, True)
+        assert masks[0, 0].tolist() == [True] * 5 + [False] * 4
+        assert boxes[0].tolist() == [0, 0, 5, 1]
+
+
+def test_nobody_claims_nothing() -> None:
+    masks, boxes = paint(np.ones((2, 2), np.float32), -np.ones((4, 1), np.float32), np.arange(4), Grid(8), 0.5, True)
+    assert not masks.any()
+    assert not boxes.any()

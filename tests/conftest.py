@@ -1,0 +1,206 @@
+"""What several tests share: people to find, a network that makes no mistake, and a small real model file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import settings
+from numpy.typing import NDArray
+
+from poseg.codecs import PersonLabCodec
+from poseg.fields import Fields
+from poseg.people import People
+from poseg.runtime.card import CARD_KEY, Card
+from poseg.skeletons import COCO17
+from poseg.transforms.letterbox import Letterbox, plan
+
+settings.register_profile("home", max_examples=25, deadline=None)
+settings.register_profile("ci", max_examples=25, deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "home")
+
+# A standing person in units of its height, x to the right of the middle; the person looks at us.
+STANDING = np.array(
+    [(0, 0.08), (0.03, 0.06), (-0.03, 0.06), (0.06, 0.07), (-0.06, 0.07), (0.12, 0.22), (-0.12, 0.22), (0.17, 0.38),
+     (-0.17, 0.38), (0.19, 0.52), (-0.19, 0.52), (0.08, 0.54), (-0.08, 0.54), (0.1, 0.74), (-0.1, 0.74), (0.1, 0.94),
+     (-0.1, 0.94)]
+)  # fmt: skip
+
+
+def card_of(codec: PersonLabCodec) -> Card:
+    return Card(
+        name="test", system="personlab", codec=codec.to_plain(), skeleton=asdict(codec.skeleton), size_px=257,
+        size_multiple=codec.stride, size_remainder=1, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0),
+        outputs={spec.name: spec.name for spec in codec.specs}, licences={"code": "Apache-2.0"},
+    )  # fmt: skip
+
+
+def standing(size: tuple[int, int], feet: list[tuple[float, float, float]]) -> People:
+    """People of a height at a place: (x of the middle, y of the top, height) in pixels; thick limbs make the mask."""
+    points = np.stack([STANDING * height + (x, y) for x, y, height in feet]).astype(np.float32)
+    masks = np.zeros((len(feet), *size), np.uint8)
+    for mask, joints, (_, _, height) in zip(masks, points, feet, strict=True):
+        for a, b in COCO17.indices(COCO17.bones):
+            ends = [tuple(int(v) for v in np.rint(joints[end] * 16)) for end in (a, b)]
+            cv2.line(mask, *ends, 1, max(2, int(0.1 * height)), shift=4)
+        cv2.fillPoly(mask, [np.rint(joints[[5, 6, 12, 11]]).astype(np.int32)], 1)
+    return People.from_poses(COCO17, points, np.ones(points.shape[:2]), masks=masks.astype(bool))
+
+
+def onto_input(people: People, box: Letterbox) -> People:
+    """People of a picture on the network's input: what `Letterbox.undo` undoes."""
+    assert people.masks is not None
+    rows, columns = box.content_size
+    masks = np.zeros((len(people), *box.input_size), np.uint8)
+    for target, mask in zip(masks, people.masks, strict=True):
+        target[:rows, :columns] = cv2.resize(mask.astype(np.uint8) * 255, (columns, rows)) > 127
+    boxes = box.to_input(people.boxes_xyxy.reshape(-1, 2, 2)).reshape(-1, 4)
+    return replace(people, keypoints=box.to_input(people.keypoints), boxes_xyxy=boxes, masks=masks.astype(bool))
+
+
+@dataclass
+class FakeSession:
+    """A network that knows the people of the one picture it is shown, and notices when it is mirrored.
+
+    The picture must be brightest in its top left corner. `inputs` are the sizes that were asked of it.
+    """
+
+    people: People
+    codec: PersonLabCodec = field(default_factory=lambda: PersonLabCodec(stride=8))
+    inputs: list[tuple[int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.card = card_of(self.codec)
+
+    def run(self, tensor: NDArray[np.float32]) -> Fields:
+        height, width = tensor.shape[2:]
+        self.inputs.append((height, width))
+        assert self.people.masks is not None
+        rows, columns = self.people.masks.shape[1:]
+        box = plan((rows, columns), max(height, width), multiple=self.card.size_multiple, remainder=1)
+        assert box.input_size == (height, width)
+        people = onto_input(self.people, box)
+        if tensor[0, :, 0, 0].sum() < tensor[0, :, 0, -1].sum():
+            people = mirrored(people, width)
+        return self.codec.encode(people, (height, width)).as_fields()
+
+
+def mirrored(people: People, width: int) -> People:
+    assert people.masks is not None
+    order = people.skeleton.mirror
+    points = people.keypoints[:, order] * (-1, 1) + (width, 0)
+    x0, y0, x1, y1 = people.boxes_xyxy.T
+    return replace(
+        people,
+        keypoints=points.astype(np.float32),
+        keypoint_scores=people.keypoint_scores[:, order],
+        boxes_xyxy=np.stack([width - x1, y0, width - x0, y1], axis=1),
+        masks=people.masks[..., ::-1],
+    )
+
+
+def picture(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A grey picture with a white corner at the top left."""
+    image = np.full((*size, 3), 100, np.uint8)
+    image[: size[0] // 8, : size[1] // 8] = 255
+    return image
+
+
+@dataclass(frozen=True)
+class Cast:
+    """A picture, its people, and a network that finds them."""
+
+    image: NDArray[np.uint8]
+    people: People
+    session: FakeSession
+
+
+@pytest.fixture
+def cast() -> Callable[..., Cast]:
+    """Builds a cast: two people side by side in a picture of a size (height, width)."""
+
+    def build(height: int = 480, width: int = 640) -> Cast:
+        tall = min(height, width)
+        feet = [(0.3 * width, 0.1 * height, 0.8 * tall), (0.72 * width, 0.25 * height, 0.6 * tall)]
+        people = standing((height, width), feet)
+        return Cast(picture((height, width)), people, FakeSession(people))
+
+    return build
+
+
+# How a coloured spot tells where its centre is: green grows to the right and blue downwards, by this much a pixel.
+TINT = 3.0
+SPOT_RADIUS_PX = 40
+SPOT_JOINTS = (STANDING - (0, 0.5)) * 50
+
+
+def spot_model(codec: PersonLabCodec, metadata: dict[str, str], **channels: int) -> bytes:
+    """A model of one convolution: a person of 50 pixels stands in each red spot (`spots`) of a picture.
+
+    Each offset is that of the cell from the spot's centre, which the colour tells, and of the joint from there.
+    `channels` overrides how many an output has.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    targets = {"joint": np.arange(17), "edge": codec.skeleton.edges[:, 1]}
+    nodes, weights, outputs = [], [], []
+    for spec in codec.specs:
+        kernel = np.zeros((spec.channels, 3, 1, 1), np.float32)
+        bias = np.zeros(spec.channels, np.float32)
+        if spec.unit == "logit":
+            kernel[:, 0] = 8
+        else:
+            kernel[0::2, 1] = kernel[1::2, 2] = -128 / TINT
+            bias[:] = SPOT_JOINTS[targets[spec.axes[0]]].reshape(-1)
+        count = channels.get(spec.name, spec.channels)
+        kernel, bias = kernel[:count], bias[:count]
+        weights += [numpy_helper.from_array(kernel, f"{spec.name}.w"), numpy_helper.from_array(bias, f"{spec.name}.b")]
+        inputs = ["image", f"{spec.name}.w", f"{spec.name}.b"]
+        nodes.append(helper.make_node("Conv", inputs, [spec.name], strides=[codec.stride] * 2))
+        outputs.append(helper.make_tensor_value_info(spec.name, TensorProto.FLOAT, [1, count, "rows", "columns"]))
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, "height", "width"])
+    graph = helper.make_graph(nodes, "spots", [image], outputs, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, metadata)
+    return bytes(model.SerializeToString())
+
+
+@pytest.fixture
+def model_bytes() -> Callable[..., bytes]:
+    """Builds a model file whose card has the given changes; `card=None` leaves the card out."""
+
+    def build(card: str | None = "", channels: dict[str, int] | None = None, **changes: object) -> bytes:
+        codec = PersonLabCodec()
+        text = replace(card_of(codec), **changes).to_json() if card == "" else card
+        return spot_model(codec, {} if text is None else {CARD_KEY: text}, **(channels or {}))
+
+    return build
+
+
+@pytest.fixture
+def model_path(tmp_path: Path, model_bytes: Callable[..., bytes]) -> Path:
+    """A model that sees people in red spots."""
+    path = tmp_path / "spots.onnx"
+    path.write_bytes(model_bytes())
+    return path
+
+
+def spots(*centres: tuple[int, int], size: tuple[int, int] = (193, 257)) -> NDArray[np.uint8]:
+    """A picture with a red spot at each centre (x, y), for the model of `model_path` at the picture's own size."""
+    image = np.full((*size, 3), (0, 127, 127), np.uint8)
+    y, x = np.mgrid[: size[0], : size[1]] + 0.5
+    for left, top in centres:
+        inside = np.hypot(x - left, y - top) <= SPOT_RADIUS_PX
+        image[inside] = np.stack([x * 0 + 255, 127 + TINT * (x - left), 127 + TINT * (y - top)], axis=2)[inside]
+    return image
+
+
+@pytest.fixture(name="spots")
+def spots_fixture() -> Callable[..., NDArray[np.uint8]]:
+    """Draws pictures in which the model of `model_path` sees people."""
+    return spots

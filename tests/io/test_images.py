@@ -1,0 +1,456 @@
+"""Pictures: every kind becomes upright 8-bit RGB, every fault one sentence with the name of the file."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO, StringIO
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, features
+
+from poseg.errors import ImageError, OutputError, ShapeError
+from poseg.io.images import ImageLimits, read_image, write_png
+
+HEIGHT, WIDTH = 24, 40
+
+
+@pytest.fixture
+def picture():
+    """Four plain quarters of different colours: no two of the eight orientations look alike."""
+    rgb = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    rgb[:12, :20] = (250, 10, 20)
+    rgb[:12, 20:] = (20, 240, 30)
+    rgb[12:, :20] = (10, 30, 230)
+    rgb[12:, 20:] = (200, 190, 180)
+    return rgb
+
+
+@pytest.fixture
+def grey():
+    return np.arange(HEIGHT * WIDTH, dtype=np.uint16).reshape(HEIGHT, WIDTH) * 67
+
+
+def encoded(image, kind="PNG", **options):
+    stream = BytesIO()
+    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def three(plane):
+    return np.repeat(np.asarray(plane, np.uint8)[..., None], 3, axis=2)
+
+
+# The road in: whatever holds the picture.
+
+
+def test_path_bytes_file_image_and_array_say_the_same(picture, tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(encoded(picture))
+    with open(path, "rb") as stream:
+        sources = [path, str(path), path.read_bytes(), bytearray(path.read_bytes()), memoryview(path.read_bytes()),
+                   stream, BytesIO(path.read_bytes()), Image.fromarray(picture), picture]  # fmt: skip
+        for source in sources:
+            rgb = read_image(source)
+            assert rgb.dtype == np.uint8
+            assert rgb.flags.c_contiguous
+            np.testing.assert_array_equal(rgb, picture)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("PNG", {}),
+        ("BMP", {}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("PPM", {}),
+        ("WEBP", {"lossless": True}),
+    ],
+)
+def test_formats_without_loss(picture, kind, options):
+    np.testing.assert_array_equal(read_image(encoded(picture, kind, **options)), picture)
+
+
+def test_a_jpeg_gives_what_pillow_gives_at_full_size(picture):
+    data = encoded(picture, "JPEG", quality=80)
+    with Image.open(BytesIO(data)) as image:
+        wanted = np.asarray(image)
+    np.testing.assert_array_equal(read_image(data), wanted)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+def test_avif(picture):
+    assert np.abs(read_image(encoded(picture, "AVIF", quality=95)).astype(int) - picture).mean() < 8
+
+
+def test_many_threads_read_the_same(picture):
+    data = encoded(picture, "JPEG")
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(read_image, [data] * 64))
+    assert all((result == results[0]).all() for result in results)
+
+
+# Orientation.
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "JPEG"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_copy_with_exif_is_read_as_the_upright_one(picture, kind, orientation):
+    # the eight ways a camera stores an upright picture, from the definition of the tag: where row 0 and column 0 are
+    stored = {
+        1: picture,
+        2: picture[:, ::-1],
+        3: picture[::-1, ::-1],
+        4: picture[::-1],
+        5: picture.transpose(1, 0, 2),
+        6: picture.transpose(1, 0, 2)[::-1],
+        7: picture.transpose(1, 0, 2)[::-1, ::-1],
+        8: picture.transpose(1, 0, 2)[:, ::-1],
+    }
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if kind == "WEBP" else {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
+    data = encoded(np.ascontiguousarray(stored[orientation]), kind, exif=exif, **options)
+    rgb = read_image(data)
+    assert rgb.shape == picture.shape
+    np.testing.assert_allclose(rgb.astype(int), picture, atol=40 if kind == "JPEG" else 0)
+
+
+def test_orientation_of_16_bit_grey(grey):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(np.ascontiguousarray(grey.T[::-1]), exif=exif)
+    np.testing.assert_array_equal(read_image(data), three(grey >> 8))
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 200])
+def test_an_orientation_that_does_not_exist_is_upright(picture, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    np.testing.assert_array_equal(read_image(encoded(picture, exif=exif)), picture)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_damaged_exif_is_upright(picture):
+    data = encoded(picture, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff", quality=95)
+    assert read_image(data).shape == picture.shape
+
+
+# Modes.
+
+
+def test_grey_is_copied_to_all_channels(picture):
+    plane = picture[..., 0]
+    np.testing.assert_array_equal(read_image(encoded(plane)), three(plane))
+    np.testing.assert_array_equal(read_image(encoded(Image.fromarray(plane > 100))), three(255 * (plane > 100)))
+
+
+def test_transparency_is_laid_over_white(picture):
+    alpha = np.tile(np.linspace(0, 255, WIDTH).astype(np.uint8), (HEIGHT, 1))
+    share = alpha[..., None] / 255
+    wanted = picture * share + 255 * (1 - share)
+    rgba = np.dstack([picture, alpha])
+    for source in (rgba, encoded(rgba), encoded(rgba, "WEBP", lossless=True, exact=True)):
+        np.testing.assert_allclose(read_image(source), wanted, atol=0.51)
+    assert (read_image(rgba)[:, 0] == 255).all()
+    np.testing.assert_array_equal(read_image(rgba)[:, -1], picture[:, -1])
+    la = Image.merge("LA", [Image.fromarray(picture[..., 0]), Image.fromarray(alpha)])
+    np.testing.assert_allclose(read_image(encoded(la)), three(picture[..., 0]) * share + 255 * (1 - share), atol=1)
+
+
+def test_palettes_with_and_without_transparency(picture):
+    palette = Image.fromarray(picture).quantize(4)
+    np.testing.assert_array_equal(read_image(encoded(palette)), picture)
+    np.testing.assert_array_equal(read_image(encoded(palette, "GIF")), picture)
+    gone = int(np.asarray(palette)[0, 0])
+    rgb = read_image(encoded(palette, transparency=gone))
+    assert (rgb[:12, :20] == 255).all()
+    np.testing.assert_array_equal(rgb[12:], picture[12:])
+
+
+def test_a_transparent_colour_is_white(picture):
+    rgb = read_image(encoded(picture, transparency=(250, 10, 20)))
+    assert (rgb[:12, :20] == 255).all()
+    np.testing.assert_array_equal(rgb[12:], picture[12:])
+
+
+def test_16_bit_grey_keeps_its_upper_bits(grey):
+    wanted = three(grey >> 8)
+    assert wanted.max() > 200
+    big_endian = Image.frombytes("I;16B", (WIDTH, HEIGHT), grey.astype(">u2").tobytes())
+    ints = Image.fromarray(grey.astype(np.int32))
+    pgm = b"P5 %d %d 65535\n" % (WIDTH, HEIGHT) + grey.astype(">u2").tobytes()
+    for source in (grey, encoded(grey), encoded(grey, "TIFF"), big_endian, ints, pgm):
+        np.testing.assert_array_equal(read_image(source), wanted)
+
+
+def test_whole_numbers_beyond_16_bits_are_refused():
+    for value in (-1, 70_000):
+        with pytest.raises(ImageError, match="16-bit"):
+            read_image(Image.fromarray(np.full((20, 20), value, np.int32)))
+
+
+def test_16_bit_colour_keeps_its_upper_bits():
+    rgb = (np.arange(20 * 20 * 3, dtype=np.uint16) * 53).reshape(20, 20, 3)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in rgb)
+    data = png(20, 20, depth=16, colour=2, pixels=rows)
+    np.testing.assert_array_equal(read_image(data), rgb >> 8)
+
+
+def test_float_pictures_are_scaled(picture):
+    plane = np.linspace(0, 1, HEIGHT * WIDTH, dtype=np.float32).reshape(HEIGHT, WIDTH)
+    wanted = three(np.rint(plane * 255))
+    for source in (plane, plane.astype(np.float64), Image.fromarray(plane), encoded(plane, "TIFF")):
+        np.testing.assert_array_equal(read_image(source), wanted)
+
+
+def test_cmyk_comes_out_in_its_colours(picture):
+    inks = Image.fromarray(picture).convert("CMYK")
+    np.testing.assert_array_equal(read_image(inks), picture)
+    np.testing.assert_array_equal(read_image(encoded(inks, "TIFF")), picture)
+    jpeg = encoded(inks, "JPEG", quality=100, subsampling=0)  # written with Adobe's marker, inks inverted
+    assert b"Adobe" in jpeg
+    np.testing.assert_allclose(read_image(jpeg).astype(int), picture, atol=25)
+
+
+def test_ycbcr_and_lab(picture):
+    np.testing.assert_allclose(read_image(Image.fromarray(picture).convert("YCbCr")).astype(int), picture, atol=4)
+    lab = Image.merge("LAB", [Image.new("L", (20, 20), value) for value in (128, 128, 128)])  # neutral, half as light
+    np.testing.assert_allclose(read_image(lab).astype(int), 119, atol=3)
+
+
+def test_a_mode_without_rgb_form_is_named(monkeypatch):
+    def refuse(image, mode):
+        raise ValueError(f"conversion from {image.mode} to {mode} not supported")
+
+    monkeypatch.setattr(Image.Image, "convert", refuse)
+    with pytest.raises(ImageError, match="colour mode LAB"):
+        read_image(Image.new("LAB", (20, 20)))
+
+
+def test_the_first_frame_of_an_animation_counts(picture):
+    second = Image.fromarray(255 - picture)
+    for kind in ("GIF", "PNG", "TIFF"):
+        data = encoded(Image.fromarray(picture), kind, save_all=True, append_images=[second])
+        np.testing.assert_array_equal(read_image(data), picture)
+
+
+# Arrays.
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.bool_, np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(20, 30), (20, 30, 1), (20, 30, 3)])
+def test_arrays_of_all_kinds(shape, dtype):
+    ones = np.zeros(shape, dtype)
+    ones[:5] = {np.uint8: 255, np.uint16: 65535}.get(dtype, 1)
+    rgb = read_image(ones)
+    assert rgb.shape == (20, 30, 3)
+    assert rgb.dtype == np.uint8
+    assert (rgb[:5] == 255).all()
+    assert not rgb[5:].any()
+
+
+def test_an_rgb_array_is_not_copied_and_not_changed(picture):
+    assert np.shares_memory(read_image(picture), picture)
+    backwards = picture[:, ::-1]
+    np.testing.assert_array_equal(read_image(backwards), backwards)
+
+
+@pytest.mark.parametrize("shape", [(), (20,), (20, 20, 2), (20, 20, 5), (1, 20, 20, 3), (20, 20, 0)])
+def test_arrays_of_other_shapes_are_refused_with_their_shape(shape):
+    with pytest.raises(ImageError) as raised:
+        read_image(np.zeros(shape, np.uint8), limits=ImageLimits(min_side_px=0))
+    assert str(shape) in str(raised.value)
+
+
+@pytest.mark.parametrize("values", [np.full((20, 20), 1.5), np.full((20, 20), -0.1), np.full((20, 20), np.nan),
+                                    np.full((20, 20), 7), np.full((20, 20), "a"), np.full((20, 20), 1j)])  # fmt: skip
+def test_arrays_of_other_values_are_refused(values):
+    with pytest.raises(ImageError, match="The array holds"):
+        read_image(values)
+
+
+def test_limits_hold_for_arrays():
+    with pytest.raises(ImageError, match="10 x 20 pixels"):
+        read_image(np.zeros((20, 10, 3), np.uint8))
+    with pytest.raises(ImageError, match="more than the 100 allowed"):
+        read_image(np.zeros((20, 20), np.uint8), limits=ImageLimits(max_pixels=100))
+
+
+# Faults.
+
+
+def png(width, height, depth=8, colour=2, pixels=b""):
+    """A PNG file with this header, whatever its pixels."""
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_truncated_files_are_named(kind, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    data = encoded(noise, kind)
+    path = tmp_path / f"cut.{kind.lower()}"
+    for share in (0.5, 0.9):
+        path.write_bytes(data[: int(len(data) * share)])
+        with pytest.raises(ImageError) as raised:
+            read_image(path)
+        assert str(path) in str(raised.value)
+
+
+def test_a_truncated_jpeg_says_so(picture, tmp_path):
+    data = encoded(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8), "JPEG")
+    (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
+    with pytest.raises(ImageError, match=r"cut\.jpg is damaged or cut short .*; copy or download it again"):
+        read_image(tmp_path / "cut.jpg")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [(b"", "0 bytes"), (b"just some words", "not a picture"), (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n",
+                                                             "not a picture")],
+)  # fmt: skip
+def test_files_that_are_no_pictures_are_named(tmp_path, data, message):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(data)
+    with pytest.raises(ImageError, match=message) as raised:
+        read_image(path)
+    assert str(path) in str(raised.value)
+    with pytest.raises(ImageError, match=f"upload 7 .*{message}"):
+        read_image(data, name="upload 7")
+
+
+def test_missing_files_and_folders_are_named(tmp_path):
+    with pytest.raises(ImageError, match=r"no file .*gone\.jpg"):
+        read_image(tmp_path / "gone.jpg")
+    with pytest.raises(ImageError, match="is a folder"):
+        read_image(tmp_path)
+    with pytest.raises(ImageError, match="Cannot read"):
+        read_image("a\0b.jpg")
+    with pytest.raises(ImageError, match="Cannot read"):
+        read_image("n" * 300)
+
+
+def test_things_that_hold_no_picture_are_named():
+    with pytest.raises(ImageError, match="got int"):
+        read_image(7)
+    with pytest.raises(ImageError, match="binary mode"):
+        read_image(StringIO("abc"))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (20000, 10), (10, 20000), (15, 16)])
+def test_pictures_too_small_for_a_person_are_refused(size):
+    data = encoded(Image.new("RGB", size))
+    with pytest.raises(ImageError, match=f"{size[0]} x {size[1]} pixels; a side under 16"):
+        read_image(data)
+    assert read_image(data, limits=ImageLimits(min_side_px=1)).shape == (size[1], size[0], 3)
+
+
+@pytest.mark.parametrize("side", [9_434, 12_000, 60_000, 2**31 - 1])
+@pytest.mark.parametrize("category", ["error", "ignore"])
+def test_bombs_are_refused_by_their_header(side, category, monkeypatch):
+    """Just over our limit, where Pillow warns, where it refuses; also where warnings are errors."""
+    monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("decoded"))
+    data = png(side, side, pixels=bytes(1000))
+    with warnings.catch_warnings():
+        warnings.simplefilter(category)
+        with pytest.raises(ImageError, match="pixels"):
+            read_image(data)
+
+
+def test_size_limits_are_the_callers(picture, tmp_path):
+    data = encoded(picture)
+    with pytest.raises(ImageError, match="40 x 24 pixels, more than the 959"):
+        read_image(data, limits=ImageLimits(max_pixels=959))
+    assert read_image(data, limits=ImageLimits(max_pixels=960)).shape == picture.shape
+    (tmp_path / "a.png").write_bytes(data)
+    for source in (data, BytesIO(data), tmp_path / "a.png"):
+        with pytest.raises(ImageError, match="more than 10 bytes"):
+            read_image(source, limits=ImageLimits(max_bytes=10))
+        if isinstance(source, BytesIO):
+            source.seek(0)
+        assert read_image(source, limits=ImageLimits(max_bytes=len(data))).shape == picture.shape
+
+
+@given(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "WEBP", "PPM", "JPEG2000"]), st.data())
+@settings(max_examples=25, deadline=None)
+@pytest.mark.filterwarnings("ignore")
+def test_damage_anywhere_gives_a_picture_or_a_sentence(kind, data):
+    noise = np.random.default_rng(0).integers(0, 255, (20, 20, 3), dtype=np.uint8)
+    file = bytearray(encoded(noise, kind))
+    for place in data.draw(st.lists(st.integers(0, len(file) - 1), min_size=1, max_size=6)):
+        file[place] = data.draw(st.integers(0, 255))
+    try:
+        rgb = read_image(bytes(file), name="damaged.jpg")
+    except ImageError as fault:
+        assert "damaged.jpg" in str(fault)  # noqa: PT017
+    else:
+        assert rgb.ndim == 3
+        assert rgb.dtype == np.uint8
+
+
+# The road out.
+
+
+def test_colours_round_trip(picture, tmp_path):
+    write_png(tmp_path / "a.png", picture)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), picture)
+    rgba = np.dstack([picture, np.full((HEIGHT, WIDTH), 77, np.uint8)])
+    write_png(tmp_path / "a.png", rgba[:, ::-1])
+    with Image.open(tmp_path / "a.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), rgba[:, ::-1])
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize(("top", "dtype", "mode"), [(5, np.int64, "L"), (255, np.uint8, "L"), (256, np.int32, "I;16"),
+                                                    (65535, np.uint16, "I;16")])  # fmt: skip
+def test_labels_round_trip_in_the_smallest_type(tmp_path, top, dtype, mode):
+    labels = np.random.default_rng(0).integers(0, top, (20, 30)).astype(dtype)
+    labels[0, 0] = top
+    write_png(tmp_path / "a.png", labels)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == mode
+        np.testing.assert_array_equal(np.asarray(image), labels)
+
+
+def test_a_mask_is_black_and_white(tmp_path):
+    mask = np.random.default_rng(0).random((20, 30)) > 0.5
+    write_png(tmp_path / "a.png", mask)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png")[..., 0], 255 * mask)
+
+
+def test_a_palette_colours_labels_and_keeps_them_exact(tmp_path):
+    labels = np.arange(600).reshape(20, 30) % 4
+    palette = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [9, 8, 7]], np.uint8)
+    write_png(tmp_path / "a.png", labels, palette=palette)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), palette[labels])
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == "P"
+        np.testing.assert_array_equal(np.asarray(image), labels)
+
+
+def test_arrays_that_no_png_holds_are_refused(tmp_path):
+    bad = [np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4, 3)), np.zeros((4, 4), np.float32), np.zeros((0, 4), np.uint8),
+           np.full((4, 4), -1), np.full((4, 4), 70_000)]  # fmt: skip
+    for array in bad:
+        with pytest.raises(ShapeError, match="image"):
+            write_png(tmp_path / "a.png", array)
+    for palette in (np.zeros((2, 3), np.uint8), np.zeros((300, 3), np.uint8), np.zeros((4, 4), np.uint8)):
+        with pytest.raises(ShapeError, match="palette"):
+            write_png(tmp_path / "a.png", np.full((4, 4), 3), palette=palette)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_named(picture, tmp_path):
+    with pytest.raises(OutputError, match="missing"):
+        write_png(tmp_path / "missing" / "a.png", picture)

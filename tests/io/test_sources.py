@@ -1,0 +1,89 @@
+"""Finding pictures: order kept, each once, one sentence for each source that gives none."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from poseg.errors import ImageError
+from poseg.io.sources import find_images, image_ids
+
+
+@pytest.fixture
+def album(tmp_path, monkeypatch):
+    for name in ("b.jpg", "a.PNG", "notes.txt", ".hidden.jpg", "deep/c.jpeg", "deep/er/d.webp", "empty/readme.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def found(*sources):
+    result = find_images(sources)
+    assert not result.faults
+    return [path.as_posix() for path in result.paths]
+
+
+def test_a_folder_gives_its_own_pictures_by_name(album):
+    assert found(".") == ["a.PNG", "b.jpg"]
+    assert found(str(album)) == [f"{album.as_posix()}/a.PNG", f"{album.as_posix()}/b.jpg"]
+
+
+def test_patterns_give_pictures_at_any_depth(album):
+    assert found("*.jpg") == ["b.jpg"]
+    assert found("*") == ["a.PNG", "b.jpg"]
+    assert found("**/*.jp*g") == ["b.jpg", "deep/c.jpeg"]
+    assert found("**") == ["a.PNG", "b.jpg", "deep/c.jpeg", "deep/er/d.webp"]
+    assert found("[ab].*") == ["a.PNG", "b.jpg"]
+
+
+def test_a_file_is_taken_whatever_its_name(album):
+    assert found("notes.txt", Path(".hidden.jpg")) == ["notes.txt", ".hidden.jpg"]
+
+
+def test_what_exists_comes_before_what_matches(album):
+    (album / "x[1].jpg").write_bytes(b"x")
+    (album / "x1.jpg").write_bytes(b"x")
+    assert found("x[1].jpg") == ["x[1].jpg"]
+    (album / "x[1].jpg").unlink()
+    assert found("x[1].jpg") == ["x1.jpg"]
+
+
+def test_order_is_kept_and_nothing_comes_twice(album):
+    assert found("b.jpg", ".", "./b.jpg", str(album / "a.PNG"), "deep/../b.jpg") == ["b.jpg", "a.PNG"]
+
+
+def test_each_bad_source_has_its_sentence_and_the_others_are_returned(album):
+    os.symlink("nowhere.jpg", album / "dangling.jpg")
+    bad = ["empty", "missing.jpg", "*.bmp", "*.txt", "https://example.org/a.jpg", "dangling.jpg", "n" * 300, "a\0b"]
+    result = find_images([bad[0], "b.jpg", *bad[1:], "deep"])
+    assert [path.as_posix() for path in result.paths] == ["b.jpg", "deep/c.jpeg"]
+    assert len(result.faults) == len(bad)
+    for source, fault in zip(bad, result.faults, strict=True):
+        assert isinstance(fault, ImageError)
+        assert source in str(fault)
+
+
+def test_no_sources_no_pictures():
+    result = find_images([])
+    assert result.paths == ()
+    assert result.faults == ()
+
+
+def test_whole_number_names_are_the_ids():
+    paths = [Path("a/000000000139.jpg"), Path("000000000785.png")]
+    assert image_ids(paths) == {paths[0]: 139, paths[1]: 785}
+
+
+@pytest.mark.parametrize(
+    "names", [["1.jpg", "b.jpg"], ["1.jpg", "x/01.jpg"], ["²7.jpg", "3.jpg"], ["-1.jpg"], [f"{10**18}.jpg"]]
+)
+def test_other_names_are_counted_from_one(names):
+    ids = image_ids(map(Path, names))
+    assert list(ids.values()) == list(range(1, len(names) + 1))
+
+
+def test_ids_of_nothing():
+    assert image_ids([]) == {}

@@ -1,0 +1,175 @@
+"""Skeletons: mirrors are their own inverse, trees are trees, and joints travel by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from poseg.errors import SkeletonError
+from poseg.skeletons import COCO17, LSP14, OCHUMAN19, OPENPOSE18, SKELETONS, Skeleton, remap, remap_weights
+
+ALL = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda skeleton: skeleton.name)
+ANY = st.sampled_from(list(SKELETONS.values()))
+
+
+def some_poses(skeleton, seed=0, people=3):
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(0, 100, (people, len(skeleton), 2)).astype(np.float32)
+    scores = rng.uniform(0, 1, (people, len(skeleton))).astype(np.float32)
+    return points, np.where(rng.random(scores.shape) < 0.3, 0, scores).astype(np.float32)
+
+
+def test_skeletons_are_known_by_their_names():
+    assert {COCO17, LSP14, OPENPOSE18, OCHUMAN19} == set(SKELETONS.values())
+    assert all(name == skeleton.name for name, skeleton in SKELETONS.items())
+    assert [len(skeleton) for skeleton in (COCO17, LSP14, OPENPOSE18, OCHUMAN19)] == [17, 14, 18, 19]
+
+
+@ALL
+def test_mirroring_twice_changes_nothing(skeleton):
+    np.testing.assert_array_equal(skeleton.mirror[skeleton.mirror], np.arange(len(skeleton)))
+
+
+@ALL
+def test_mirror_swaps_sides_and_keeps_the_middle(skeleton):
+    for joint, other in zip(skeleton.joints, skeleton.mirror, strict=True):
+        swapped = joint.replace("left_", "#").replace("right_", "left_").replace("#", "right_")
+        assert skeleton.joints[other] == swapped
+
+
+@ALL
+def test_edges_are_the_tree_forward_then_backward(skeleton):
+    k = len(skeleton)
+    assert skeleton.edges.shape == (2 * (k - 1), 2)
+    np.testing.assert_array_equal(skeleton.edges[k - 1 :], skeleton.edges[: k - 1, ::-1])
+    names = tuple((skeleton.joints[a], skeleton.joints[b]) for a, b in skeleton.edges[: k - 1])
+    assert names == skeleton.tree
+
+
+@ALL
+def test_every_joint_but_the_root_has_one_parent_and_parents_come_first(skeleton):
+    reached = {skeleton.tree[0][0]}
+    for parent, child in skeleton.tree:
+        assert parent in reached
+        assert child not in reached
+        reached.add(child)
+    assert reached == set(skeleton.joints)
+
+
+@ALL
+def test_edge_mirror_goes_with_mirror(skeleton):
+    order = skeleton.edge_mirror
+    np.testing.assert_array_equal(skeleton.edges[order], skeleton.mirror[skeleton.edges])
+    np.testing.assert_array_equal(order[order], np.arange(len(order)))
+
+
+def test_a_tree_of_one_side_cannot_be_mirrored():
+    lame = Skeleton("lame", ("nose", "left_eye", "right_eye"), (("nose", "left_eye"), ("left_eye", "right_eye")))
+    with pytest.raises(SkeletonError, match="not the same on both sides"):
+        _ = lame.edge_mirror
+
+
+def test_coco_bones_and_sigmas_are_symmetric():
+    bones = {frozenset(bone) for bone in COCO17.bones}
+    mirrored = {frozenset(COCO17.joints[COCO17.mirror[COCO17.index(joint)]] for joint in bone) for bone in COCO17.bones}
+    assert bones == mirrored
+    sigmas = np.array(COCO17.sigmas)
+    np.testing.assert_array_equal(sigmas, sigmas[COCO17.mirror])
+
+
+def test_a_tree_is_derived_breadth_first_from_the_bones():
+    skeleton = Skeleton("star", ("a", "b", "c", "d"), (("c", "b"), ("a", "c"), ("d", "a")))
+    assert skeleton.tree == (("a", "c"), ("a", "d"), ("c", "b"))
+
+
+@pytest.mark.xfail(raises=IndexError, reason="the check of the tree looks at its first edge before asking for one")
+def test_one_joint_is_a_skeleton():
+    dot = Skeleton("dot", ("nose",), ())
+    assert dot.edges.shape == (0, 2)
+    assert dot.mirror.tolist() == [0]
+
+
+@ALL
+def test_remap_to_itself_changes_nothing(skeleton):
+    points, scores = some_poses(skeleton)
+    same_points, same_scores = remap(points, scores, skeleton, skeleton)
+    np.testing.assert_array_equal(remap_weights(skeleton, skeleton), np.eye(len(skeleton)))
+    np.testing.assert_array_equal(same_scores, scores)
+    np.testing.assert_allclose(same_points[scores > 0], points[scores > 0], rtol=1e-6)
+    assert not same_points[scores == 0].any()
+
+
+@given(ANY, ANY, st.integers(0, 100))
+@settings(max_examples=25, deadline=None)
+def test_joints_travel_by_name(source, target, seed):
+    points, scores = some_poses(source, seed)
+    moved, sure = remap(points, scores, source, target)
+    assert moved.shape == (3, len(target), 2)
+    for place, joint in enumerate(target.joints):
+        if joint in source.joints:
+            known = source.index(joint)
+            np.testing.assert_array_equal(sure[:, place], scores[:, known])
+            found = scores[:, known] > 0
+            np.testing.assert_allclose(moved[found, place], points[found, known], rtol=1e-6)
+
+
+@given(ANY, ANY, st.integers(0, 100))
+@settings(max_examples=25, deadline=None)
+def test_remap_commutes_with_the_mirror(source, target, seed):
+    points, scores = some_poses(source, seed)
+    first_moved = remap(points[:, source.mirror], scores[:, source.mirror], source, target)
+    moved, sure = remap(points, scores, source, target)
+    np.testing.assert_allclose(first_moved[0], moved[:, target.mirror], atol=1e-4)
+    np.testing.assert_array_equal(first_moved[1], sure[:, target.mirror])
+
+
+@given(ANY, ANY)
+@settings(max_examples=16, deadline=None)
+def test_weights_of_a_joint_sum_to_one_or_nothing(source, target):
+    total = remap_weights(source, target).sum(axis=1)
+    assert set(total.tolist()) <= {0.0, 1.0}
+
+
+def test_the_neck_is_the_middle_of_the_shoulders_and_as_sure_as_the_less_sure_one():
+    points, scores = np.zeros((1, 17, 2), np.float32), np.zeros((1, 17), np.float32)
+    left, right = COCO17.index("left_shoulder"), COCO17.index("right_shoulder")
+    points[0, left], points[0, right] = (10, 4), (20, 8)
+    scores[0, left], scores[0, right] = 0.9, 0.4
+    moved, sure = remap(points, scores, COCO17, OPENPOSE18)
+    assert moved[0, OPENPOSE18.index("neck")].tolist() == [15, 6]
+    assert sure[0, OPENPOSE18.index("neck")] == np.float32(0.4)
+    scores[0, left] = 0
+    moved, sure = remap(points, scores, COCO17, OPENPOSE18)
+    assert sure[0, OPENPOSE18.index("neck")] == 0
+    assert moved[0, OPENPOSE18.index("neck")].tolist() == [0, 0]
+
+
+def test_nobody_can_be_remapped():
+    moved, sure = remap(np.zeros((0, 17, 2), np.float32), np.zeros((0, 17), np.float32), COCO17, LSP14)
+    assert moved.shape == (0, 14, 2)
+    assert sure.shape == (0, 14)
+
+
+@pytest.mark.parametrize(
+    ("joints", "bones", "tree", "sigmas", "message"),
+    [
+        (("a", "a"), (), (), (), "twice"),
+        (("a", "b"), (("a", "c"),), (), (), "no joint 'c'"),
+        (("a", "b", "c"), (("a", "b"),), (), (), "one tree"),
+        ((), (), (), (), "one tree"),
+        (("a", "b", "c"), (), (("a", "b"), ("b", "a")), (), "one tree"),
+        (("a", "b", "c"), (), (("b", "c"), ("a", "b")), (), "one tree"),
+        (("a", "b", "c"), (), (("a", "b"), ("c", "b")), (), "one tree"),
+        (("a", "b"), (("a", "b"),), (), (0.1,), "1 sigmas"),
+    ],
+)
+def test_what_is_no_skeleton_is_refused(joints, bones, tree, sigmas, message):
+    with pytest.raises(SkeletonError, match=message):
+        Skeleton("odd", joints, bones, tree, sigmas)
+
+
+def test_an_unknown_joint_lists_the_known_ones():
+    with pytest.raises(SkeletonError, match="left_elbow"):
+        COCO17.index("left_antenna")

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poseg.errors import ShapeError
+from poseg.geometry.grid import pixel_centres
+from poseg.people import People
+from poseg.skeletons import COCO17
+from poseg.transforms.letterbox import letterbox, plan
+
+PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+sides = st.integers(16, 900)
+
+
+def glow(size: tuple[int, int], centre: tuple[float, float], sigma: float) -> np.ndarray:
+    """A bright smooth spot on black, as a picture."""
+    y, x = (pixel_centres(np.arange(side)) for side in size)
+    value = np.exp(-((x - centre[0]) ** 2 + (y[:, None] - centre[1]) ** 2) / (2 * sigma**2))
+    return np.repeat(np.rint(255 * value).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def people_with(masks: np.ndarray, boxes: np.ndarray, points: np.ndarray) -> People:
+    return People(COCO17, points, np.ones(points.shape[:2]), np.ones(len(points)), boxes, masks)
+
+
+@pytest.mark.parametrize(
+    ("size", "size_px"), [((300, 400), 129), ((400, 300), 1025), ((211, 640), 257), ((97, 97), 513)]
+)
+def test_a_bright_spot_lands_where_to_input_says(size: tuple[int, int], size_px: int) -> None:
+    centre = (0.31 * size[1], 0.6 * size[0])
+    scale = size_px / max(size)
+    tensor, box = letterbox(glow(size, centre, 4 / min(scale, 1)), size_px, multiple=16, remainder=1, **PLAIN)
+    light = tensor[0, 0].astype(np.float64)
+    xs, ys = pixel_centres(np.arange(light.shape[1])), pixel_centres(np.arange(light.shape[0]))
+    found = np.array([(light * xs).sum(), (light * ys[:, None]).sum()]) / light.sum()
+    np.testing.assert_allclose(found, box.to_input(centre), atol=0.05)
+
+
+@given(sides, sides, st.integers(30, 700), st.sampled_from([(16, 1), (32, 1), (8, 0), (32, 0)]))
+def test_inputs_have_allowed_sides_and_hold_the_picture(h: int, w: int, size_px: int, rule: tuple[int, int]) -> None:
+    multiple, remainder = rule
+    box = plan((h, w), size_px, multiple=multiple, remainder=remainder)
+    for side, content in zip(box.input_size, box.content_size, strict=True):
+        assert side % multiple == remainder
+        assert side >= multiple + remainder
+        assert content <= side
+        # No side is padded by a whole step, unless the picture is narrower than the smallest input.
+        assert side - content < multiple or side == multiple + remainder
+    assert max(box.content_size) == max(box.input_size)
+    assert abs(max(box.input_size) - max(size_px, multiple + remainder)) <= multiple / 2 + remainder
+    ratio = (w / h) / (box.content_size[1] / box.content_size[0])
+    assert ratio == pytest.approx(1, rel=1 / min(box.content_size))
+
+
+@given(sides, sides, st.integers(64, 700), st.integers(0, 2**32 - 1))
+def test_undo_gives_back_keypoints_and_boxes(h: int, w: int, size_px: int, seed: int) -> None:
+    box = plan((h, w), size_px, multiple=32, remainder=1)
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(-20, max(h, w) + 20, (3, 17, 2))
+    corners = np.sort(rng.uniform(0, 1, (3, 2, 2)), axis=1) * (w, h)
+    seen = People(COCO17, box.to_input(points), np.ones((3, 17)), np.ones(3), box.to_input(corners).reshape(3, 4))
+    undone = box.undo(seen)
+    np.testing.assert_allclose(undone.keypoints, points, rtol=1e-5, atol=1e-3)
+    np.testing.assert_allclose(undone.boxes_xyxy, corners.reshape(3, 4), rtol=1e-5, atol=1e-3)
+    assert undone.masks is None
+
+
+@pytest.mark.parametrize(
+    ("size", "size_px"), [((480, 640), 257), ((640, 480), 513), ((240, 320), 513), ((900, 300), 401)]
+)
+def test_undo_of_masks_is_the_resized_content(size: tuple[int, int], size_px: int) -> None:
+    """Each mask is mapped inside its own box only; that must not show."""
+    box = plan(size, size_px, multiple=16, remainder=1)
+    rows, columns = box.content_size
+    masks = np.zeros((3, *box.input_size), np.uint8)
+    cv2.circle(masks[0], (columns // 3, rows // 2), min(rows, columns) // 4, 1, -1)
+    cv2.ellipse(masks[1], (columns, rows), (columns // 3, rows // 4), 20, 0, 360, 1, -1)  # runs over the edge
+    undone = box.undo(people_with(masks.astype(bool), np.zeros((3, 4)), np.zeros((3, 17, 2)))).masks
+    assert undone is not None
+    assert undone.shape == (3, *size)
+    for mask, found in zip(masks, undone, strict=True):
+        whole = cv2.resize(mask[:rows, :columns] * 255, size[::-1], interpolation=cv2.INTER_LINEAR) > 127
+        assert (whole ^ found).sum() <= 0.004 * whole.sum()
+    assert not undone[2].any()
+
+
+def test_masks_come_back_after_a_round_trip() -> None:
+    size = (487, 633)
+    mask = np.zeros(size, np.uint8)
+    cv2.ellipse(mask, (300, 250), (90, 170), 25, 0, 360, 1, -1)
+    box = plan(size, 353, multiple=32, remainder=1)
+    rows, columns = box.content_size
+    small = np.zeros((1, *box.input_size), bool)
+    small[0, :rows, :columns] = cv2.resize(mask * 255, (columns, rows), interpolation=cv2.INTER_AREA) > 127
+    undone = box.undo(people_with(small, np.zeros((1, 4)), np.zeros((1, 17, 2)))).masks
+    assert undone is not None
+    assert (undone[0] & (mask > 0)).sum() / (undone[0] | (mask > 0)).sum() > 0.985
+
+
+def test_what_lies_in_the_padding_is_cut_off() -> None:
+    box = plan((100, 400), 385, multiple=32, remainder=1)
+    assert box.content_size[0] < box.input_size[0]
+    masks = np.zeros((1, *box.input_size), bool)
+    masks[0, box.content_size[0] :] = True
+    undone = box.undo(people_with(masks, np.array([[10, 90, 380, 128]]), np.zeros((1, 17, 2))))
+    assert undone.masks is not None
+    assert not undone.masks.any()
+    assert undone.boxes_xyxy[0, 3] == 100
+
+
+def test_input_is_normalised_and_the_padding_is_zero() -> None:
+    image = np.full((64, 128, 3), (10, 20, 30), np.uint8)
+    tensor, box = letterbox(image, 257, multiple=32, remainder=1, mean=(5, 10, 15), std=(5, 2, 1))
+    assert tensor.dtype == np.float32
+    assert tensor.shape == (1, 3, *box.input_size)
+    rows, columns = box.content_size
+    np.testing.assert_allclose(
+        tensor[0, :, :rows, :columns].reshape(3, -1).T, np.array([[1, 5, 15]] * rows * columns), atol=1e-5
+    )
+    assert not tensor[0, :, rows:].any()
+    assert rows < box.input_size[0]
+
+
+def test_a_picture_of_the_right_size_is_not_touched() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (65, 97, 3), np.uint8)
+    tensor, box = letterbox(image, 97, multiple=32, remainder=1, **PLAIN)
+    np.testing.assert_array_equal(tensor[0].transpose(1, 2, 0), image)
+    assert box.scale_xy == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((20, 20), np.uint8),
+        np.zeros((20, 20, 4), np.uint8),
+        np.zeros((20, 20, 3)),
+        np.zeros((0, 9, 3), np.uint8),
+    ],
+)
+def test_other_arrays_are_refused(image: np.ndarray) -> None:
+    with pytest.raises(ShapeError, match=r"\(height, width, 3\) uint8"):
+        letterbox(image, 64, multiple=32, remainder=1, **PLAIN)
+
+
+def test_masks_of_another_size_are_refused() -> None:
+    box = plan((100, 100), 129, multiple=32, remainder=1)
+    with pytest.raises(ShapeError, match="masks"):
+        box.undo(people_with(np.zeros((1, 100, 100), bool), np.zeros((1, 4)), np.zeros((1, 17, 2))))
