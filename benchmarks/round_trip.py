@@ -19,10 +19,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from poseg.codecs.decoding import PAPER, Decoding
+from poseg.codecs.claiming import interpolate
+from poseg.codecs.decoding import BEST, PAPER, Decoding
 from poseg.codecs.personlab import PersonLabCodec
 from poseg.fields.segmentation import coverage
-from poseg.codecs.claiming import interpolate
 from poseg.geometry import affine
 from poseg.io.coco_json import CocoDataset, coco_results, read_coco
 from poseg.io.plain_json import read_json
@@ -31,7 +31,7 @@ from poseg.people import People, Sample
 from poseg.transforms.letterbox import Letterbox, plan
 from poseg.transforms.warp import warp
 
-EVALUATED = replace(PAPER, min_score=0.0, max_people=100, exclusive=False)
+EVERYBODY = {"min_score": 0.0, "max_people": 100}
 
 
 def placed(data: CocoDataset, size_px: int) -> Iterator[tuple[int, People, Letterbox]]:
@@ -80,12 +80,12 @@ def main() -> None:
     records: dict[str, list[dict[str, Any]]] = {"annotation, to the input and back": []}
     persons = 0
     variants: dict[str, Decoding] = {
-        "paper": EVALUATED,
-        "exclusive masks": replace(EVALUATED, exclusive=True),
-        "no mid refinement": replace(EVALUATED, mid_steps=0),
-        "heatmap scores": replace(EVALUATED, keypoint_score="heatmap"),
-        "no long refinement": replace(EVALUATED, long_steps=0, long_short_steps=0),
-        "long refined by short only": replace(EVALUATED, long_steps=0),
+        "default": replace(BEST, **EVERYBODY),
+        "paper": replace(PAPER, **EVERYBODY),
+        "masks shared": replace(BEST, **EVERYBODY, exclusive=False),
+        "no mid refinement": replace(BEST, **EVERYBODY, mid_steps=0),
+        "heatmap scores": replace(BEST, **EVERYBODY, keypoint_score="heatmap"),
+        "no long refinement": replace(BEST, **EVERYBODY, long_steps=0, long_short_steps=0),
     }
     for image_id, people, box in placed(data, asked.size):
         persons += len(people)
@@ -104,7 +104,8 @@ def main() -> None:
     for name in sorted(records, key=lambda n: (n.startswith("stride"), len(n.split(":")[0]), n)):
         poses = match(truth, records[name], "keypoints").official
         masks = match(truth, records[name], "masks").official
-        numbers = [poses[n] for n in ("AP", "AP50", "APm", "APl")] + [masks[n] for n in ("AP", "AP50", "APs", "APm", "APl")]
+        numbers = [poses[n] for n in ("AP", "AP50", "APm", "APl")]
+        numbers += [masks[n] for n in ("AP", "AP50", "APs", "APm", "APl")]
         table.add_row(name, *(f"{number:.3f}" for number in numbers), str(len(records[name])))
     Console(width=150).print(table)
 

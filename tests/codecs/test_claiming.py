@@ -62,20 +62,22 @@ def test_published_distances_differ_in_the_joints_that_count() -> None:
 
 @given(seed=st.integers(0, 999), threshold=st.sampled_from([0.25, 1.0, np.inf]))
 @settings(max_examples=25, deadline=None)
-def test_at_most_the_nearest_within_the_threshold_has_a_positive_margin(seed: int, threshold: float) -> None:
-    distances = np.random.default_rng(seed).exponential(0.5, (30, 4)).astype(np.float32)
-    margin = margins(distances, threshold, exclusive=True)
-    nearest = np.arange(4) == distances.argmin(axis=1)[:, None]
-    np.testing.assert_array_equal(margin > 0, nearest & (distances < threshold))
-    assert np.abs(margin).max() <= 1
-    shared = margins(distances, threshold, exclusive=False)
-    np.testing.assert_array_equal(shared > 0, distances < threshold)
+def test_at_most_one_person_within_the_threshold_has_a_positive_margin(seed: int, threshold: float) -> None:
+    rng = np.random.default_rng(seed)
+    distances, scores = rng.exponential(0.5, (30, 4)).astype(np.float32), rng.uniform(0.1, 1, 4).astype(np.float32)
+    within = distances < threshold
+    for trust in (np.ones(4, np.float32), scores):
+        margin = margins(distances, trust, threshold, exclusive=True)
+        best = np.arange(4) == np.where(within, distances / trust, np.inf).argmin(axis=1)[:, None]
+        np.testing.assert_array_equal(margin > 0, best & within)
+        assert np.abs(margin).max() <= 1
+        np.testing.assert_array_equal(margins(distances, trust, threshold, exclusive=False) > 0, within)
 
 
 def test_infinite_distances_and_thresholds_give_finite_margins() -> None:
-    distances = np.array([[np.inf, 1.0], [np.inf, np.inf]], np.float32)
-    np.testing.assert_array_equal(margins(distances, np.inf, exclusive=True), [[-1, 1], [-1, -1]])
-    np.testing.assert_array_equal(margins(distances[:, 1:], np.inf, exclusive=True), [[1], [-1]])
+    distances, scores = np.array([[np.inf, 1.0], [np.inf, np.inf]], np.float32), np.ones(2, np.float32)
+    np.testing.assert_array_equal(margins(distances, scores, np.inf, exclusive=True), [[-1, 1], [-1, -1]])
+    np.testing.assert_array_equal(margins(distances[:, 1:], scores[:1], np.inf, exclusive=True), [[1], [-1]])
 
 
 @pytest.mark.parametrize("stride", [4, 8, 16, 32])

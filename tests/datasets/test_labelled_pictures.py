@@ -29,9 +29,7 @@ def folder(tmp_path: Path) -> LabelledFolder:
     ]  # fmt: skip
     images = [{"id": 1, "file_name": "a.png", "width": 80, "height": 60}, {"id": 2, "file_name": "b.png"}]
     (tmp_path / "ann.json").write_text(json.dumps({"images": images, "annotations": annotations}))
-    return LabelledFolder(
-        "made", tmp_path / "ann.json", tmp_path, complete=False, least_visibility=2, least_score=0.2
-    )
+    return LabelledFolder("made", tmp_path / "ann.json", tmp_path, complete=False, least_visibility=2, least_score=0.2)
 
 
 def test_a_labelled_folder_stretches_shifts_and_ignores(tmp_path):
@@ -55,7 +53,7 @@ def test_person_free_pictures_have_nobody(tmp_path):
     Image.new("RGB", (40, 30)).save(tmp_path / "x.jpg")
     sample = PersonFree("empty", tmp_path)[0]
     assert len(sample.people) == 0
-    with pytest.raises(AnnotationError, match="no .jpg"):
+    with pytest.raises(AnnotationError, match=r"no \.jpg"):
         PersonFree("empty", tmp_path / "nowhere")
 
 

@@ -7,12 +7,12 @@ import pytest
 
 pytest.importorskip("torch")
 
-from poseg.codecs.personlab import PersonLabCodec  # noqa: E402
-from poseg.geometry import affine  # noqa: E402
-from poseg.people import People  # noqa: E402
-from poseg.skeletons import COCO17  # noqa: E402
-from poseg.training.distill import LONG_WEIGHT, Lesson, blend  # noqa: E402
-from poseg.transforms.letterbox import letterbox  # noqa: E402
+from poseg.codecs.personlab import PersonLabCodec
+from poseg.geometry import affine
+from poseg.people import People
+from poseg.skeletons import COCO17
+from poseg.training.distill import LONG_WEIGHT, Lesson, blend
+from poseg.transforms.letterbox import letterbox
 
 SIZE = (129, 161)
 CODEC = PersonLabCodec(stride=8)

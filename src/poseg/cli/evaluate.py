@@ -26,7 +26,7 @@ def evaluate(
     model: ModelOption = None,
     size: SizeOption = None,
     max_people: MaxPeopleOption = 20,
-    min_score: MinScoreOption = 0.2,
+    min_score: MinScoreOption = 0.0,
     scales: ScalesOption = "1",
     flip: FlipOption = False,
     threads: ThreadsOption = None,

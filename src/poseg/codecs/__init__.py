@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from poseg.codecs.codec import Codec
-from poseg.codecs.decoding import CORAL, PAPER, TFJS, Decoding
+from poseg.codecs.decoding import BEST, CORAL, PAPER, TFJS, Decoding
 from poseg.codecs.personlab import PersonLabCodec
 
 CODECS = {"personlab": PersonLabCodec}
 
-__all__ = ["CODECS", "CORAL", "PAPER", "TFJS", "Codec", "Decoding", "PersonLabCodec"]
+__all__ = ["BEST", "CODECS", "CORAL", "PAPER", "TFJS", "Codec", "Decoding", "PersonLabCodec"]

@@ -107,7 +107,7 @@ def margins(distances: Floats, scores: Floats, threshold: float, exclusive: bool
         first = cost.argmin(axis=1)
         others = np.repeat(nearest[:, :1], distances.shape[1], axis=1)
         others[np.arange(len(first)), first] = nearest[:, 1]
-        rival = np.minimum(rival, others * trust).astype(np.float32)
+        np.minimum(rival, others * trust, out=rival)
     with np.errstate(invalid="ignore"):
         margin = (rival - distances) / np.maximum(rival + distances, 1e-9)
     margin = np.where(np.isinf(rival), 1, margin)
@@ -122,8 +122,8 @@ def interpolate(values: Floats, grid: Grid, top: int, left: int, height: int, wi
     step = 1 / grid.stride
     matrix = np.array([[step, 0, left * step], [0, step, top * step]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    block: Floats = cv2.warpAffine(values, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return block
+    block = cv2.warpAffine(values, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(block, np.float32)
 
 
 def paint(
@@ -175,18 +175,19 @@ def claim(
 
     A long offset may be right at once, and following it further may lead astray: a joint hidden behind another
     person lies on pixels that point at that person's joints. So the paper's distance is the lesser one of before
-    and after refinement.
+    and after refinement. The published decoders know neither that nor the scores.
     """
     person = sigmoid(fields["segmentation"])
     place = np.flatnonzero(person >= LEAST_PROBABILITY)
     row, column = np.divmod(place, person.shape[1])
     points, threshold = fields.grid.to_image(np.stack([column, row], axis=1)), decoding.mask_threshold
-    looks = [decoding]
-    if decoding.mask_metric == "paper" and decoding.long_steps + decoding.long_short_steps:
+    looks, trust = [decoding], np.ones_like(scores)
+    if decoding.mask_metric == "paper":
         looks.append(replace(decoding, long_steps=0, long_short_steps=0))
+        trust = scores
     measure = METRICS[decoding.mask_metric]
     distances = np.minimum.reduce(
         [measure(embed(fields, points, look), keypoints, weights, scales, threshold) for look in looks]
     )
-    margin = margins(distances, scores, threshold, decoding.exclusive)
+    margin = margins(distances, trust, threshold, decoding.exclusive)
     return paint(person, margin, place, fields.grid, decoding.mask_probability, decoding.exclusive)

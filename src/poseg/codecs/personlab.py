@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.codecs import scoring
-from poseg.codecs.claiming import claim
 from poseg.codecs.bridging import guess_joints
-from poseg.codecs.decoding import PAPER, Decoding
+from poseg.codecs.claiming import claim
+from poseg.codecs.decoding import BEST, Decoding
 from poseg.codecs.growing import Poses, grow_people
 from poseg.errors import FieldError, ShapeError
 from poseg.fields import Fields, FieldSpec
@@ -147,7 +147,7 @@ class PersonLabCodec:
         owner = disk_owners(people.keypoints, annotated, self.grid, cells, self.disk_radius_px)
         masks = people.masks if people.masks is not None else np.zeros((len(people), *size), bool)
 
-        heat_weight = ~(unknown | at_cells(masks[~annotated.any(axis=1)].any(axis=0), self.grid))
+        heat_weight = ~(unknown | at_cells(_union(masks[~annotated.any(axis=1)]), self.grid))
         short, mid, mid_weight = self._paint_disks(people.keypoints, annotated, owner, at)
         if bridge:
             points, known = guess_joints(people.keypoints, annotated, self.skeleton.edges)
@@ -196,7 +196,7 @@ class PersonLabCodec:
         self, people: People, masks: NDArray[np.bool_], unknown: NDArray[np.bool_]
     ) -> tuple[Floats, Floats]:
         """Person coverage (h, w) and its weight: the box of a person without a mask is unknown outside masks."""
-        everybody = masks.any(axis=0) if len(masks) else np.zeros(masks.shape[1:], bool)
+        everybody = _union(masks)
         maskless = np.zeros(masks.shape[1:], bool)
         for box in people.boxes_xyxy[~masks.any(axis=(1, 2))]:
             x0, y0 = np.maximum(np.floor(box[:2]), 0).astype(int)
@@ -224,7 +224,7 @@ class PersonLabCodec:
         alone = (masks.sum(axis=0) == 1) & ~unknown
         return long, (seen & alone).astype(np.float32)
 
-    def decode(self, fields: Fields, decoding: Decoding = PAPER) -> People:
+    def decode(self, fields: Fields, decoding: Decoding = BEST) -> People:
         """People of the picture, surest first, in pixels of the network's input: vote, grow, score, suppress, claim.
 
         Every person has all K joints; those that are not there have a low score. Masks (N, (h - 1) stride + 1,
@@ -279,3 +279,8 @@ class PersonLabCodec:
             return scoring.suppress_similar(keypoints, sure, reach, decoding.oks_threshold)
         rescore = scoring.suppress_in_order if decoding.instance_nms == "tfjs" else scoring.suppress_softly
         return rescore(keypoints, sure, decoding.nms_radius_px)
+
+
+def _union(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Where any of the masks (N, H, W) is: (H, W)."""
+    return np.asarray(masks.any(axis=0), np.bool_)

@@ -6,6 +6,7 @@ face, which these sets do not name.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,7 @@ class Lsp:
     hidden_counts   whether the third value 0 means hidden with a place given (LSP) or missing (LSPET)
     """
 
-    def __init__(
-        self, name: str, folder: Path, pattern: str, first: int, last: int, *, hidden_counts: bool
-    ) -> None:
+    def __init__(self, name: str, folder: Path, pattern: str, first: int, last: int, *, hidden_counts: bool) -> None:
         self.name, self.complete = name, False
         self.known = remap_weights(LSP14, COCO17).sum(axis=1) > 0
         self._folder, self._pattern = folder, pattern
@@ -62,5 +61,5 @@ class Lsp:
         margin = (box[:, 2:] - box[:, :2]).max() * MARGIN
         height, width = image.shape[:2]
         grown = np.clip(box + np.array([-1, -1, 1, 1]) * margin, 0, np.array([width, height, width, height]))
-        coco = people.to(COCO17)
-        return Sample(image, People(COCO17, coco.keypoints, coco.keypoint_scores, np.ones(1), grown), name=name)
+        coco = replace(people.to(COCO17), boxes_xyxy=grown.astype(np.float32))
+        return Sample(image, coco, name=name)

@@ -23,7 +23,7 @@ def embedding_colours(targets: Floats, person: NDArray[np.bool_]) -> Bytes:
     The three main axes of the embeddings of person pixels become yellow to blue, red to green and light to dark.
     """
     picture = np.full((*person.shape, 3), 127, np.uint8)
-    points = targets[:, :, person].reshape(-1, int(person.sum())).T
+    points = targets[:, :, person].reshape(2 * len(targets), -1).T
     if len(points) == 0:
         return picture
     sample = points[:: max(len(points) // _SAMPLE, 1)].astype(np.float64)

@@ -6,6 +6,8 @@ radius + 1/2 - (distance of its centre from the shape's axis), cut to [0, 1]: ed
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -35,7 +37,7 @@ def ink_line(coverage: Floats, start: ArrayLike, end: ArrayLike, radius_px: floa
     length = float(np.hypot(*(b - a)))
     pieces = max(1, int(np.ceil(length / max(_PIECE_PX, 4 * radius_px))))
     stops = a + (b - a) * np.linspace(0, 1, pieces + 1)[:, None]
-    for first, last in zip(stops[:-1], stops[1:], strict=True):
+    for first, last in pairwise(stops):
         place = window(np.minimum(first, last) - radius_px - 1, np.maximum(first, last) + radius_px + 1, coverage.shape)
         if place is not None:
             covered = np.clip(radius_px + 0.5 - _distance(place, first, last), 0, 1)

@@ -25,6 +25,6 @@ def letter(text: str, size_px: float) -> Floats:
     size = max(int(np.ceil(right - left)), 1), max(int(np.ceil(bottom - top)), 1)
     plate = Image.new("L", size, 0)
     ImageDraw.Draw(plate).text((-left, -top), text, fill=255, font=font)
-    cover = np.asarray(plate, np.float32) / 255
+    cover = np.asarray(plate, np.float32) / np.float32(255)
     cover.flags.writeable = False
     return cover

@@ -74,16 +74,16 @@ def hough_tiles(image: Bytes, hough_maps: Floats, skeleton: Skeleton) -> dict[st
     reach = max(int(np.ceil(hough_maps.shape[2] / size[0])), 1)
     kernel = np.ones((reach, reach), np.uint8)
     maps = np.stack([cv2.resize(cv2.dilate(one, kernel), size) for one in np.nan_to_num(hough_maps.astype(np.float32))])
-    power = np.sqrt(np.clip(maps / max(float(maps.max()), 1e-9), 0, 1))
+    power = np.clip(maps / max(float(maps.max()), 1e-9), 0, 1) ** np.float32(0.6)
     colours = joint_colours(len(skeleton))
+    halos = np.stack([cv2.GaussianBlur(one, (0, 0), 4.5) for one in power])
+    energies = np.clip(np.maximum(power, 2.2 * halos), 0, 1).astype(np.float32)
     together = darkened(picture, 42)
+    glow(together, energies.max(axis=0), colours[energies.argmax(axis=0)])
     tiles = {"all joints": together}
-    for joint, name in enumerate(skeleton.joints):
-        halo = np.asarray(cv2.GaussianBlur(power[joint], (0, 0), 4.5), np.float32)
-        energy = np.clip(np.maximum(power[joint], 2.2 * halo), 0, 1)
+    for name, energy, colour in zip(skeleton.joints, energies, colours, strict=True):
         tile = darkened(picture, 42)
-        glow(tile, energy, colours[joint])
-        glow(together, energy, colours[joint])
+        glow(tile, energy, colour)
         tiles[spoken(name)] = tile
     return tiles
 

@@ -15,7 +15,7 @@ from poseg.draw.pose import drawing_order
 from poseg.errors import ShapeError
 from poseg.people import People
 
-Labels = NDArray[np.uint8] | NDArray[np.uint16]
+Labels = NDArray[np.uint8 | np.uint16]
 
 
 def draw_masks(image: Bytes, people: People, *, opacity: float = 0.45) -> Bytes:
@@ -41,7 +41,7 @@ def draw_masks(image: Bytes, people: People, *, opacity: float = 0.45) -> Bytes:
 
 def contour_half_width_px(shape: tuple[int, ...]) -> float:
     """Half the width of contours in a picture of this shape."""
-    return float(np.clip(0.0011 * np.hypot(*shape[:2]), 0.75, 4.0))
+    return float(np.clip(0.0011 * np.hypot(shape[0], shape[1]), 0.75, 4.0))
 
 
 def label_map(people: People, size: tuple[int, int] | None = None) -> Labels:
@@ -50,11 +50,10 @@ def label_map(people: People, size: tuple[int, int] | None = None) -> Labels:
     uint8 up to 255 people, uint16 beyond. `size` (height, width) is needed only where `people.masks` is None
     (then everything is 0). Raises ShapeError without masks and size.
     """
-    if people.masks is None and size is None:
-        raise ShapeError("people.masks", wanted="(N, H, W), or else pass size=(height, width)", got=None)
-    kind = np.uint8 if len(people) <= np.iinfo(np.uint8).max else np.uint16
     shape = size if people.masks is None else people.masks.shape[1:]
-    labels: Labels = np.zeros(shape, kind)  # type: ignore[arg-type]
+    if shape is None:
+        raise ShapeError("people.masks", wanted="(N, H, W), or else pass size=(height, width)", got=None)
+    labels: Labels = np.zeros(shape, np.uint8 if len(people) <= np.iinfo(np.uint8).max else np.uint16)
     if people.masks is not None:
         # Least sure first; among equals the later one first, so that the order of the people decides.
         for person in np.lexsort((-np.arange(len(people)), people.scores)):

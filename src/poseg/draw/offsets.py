@@ -108,8 +108,7 @@ def long_offset_tiles(image: Bytes, fields: Fields, skeleton: Skeleton, joints: 
     targets = plate.pixel_positions() + vectors
     dye(shared, 0.8 * share, embedding_colours(targets, spread > PERSON_THRESHOLD))
     energies = landing_energy(plate, plate.positions() + offsets, person)
-    for energy, colour in zip(energies, joint_colours(len(skeleton)), strict=True):
-        glow(landing, energy, colour)
+    glow(landing, energies.max(axis=0), joint_colours(len(skeleton))[energies.argmax(axis=0)])
     tiles = {"embedding: alike where pixels agree": shared, "where all person pixels point": landing}
     for name in joints or _known(skeleton, _JOINTS):
         joint = skeleton.index(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from poseg.draw.ink import Bytes, Floats, ink_line, lay, window
@@ -57,14 +59,14 @@ def draw_boxes(image: Bytes, people: People) -> Bytes:
 def draw_scores(image: Bytes, people: People) -> Bytes:
     """The picture with everybody's score (and id, where there are ids) on a tag at the top left of the box."""
     canvas = image.copy()
-    largest = max(11.0, 0.022 * float(np.hypot(*image.shape[:2])))
+    largest = max(11.0, 0.017 * float(np.hypot(image.shape[0], image.shape[1])))
     colours = person_colours(people)
     for person in drawing_order(people):
         text = f"{people.scores[person]:.2f}"
         if people.ids is not None:
             text = f"#{people.ids[person]}  {text}"
         width, height = np.clip(np.nan_to_num(people.boxes_xyxy[person, 2:] - people.boxes_xyxy[person, :2]), 0, None)
-        size_px = float(np.clip(round(0.1 * np.hypot(width, height)), 10, largest))
+        size_px = float(np.clip(round(0.08 * np.hypot(width, height)), 10, largest))
         _tag(canvas, text, people.boxes_xyxy[person], size_px, colours[person])
     return canvas
 
@@ -73,13 +75,13 @@ def _frame(box: Floats, radius: float, shape: tuple[int, int], offset: tuple[int
     cover = np.zeros(shape, np.float32)
     x0, y0, x1, y1 = box
     corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]
-    for start, end in zip(corners[:-1], corners[1:], strict=True):
+    for start, end in pairwise(corners):
         ink_line(cover, start, end, radius, offset)
     return cover
 
 
 def _tag(canvas: Bytes, text: str, box: Floats, size_px: float, colour: Bytes) -> None:
-    """A pill with text above the box, or inside it at the picture's top; kept within the picture, cut where too wide."""
+    """A pill with text above the box, or inside it at the picture's top; kept in the picture, cut where too wide."""
     if not np.isfinite(box).all():
         return
     letters = letter(text, size_px)

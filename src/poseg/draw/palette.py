@@ -66,14 +66,15 @@ def tint(colour: ArrayLike, towards: ArrayLike, amount: float) -> Bytes:
 
 
 def oklch(lightness: ArrayLike, chroma: ArrayLike, hue_rad: ArrayLike) -> Bytes:
-    """sRGB of OKLab's polar form; arguments broadcast, the result has an axis of 3 more. Out of gamut is clipped."""
+    """Colours (sRGB) of OKLab's polar form; arguments broadcast, the result is (..., 3); out of gamut is clipped."""
     light, strength, hue = np.broadcast_arrays(
         np.asarray(lightness, np.float64), np.asarray(chroma, np.float64), np.asarray(hue_rad, np.float64)
     )
     lab = np.stack([light, strength * np.cos(hue), strength * np.sin(hue)], axis=-1)
     linear = np.clip(((lab @ _CONES_OF_OKLAB.T) ** 3) @ _RGB_OF_CONES.T, 0, 1)
     encoded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.rint(encoded * 255).astype(np.uint8)
+    rounded: Bytes = np.rint(encoded * 255).astype(np.uint8)
+    return rounded
 
 
 def joint_colours(count: int) -> Bytes:
@@ -97,4 +98,5 @@ def direction_colours(vectors: ArrayLike, full_px: float) -> Bytes:
     turn = np.rint(np.arctan2(y, x) * (256 / (2 * np.pi))).astype(np.int64) % 256
     length = np.clip(np.hypot(x, y) / max(full_px, 1e-6), 0, 1)[..., None]
     hue = _hues()[turn].astype(np.float32)
-    return np.rint(255 + (hue - 255) * length).astype(np.uint8)
+    mixed: Bytes = np.rint(255 + (hue - 255) * length).astype(np.uint8)
+    return mixed

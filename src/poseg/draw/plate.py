@@ -43,7 +43,7 @@ class Plate:
                 "the cells of the fields", wanted=f"{wanted} for a picture {image.shape}", got=fields.cells
             )
         picture, _ = fit(image, long_side_px)
-        scale = np.array(picture.shape[1::-1], np.float32) / np.array(image.shape[1::-1], np.float32)
+        scale = np.array([picture.shape[1] / image.shape[1], picture.shape[0] / image.shape[0]], np.float32)
         return cls(picture, scale, fields.grid, fields.cells)
 
     def dark(self, mean_level: float = 50) -> Bytes:
@@ -57,7 +57,8 @@ class Plate:
         rows, columns = self.cells
         # One matrix product over all channels, then one for each: several times faster than a broadcast product.
         wide = np.ascontiguousarray(field, np.float32).reshape(-1, columns) @ np.ascontiguousarray(across.T)
-        return np.matmul(down, wide.reshape(*field.shape[:-2], rows, -1))
+        spread: Floats = np.matmul(down, wide.reshape(*field.shape[:-2], rows, -1))
+        return spread
 
     def spread_within(self, vectors: Floats, weight: Floats) -> Floats:
         """Vectors (..., 2, h, w) at every pixel, averaged only over cells that `weight` (..., h, w) vouches for."""
@@ -111,7 +112,7 @@ def dye(image: Bytes, share: Floats, colour: ArrayLike) -> None:
 
 
 def glow(image: Bytes, energy: Floats, colour: Bytes) -> None:
-    """Let light (H, W) in [0, 1] of a colour fall on an image, in place; the strongest light turns white."""
+    """Let light (H, W) in [0, 1] fall on an image, in place; colour (3,) or (H, W, 3), the strongest turns white."""
     light = energy[..., None]
     hot = tint(colour, PAPER, 0.85).astype(np.float32)
     shade = colour.astype(np.float32) + (hot - colour.astype(np.float32)) * light**3

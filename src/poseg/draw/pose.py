@@ -61,9 +61,9 @@ def drawing_order(people: People) -> NDArray[np.intp]:
 
 def half_width_px(box_xyxy: Floats, points: Floats, shape: tuple[int, ...]) -> float:
     """Half the width of a person's limbs: grows with the person, within bounds set by the picture."""
-    picture = float(np.hypot(*shape[:2]))
+    picture = float(np.hypot(shape[0], shape[1]))
     width, height = np.clip(box_xyxy[2:] - box_xyxy[:2], 0, None)
-    if width * height <= 0 and len(points):
+    if not width * height > 0 and len(points):
         width, height = np.ptp(points, axis=0)
     person = float(np.hypot(width, height))
     return float(np.clip(0.009 * person, max(0.9, 0.0011 * picture), max(1.2, 0.0048 * picture)))

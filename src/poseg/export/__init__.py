@@ -1,1 +1,1 @@
-
+"""Export: networks and published weights as ONNX files with cards."""

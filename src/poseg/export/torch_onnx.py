@@ -76,7 +76,8 @@ def export_onnx(network: nn.Module, system: PersonLab, card: Card, destination: 
         # The tracing exporter is the one that needs no further package; its deprecation is known.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            flat, (image,), buffer, dynamo=False, opset_version=OPSET, input_names=["image"], output_names=names,
+            flat, (image,), buffer,  # type: ignore[arg-type]
+            dynamo=False, opset_version=OPSET, input_names=["image"], output_names=names,
             dynamic_axes={"image": {2: "height", 3: "width"}, **{n: {2: "rows", 3: "columns"} for n in names}},
         )  # fmt: skip
     model = onnx.load_model_from_string(buffer.getvalue())

@@ -22,7 +22,7 @@ def disk_owners(
 
     keypoints (N, K, 2) image pixels, annotated (N, K) bool. The disk is closed; ties go to the lower index.
     """
-    (n, k), (rows, columns) = annotated.shape, cells
+    k, (rows, columns) = annotated.shape[1], cells
     owner = np.full((k, rows, columns), -1, np.intp)
     nearest = np.full((k, rows, columns), np.inf, np.float32)
     xs, ys = grid.to_image(np.arange(columns)), grid.to_image(np.arange(rows))

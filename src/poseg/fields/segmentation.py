@@ -36,8 +36,7 @@ def nearest_person(masks: NDArray[np.bool_]) -> NDArray[np.intp]:
 
     masks (N, h, w) on the grid. Where masks overlap the smaller one owns the cell: it is usually in front.
     """
-    n, rows, columns = masks.shape
-    owner = np.full((rows, columns), -1, np.intp)
+    owner = np.full(masks.shape[1:], -1, np.intp)
     known = [i for i in np.argsort(-masks.sum(axis=(1, 2)), kind="stable") if masks[i].any()]
     for person in known:
         owner[masks[person]] = person
@@ -49,4 +48,4 @@ def nearest_person(masks: NDArray[np.bool_]) -> NDArray[np.intp]:
     )
     person_of_label = np.full(int(label.max()) + 1, -1, np.intp)
     person_of_label[label[owner >= 0]] = owner[owner >= 0]
-    return person_of_label[label]
+    return np.asarray(person_of_label[label], np.intp)

@@ -38,4 +38,5 @@ def around_points(points: ArrayLike, valid: ArrayLike) -> Boxes:
 def areas(boxes_xyxy: ArrayLike) -> NDArray[np.float32]:
     """Areas in square pixels, (N,); never negative."""
     boxes = np.asarray(boxes_xyxy, np.float32).reshape(-1, 4)
-    return np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None), axis=1)
+    sides: Boxes = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None)
+    return np.asarray(sides.prod(axis=1), np.float32)

@@ -28,9 +28,7 @@ def look_up(field: Tensor, offsets: Tensor, stride: int) -> Tensor:
     x = (columns + offsets[:, :, 0] / stride) * (2 / max(w - 1, 1)) - 1  # (B, V, h, w)
     y = (rows + offsets[:, :, 1] / stride) * (2 / max(h - 1, 1)) - 1
     at = torch.stack([x, y], dim=-1).view(b * v, h, w, 2)
-    found = F.grid_sample(
-        field.reshape(b * v, 2, h, w), at, mode="bilinear", padding_mode="border", align_corners=True
-    )
+    found = F.grid_sample(field.reshape(b * v, 2, h, w), at, mode="bilinear", padding_mode="border", align_corners=True)
     return found.view(b, v, 2, h, w)
 
 

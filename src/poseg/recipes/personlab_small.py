@@ -25,16 +25,28 @@ SIDE_PX = 321
 
 NAME, SIZE_PX = "small", 513
 DATA = (
-    {"name": "people_unlabelled", "pictures": 2885, "use": "keypoints and masks made by networks (see teachers)",
-     "terms": "Flickr8k, INRIA, BSDS and COCO photographs; research use, not shipped"},
-    {"name": "coco_person_masks train", "pictures": 91, "use": "COCO instance masks; keypoints made by networks",
-     "terms": "annotations CC BY 4.0; Flickr photographs under mixed Creative Commons licences"},
-    {"name": "clothing_coparsing 0001-0900", "pictures": 899, "use": "person masks; keypoints made by networks",
-     "terms": "labels Apache-2.0; photographs for research use"},
+    {
+        "name": "people_unlabelled",
+        "pictures": 2885,
+        "use": "keypoints and masks made by networks (see teachers)",
+        "terms": "Flickr8k, INRIA, BSDS and COCO photographs; research use, not shipped",
+    },
+    {
+        "name": "coco_person_masks train",
+        "pictures": 91,
+        "use": "COCO instance masks; keypoints made by networks",
+        "terms": "annotations CC BY 4.0; Flickr photographs under mixed Creative Commons licences",
+    },
+    {
+        "name": "clothing_coparsing 0001-0900",
+        "pictures": 899,
+        "use": "person masks; keypoints made by networks",
+        "terms": "labels Apache-2.0; photographs for research use",
+    },
     {"name": "lsp 0001-1000", "pictures": 1000, "use": "12 of 14 joints", "terms": "research use"},
     {"name": "lspet", "pictures": 10000, "use": "12 of 14 joints", "terms": "research use"},
     {"name": "backgrounds_inria", "pictures": 204, "use": "person-free pictures", "terms": "research use"},
-    {"name": "EfficientNet-Lite0 ImageNet weights", "pictures": 0, "use": "backbone at the start", "terms": "Apache-2.0"},
+    {"name": "EfficientNet-Lite0 ImageNet weights", "use": "backbone at the start", "terms": "Apache-2.0"},
 )
 TEACHERS = (
     "Keypoint labels of networks: MoveNet MultiPose and Thunder (Google, Apache-2.0); "

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.codecs import PAPER, Decoding, PersonLabCodec
+from poseg.codecs import BEST, Decoding, PersonLabCodec
 from poseg.codecs.fusion import fuse_fields, mirror_fields
 from poseg.errors import PosegError
 from poseg.fields import Fields
@@ -79,7 +79,7 @@ class Predictor:
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
     masks: bool = True
-    decoding: Decoding = PAPER
+    decoding: Decoding = BEST
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scales", tuple(self.scales))

@@ -70,8 +70,10 @@ class Skeleton:
     @cached_property
     def mirror(self) -> NDArray[np.intp]:
         """(K,) permutation that swaps left and right; its own inverse."""
-        order = [self.index(_other_side(joint)) if _other_side(joint) in self.joints else i
-                 for i, joint in enumerate(self.joints)]
+        order = [
+            self.index(_other_side(joint)) if _other_side(joint) in self.joints else i
+            for i, joint in enumerate(self.joints)
+        ]
         return np.array(order, np.intp)
 
     @cached_property
@@ -119,8 +121,10 @@ def _span(joints: tuple[str, ...], bones: tuple[Pair, ...]) -> tuple[Pair, ...]:
 
 def _is_tree(joints: tuple[str, ...], tree: tuple[Pair, ...]) -> bool:
     """True where the pairs reach every joint exactly once, parents before children."""
+    if len(joints) == 1:
+        return not tree
     if not joints or len(tree) != len(joints) - 1:
-        return len(joints) == 1 and not tree
+        return False
     reached = {tree[0][0]}
     for parent, child in tree:
         if parent not in reached or child in reached:

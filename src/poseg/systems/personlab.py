@@ -98,7 +98,7 @@ class PersonLabLoss(nn.Module):
         super().__init__()
         self.config = config
         self.specs = config.codec.specs
-        self.register_buffer("edge_target", torch.as_tensor(config.skeleton.edges[:, 1].copy()), persistent=False)
+        self.edge_target = torch.as_tensor(config.skeleton.edges[:, 1].copy())
 
     def forward(
         self, fields: Mapping[str, Tensor], targets: Mapping[str, Tensor], weights: Mapping[str, Tensor]
@@ -109,7 +109,7 @@ class PersonLabLoss(nn.Module):
         targets  (B, *spec.shape, h, w); weights likewise without the xy axis
         """
         c = self.config
-        shaped = {s.name: fields[s.name].unflatten(1, s.shape) if s.shape else fields[s.name][:, 0] for s in self.specs}
+        shaped = {s.name: _shaped(fields[s.name], s.shape) for s in self.specs}
         short, mid, long = (shaped[name] for name in ("short_offsets", "mid_offsets", "long_offsets"))
         mid_refined = refine(mid, short[:, self.edge_target], c.stride, c.refine_steps)
         long_refined = refine(refine(long, long, c.stride, c.refine_steps), short, c.stride, c.refine_steps)
@@ -128,3 +128,9 @@ class PersonLabLoss(nn.Module):
                 terms[name] = c.raw_share * terms[name] + (1 - c.raw_share) * late
         total = torch.stack([getattr(c.weights, name) * term for name, term in terms.items()]).sum()
         return {**terms, "total": total}
+
+
+def _shaped(field: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """A flat field (B, C, h, w) as (B, *shape, h, w)."""
+    b, _, h, w = field.shape
+    return field.reshape(b, *shape, h, w)

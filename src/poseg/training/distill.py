@@ -95,7 +95,8 @@ class Lesson:
         k = len(self.heatmap)
         grid, to_canvas = codec.grid, affine.compose(matrix, self.placement)
         to_cells = np.column_stack([to_canvas[:, :2], to_canvas[:, 2] - grid.origin]) / grid.stride
-        stack = np.concatenate([self.heatmap, self.segmentation[None], self.long_offsets.reshape(2 * k, *self.heatmap.shape[1:])])
+        flat_long = self.long_offsets.reshape(2 * k, *self.segmentation.shape)
+        stack = np.concatenate([self.heatmap, self.segmentation[None], flat_long])
         moved = cv2.warpAffine(
             np.ascontiguousarray(stack.transpose(1, 2, 0)), to_cells, cells[::-1],
             flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE,

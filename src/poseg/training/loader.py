@@ -79,7 +79,8 @@ class Mixture(TorchDataset[dict[str, Any]]):
             everywhere = Sample(sample.image, sample.people[:0], name=sample.name)
             padding = warp(everywhere, matrix, size).ignore
             inside = np.ones(cells, bool) if padding is None else ~at_cells(padding, self.codec.grid)
-            targets = blend(targets, lesson.seen_through(matrix, self.codec, cells), inside, complete=share.data.complete)
+            seen_lesson = lesson.seen_through(matrix, self.codec, cells)
+            targets = blend(targets, seen_lesson, inside, complete=share.data.complete)
         targets = _forget_unknown(targets, share.data)
         image = jitter(seen.image, rng, self.view.augmentation.colour)
         mean, std = (np.array(v, np.float32) for v in (self.view.mean, self.view.std))

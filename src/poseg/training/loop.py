@@ -70,7 +70,7 @@ def train(
     """
     folder.mkdir(parents=True, exist_ok=True)
     freeze(network)
-    network.to(memory_format=torch.channels_last)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(_groups(network, schedule), weight_decay=schedule.weight_decay)
     average = Average(network, schedule.average_decay)
     step = _resume(folder, network, optimiser, average)
@@ -127,7 +127,7 @@ def _save(
         for place, state in optimiser.state_dict()["state"].items()
         for name, value in state.items()
     }
-    parts: dict[str, Mapping[str, Tensor]] = {"weights": network.state_dict(), "average": average.state, "adam": moments}
+    parts = {"weights": network.state_dict(), "average": average.state, "adam": moments}
     for name, tensors in parts.items():
         half = folder / f"{name}.part"
         save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, half)

@@ -27,7 +27,8 @@ def warp(sample: Sample, matrix: affine.Matrix, size: tuple[int, int]) -> Sample
     )  # fmt: skip
     outside = np.ones(sample.image.shape[:2], np.uint8) if sample.ignore is None else (~sample.ignore).astype(np.uint8)
     ignore = cv2.warpAffine(outside, at_centres, (width, height), flags=cv2.INTER_NEAREST) == 0
-    return Sample(image, _warp_people(sample.people, matrix, at_centres, size), ignore, sample.name)
+    people = _warp_people(sample.people, matrix, at_centres, size)
+    return Sample(np.asarray(image, np.uint8), people, ignore, sample.name)
 
 
 def _blurred(image: NDArray[np.uint8], matrix: affine.Matrix) -> NDArray[np.uint8]:
@@ -36,9 +37,7 @@ def _blurred(image: NDArray[np.uint8], matrix: affine.Matrix) -> NDArray[np.uint
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
 
 
-def _warp_people(
-    people: People, matrix: affine.Matrix, at_centres: affine.Matrix, size: tuple[int, int]
-) -> People:
+def _warp_people(people: People, matrix: affine.Matrix, at_centres: affine.Matrix, size: tuple[int, int]) -> People:
     height, width = size
     points = affine.apply(matrix, people.keypoints)
     inside = ((points >= 0) & (points < np.array([width, height], np.float32))).all(axis=-1)

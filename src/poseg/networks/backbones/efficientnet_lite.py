@@ -18,7 +18,10 @@ from torch import Tensor, nn
 
 from poseg.errors import WeightsError
 
-_BN = {"eps": 1e-3, "momentum": 0.01}  # the values of the original TensorFlow training
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    """Batch normalisation with the values of the original TensorFlow training."""
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +55,15 @@ class SeparableBlock(nn.Module):
     def __init__(self, channels_in: int, channels: int, kernel: int, stride: int) -> None:
         super().__init__()
         self.conv_dw = nn.Conv2d(channels_in, channels_in, kernel, stride, kernel // 2, groups=channels_in, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels_in, **_BN)
+        self.bn1 = _norm(channels_in)
         self.conv_pw = nn.Conv2d(channels_in, channels, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels, **_BN)
+        self.bn2 = _norm(channels)
         self.act = nn.ReLU6(inplace=True)
         self.residual = stride == 1 and channels_in == channels
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C', h / stride, w / stride)."""
-        y = self.bn2(self.conv_pw(self.act(self.bn1(self.conv_dw(x)))))
+        y: Tensor = self.bn2(self.conv_pw(self.act(self.bn1(self.conv_dw(x)))))
         return x + y if self.residual else y
 
 
@@ -71,17 +74,17 @@ class InvertedResidual(nn.Module):
         super().__init__()
         middle = channels_in * expand
         self.conv_pw = nn.Conv2d(channels_in, middle, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(middle, **_BN)
+        self.bn1 = _norm(middle)
         self.conv_dw = nn.Conv2d(middle, middle, kernel, stride, kernel // 2, groups=middle, bias=False)
-        self.bn2 = nn.BatchNorm2d(middle, **_BN)
+        self.bn2 = _norm(middle)
         self.conv_pwl = nn.Conv2d(middle, channels, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(channels, **_BN)
+        self.bn3 = _norm(channels)
         self.act = nn.ReLU6(inplace=True)
         self.residual = stride == 1 and channels_in == channels
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C', h / stride, w / stride)."""
-        y = self.act(self.bn1(self.conv_pw(x)))
+        y: Tensor = self.act(self.bn1(self.conv_pw(x)))
         y = self.act(self.bn2(self.conv_dw(y)))
         y = self.bn3(self.conv_pwl(y))
         return x + y if self.residual else y
@@ -100,7 +103,7 @@ class EfficientNetLite(nn.Module):
         super().__init__()
         depth, width = DEPTHS[variant], WIDTHS[variant]
         self.conv_stem = nn.Conv2d(3, STEM_CHANNELS, 3, 2, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(STEM_CHANNELS, **_BN)
+        self.bn1 = _norm(STEM_CHANNELS)
         self.act = nn.ReLU6(inplace=True)
         stages, channels = [], STEM_CHANNELS
         for place, stage in enumerate(STAGES):

@@ -28,9 +28,8 @@ class FieldHead(nn.Module):
         self.register_buffer("scale", scale.view(1, -1, 1, 1), persistent=False)
         with torch.no_grad():
             prior = torch.logit(torch.tensor(PRIOR)).item()
-            self.conv.bias.copy_(
-                torch.cat([torch.full((s.channels,), prior if s.name == "heatmap" else 0.0) for s in self.specs])
-            )
+            starts = [torch.full((s.channels,), prior if s.name == "heatmap" else 0.0) for s in self.specs]
+            self.conv.bias = nn.Parameter(torch.cat(starts))
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """(B, C, h, w) -> flat (B, spec.channels, h, w) by field name: logits and pixels."""

@@ -25,7 +25,8 @@ class Separable(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> the same shape."""
-        return self.act(x + self.bn2(self.conv_pw(self.act(self.bn1(self.conv_dw(x))))))
+        y: Tensor = self.act(x + self.bn2(self.conv_pw(self.act(self.bn1(self.conv_dw(x))))))
+        return y
 
 
 class FeaturePyramid(nn.Module):

@@ -1,0 +1,49 @@
+"""Every example of the docs and of the README runs, page by page, in an empty folder that holds one photograph."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md"])
+BLOCK = re.compile(r"```(python|console)\n(.*?)```", re.DOTALL)
+PROMPT = "$ "
+
+
+def commands(block: str) -> list[list[str]]:
+    """Arguments of the `$ poseg ...` lines of a block; lines without a prompt need what a reader has and we do not."""
+    return [line.removeprefix(PROMPT).split()[1:] for line in block.splitlines() if line.startswith(PROMPT + "poseg ")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_examples_run(page, tmp_path):
+    data = pytest.importorskip("skimage.data")
+    import poseg
+
+    poseg.write_png(tmp_path / "astronaut.png", data.astronaut())
+    examples = BLOCK.findall(page.read_text())
+    assert examples, "a page begins with an example"
+    for language, code in examples:
+        if language == "python":
+            run([sys.executable, "-W", "error", "-c", code], tmp_path)
+            continue
+        for arguments in commands(code):
+            if arguments[0] != "evaluate":  # needs COCO; the Python example of that page measures what it makes
+                run([sys.executable, "-m", "poseg", *arguments], tmp_path)
+
+
+def run(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_and_pictures_are_there(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target

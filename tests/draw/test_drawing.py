@@ -1,0 +1,138 @@
+"""Laws that hold for everything drawn over a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poseg.draw import draw_boxes, draw_masks, draw_poses, draw_scores, overlay
+from poseg.people import People
+from poseg.skeletons import COCO17, LSP14, Skeleton
+
+SIZE = (120, 160)
+
+
+def everything(image: np.ndarray, people: People) -> np.ndarray:
+    return overlay(image, people, boxes=True, scores=True)
+
+
+DRAWINGS = [draw_masks, draw_poses, draw_boxes, draw_scores, overlay, everything]
+each_drawing = pytest.mark.parametrize("draw", DRAWINGS, ids=lambda draw: draw.__name__)
+
+
+def noise(size: tuple[int, int] = SIZE) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+
+
+def crowd(count: int, size: tuple[int, int] = SIZE, skeleton: Skeleton = COCO17, spread: float = 40) -> People:
+    """People of random poses, each with a rectangle for a mask."""
+    rng = np.random.default_rng(count)
+    centres = rng.uniform((0, 0), size[::-1], (count, 1, 2))
+    points = centres + rng.uniform(-spread / 2, spread / 2, (count, len(skeleton), 2))
+    masks = np.zeros((count, *size), bool)
+    for mask, joints in zip(masks, points, strict=True):
+        (x0, y0), (x1, y1) = np.clip([joints.min(0), joints.max(0)], 0, None).astype(int)
+        mask[y0 : y1 + 1, x0 : x1 + 1] = True
+    sure = rng.uniform(0.5, 1, points.shape[:2])
+    return People.from_poses(skeleton, points, sure, scores=rng.uniform(0, 1, count), masks=masks)
+
+
+@each_drawing
+@pytest.mark.parametrize("count", [1, 3, 60])
+def test_the_input_is_not_written_and_the_output_is_like_it(draw: Callable, count: int):
+    image, people = noise(), crowd(count)
+    image.flags.writeable = False
+    before = image.copy()
+    after = draw(image, people)
+    np.testing.assert_array_equal(image, before)
+    assert (after.shape, after.dtype) == (image.shape, np.uint8)
+    assert not np.shares_memory(after, image)
+    assert (after != image).any()
+
+
+@each_drawing
+def test_nobody_leaves_no_trace(draw: Callable):
+    image = noise()
+    for nobody in (People.empty(COCO17), People.empty(COCO17, SIZE)):
+        np.testing.assert_array_equal(draw(image, nobody), image)
+
+
+@each_drawing
+def test_pixels_far_from_everybody_keep_their_bytes(draw: Callable):
+    size = (300, 400)
+    image, people = noise(size), crowd(1, size)
+    people = replace(people, keypoints=people.keypoints - people.keypoints.mean(axis=1) + (200, 150))
+    people = replace(people, boxes_xyxy=[[180, 130, 220, 170]], masks=None)
+    mask = np.zeros((1, *size), bool)
+    mask[0, 135:165, 185:215] = True
+    changed = (draw(image, replace(people, masks=mask)) != image).any(axis=2)
+    rows, columns = np.nonzero(changed)
+    assert 100 <= rows.min() <= rows.max() < 180
+    assert 170 <= columns.min() <= columns.max() < 235
+
+
+@each_drawing
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_people_are_seen_on_any_grey(draw: Callable, level: int):
+    image = np.full((*SIZE, 3), level, np.uint8)
+    people = crowd(1)
+    away = np.abs(draw(image, people).astype(int) - level).max(axis=2)
+    assert (away > 60).sum() > 30
+
+
+@each_drawing
+def test_drawing_twice_gives_the_same_picture(draw: Callable):
+    image, people = noise(), crowd(5)
+    np.testing.assert_array_equal(draw(image, people), draw(image, people))
+
+
+@each_drawing
+def test_joints_outside_the_picture_are_cut(draw: Callable):
+    image, people = noise(), crowd(2)
+    far = np.array(people.keypoints)
+    far[0] += (-5000, 1e7)
+    far[1, ::2] += 1e4
+    moved = replace(people, keypoints=far, boxes_xyxy=people.boxes_xyxy + 1e4)
+    assert draw(image, moved).shape == image.shape
+
+
+@each_drawing
+def test_joints_that_are_not_numbers_are_left_out(draw: Callable):
+    image, people = noise(), crowd(2)
+    broken = np.array(people.keypoints)
+    broken[:, 5] = np.nan
+    people = replace(people, keypoints=broken, boxes_xyxy=np.full((2, 4), np.nan))
+    assert draw(image, people).shape == image.shape
+
+
+@each_drawing
+@pytest.mark.parametrize("size", [(1, 1), (2, 40), (40, 2)])
+def test_tiny_pictures(draw: Callable, size: tuple[int, int]):
+    image, people = noise(size), crowd(2, size, spread=3)
+    assert draw(image, people).shape == image.shape
+
+
+@given(st.integers(0, 5), st.sampled_from([COCO17, LSP14]))
+def test_every_skeleton_and_any_number(count: int, skeleton: Skeleton):
+    image, people = noise(), crowd(count, skeleton=skeleton)
+    changed = (everything(image, people) != image).any()
+    assert changed == (count > 0)
+
+
+def test_the_overlay_is_its_layers_in_order():
+    image, people = noise(), crowd(3)
+    layered = draw_scores(draw_boxes(draw_poses(draw_masks(image, people), people), people), people)
+    np.testing.assert_array_equal(everything(image, people), layered)
+    np.testing.assert_array_equal(overlay(image, people, masks=False, poses=False), image)
+
+
+def test_an_id_is_written_beside_the_score():
+    image, people = noise(), crowd(1)
+    plain = draw_scores(image, people)
+    numbered = draw_scores(image, replace(people, ids=np.array([7])))
+    assert (numbered != image).any(axis=2).sum() > (plain != image).any(axis=2).sum()
