@@ -49,6 +49,17 @@ def placed(data: CocoDataset, size_px: int) -> Iterator[tuple[int, People, Lette
         yield image_id, warp(blank, scale, box.input_size).people, box
 
 
+def labelled_only(truth: dict[str, Any], data: CocoDataset) -> dict[str, Any]:
+    """The COCO dictionary of the data's pictures; unlabelled people neither wanted nor wrong."""
+    images = {image["id"]: image for image in truth["images"] if image["id"] in data.images}
+    people = [
+        {**record, "iscrowd": int(record.get("iscrowd") or not record.get("num_keypoints"))}
+        for record in truth["annotations"]
+        if record["image_id"] in images
+    ]
+    return {**truth, "images": list(images.values()), "annotations": people}
+
+
 def through_cells(people: People, codec: PersonLabCodec) -> People:
     """The same people, masks seen through cells: what coverage and interpolation keep of them."""
     masks = np.zeros_like(people.masks)
@@ -65,16 +76,10 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=801, help="long side of the network's input in pixels")
     parser.add_argument("--limit", type=int, help="the first pictures only")
     asked = parser.parse_args()
-    truth = read_json(asked.annotations)
-    for record in truth["annotations"]:
-        if not record.get("num_keypoints"):
-            record["iscrowd"] = 1  # excused, neither wanted nor wrong
     data = read_coco(asked.annotations)
     if asked.limit:
         data = replace(data, images=dict(list(data.images.items())[: asked.limit]))
-    shown = set(data.images)
-    truth["images"] = list({i["id"]: i for i in truth["images"] if i["id"] in shown}.values())
-    truth["annotations"] = [a for a in truth["annotations"] if a["image_id"] in shown]
+    truth = labelled_only(read_json(asked.annotations), data)
 
     codecs = {stride: PersonLabCodec(stride=stride) for stride in asked.stride}
     records: dict[str, list[dict[str, Any]]] = {"annotation, to the input and back": []}
@@ -98,7 +103,7 @@ def main() -> None:
                 found = box.undo(codec.decode(fields, decoding))
                 records.setdefault(f"stride {stride}: decoded, {name}", []).extend(coco_results(found, image_id))
 
-    table = Table(title=f"{len(shown)} pictures, {persons} persons with annotated joints, input {asked.size} px")
+    table = Table(title=f"{len(data)} pictures, {persons} persons with annotated joints, input {asked.size} px")
     for column in ("", "keypoint AP", "AP50", "APm", "APl", "mask AP", "AP50", "APs", "APm", "APl", "found"):
         table.add_column(column, justify="left" if not column else "right")
     for name in sorted(records, key=lambda n: (n.startswith("stride"), len(n.split(":")[0]), n)):

@@ -28,7 +28,11 @@ def folder(tmp_path: Path) -> LabelledFolder:
         {"id": 3, "image_id": 1, "bbox": [60, 2, 10, 10], "keypoints": keypoints, "score": 0.1},
     ]  # fmt: skip
     images = [{"id": 1, "file_name": "a.png", "width": 80, "height": 60}, {"id": 2, "file_name": "b.png"}]
-    (tmp_path / "ann.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    for record in annotations:
+        record["category_id"] = 1
+    categories = [{"id": 1, "name": "person"}]
+    plain = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "ann.json").write_text(json.dumps(plain))
     return LabelledFolder("made", tmp_path / "ann.json", tmp_path, complete=False, least_visibility=2, least_score=0.2)
 
 

@@ -1,0 +1,34 @@
+"""Decoding undoes encoding on real people: COCO's annotation through perfect fields, scored by COCO's evaluator."""
+
+from __future__ import annotations
+
+import runpy
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from poseg.codecs import BEST, PersonLabCodec
+from poseg.io.coco_json import coco_results, read_coco
+from poseg.io.plain_json import read_json
+from poseg.metrics.average_precision import match
+
+ROOT = Path(__file__).resolve().parents[2]
+ANNOTATIONS = ROOT.parent / "shared" / "data" / "coco_val_person_ann" / "person_keypoints_val2017_538.json.gz"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not ANNOTATIONS.exists(), reason="needs COCO's person annotation beside the repository")
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_real_people_survive_the_fields():
+    benchmark = runpy.run_path(str(ROOT / "benchmarks" / "round_trip.py"))
+    data = read_coco(ANNOTATIONS)
+    data = replace(data, images=dict(list(data.images.items())[:60]))
+    truth = benchmark["labelled_only"](read_json(ANNOTATIONS), data)
+    codec, decoding = PersonLabCodec(stride=8), replace(BEST, **benchmark["EVERYBODY"])
+    records = []
+    for image_id, people, box in benchmark["placed"](data, 801):
+        fields = codec.encode(people, box.input_size, bridge=True).as_fields()
+        records += coco_results(box.undo(codec.decode(fields, decoding)), image_id)
+    assert match(truth, records, "keypoints").official["AP"] > 0.97
+    assert match(truth, records, "masks").official["AP"] > 0.80
