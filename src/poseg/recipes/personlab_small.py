@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 
 from poseg.export.torch_onnx import export_onnx, personlab_card
+from poseg.io.plain_json import read_json
 from poseg.recipes.data_at_hand import photographs
 from poseg.systems.personlab import MEAN, STD, PersonLab
 from poseg.training.loader import Mixture, View
@@ -56,13 +59,33 @@ TEACHERS = (
 )
 
 
-def export(folder: Path, destination: Path) -> None:
-    """Write the averaged weights of a run as ONNX with a card; without scores, which `poseg evaluate` measures."""
+def measured(reports: Sequence[Path]) -> tuple[dict[str, Any], ...]:
+    """The card's scores from what `poseg evaluate --json` wrote."""
+    scores = []
+    for path in reports:
+        report = read_json(path)
+        for metric in ("keypoints.AP", "masks.AP", "person_iou"):
+            kind, _, number = metric.partition(".")
+            scores.append(
+                {
+                    "data": Path(report["data"]).name,
+                    "pictures": report["images"],
+                    "size_px": report["options"]["size"] or SIZE_PX,
+                    "metric": metric,
+                    "value": round(report[kind][number] if number else report[kind], 4),
+                    "interval": [round(bound, 4) for bound in report["intervals"][metric]],
+                }
+            )
+    return tuple(scores)
+
+
+def export(folder: Path, destination: Path, reports: Sequence[Path]) -> None:
+    """Write the averaged weights of a run as ONNX with a card."""
     network = SYSTEM.network()
     network.load_state_dict(load_file(folder / "average.safetensors"))
     card = personlab_card(
-        SYSTEM, name=NAME, size_px=SIZE_PX,
-        licences={"code": "Apache-2.0", "weights": "Apache-2.0"}, data=DATA, notes=TEACHERS,
+        SYSTEM, name=NAME, size_px=SIZE_PX, licences={"code": "Apache-2.0", "weights": "Apache-2.0"},
+        data=DATA, scores=measured(reports), notes=TEACHERS,
     )  # fmt: skip
     written = export_onnx(network, SYSTEM, card, destination)
     print(f"{destination}: {destination.stat().st_size / 1e6:.1f} MB, sha256 {written.sha256[:12]}")
@@ -79,9 +102,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--export", type=Path, metavar="FILE", help="write the run's averaged weights as ONNX instead")
+    parser.add_argument(
+        "--scores", type=Path, nargs="*", default=(), help="for its card: `poseg evaluate --json` files"
+    )
     asked = parser.parse_args()
     if asked.export is not None:
-        export(asked.out, asked.export)
+        export(asked.out, asked.export, asked.scores)
         return
 
     torch.manual_seed(asked.seed)
