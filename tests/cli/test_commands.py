@@ -104,6 +104,7 @@ def test_models_lists_what_comes_along() -> None:
 
 
 def test_import_google_refuses_what_is_no_network(tmp_path: Path) -> None:
+    pytest.importorskip("tflite")
     source = tmp_path / "weights.tflite"
     source.write_bytes(b"nothing")
     result = runner.invoke(app, ["import-google", str(source), "-o", str(tmp_path / "m.onnx")])

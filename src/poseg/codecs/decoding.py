@@ -87,6 +87,7 @@ TFJS = Decoding(
     seed_threshold=0.4,
     nms_radius_px=20.0,
     sampling="nearest",
+    mid_steps=2,
     max_candidates=10,
     keypoint_score="heatmap",
     instance_nms="tfjs",
