@@ -87,9 +87,7 @@ def main() -> None:
     variants: dict[str, Decoding] = {
         "default": replace(BEST, **EVERYBODY),
         "paper": replace(PAPER, **EVERYBODY),
-        "masks shared": replace(BEST, **EVERYBODY, exclusive=False),
         "no mid refinement": replace(BEST, **EVERYBODY, mid_steps=0),
-        "heatmap scores": replace(BEST, **EVERYBODY, keypoint_score="heatmap"),
         "no long refinement": replace(BEST, **EVERYBODY, long_steps=0, long_short_steps=0),
     }
     for image_id, people, box in placed(data, asked.size):

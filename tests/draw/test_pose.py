@@ -27,12 +27,12 @@ def white(size: tuple[int, int] = SIZE) -> np.ndarray:
 
 
 def test_a_limb_needs_both_its_joints():
-    whole, cut = draw_poses(white(), arm()), draw_poses(white(), arm(elbow_score=0.2))
+    whole, cut = draw_poses(white(), arm()), draw_poses(white(), arm(elbow_score=0.1))
     assert (whole[100, 80] != 255).any()
     assert (whole[100, 140] != 255).any()
     np.testing.assert_array_equal(cut[90:110, 65:155], 255)
     assert (cut[90:110, 45:55] != 255).any(), "a joint without limbs is still shown"
-    np.testing.assert_array_equal(draw_poses(white(), arm(elbow_score=0.2), min_score=0.2), whole)
+    np.testing.assert_array_equal(draw_poses(white(), arm(elbow_score=0.1), min_score=0.1), whole)
 
 
 def test_joints_of_score_zero_are_never_drawn():

@@ -26,6 +26,17 @@ def test_bilinear_reading_of_an_affine_field_is_exact(x: float, y: float) -> Non
     np.testing.assert_allclose(got, [[2 * x - y + 1, x + 3 * y]], rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("sampling", ["bilinear", "nearest"])
+def test_where_a_point_ends_does_not_depend_on_how_many_others_are_followed(sampling: str) -> None:
+    """To the last bit: chains of offsets magnify what is rounded differently."""
+    rng = np.random.default_rng(0)
+    field = rng.normal(0, 12, (3, 2, 9, 11)).astype(np.float32)
+    points, channel = rng.uniform(-5, 165, (37, 2)).astype(np.float32), rng.integers(0, 3, 37)
+    together = refine(points, field, channel, GRID, 4, sampling)
+    alone = [refine(points[[i]], field, channel[[i]], GRID, 4, sampling) for i in range(len(points))]
+    np.testing.assert_array_equal(np.concatenate(alone), together)
+
+
 @given(x=st.floats(-80, 200), y=st.floats(-80, 200))
 @settings(max_examples=25, deadline=None)
 @pytest.mark.parametrize("sampling", ["bilinear", "nearest"])

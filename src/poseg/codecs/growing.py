@@ -82,8 +82,8 @@ def grow(fields: Fields, skeleton: Skeleton, seeds: Seeds, decoding: Decoding) -
     found[np.arange(len(seeds)), seeds.joint] = rooted
     for edges_of_root in tree_levels(skeleton):
         edges = edges_of_root[seeds.joint]
-        seed, slot = np.nonzero(edges >= 0)
-        edge = edges[seed, slot]
+        slot = np.flatnonzero(edges >= 0)
+        seed, edge = slot // edges.shape[1], edges.reshape(-1)[slot]
         source, target = skeleton.edges[edge].T
         moved = displace(fields, found[seed, source], edge, target, decoding.mid_steps, decoding.sampling)
         found[seed, target] = clamp(moved, fields.grid, fields.cells) if inside else moved

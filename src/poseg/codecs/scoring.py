@@ -67,10 +67,9 @@ def expected_oks(votes: Votes, fields: Fields, keypoints: Floats, reach_px: Floa
     """
     n, k = reach_px.shape
     joint, vote = _votes_around(votes, keypoints, fields, radius_px)
-    gap = votes.position[vote] - keypoints.reshape(-1, 2)[joint]
-    squared = np.einsum("ij,ij->i", gap, gap)
-    near = np.flatnonzero(squared <= radius_px**2)
-    joint, squared, mass = joint[near], squared[near], votes.mass[vote[near]]
+    dx, dy = (votes.position[:, axis][vote] - keypoints[..., axis].reshape(-1)[joint] for axis in (0, 1))
+    squared = dx * dx + dy * dy
+    mass = np.where(squared <= radius_px**2, votes.mass[vote], np.float32(0))
     oks = np.exp(squared * (-0.5 / reach_px**2).reshape(-1)[joint])
     total = np.bincount(joint, mass, minlength=n * k)
     expected = np.bincount(joint, mass * oks, minlength=n * k) / np.maximum(total, 1e-9)
@@ -86,17 +85,18 @@ def _votes_around(votes: Votes, keypoints: Floats, fields: Fields, radius_px: fl
     h, w = fields.cells
     reach = int(np.ceil(1.5 * radius_px / fields.grid.stride))
     # Numbers of the votes by cell, in a frame so wide that windows may leave the grid.
-    number = np.full((k, h + 2 * reach, w + 2 * reach), -1, np.int32)
-    number[votes.joint, votes.cell[:, 1] + reach, votes.cell[:, 0] + reach] = np.arange(len(votes.joint))
+    rows, columns = h + 2 * reach, w + 2 * reach
+    number = np.full(k * rows * columns, -1, np.int32)
+    row, column = votes.cell[:, 1] + reach, votes.cell[:, 0] + reach
+    number[(votes.joint * rows + row) * columns + column] = np.arange(len(votes.joint), dtype=np.int32)
     centre = np.rint(fields.grid.to_cells(keypoints)).astype(np.intp)
     centre = np.minimum(np.maximum(centre, 0), np.array([w - 1, h - 1]))
-    joint = np.arange(k)
-    first = (joint * number.shape[1] + centre[..., 1]) * number.shape[2] + centre[..., 0]
+    first = (np.arange(k) * rows + centre[..., 1]) * columns + centre[..., 0]
     side = np.arange(2 * reach + 1)
-    window = (side[:, None] * number.shape[2] + side).reshape(-1)
-    around = number.reshape(-1).take(first.reshape(-1, 1) + window)
-    pair, slot = np.nonzero(around >= 0)
-    return pair, around[pair, slot]
+    window = (side[:, None] * columns + side).reshape(-1)
+    around = number.take((first.reshape(-1, 1) + window).reshape(-1))
+    cast = np.flatnonzero(around >= 0)
+    return cast // len(window), around[cast]
 
 
 def claimed_joints(keypoints: Floats, radius_px: float) -> Flags:

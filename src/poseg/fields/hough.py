@@ -60,13 +60,15 @@ def cast_votes(heatmap: Floats, short_offsets: Floats, grid: Grid, radius_px: fl
 
     heatmap (K, h, w) logits, short_offsets (K, 2, h, w) pixels; `radius_px` is the radius R of the disks.
     """
-    k, h, w = heatmap.shape
+    h, w = heatmap.shape[1:]
     voters = np.flatnonzero(heatmap > np.log(least / (1 - least)))
-    joint, place = np.divmod(voters, h * w)
-    cell = np.stack([place % w, place // w], axis=1)
-    offset = short_offsets.reshape(k, 2, h * w)[joint, :, place]
+    joint = voters // (h * w)
+    # The vectors of joint k begin 2 k h w in: x, then h w farther on y.
+    offset = short_offsets.reshape(-1).take(voters + joint * (h * w) + np.array([[0], [h * w]]))
+    line = voters // w
+    cell = np.stack([voters - line * w, line - joint * h])
     mass = sigmoid(heatmap.reshape(-1)[voters]) * np.float32(grid.stride**2 / (np.pi * radius_px**2))
-    return Votes(joint, cell, grid.to_image(cell) + offset, mass)
+    return Votes(joint, cell.T, (grid.to_image(cell) + offset).T, mass)
 
 
 def finer_grid(grid: Grid, cells: tuple[int, int], stride_px: int) -> tuple[Grid, tuple[int, int]]:
@@ -88,7 +90,7 @@ def tally(votes: Votes, joints: int, grid: Grid, cells: tuple[int, int]) -> NDAr
     left, top = x.astype(np.int32), y.astype(np.int32)
     fx, fy = x - left.astype(np.float32), y - top.astype(np.float32)
     first = (votes.joint[inside] * shape[1] + top) * shape[2] + left
-    corner = np.concatenate([first, first + 1, first + shape[2], first + shape[2] + 1])
+    corner = (first + np.array([[0], [1], [shape[2]], [shape[2] + 1]])).reshape(-1)
     upper, lower = (1 - fy) * weight, fy * weight
     share = np.concatenate([(1 - fx) * upper, fx * upper, (1 - fx) * lower, fx * lower])
     mass = np.bincount(corner, share, minlength=shape[0] * shape[1] * shape[2]).astype(np.float64, copy=False)
@@ -134,7 +136,7 @@ def _maxima(framed: NDArray[np.floating], least: float) -> tuple[Indices, Indice
     row, column = np.divmod(inner, columns)
     inside = (row > 0) & (row < rows - 1) & (column > 0) & (column < columns - 1)
     joint, row, column, place = (joint[inside], row[inside], column[inside], place[inside])
-    around = (np.arange(-1, 2)[:, None] * columns + np.arange(-1, 2)).reshape(-1)
-    window = flat[place[:, None] + around]
-    top = window[:, 4] >= window.max(axis=1)
-    return joint[top], row[top], column[top], window[top]
+    around = (np.arange(-1, 2)[:, None] * columns + np.arange(-1, 2)).reshape(-1, 1)
+    window = flat[place + around]
+    top = window[4] >= window.max(axis=0)
+    return joint[top], row[top], column[top], window[:, top].T
