@@ -2,6 +2,8 @@
 
 run    python -m poseg.recipes.personlab_small --data DATA --backbone lite0.pth --lessons LESSONS --out runs/small
 then   python -m poseg.recipes.personlab_small --data DATA --out runs/small --export small.onnx
+expect what the card of the model says that comes along (`poseg models`)
+time   115 minutes and about 6,200 steps of 12 pictures on two busy cores; 13 pictures a second on quiet ones
 """
 
 from __future__ import annotations
