@@ -28,7 +28,7 @@ SYSTEM = PersonLab(backbone="lite0", stride=8)
 SIDE_PX = 321
 
 
-NAME, SIZE_PX = "small", 513
+NAME, SIZE_PX = "small", 577
 DATA = (
     {
         "name": "people_unlabelled",
