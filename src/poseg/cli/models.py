@@ -55,14 +55,27 @@ def _facts(card: Card) -> list[tuple[str, str]]:
     ]
     blocks = {
         "licence": [f"{what}: {terms}" for what, terms in card.licences.items()],
-        "scores": [_pairs(score) for score in card.scores],
-        "data": [_pairs(data) for data in card.data],
+        "scores": [_score(score) for score in card.scores],
+        "data": [_data(data) for data in card.data],
         "notes": list(card.notes),
         "sha256": [card.sha256] if card.sha256 else [],
     }
     for label, lines in blocks.items():
         facts += [(label if row == 0 else "", line) for row, line in enumerate(lines)]
     return facts
+
+
+def _score(plain: Mapping[str, Any]) -> str:
+    """Such as "keypoints.AP 0.136 (0.0915 to 0.2227): data val.json, pictures 39"; whatever else stands there too."""
+    rest = {key: value for key, value in plain.items() if key not in ("metric", "value", "interval")}
+    interval = f" ({_short(plain['interval'])})" if "interval" in plain else ""
+    return f"{plain.get('metric', 'score')} {_short(plain.get('value', '?'))}{interval}: {_pairs(rest)}"
+
+
+def _data(plain: Mapping[str, Any]) -> str:
+    """Such as "lsp 0001-1000, 1000 pictures: 12 of 14 joints (research use)"."""
+    pictures = f", {plain['pictures']} pictures" if "pictures" in plain else ""
+    return f"{plain.get('name', '?')}{pictures}: {plain.get('use', '?')} ({plain.get('terms', 'no terms stated')})"
 
 
 def _pairs(plain: Mapping[str, Any]) -> str:
