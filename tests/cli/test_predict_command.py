@@ -115,6 +115,13 @@ def test_pictures_of_one_name_get_files_of_their_own(poseg: Poseg, spots: Spots)
     assert [record["file_name"] for record in records] == ["x/a.png", "y/a.bmp", "y/a.png"]
 
 
+def test_a_folder_may_be_its_own_destination_again_and_again(poseg: Poseg, spots: Spots) -> None:
+    save("out/a.png", spots((60, 70)))
+    for _ in range(2):
+        assert predict(poseg, "out", "--masks").exit_code == 0
+        assert written() == {"a.png", "results.json", "a.overlay.png", "a.masks.png"}
+
+
 def test_names_never_clash() -> None:
     paths = [Path(name) for name in ("a.jpg", "b/A.jpg", "c/a.jpg", "a.jpg.png", "d/a.jpg")]
     names = distinct_names(paths)

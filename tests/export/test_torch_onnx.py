@@ -74,3 +74,13 @@ def test_a_file_that_differs_is_not_written(network, card, tmp_path, monkeypatch
     with pytest.raises(WeightsError, match="differs from the network"):
         export_onnx(network, SYSTEM, card, tmp_path / "fresh.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_network_gone_wrong_is_not_written(card, tmp_path):
+    torch.manual_seed(0)
+    broken = SYSTEM.network().eval()
+    with torch.no_grad():
+        broken.head.conv.weight.fill_(torch.nan)
+    with pytest.raises(WeightsError, match="differs from the network"):
+        export_onnx(broken, SYSTEM, card, tmp_path / "broken.onnx")
+    assert not list(tmp_path.iterdir())

@@ -98,3 +98,14 @@ def test_nothing_is_learned_from_padding():
     blended = blend(CODEC.encode(People.empty(COCO17, SIZE), SIZE, unknown), seen, inside, complete=False)
     assert blended.weights["segmentation"][:, 10:].max() == 0
     assert blended.weights["long_offsets"][:, :, 10:].max() == 0
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.75, 0.5])
+def test_a_lesson_doubts_a_whole_disk_however_much_larger_the_teacher_saw_it(scale):
+    # The teacher has another stride than the codec, and saw the picture twice as large.
+    matrix = affine.similarity(scale, 0, (0, 0), (0, 0))
+    seen = lesson().seen_through(matrix, CODEC, CODEC.grid.shape(*SIZE))
+    at = CODEC.grid.positions(*CODEC.grid.shape(*SIZE))
+    nose = affine.apply(matrix, people().keypoints[0, 0])
+    distance = np.hypot(*(at - nose[:, None, None]))
+    assert seen.heatmap[0][distance < CODEC.disk_radius_px - CODEC.stride].min() > 0.25

@@ -59,6 +59,8 @@ def test_a_resumed_run_equals_the_uninterrupted_one(tmp_path):
     second = run(tmp_path / "halves", steps=6, length=6)
     assert len(whole) == 6
     np.testing.assert_allclose(first + second, whole, atol=1e-6, rtol=1e-6)
+    names = sorted(path.name for path in (tmp_path / "halves").iterdir())
+    assert names == ["adam-6.safetensors", "average-6.safetensors", "run.json", "weights-6.safetensors"]
 
 
 def test_items_follow_from_seed_and_position():

@@ -30,3 +30,12 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
         taken.add(name.lower())
         names.append(name)
     return names
+
+
+def not_ours(paths: Sequence[Path], out: Path) -> list[Path]:
+    """The pictures, without those in `out` that an earlier run wrote there, as when a folder is its own destination."""
+    return [
+        path
+        for path in paths
+        if not (path.name.endswith((".overlay.png", ".masks.png")) and path.parent.resolve() == out.resolve())
+    ]

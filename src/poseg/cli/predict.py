@@ -50,6 +50,7 @@ def predict(
     """
     from rich.console import Console
 
+    from poseg.cli.outputs import not_ours
     from poseg.io.sources import find_images
 
     console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False, emoji=False)
@@ -57,11 +58,12 @@ def predict(
     for fault in found.faults:
         console.print(f"poseg: {fault}")
     failed = len(found.faults)
-    if found.paths:
+    paths = not_ours(found.paths, out)
+    if paths:
         predictor = build_predictor(
             model, threads=threads, size=size, scales=scales, flip=flip, max_people=max_people, min_score=min_score
         )
-        failed += _predict_all(predictor, found.paths, out, console, masks=masks, overlay=overlay)
+        failed += _predict_all(predictor, paths, out, console, masks=masks, overlay=overlay)
     if failed:
         raise typer.Exit(2)
 

@@ -17,12 +17,13 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from poseg.errors import WeightsError
 from poseg.export.torch_onnx import export_onnx, personlab_card
 from poseg.io.plain_json import read_json
 from poseg.recipes.data_at_hand import photographs
 from poseg.systems.personlab import MEAN, STD, PersonLab
 from poseg.training.loader import Mixture, View
-from poseg.training.loop import Progress, Schedule, train
+from poseg.training.loop import Progress, Schedule, checkpoint, train
 
 SYSTEM = PersonLab(backbone="lite0", stride=8)
 SIDE_PX = 321
@@ -84,7 +85,10 @@ def measured(reports: Sequence[Path]) -> tuple[dict[str, Any], ...]:
 def export(folder: Path, destination: Path, reports: Sequence[Path]) -> None:
     """Write the averaged weights of a run as ONNX with a card."""
     network = SYSTEM.network()
-    network.load_state_dict(load_file(folder / "average.safetensors"))
+    found = checkpoint(folder)
+    if found is None:
+        raise WeightsError(f"There is no checkpoint in {folder}; train first, or give the folder of a run.")
+    network.load_state_dict(load_file(found[1]["average"]))
     card = personlab_card(
         SYSTEM, name=NAME, size_px=SIZE_PX, licences={"code": "Apache-2.0", "weights": "Apache-2.0"},
         data=DATA, scores=measured(reports), notes=TEACHERS,
@@ -100,8 +104,8 @@ def main() -> None:
     parser.add_argument("--lessons", type=Path, help="folder of a teacher's lessons (poseg.recipes.teach)")
     parser.add_argument("--backbone", type=Path, help="ImageNet weights of EfficientNet-Lite0 (.pth)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; a run found there is resumed")
-    parser.add_argument("--minutes", type=float, default=90.0)
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--minutes", type=float, default=115.0)
+    parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--export", type=Path, metavar="FILE", help="write the run's averaged weights as ONNX instead")
     parser.add_argument(

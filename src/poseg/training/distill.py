@@ -38,12 +38,14 @@ class Lesson:
     segmentation  (h, w) probabilities
     long_offsets  (K, 2, h, w) refined, picture pixels
     placement     (2, 3) map from the teacher's cells (column, row) to picture coordinates
+    stride        pixels of the teacher's input between its cells
     """
 
     heatmap: Floats
     segmentation: Floats
     long_offsets: Floats
     placement: NDArray[np.float64]
+    stride: int
 
     @classmethod
     def from_fields(cls, fields: Fields, box: Letterbox) -> Lesson:
@@ -63,6 +65,7 @@ class Lesson:
             sigmoid(fields["segmentation"]),
             (long / scale.astype(np.float32)[:, None, None]).astype(np.float32),
             placement,
+            grid.stride,
         )
 
     def save(self, path: Path) -> None:
@@ -75,6 +78,7 @@ class Lesson:
                 segmentation=self.segmentation.astype(np.float16),
                 long_offsets=self.long_offsets.astype(np.float16),
                 placement=self.placement,
+                stride=np.array(self.stride),
             )
         half.replace(path)
 
@@ -85,7 +89,7 @@ class Lesson:
             heatmap, segmentation, long = (
                 file[name].astype(np.float32) for name in ("heatmap", "segmentation", "long_offsets")
             )
-            return cls(heatmap, segmentation, long, file["placement"])
+            return cls(heatmap, segmentation, long, file["placement"], int(file["stride"]))
 
     def seen_through(self, matrix: affine.Matrix, codec: PersonLabCodec, cells: tuple[int, int]) -> Lesson:
         """The same lesson on the codec's grid over the canvas that `matrix` maps the picture to.
@@ -106,12 +110,13 @@ class Lesson:
         if np.linalg.det(matrix[:, :2]) < 0:
             heatmap, long = heatmap[codec.skeleton.mirror], long[codec.skeleton.mirror]
         # A disk has the same radius in every input, so a teacher that saw the picture larger saw smaller disks.
-        ratio = np.sqrt(abs(np.linalg.det(to_cells[:, :2])))
+        ratio = np.sqrt(abs(np.linalg.det(to_canvas[:, :2]))) / self.stride  # canvas pixels in one of the teacher's
         reach = int(np.ceil(codec.disk_radius_px * max(0.0, 1 - ratio) / codec.stride))
         if reach:
             kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
             heatmap = np.stack([cv2.dilate(np.ascontiguousarray(h), kernel) for h in heatmap])
-        return Lesson(np.ascontiguousarray(heatmap), np.ascontiguousarray(segmentation), long, np.eye(2, 3))
+        heatmap, segmentation = (np.ascontiguousarray(a, np.float32) for a in (heatmap, segmentation))
+        return Lesson(heatmap, segmentation, long, np.eye(2, 3), self.stride)
 
 
 def blend(targets: Targets, lesson: Lesson, inside: NDArray[np.bool_], *, complete: bool) -> Targets:

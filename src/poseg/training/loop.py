@@ -11,14 +11,16 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from poseg.errors import WeightsError
+from poseg.io.atomic import write_text
 from poseg.systems.personlab import PersonLabLoss, PersonLabNetwork
 from poseg.training.ema import Average
 from poseg.training.loader import Mixture, batches
@@ -29,7 +31,7 @@ class Schedule:
     """How long and how fast to learn.
 
     backbone_rate   learning rate of the pre-trained backbone, relative to the rest
-    minutes         wall-clock limit of this process; the run ends by itself
+    minutes         of training, all processes of the run together; the run ends by itself
     """
 
     batch_size: int = 12
@@ -73,10 +75,10 @@ def train(
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(_groups(network, schedule), weight_decay=schedule.weight_decay)
     average = Average(network, schedule.average_decay)
-    step = _resume(folder, network, optimiser, average)
+    step, minutes = _resume(folder, network, optimiser, average)
     began, recent = time.monotonic(), deque[float](maxlen=50)
     for batch in batches(mixture, schedule.batch_size, workers=workers, first=step * schedule.batch_size):
-        spent = (time.monotonic() - began) / 60
+        spent = minutes + (time.monotonic() - began) / 60
         progress = max(step / schedule.steps, spent / schedule.minutes)
         if progress >= 1:
             break
@@ -97,8 +99,8 @@ def train(
         speed = schedule.batch_size * (len(recent) - 1) / max(recent[-1] - recent[0], 1e-9)
         report(Progress(step, speed, rate, {name: float(term.detach()) for name, term in terms.items()}))
         if step % schedule.save_every == 0:
-            _save(folder, step, network, optimiser, average, schedule)
-    _save(folder, step, network, optimiser, average, schedule)
+            _save(folder, step, spent, network, optimiser, average)
+    _save(folder, step, minutes + (time.monotonic() - began) / 60, network, optimiser, average)
     return average
 
 
@@ -119,9 +121,12 @@ def _groups(network: PersonLabNetwork, schedule: Schedule) -> list[dict[str, obj
 
 
 def _save(
-    folder: Path, step: int, network: nn.Module, optimiser: torch.optim.Optimizer, average: Average, schedule: Schedule
+    folder: Path, step: int, minutes: float, network: nn.Module, optimiser: torch.optim.Optimizer, average: Average
 ) -> None:
-    """Weights and state, each to a temporary name first; `run.json` comes last and makes the checkpoint valid."""
+    """Write a checkpoint under names of its own; `run.json` then names it, and the one before it goes.
+
+    A run killed at any moment leaves one whole checkpoint behind.
+    """
     moments = {
         f"{place}.{name}": value
         for place, state in optimiser.state_dict()["state"].items()
@@ -131,22 +136,34 @@ def _save(
     for name, tensors in parts.items():
         half = folder / f"{name}.part"
         save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, half)
-        half.replace(folder / f"{name}.safetensors")
-    half = folder / "run.part"
-    half.write_text(json.dumps({"step": step, "averaged": average.steps, "schedule": asdict(schedule)}, default=str))
-    half.replace(folder / "run.json")
+        half.replace(folder / f"{name}-{step}.safetensors")
+    run = {"step": step, "averaged": average.steps, "minutes": minutes}
+    write_text(folder / "run.json", json.dumps(run))
+    for name in parts:
+        for old in folder.glob(f"{name}-*.safetensors"):
+            if old.name != f"{name}-{step}.safetensors":
+                old.unlink()
 
 
-def _resume(folder: Path, network: nn.Module, optimiser: torch.optim.Optimizer, average: Average) -> int:
-    """Load the last checkpoint; returns the step to go on with, 0 in a new folder."""
+def checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, Path]] | None:
+    """What `run.json` says of the last checkpoint, and its files by part; None in a new folder."""
     if not (folder / "run.json").exists():
-        return 0
+        return None
     run = json.loads((folder / "run.json").read_text())
-    network.load_state_dict(load_file(folder / "weights.safetensors"))
-    average.load(load_file(folder / "average.safetensors"), run["averaged"])
+    return run, {part: folder / f"{part}-{run['step']}.safetensors" for part in ("weights", "average", "adam")}
+
+
+def _resume(folder: Path, network: nn.Module, optimiser: torch.optim.Optimizer, average: Average) -> tuple[int, float]:
+    """Load the last checkpoint; returns the step to go on with and the minutes spent, 0 in a new folder."""
+    found = checkpoint(folder)
+    if found is None:
+        return 0, 0.0
+    run, parts = found
+    network.load_state_dict(load_file(parts["weights"]))
+    average.load(load_file(parts["average"]), run["averaged"])
     state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in load_file(folder / "adam.safetensors").items():
+    for key, tensor in load_file(parts["adam"]).items():
         place, name = key.split(".", 1)
         state.setdefault(int(place), {})[name] = tensor
     optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
-    return int(run["step"])
+    return int(run["step"]), float(run["minutes"])
