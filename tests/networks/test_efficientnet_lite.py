@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from poseg.errors import WeightsError  # noqa: E402
+from poseg.errors import PosegError, WeightsError  # noqa: E402
 from poseg.networks.backbones.efficientnet_lite import EfficientNetLite  # noqa: E402
 
 
@@ -71,3 +71,25 @@ def test_weights_of_another_variant_are_refused(backbone):
         )
     with pytest.raises(WeightsError, match="lack"):
         EfficientNetLite("lite0").load_imagenet({"fc.weight": torch.zeros(1)})
+
+
+@pytest.mark.parametrize("naming", ["timm", "first port"])
+def test_weights_of_a_deeper_variant_are_refused(backbone, naming):
+    # Lite1 is as wide as Lite0: all that Lite0 wants is there in the right shape, and only what is left over tells.
+    deeper = EfficientNetLite("lite1").state_dict()
+    if naming == "first port":
+        deeper = {**backbone.state_dict(), "_blocks.16._bn0.weight": torch.zeros(1152)}
+    with pytest.raises(WeightsError, match="more than EfficientNet-Lite0"):
+        EfficientNetLite("lite0").load_imagenet(deeper)
+
+
+def test_a_relative_with_other_parts_is_refused(backbone):
+    with pytest.raises(WeightsError, match="se_reduce"):
+        EfficientNetLite("lite0").load_imagenet(
+            {**backbone.state_dict(), "_blocks.0._se_reduce.weight": torch.zeros(1)}
+        )
+
+
+def test_a_variant_that_does_not_exist_is_refused():
+    with pytest.raises(PosegError, match="lite0, lite1, lite2"):
+        EfficientNetLite("lite9")

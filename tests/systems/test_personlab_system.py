@@ -7,9 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from poseg.errors import PosegError  # noqa: E402
 from poseg.people import People  # noqa: E402
 from poseg.skeletons import COCO17  # noqa: E402
-from poseg.systems import SYSTEMS  # noqa: E402
+from poseg.systems.personlab import PersonLab  # noqa: E402
 
 SIZE = (97, 129)
 
@@ -22,10 +23,18 @@ def people() -> People:
     return People.from_poses(COCO17, points, np.ones((2, 17)), masks=masks)
 
 
-@pytest.fixture(scope="module", params=[(name, stride) for name in SYSTEMS for stride in (8, 16)], ids=str)
+CONFIGS = {
+    "lite0 at 8": PersonLab(),
+    "lite0 at 16": PersonLab(stride=16),
+    "corrected at 8": PersonLab(backbone="mobilenet_v1_075", context_levels=2, intermediate="corrected"),
+    "corrected at 16": PersonLab(backbone="mobilenet_v1_075", stride=16, context_levels=1, intermediate="corrected"),
+    "the paper's, small": PersonLab(backbone="resnet50", stride=16, neck_channels=0, intermediate="auxiliary"),
+}
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
 def system(request):
-    name, stride = request.param
-    return SYSTEMS[name](stride=stride)
+    return CONFIGS[request.param]
 
 
 def batch(system, copies: int = 1):
@@ -41,13 +50,16 @@ def test_fields_have_the_shapes_of_the_specs_and_the_loss_is_finite(system):
     for spec in system.codec.specs:
         assert fields[spec.name].shape == (2, spec.channels, *system.codec.grid.shape(*SIZE))
     terms = system.loss()(fields, *batch(system, 2))
-    assert set(terms) == {spec.name for spec in system.codec.specs} | {"total"}
+    assert set(terms) - {"coarse"} == {spec.name for spec in system.codec.specs} | {"total"}
     assert all(torch.isfinite(term) for term in terms.values())
 
 
 def test_a_gradient_reaches_every_parameter(system):
     torch.manual_seed(0)
     network = system.network().train()
+    with torch.no_grad():
+        for head in network.heads.values():  # silent ones pass no gradient on at the very first step
+            torch.nn.init.normal_(head.conv.weight, std=0.01)
     system.loss()(network(torch.randn(2, 3, *SIZE)), *batch(system, 2))["total"].backward()
     deaf = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not deaf
@@ -74,3 +86,44 @@ def test_a_batch_of_two_equals_two_batches_of_one(system):
         together, apart = network(images), [network(images[i : i + 1]) for i in (0, 1)]
     for name, field in together.items():
         torch.testing.assert_close(field, torch.cat([one[name] for one in apart]), atol=1e-3, rtol=1e-4)
+
+
+def test_a_corrected_network_begins_as_its_linear_heads():
+    torch.manual_seed(0)
+    network = CONFIGS["corrected at 8"].network().eval()
+    fields = network(torch.randn(1, 3, *SIZE))
+    for spec in CONFIGS["corrected at 8"].codec.specs:
+        torch.testing.assert_close(fields[spec.name][..., ::2, ::2], fields[f"coarse.{spec.name}"])
+
+
+def test_offsets_to_one_place_stay_exact_between_the_coarse_cells():
+    from poseg.geometry.grid import Grid
+    from poseg.systems.personlab import _corrected
+
+    def pointing(stride: int) -> torch.Tensor:
+        at = Grid(stride).positions((SIZE[0] - 1) // stride + 1, (SIZE[1] - 1) // stride + 1)
+        return torch.from_numpy(np.array([40.25, 70.5], np.float32)[:, None, None] - at)[None]
+
+    between = _corrected({"short": pointing(16)}, {"short": torch.zeros_like(pointing(8))})["short"]
+    torch.testing.assert_close(between, pointing(8), atol=1e-4, rtol=0)
+
+
+def test_intermediate_supervision_adds_its_share_and_vanishes_in_use():
+    config = CONFIGS["the paper's, small"]
+    torch.manual_seed(0)
+    network, image = config.network(), torch.randn(2, 3, *SIZE)
+    fields = network.train()(image)
+    terms = config.loss()(fields, *batch(config, 2))
+    alone = config.loss()({n: f for n, f in fields.items() if not n.startswith("coarse.")}, *batch(config, 2))
+    torch.testing.assert_close(terms["total"], alone["total"] + config.coarse_share * terms["coarse"])
+    assert not [name for name in network.eval()(image) if name.startswith("coarse.")]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"intermediate": "some"}, {"neck_channels": 0, "context_levels": 1}, {"neck_channels": 0, "backbone": "lite0"},
+     {"backbone": "resnet5"}],
+)  # fmt: skip
+def test_what_cannot_be_built_is_said(wrong):
+    with pytest.raises(PosegError, match=r"\w"):
+        PersonLab(**wrong).network()

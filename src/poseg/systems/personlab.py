@@ -9,19 +9,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poseg.codecs.personlab import PersonLabCodec
+from poseg.errors import PosegError
 from poseg.losses.logits import masked_cross_entropy
 from poseg.losses.offsets import masked_l1, refine
-from poseg.networks.backbones.efficientnet_lite import EfficientNetLite
+from poseg.networks.backbones.build import Normalisation, build_backbone, input_normalisation
 from poseg.networks.heads.field_head import FieldHead
+from poseg.networks.necks.context import Context
 from poseg.networks.necks.fpn import FeaturePyramid
 from poseg.skeletons import COCO17, Skeleton
 
-# What the ImageNet weights of EfficientNet-Lite expect of RGB values in 0..255.
-MEAN = (127.0, 127.0, 127.0)
-STD = (128.0, 128.0, 128.0)
+COARSE = "coarse."  # before the names of intermediate fields
+INTERMEDIATE = ("none", "auxiliary", "corrected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,15 @@ class PersonLab:
     """A PersonLab system.
 
     skeleton        joints and tree
-    backbone        variant of EfficientNet-Lite
+    backbone        a name of `networks.backbones.build`
     stride          of the output grid: 8 or 16
-    neck_channels   width of the feature pyramid
+    neck_channels   width of the feature pyramid; 0 for none: the heads read the backbone's last features, as in the
+                    paper, and the backbone is dilated to `stride`
+    context_levels  how many strides beyond the backbone's last the pyramid begins at: large people are seen whole there
+    intermediate    what else is supervised. "none"; "auxiliary": heads on the backbone's last features but one, there
+                    in training only (the paper's); "corrected": the pyramid's level at the backbone's last stride has
+                    heads of its own, which read the backbone's last features too, and finer heads correct their fields
+    coarse_share    weight of that intermediate supervision
     disk_radius_px  radius R of the keypoint disks
     refine_steps    how often mid offsets are refined by short ones, and long ones by themselves and by short ones
     raw_share       how much of an offset's loss falls on the unrefined field; the rest falls on the refined one
@@ -52,15 +60,29 @@ class PersonLab:
     backbone: str = "lite0"
     stride: int = 8
     neck_channels: int = 128
+    context_levels: int = 0
+    intermediate: str = "none"
+    coarse_share: float = 0.5
     disk_radius_px: float = 32.0
     refine_steps: int = 2
     raw_share: float = 0.5
     weights: LossWeights = LossWeights()
 
+    def __post_init__(self) -> None:
+        if self.intermediate not in INTERMEDIATE:
+            raise PosegError(f"`intermediate` is one of {', '.join(INTERMEDIATE)}, got {self.intermediate!r}.")
+        if not self.neck_channels and (self.context_levels or self.intermediate == "corrected"):
+            raise PosegError("Context levels and corrected fields need a feature pyramid; give it neck_channels.")
+
     @property
     def codec(self) -> PersonLabCodec:
         """The codec that paints this system's targets and reads its fields."""
         return PersonLabCodec(self.skeleton, stride=self.stride, disk_radius_px=self.disk_radius_px)
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """Mean and standard deviation of the RGB values (0..255) that the network reads."""
+        return input_normalisation(self.backbone)
 
     def network(self) -> PersonLabNetwork:
         """A fresh network with random weights."""
@@ -74,21 +96,67 @@ class PersonLab:
 class PersonLabNetwork(nn.Module):
     """Backbone, feature pyramid and five heads.
 
-    Input: normalised RGB (B, 3, 32 n + 1, 32 m + 1). Output: flat fields (B, C, h, w) by name.
+    Input: normalised RGB (B, 3, 32 n + 1, 32 m + 1). Output: flat fields (B, C, h, w) by name; with intermediate
+    heads also theirs, named "coarse.heatmap" and so on.
     """
 
     def __init__(self, config: PersonLab) -> None:
         super().__init__()
-        self.backbone = EfficientNetLite(config.backbone)
-        used = [c for c, s in zip(self.backbone.channels, self.backbone.strides, strict=True) if s >= config.stride]
-        self.skipped = len(self.backbone.strides) - len(used)
-        self.neck = FeaturePyramid(used, config.neck_channels, blocks=(2,) + (1,) * (len(used) - 2) + (2,))
-        self.head = FieldHead(config.neck_channels, config.codec.specs, unit_px=config.disk_radius_px)
+        codec, corrected = config.codec, config.intermediate == "corrected"
+        self.backbone = build_backbone(config.backbone, config.stride)
+        channels, strides = self.backbone.channels, self.backbone.strides
+        self.skipped = sum(stride < config.stride for stride in strides)
+        self.context: Context | None = None
+        self.neck: FeaturePyramid | None = None
+        if config.neck_channels:
+            used = [*channels[self.skipped :], *(config.neck_channels,) * config.context_levels]
+            self.context = Context(channels[-1], config.neck_channels, config.context_levels)
+            self.neck = FeaturePyramid(used, config.neck_channels, blocks=(2,) * len(used))
+        elif strides[-1] != config.stride:
+            raise PosegError(
+                f"{config.backbone} ends at stride {strides[-1]}, the output is at {config.stride}; give neck_channels "
+                "for a feature pyramid, or a backbone that can be dilated."
+            )
+
+        def head(channels_in: int) -> FieldHead:
+            return FieldHead(channels_in, codec.specs, unit_px=config.disk_radius_px)
+
+        self.linear_head = head(channels[-1]) if corrected else None
+        self.auxiliary_head = head(channels[-2]) if config.intermediate == "auxiliary" else None
+        at = sorted({config.stride, strides[-1]} if corrected else {config.stride}, reverse=True)
+        # Keyed by stride, coarsest first, so that a network with a coarser output is a part of this one.
+        heads = {str(stride): head(config.neck_channels or channels[-1]) for stride in at}
+        self.places = [strides[self.skipped :].index(stride) for stride in at] if self.neck is not None else [-1]
+        if corrected:
+            for silent in heads.values():
+                silent.begin_silent()
+        self.heads = nn.ModuleDict(heads)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Fields by name."""
-        fields: dict[str, Tensor] = self.head(self.neck(self.backbone(image)[self.skipped :]))
-        return fields
+        features = self.backbone(image)
+        levels = [*features[self.skipped :]]
+        if self.neck is not None and self.context is not None:
+            levels = self.neck([*levels, *self.context(features[-1])])
+        fields: dict[str, Tensor] = {} if self.linear_head is None else self.linear_head(features[-1])
+        coarse: dict[str, Tensor] = {}
+        for head, place in zip(self.heads.values(), self.places, strict=True):
+            coarse, fields = fields, _corrected(fields, head(levels[place]))
+        if self.auxiliary_head is not None and self.training:
+            coarse = self.auxiliary_head(features[-2])
+        elif len(self.heads) == 1:
+            return fields
+        return {**fields, **{f"{COARSE}{name}": field for name, field in coarse.items()}}
+
+
+def _corrected(coarse: Mapping[str, Tensor], fine: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Fine fields on top of coarser ones, interpolated. Offsets are linear in the cell's place, so that is exact."""
+    if not coarse:
+        return dict(fine)
+    return {
+        name: field + F.interpolate(coarse[name], size=field.shape[-2:], mode="bilinear", align_corners=True)
+        for name, field in fine.items()
+    }
 
 
 class PersonLabLoss(nn.Module):
@@ -105,14 +173,28 @@ class PersonLabLoss(nn.Module):
     ) -> dict[str, Tensor]:
         """Unweighted terms by field name, and their weighted sum as "total".
 
-        fields   flat (B, C, h, w), as the network puts them out
+        fields   flat (B, C, h, w), as the network puts them out, perhaps with intermediate ones
         targets  (B, *spec.shape, h, w); weights likewise without the xy axis
         """
+        terms = self._terms(fields, targets, weights, self.config.stride)
+        total = self._weighted(terms)
+        coarse = {name.removeprefix(COARSE): field for name, field in fields.items() if name.startswith(COARSE)}
+        if not coarse:
+            return {**terms, "total": total}
+        # Grids of strides s and n s share a first cell, so every n-th target of the fine grid is one of the coarse.
+        step = round((fields["heatmap"].shape[-1] - 1) / max(coarse["heatmap"].shape[-1] - 1, 1))
+        fewer, counts = ({name: a[..., ::step, ::step] for name, a in arrays.items()} for arrays in (targets, weights))
+        early = self._weighted(self._terms(coarse, fewer, counts, self.config.stride * step))
+        return {**terms, "coarse": early, "total": total + self.config.coarse_share * early}
+
+    def _terms(
+        self, fields: Mapping[str, Tensor], targets: Mapping[str, Tensor], weights: Mapping[str, Tensor], stride: int
+    ) -> dict[str, Tensor]:
         c = self.config
         shaped = {s.name: _shaped(fields[s.name], s.shape) for s in self.specs}
         short, mid, long = (shaped[name] for name in ("short_offsets", "mid_offsets", "long_offsets"))
-        mid_refined = refine(mid, short[:, self.edge_target], c.stride, c.refine_steps)
-        long_refined = refine(refine(long, long, c.stride, c.refine_steps), short, c.stride, c.refine_steps)
+        mid_refined = refine(mid, short[:, self.edge_target], stride, c.refine_steps)
+        long_refined = refine(refine(long, long, stride, c.refine_steps), short, stride, c.refine_steps)
         terms = {
             name: masked_cross_entropy(shaped[name], targets[name], weights[name])
             for name in ("heatmap", "segmentation")
@@ -126,8 +208,10 @@ class PersonLabLoss(nn.Module):
             if refined is not None:
                 late = masked_l1(refined, targets[name], weights[name], c.disk_radius_px)
                 terms[name] = c.raw_share * terms[name] + (1 - c.raw_share) * late
-        total = torch.stack([getattr(c.weights, name) * term for name, term in terms.items()]).sum()
-        return {**terms, "total": total}
+        return terms
+
+    def _weighted(self, terms: Mapping[str, Tensor]) -> Tensor:
+        return torch.stack([getattr(self.config.weights, name) * term for name, term in terms.items()]).sum()
 
 
 def _shaped(field: Tensor, shape: tuple[int, ...]) -> Tensor:

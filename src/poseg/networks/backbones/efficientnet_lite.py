@@ -16,7 +16,8 @@ from math import ceil
 
 from torch import Tensor, nn
 
-from poseg.errors import WeightsError
+from poseg.errors import PosegError
+from poseg.networks.backbones.imagenet_weights import load_features
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
@@ -93,14 +94,20 @@ class InvertedResidual(nn.Module):
 class EfficientNetLite(nn.Module):
     """The feature part of EfficientNet-Lite: features at strides 4, 8, 16 and 32.
 
+    variant    "lite0", "lite1" or "lite2"
     channels   channels of the four features
     strides    their strides
+
+    Raises PosegError on a variant that does not exist.
     """
 
     strides = (4, 8, 16, 32)
 
     def __init__(self, variant: str = "lite0") -> None:
         super().__init__()
+        if variant not in DEPTHS:
+            raise PosegError(f"There is no EfficientNet-Lite {variant!r}; choose one of {', '.join(DEPTHS)}.")
+        self.variant = variant
         depth, width = DEPTHS[variant], WIDTHS[variant]
         self.conv_stem = nn.Conv2d(3, STEM_CHANNELS, 3, 2, 1, bias=False)
         self.bn1 = _norm(STEM_CHANNELS)
@@ -109,7 +116,7 @@ class EfficientNetLite(nn.Module):
         for place, stage in enumerate(STAGES):
             ends = place in (0, len(STAGES) - 1)  # Lite leaves the first and the last stage as deep as they are
             repeats = stage.repeats if ends else ceil(stage.repeats * depth)
-            out = _round_channels(stage.channels * width)
+            out = round_channels(stage.channels * width)
             blocks: list[nn.Module] = []
             for i in range(repeats):
                 stride = stage.stride if i == 0 else 1
@@ -121,7 +128,7 @@ class EfficientNetLite(nn.Module):
                 channels = out
             stages.append(nn.Sequential(*blocks))
         self.blocks = nn.Sequential(*stages)
-        self.channels = tuple(_round_channels(STAGES[i].channels * width) for i in (1, 2, 4, 6))
+        self.channels = tuple(round_channels(STAGES[i].channels * width) for i in (1, 2, 4, 6))
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Features at strides 4, 8, 16, 32 of normalised images (B, 3, 32 n + 1, 32 m + 1)."""
@@ -140,26 +147,12 @@ class EfficientNetLite(nn.Module):
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
         """Load classification weights by timm's names or the first port's; the classifier is left out.
 
-        Raises WeightsError where a tensor of the feature part is missing or has another shape.
+        Raises WeightsError where the weights are of another variant.
         """
-        own = self.state_dict()
-        named = {name: tensor for name, tensor in _timm_names(self, state).items() if name in own}
-        missing = sorted(set(own) - set(named) - {name for name in own if name.endswith("num_batches_tracked")})
-        if missing:
-            raise WeightsError(
-                f"These weights lack {len(missing)} tensors of EfficientNet-Lite, first {missing[0]}; "
-                "give the state dict of the same variant."
-            )
-        for name, tensor in named.items():
-            if own[name].shape != tensor.shape:
-                raise WeightsError(
-                    f"Weight {name} has shape {tuple(tensor.shape)}, wanted {tuple(own[name].shape)}; "
-                    "give the state dict of the same variant."
-                )
-        self.load_state_dict(named, strict=False)
+        load_features(self, _timm_names(self, state), f"EfficientNet-{self.variant.capitalize()}")
 
 
-def _round_channels(channels: float, divisor: int = 8) -> int:
+def round_channels(channels: float, divisor: int = 8) -> int:
     """Nearest multiple of the divisor that does not lose more than a tenth."""
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
@@ -179,7 +172,9 @@ def _timm_names(network: EfficientNetLite, state: Mapping[str, Tensor]) -> dict[
         if block and int(block[1]) < len(places):
             stage, place = places[int(block[1])]
             table = first if stage == 0 else parts
-            named[f"blocks.{stage}.{place}.{table[block[2]]}.{block[3]}"] = tensor
+            named[f"blocks.{stage}.{place}.{table.get(block[2], block[2])}.{block[3]}"] = tensor
         else:
-            named[name.replace("_conv_stem.", "conv_stem.").replace("_bn0.", "bn1.")] = tensor
+            # A block number past the last one stays a block, so that a deeper variant is seen to be one.
+            plain = name.replace("_blocks.", "blocks.").replace("_conv_stem.", "conv_stem.").replace("_bn0.", "bn1.")
+            named[plain] = tensor
     return named

@@ -19,6 +19,8 @@ class FieldHead(nn.Module):
     gradients of the same size for every field (PersonLab divides its errors by the disk radius for the same reason).
     """
 
+    scale: Tensor
+
     def __init__(self, channels_in: int, specs: Sequence[FieldSpec], unit_px: float) -> None:
         super().__init__()
         self.specs = tuple(specs)
@@ -30,6 +32,12 @@ class FieldHead(nn.Module):
             prior = torch.logit(torch.tensor(PRIOR)).item()
             starts = [torch.full((s.channels,), prior if s.name == "heatmap" else 0.0) for s in self.specs]
             self.conv.bias = nn.Parameter(torch.cat(starts))
+
+    def begin_silent(self) -> None:
+        """Put out zeros until trained: for heads that correct the fields of others."""
+        nn.init.zeros_(self.conv.weight)
+        assert self.conv.bias is not None
+        nn.init.zeros_(self.conv.bias)
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """(B, C, h, w) -> flat (B, spec.channels, h, w) by field name: logits and pixels."""

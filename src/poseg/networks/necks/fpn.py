@@ -30,7 +30,7 @@ class Separable(nn.Module):
 
 
 class FeaturePyramid(nn.Module):
-    """Features of several strides, finest first, into one of the finest stride with `channels` channels.
+    """Features of several strides, finest first: each gets the context of the coarser ones.
 
     blocks   Separable blocks at each level, coarsest first
     """
@@ -43,13 +43,12 @@ class FeaturePyramid(nn.Module):
         self.levels = nn.ModuleList(nn.Sequential(*(Separable(channels) for _ in range(n))) for n in blocks)
         self.channels = channels
 
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Finest-stride features, (B, channels, h, w)."""
-        merged: Tensor | None = None
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Merged features at the stride of each one given, finest first, all with `channels` channels."""
+        merged: list[Tensor] = []
         for level, feature, lateral in zip(self.levels, features[::-1], list(self.laterals)[::-1], strict=True):
             x = lateral(feature)
-            if merged is not None:
-                x = x + F.interpolate(merged, size=x.shape[-2:], mode="bilinear", align_corners=True)
-            merged = level(x)
-        assert merged is not None
-        return merged
+            if merged:
+                x = x + F.interpolate(merged[-1], size=x.shape[-2:], mode="bilinear", align_corners=True)
+            merged.append(level(x))
+        return merged[::-1]

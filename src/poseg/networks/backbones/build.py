@@ -1,0 +1,116 @@
+"""Backbones by name: one plain dict from a name to what builds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from poseg.errors import PosegError
+from poseg.networks.backbones.efficientnet_lite import EfficientNetLite
+from poseg.networks.backbones.mobilenet_v1 import MobileNetV1
+from poseg.networks.backbones.mobilenet_v3 import MobileNetV3
+from poseg.networks.backbones.resnet import ResNet
+from poseg.networks.backbones.timm_adapter import TimmBackbone, timm_normalisation
+
+TIMM = "timm:"
+
+
+class Backbone(Protocol):
+    """What every backbone is, besides an `nn.Module`: features of several strides out of normalised images.
+
+    channels  channels of the features, finest first
+    strides   their strides
+    """
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of the features, finest first."""
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Strides of the features, finest first; a dilated backbone names its output stride several times."""
+
+    def __call__(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Features of normalised images (B, 3, 32 n + 1, 32 m + 1)."""
+
+    def stem_to_stride4(self) -> tuple[nn.Module, ...]:
+        """The modules up to stride 4, which may stay frozen."""
+
+    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+        """Load classification weights without the classifier; WeightsError where they are of another network."""
+
+    def modules(self) -> Iterator[nn.Module]:
+        """As `nn.Module` has it."""
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """As `nn.Module` has it."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """As `nn.Module` has it."""
+
+
+# From the output stride wanted to a backbone. Mobile families are not dilated: at their widths a pyramid over the
+# strides they have is the better use of time, so they keep 4 to 32 (MobileNetV1: 4 to 16) whatever is wanted.
+BACKBONES: dict[str, Callable[[int], Backbone]] = {
+    "lite0": lambda _: EfficientNetLite("lite0"),
+    "lite1": lambda _: EfficientNetLite("lite1"),
+    "lite2": lambda _: EfficientNetLite("lite2"),
+    "mobilenet_v1_075": lambda _: MobileNetV1(0.75),
+    "mobilenet_v3_large": lambda _: MobileNetV3("mobilenet_v3_large"),
+    "mobilenet_v3_small": lambda _: MobileNetV3("mobilenet_v3_small"),
+    "resnet50": partial(ResNet, "resnet50"),
+    "resnet101": partial(ResNet, "resnet101"),
+    "resnet152": partial(ResNet, "resnet152"),
+}
+
+# Mean and standard deviation of RGB values in 0..255 that a family's published weights were trained with.
+Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
+LITE: Normalisation = ((127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
+GOOGLE: Normalisation = ((128.0, 128.0, 128.0), (128.0, 128.0, 128.0))
+IMAGENET: Normalisation = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+NORMALISATION: dict[str, Normalisation] = {
+    "lite0": LITE,
+    "lite1": LITE,
+    "lite2": LITE,
+    "mobilenet_v1_075": GOOGLE,
+    "mobilenet_v3_large": IMAGENET,
+    "mobilenet_v3_small": IMAGENET,
+    "resnet50": IMAGENET,
+    "resnet101": IMAGENET,
+    "resnet152": IMAGENET,
+}
+
+
+def build_backbone(name: str, output_stride: int) -> Backbone:
+    """A backbone with random weights.
+
+    name           one of `BACKBONES`, or `timm:NAME` where timm is installed
+    output_stride  where a backbone that can be dilated shall end: 8, 16 or 32; the others keep their strides, and
+                   `strides` says which features came
+
+    Raises PosegError on an unknown name, or an output stride that a dilated backbone cannot have.
+    """
+    if name.startswith(TIMM):
+        return TimmBackbone(name.removeprefix(TIMM), output_stride)
+    return BACKBONES[_known(name)](output_stride)
+
+
+def input_normalisation(name: str) -> Normalisation:
+    """Mean and standard deviation, of RGB values in 0..255, that published weights of a backbone expect.
+
+    Raises PosegError on an unknown name.
+    """
+    if name.startswith(TIMM):
+        return timm_normalisation(name.removeprefix(TIMM))
+    return NORMALISATION[_known(name)]
+
+
+def _known(name: str) -> str:
+    if name not in BACKBONES:
+        raise PosegError(
+            f"There is no backbone {name!r}; choose one of {', '.join(BACKBONES)}, or {TIMM}NAME for one of timm's."
+        )
+    return name

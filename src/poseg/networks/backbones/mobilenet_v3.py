@@ -1,0 +1,194 @@
+"""MobileNetV3: inverted residuals, squeeze-and-excite, hard swish (Howard et al., ICCV 2019, tables 1 and 2).
+
+Parameter names are those of timm's `mobilenetv3_large_100` and `mobilenetv3_small_100`, so that their state dicts load
+as they are, and so are the details: symmetric padding, batch norms with eps 1e-5. (timm's `tf_mobilenetv3_*` have the
+same names and fit too, but were trained with eps 1e-3 and another normalisation of the picture.)
+
+With an input side of 32 n + 1 pixels every cell of every stage stands on a pixel's centre, as `geometry.grid` has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from poseg.errors import PosegError
+from poseg.networks.backbones.efficientnet_lite import round_channels
+from poseg.networks.backbones.imagenet_weights import load_features
+
+STEM_CHANNELS = 16
+SQUEEZE = 4
+
+
+class Row(NamedTuple):
+    """One row of the paper's tables: kernel, channels inside, channels out, squeeze-and-excite, hard swish, stride."""
+
+    kernel: int
+    middle: int
+    channels: int
+    excite: bool
+    swish: bool
+    stride: int
+
+
+# Rows by timm's stages: a stage ends where the resolution or the block's form changes.
+LARGE = (
+    (Row(3, 16, 16, False, False, 1),),
+    (Row(3, 64, 24, False, False, 2), Row(3, 72, 24, False, False, 1)),
+    (Row(5, 72, 40, True, False, 2), Row(5, 120, 40, True, False, 1), Row(5, 120, 40, True, False, 1)),
+    (
+        Row(3, 240, 80, False, True, 2),
+        Row(3, 200, 80, False, True, 1),
+        Row(3, 184, 80, False, True, 1),
+        Row(3, 184, 80, False, True, 1),
+    ),
+    (Row(3, 480, 112, True, True, 1), Row(3, 672, 112, True, True, 1)),
+    (Row(5, 672, 160, True, True, 2), Row(5, 960, 160, True, True, 1), Row(5, 960, 160, True, True, 1)),
+)
+SMALL = (
+    (Row(3, 16, 16, True, False, 2),),
+    (Row(3, 72, 24, False, False, 2), Row(3, 88, 24, False, False, 1)),
+    (Row(5, 96, 40, True, True, 2), Row(5, 240, 40, True, True, 1), Row(5, 240, 40, True, True, 1)),
+    (Row(5, 120, 48, True, True, 1), Row(5, 144, 48, True, True, 1)),
+    (Row(5, 288, 96, True, True, 2), Row(5, 576, 96, True, True, 1), Row(5, 576, 96, True, True, 1)),
+)
+STAGES = {"mobilenet_v3_large": LARGE, "mobilenet_v3_small": SMALL}
+ENDS = {"mobilenet_v3_large": (1, 2, 4, 6), "mobilenet_v3_small": (0, 1, 3, 5)}  # last stages at strides 4, 8, 16, 32
+
+
+class SqueezeExcite(nn.Module):
+    """Scale each channel by what its mean over the picture says."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        squeezed = round_channels(channels / SQUEEZE)
+        self.conv_reduce = nn.Conv2d(channels, squeezed, 1)
+        self.conv_expand = nn.Conv2d(squeezed, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same shape."""
+        squeezed = F.relu(self.conv_reduce(x.mean((2, 3), keepdim=True)))
+        return x * F.hardsigmoid(self.conv_expand(squeezed))
+
+
+class OpeningBlock(nn.Module):
+    """Depthwise, excite, pointwise: the block without expansion that opens the network."""
+
+    def __init__(self, channels_in: int, row: Row) -> None:
+        super().__init__()
+        self.conv_dw = _depthwise(channels_in, row)
+        self.bn1 = nn.BatchNorm2d(channels_in)
+        self.act = nn.ReLU(inplace=True)
+        self.se = SqueezeExcite(channels_in) if row.excite else nn.Identity()
+        self.conv_pw = nn.Conv2d(channels_in, row.channels, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(row.channels)
+        self.residual = row.stride == 1 and channels_in == row.channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C', h / stride, w / stride)."""
+        y: Tensor = self.se(self.act(self.bn1(self.conv_dw(x))))
+        y = self.bn2(self.conv_pw(y))
+        return x + y if self.residual else y
+
+
+class InvertedResidual(nn.Module):
+    """Expand, depthwise, excite, project."""
+
+    def __init__(self, channels_in: int, row: Row) -> None:
+        super().__init__()
+        self.conv_pw = nn.Conv2d(channels_in, row.middle, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(row.middle)
+        self.conv_dw = _depthwise(row.middle, row)
+        self.bn2 = nn.BatchNorm2d(row.middle)
+        self.act = nn.Hardswish(inplace=True) if row.swish else nn.ReLU(inplace=True)
+        self.se = SqueezeExcite(row.middle) if row.excite else nn.Identity()
+        self.conv_pwl = nn.Conv2d(row.middle, row.channels, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(row.channels)
+        self.residual = row.stride == 1 and channels_in == row.channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C', h / stride, w / stride)."""
+        y: Tensor = self.act(self.bn1(self.conv_pw(x)))
+        y = self.se(self.act(self.bn2(self.conv_dw(y))))
+        y = self.bn3(self.conv_pwl(y))
+        return x + y if self.residual else y
+
+
+class Widening(nn.Module):
+    """The 1x1 convolution that closes the feature part, six times as wide."""
+
+    def __init__(self, channels_in: int, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels_in, channels, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.act = nn.Hardswish(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C', h, w)."""
+        y: Tensor = self.act(self.bn1(self.conv(x)))
+        return y
+
+
+class MobileNetV3(nn.Module):
+    """The feature part of MobileNetV3: features at strides 4, 8, 16 and 32.
+
+    variant   "mobilenet_v3_large" or "mobilenet_v3_small"
+    channels  channels of the four features
+    strides   their strides
+
+    Raises PosegError on a variant that does not exist.
+    """
+
+    strides = (4, 8, 16, 32)
+
+    def __init__(self, variant: str = "mobilenet_v3_large") -> None:
+        super().__init__()
+        if variant not in STAGES:
+            raise PosegError(f"There is no MobileNetV3 {variant!r}; choose one of {', '.join(STAGES)}.")
+        self.variant = variant
+        self.conv_stem = nn.Conv2d(3, STEM_CHANNELS, 3, 2, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(STEM_CHANNELS)
+        self.act = nn.Hardswish(inplace=True)
+        channels, stages, widths = STEM_CHANNELS, [], []
+        for place, rows in enumerate(STAGES[variant]):
+            blocks: list[nn.Module] = []
+            for row in rows:
+                blocks.append(OpeningBlock(channels, row) if place == 0 else InvertedResidual(channels, row))
+                channels = row.channels
+            stages.append(nn.Sequential(*blocks))
+            widths.append(channels)
+        stages.append(nn.Sequential(Widening(channels, channels * 6)))
+        widths.append(channels * 6)
+        self.blocks = nn.Sequential(*stages)
+        self.channels = tuple(widths[end] for end in ENDS[variant])
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Features at strides 4, 8, 16, 32 of normalised images (B, 3, 32 n + 1, 32 m + 1)."""
+        x = self.act(self.bn1(self.conv_stem(image)))
+        features = []
+        for place, stage in enumerate(self.blocks):
+            x = stage(x)
+            if place in ENDS[self.variant]:
+                features.append(x)
+        return tuple(features)
+
+    def stem_to_stride4(self) -> tuple[nn.Module, ...]:
+        """The modules up to stride 4, which may stay frozen: their features are the same for any task."""
+        return self.conv_stem, self.bn1, *list(self.blocks)[: ENDS[self.variant][0] + 1]
+
+    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+        """Load classification weights by timm's names; the classifier is left out.
+
+        Raises WeightsError where the weights are of another variant.
+        """
+        load_features(self, state, self.variant)
+
+
+def _depthwise(channels: int, row: Row) -> nn.Conv2d:
+    return nn.Conv2d(channels, channels, row.kernel, row.stride, row.kernel // 2, groups=channels, bias=False)

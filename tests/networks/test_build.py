@@ -1,0 +1,63 @@
+"""Every backbone there is has the one interface; names that are not there are refused."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from poseg.errors import PosegError, WeightsError  # noqa: E402
+from poseg.networks.backbones.build import BACKBONES, NORMALISATION, build_backbone, input_normalisation  # noqa: E402
+
+
+@pytest.fixture(scope="module", params=list(BACKBONES))
+def backbone(request):
+    with torch.device("meta"):  # shapes, names and who depends on whom need no numbers
+        return build_backbone(request.param, 16).eval()
+
+
+def test_features_have_the_declared_strides_and_channels(backbone):
+    with torch.no_grad():
+        features = backbone(torch.zeros(1, 3, 33, 65, device="meta"))
+    for feature, stride, channels in zip(features, backbone.strides, backbone.channels, strict=True):
+        assert feature.shape == (1, channels, 32 // stride + 1, 64 // stride + 1)
+    assert backbone.strides[0] == 4
+    assert list(backbone.strides) == sorted(backbone.strides)
+
+
+def test_freezing_the_stem_freezes_all_that_leads_to_stride_4_and_no_more(backbone):
+    backbone.zero_grad()
+    backbone(torch.zeros(1, 3, 33, 33, device="meta"))[0].sum().backward()
+    stem = {id(p) for module in backbone.stem_to_stride4() for p in module.parameters()}
+    assert {id(p) for p in backbone.parameters() if p.grad is not None} == stem
+    assert len(stem) < len(list(backbone.parameters()))
+
+
+def test_weights_with_a_tensor_missing_are_refused(backbone):
+    state = dict(backbone.state_dict())
+    del state[next(iter(state))]
+    with pytest.raises(WeightsError):
+        backbone.load_imagenet(state)
+
+
+@pytest.mark.parametrize("stride", [8, 16, 32])
+def test_a_dilated_backbone_ends_at_the_stride_wanted(stride):
+    with torch.device("meta"):
+        assert build_backbone("resnet50", stride).strides[-1] == stride
+
+
+def test_every_backbone_says_what_pictures_its_weights_expect():
+    assert NORMALISATION.keys() == BACKBONES.keys()
+    for name in BACKBONES:
+        mean, std = input_normalisation(name)
+        assert len(mean) == len(std) == 3
+        white = [(255 - m) / s for m, s in zip(mean, std, strict=True)]
+        black = [-m / s for m, s in zip(mean, std, strict=True)]
+        assert all(0.9 < value < 3 for value in white)
+        assert all(-3 < value < -0.9 for value in black)
+
+
+@pytest.mark.parametrize("ask", [lambda name: build_backbone(name, 8), input_normalisation])
+def test_an_unknown_name_is_refused_with_those_that_are_known(ask):
+    with pytest.raises(PosegError, match=r"'resnet51'.*lite0.*resnet50.*timm:NAME"):
+        ask("resnet51")
