@@ -6,7 +6,7 @@ Letters: N people, K joints, H and W of the picture. Coordinates are continuous 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -135,6 +135,7 @@ class Sample:
     image    (H, W, 3) uint8 RGB
     people   annotated people; `keypoint_scores` is 0 where a joint is not annotated
     ignore   (H, W) bool or None: pixels about which nothing is known (crowds, padding, unsure people)
+    unsure   (M, 3) float32: joint number, x, y of places where a joint may or may not be
     name     file name, for messages
     """
 
@@ -142,8 +143,11 @@ class Sample:
     people: People
     ignore: NDArray[np.bool_] | None = None
     name: str = ""
+    unsure: Floats = field(default_factory=lambda: np.zeros((0, 3), np.float32))
 
     def __post_init__(self) -> None:
+        if self.unsure.ndim != 2 or self.unsure.shape[1] != 3:
+            raise ShapeError("unsure", wanted=("joints", 3), got=self.unsure.shape)
         if self.image.ndim != 3 or self.image.shape[2] != 3:
             raise ShapeError("image", wanted=("height", "width", 3), got=self.image.shape)
         for name, array in (("people.masks", self.people.masks), ("ignore", self.ignore)):

@@ -20,7 +20,7 @@ SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 def folder(tmp_path: Path) -> LabelledFolder:
     Image.new("RGB", (40, 40), (9, 9, 9)).save(tmp_path / "a.png")
-    keypoints = [10, 20, 2, 12, 18, 1, *[5, 5, 0] * 15]
+    keypoints = [10, 20, 2, 12, 18, 1, *[5, 5, 0] * 2, *[0, 0, 0] * 13]
     annotations = [
         {"id": 1, "image_id": 1, "bbox": [4, 4, 20, 30], "keypoints": keypoints, "score": 0.9,
          "segmentation": [[4, 4, 24, 4, 24, 34, 4, 34]]},
@@ -51,6 +51,15 @@ def test_a_labelled_folder_stretches_shifts_and_ignores(tmp_path):
     assert sample.ignore[5, 65], "scored below the least score"
     assert not sample.ignore[10, 10]
     assert data.key(0) == "made/a.png"
+    placed = sample.unsure[sample.unsure[:, 1] < 40]
+    np.testing.assert_allclose(placed[:3], [[1, 12.5, 18.5], [2, 5.5, 5.5], [3, 5.5, 5.5]])
+
+
+def test_pictures_are_chosen_by_the_beginning_of_their_name(tmp_path):
+    folder(tmp_path)
+    for beginning, count in (("a", 1), ("b", 0)):
+        chosen = LabelledFolder("m", tmp_path / "ann.json", tmp_path, complete=False, beginning=(beginning,))
+        assert len(chosen) == count
 
 
 def test_person_free_pictures_have_nobody(tmp_path):

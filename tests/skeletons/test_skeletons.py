@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poseg.errors import SkeletonError
-from poseg.skeletons import COCO17, LSP14, OCHUMAN19, OPENPOSE18, SKELETONS, Skeleton, remap, remap_weights
+from poseg.skeletons import COCO17, CROWDPOSE14, LSP14, OCHUMAN19, OPENPOSE18, SKELETONS, Skeleton, remap, remap_weights
 
 ALL = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda skeleton: skeleton.name)
 ANY = st.sampled_from(list(SKELETONS.values()))
@@ -22,7 +22,7 @@ def some_poses(skeleton, seed=0, people=3):
 
 
 def test_skeletons_are_known_by_their_names():
-    assert {COCO17, LSP14, OPENPOSE18, OCHUMAN19} == set(SKELETONS.values())
+    assert {COCO17, CROWDPOSE14, LSP14, OPENPOSE18, OCHUMAN19} == set(SKELETONS.values())
     assert all(name == skeleton.name for name, skeleton in SKELETONS.items())
     assert [len(skeleton) for skeleton in (COCO17, LSP14, OPENPOSE18, OCHUMAN19)] == [17, 14, 18, 19]
 

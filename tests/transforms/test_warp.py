@@ -53,6 +53,18 @@ def test_mirroring_twice_is_the_identity_and_once_swaps_sides():
     np.testing.assert_allclose(once.people.keypoints[0, left, 0], SIZE[1] - spread[0, right, 0], atol=1e-4)
 
 
+def test_places_where_a_joint_may_be_move_like_joints():
+    one = sample(40, 50)
+    spread = one.people.keypoints + np.arange(17, dtype=np.float32)[None, :, None]
+    people = People.from_poses(COCO17, spread, np.ones((1, 17)), masks=one.people.masks)
+    unsure = np.column_stack([np.arange(17), spread[0]]).astype(np.float32)
+    mirror = affine.similarity(1.3, 0.4, (50, 40), (64, 48), mirror=True)
+    moved = warp(Sample(one.image, people, unsure=unsure), mirror, SIZE)
+    joints = moved.unsure[:, 0].astype(int)
+    np.testing.assert_array_equal(joints, COCO17.mirror)
+    np.testing.assert_allclose(moved.unsure[:, 1:], moved.people.keypoints[0, joints], atol=1e-3)
+
+
 def test_what_leaves_the_canvas_loses_its_annotation_and_what_enters_is_ignored():
     one = sample(40, 50)
     moved = warp(one, affine.similarity(1, 0, (0, 0), (-60, 0)), SIZE)

@@ -8,17 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.people import Sample
+from poseg.skeletons import Skeleton
 
 
 class Dataset(Protocol):
     """A sequence of samples on one skeleton.
 
     name      for messages and for the model's card
+    skeleton  of the people given out
     complete  whether every person of a picture is labelled, so that the rest is background
     known     (K,) bool: joints this set annotates at all; the others are never background
     """
 
     name: str
+    skeleton: Skeleton
     complete: bool
     known: NDArray[np.bool_]
 

@@ -27,6 +27,7 @@ class LabelledFolder:
     complete          whether every person of a picture is labelled
     least_visibility  joints below it are not annotated
     least_score       people scored lower by the labelling networks become regions to ignore
+    beginning         only the pictures whose file name begins with one of these
     """
 
     def __init__(
@@ -38,7 +39,9 @@ class LabelledFolder:
         complete: bool,
         least_visibility: int = 1,
         least_score: float = 0.0,
+        beginning: tuple[str, ...] = ("",),
     ) -> None:
+        self.skeleton = COCO17
         self.name, self.complete = name, complete
         self.known = np.ones(len(COCO17), bool)
         self._data, self._pictures = read_coco(annotations), pictures
@@ -46,7 +49,9 @@ class LabelledFolder:
         self._images = [
             image
             for image in self._data.images.values()
-            if image.id in self._data.rows and (pictures / image.file_name).exists()
+            if image.id in self._data.rows
+            and image.file_name.startswith(beginning)
+            and (pictures / image.file_name).exists()
         ]
 
     def __len__(self) -> int:
@@ -75,4 +80,5 @@ class LabelledFolder:
         ignore = np.zeros(size, bool) if ignore is None else ignore
         for left, top, right, bottom in np.round(people.boxes_xyxy[doubtful]).astype(int).clip(0):
             ignore[top:bottom, left:right] = True
-        return Sample(image, people[~doubtful], ignore, entry.file_name)
+        unsure = self._data.unsure_joints(entry.id, self._least_visibility)
+        return Sample(image, people[~doubtful], ignore, entry.file_name, unsure)

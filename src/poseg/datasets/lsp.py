@@ -32,6 +32,7 @@ class Lsp:
     """
 
     def __init__(self, name: str, folder: Path, pattern: str, first: int, last: int, *, hidden_counts: bool) -> None:
+        self.skeleton = COCO17
         self.name, self.complete = name, False
         self.known = remap_weights(LSP14, COCO17).sum(axis=1) > 0
         self._folder, self._pattern = folder, pattern

@@ -9,15 +9,15 @@ import numpy as np
 from poseg.errors import AnnotationError
 from poseg.io.images import read_image
 from poseg.people import People, Sample
-from poseg.skeletons import COCO17
+from poseg.skeletons import COCO17, Skeleton
 
 
 class PersonFree:
     """The JPEG pictures of a folder, in the order of their names."""
 
-    def __init__(self, name: str, folder: Path) -> None:
-        self.name, self.complete = name, True
-        self.known = np.ones(len(COCO17), bool)
+    def __init__(self, name: str, folder: Path, *, skeleton: Skeleton = COCO17) -> None:
+        self.name, self.complete, self.skeleton = name, True, skeleton
+        self.known = np.ones(len(skeleton), bool)
         self._paths = sorted(folder.glob("*.jpg"))
         if not self._paths:
             raise AnnotationError(f"There is no .jpg picture in {folder}; give a folder of person-free pictures.")
@@ -31,4 +31,4 @@ class PersonFree:
 
     def __getitem__(self, index: int) -> Sample:
         image = read_image(self._paths[index])
-        return Sample(image, People.empty(COCO17, image.shape[:2]), name=self._paths[index].name)
+        return Sample(image, People.empty(self.skeleton, image.shape[:2]), name=self._paths[index].name)

@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 from poseg.errors import AnnotationError, SkeletonError
 from poseg.geometry.boxes import around_points, xywh_to_xyxy
 from poseg.geometry.masks import Mask, tight_boxes
-from poseg.skeletons import COCO17, SKELETONS, Skeleton
+from poseg.io.coco_skeleton import build_skeleton, read_skeleton_file, skeleton_file_beside, skeleton_plain
+from poseg.skeletons import COCO17, Skeleton
 
 Floats = NDArray[np.float32]
 Record = Mapping[str, Any]
+
+_BEYOND = 2**63  # the columns hold 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,30 +86,19 @@ def person_category(plain: Sequence[Record], source: str) -> Record:
 
 
 def parse_skeleton(category: Record, annotations: Sequence[Record], source: str) -> Skeleton:
-    """The skeleton that a category's joint names spell: a known one, or one built from names and bones.
+    """The skeleton of a category, of the TOML file beside `source`, or a known one (`io.coco_skeleton`).
 
-    Without names it is COCO's 17 joints, provided that no record has another number of them.
+    Without names it is COCO's 17 joints, provided that no record has another number of them. Raises AnnotationError.
     """
-    names = category.get("keypoints")
-    if not names:
-        lengths = {len(record["keypoints"]) for record in annotations if record.get("keypoints")}
-        if lengths - {3 * len(COCO17)}:
-            raise AnnotationError(
-                f"{source}: keypoints of {max(lengths) // 3} joints without names; "
-                "list the names under `keypoints` of the category."
-            )
-        return COCO17
-    joints = tuple(str(name).strip().lower().replace(" ", "_").replace("-", "_") for name in names)
-    for skeleton in SKELETONS.values():
-        if skeleton.joints == joints:
-            return skeleton
+    lengths = {len(row) for record in annotations if isinstance(row := record.get("keypoints"), list) and row}
+    beside = skeleton_file_beside(source)
+    said = skeleton_plain(category, read_skeleton_file(beside) if beside else None)
+    odd = max(lengths - {3 * len(COCO17)}, default=None)
     try:
-        bones = tuple((joints[a - 1], joints[b - 1]) for a, b in category.get("skeleton") or () if a > 0 < b)
-        return Skeleton(name=str(category.get("name", "custom")), joints=joints, bones=bones)
-    except (TypeError, ValueError, IndexError) as fault:
-        reason = str(fault) if isinstance(fault, SkeletonError) else "a bone is not a pair of numbers of joints"
+        return build_skeleton(said, None if odd is None else odd // 3)
+    except SkeletonError as fault:
         raise AnnotationError(
-            f"{source}: the category's keypoints and skeleton do not fit: {reason} Bones are pairs from 1."
+            f"{source}: the category's keypoints and skeleton do not fit: {fault} Bones are pairs from 1."
         ) from None
 
 
@@ -169,7 +161,8 @@ def _rows(plain: Sequence[Record], ids: Sequence[int], key: str, default: Any, s
     table = np.full((len(plain), *shape), default, np.float32)
     given = [row for row, record in enumerate(plain) if record.get(key) not in (None, [])]
     try:
-        values = np.array([plain[row][key] for row in given], np.float32)
+        with np.errstate(over="ignore"):  # infinity is found below
+            values = np.array([plain[row][key] for row in given], np.float32)
         sound = not given or (values.shape == (len(given), *shape) and bool(np.isfinite(values).all()))
     except (TypeError, ValueError, OverflowError):
         sound = False
@@ -183,7 +176,8 @@ def _rows(plain: Sequence[Record], ids: Sequence[int], key: str, default: Any, s
 def _row(row: Any, key: str, shape: tuple[int, ...], where: str) -> Floats:
     wanted = f"{shape[0]} finite numbers" if shape else "a finite number"
     try:
-        values = np.array(row, np.float32)
+        with np.errstate(over="ignore"):
+            values = np.array(row, np.float32)
     except (TypeError, ValueError, OverflowError):
         raise AnnotationError(f"{where} has `{key}` that is not made of numbers; wanted {wanted}.") from None
     if values.shape != shape:
@@ -205,11 +199,11 @@ def _segmentation(record: Record, where: str) -> object:
 
 
 def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _BEYOND
 
 
 def _whole(record: Record, key: str, where: str, source: str) -> int:
     value = record.get(key)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise AnnotationError(f"{source}: an entry of {where} has {key} {value!r}, wanted a whole number.")
-    return value
+    if not _is_whole(value):
+        raise AnnotationError(f"{source}: an entry of {where} has {key} {value!r}, wanted a whole number of 64 bits.")
+    return int(value)  # type: ignore[arg-type]

@@ -32,7 +32,16 @@ from poseg.io.sources import image_ids
 from poseg.people import People
 from poseg.skeletons import Skeleton
 
-__all__ = ["CocoDataset", "CocoImage", "coco_results", "image_ids", "read_coco", "read_results", "write_results"]
+__all__ = [
+    "CocoDataset",
+    "CocoImage",
+    "coco_results",
+    "image_ids",
+    "parse_coco",
+    "read_coco",
+    "read_results",
+    "write_results",
+]
 
 Size = tuple[int, int]
 
@@ -89,6 +98,13 @@ class CocoDataset:
     def visibility(self, image_id: int) -> NDArray[np.uint8]:
         """(N, K) uint8: 0 not annotated, 1 annotated though hidden, 2 seen."""
         return self.columns.triplets[self._rows(image_id)[0], :, 2].astype(np.uint8)
+
+    def unsure_joints(self, image_id: int, least_visibility: int = 1) -> NDArray[np.float32]:
+        """(M, 3) joint number, x, y of joints that are placed but below that visibility: guesses, no labels."""
+        triplets = self.columns.triplets[self._rows(image_id)[0]]
+        placed = (triplets[..., :2] != 0).any(axis=-1)
+        person, joint = np.nonzero(placed & (triplets[..., 2] < least_visibility))
+        return np.column_stack([joint, pixel_centres(triplets[person, joint, :2])]).astype(np.float32)
 
     def annotation_ids(self, image_id: int) -> NDArray[np.int64]:
         """(N,) ids of the persons' annotations in the file."""
@@ -156,8 +172,11 @@ def read_coco(path: str | Path) -> CocoDataset:
     skeleton; without names it is COCO17. Records may also carry `score`, `keypoint_scores` and `ignore`, as
     pseudo-labels do. Raises AnnotationError that names the file, the annotation and the fault.
     """
-    source = str(path)
-    plain = read_json(path)
+    return parse_coco(read_json(path), str(path))
+
+
+def parse_coco(plain: object, source: str) -> CocoDataset:
+    """What `read_coco` reads, from a file that is in memory already; `source` is for messages."""
     images = parse_images(records_of(plain, "images", source), source)
     category = person_category(records_of(plain, "categories", source), source)
     annotations = []

@@ -19,12 +19,13 @@ _SIDES = {"left_": "right_", "right_": "left_"}
 class Skeleton:
     """Named joints, the bones between them, and a kinematic tree over them.
 
-    joints   K names; a joint called left_X mirrors right_X
+    joints   K names; a joint called left_X mirrors right_X, unless `pairs` say otherwise
     bones    pairs of names, as drawn and as scored by PCP
     tree     K - 1 (parent, child) pairs in the channel order of mid-range offsets; derived from the bones
              by breadth-first search from the first joint where it is not given
     sigmas   K standard deviations of human annotators, relative to the square root of the person's area
              (COCO); empty where nobody measured them
+    pairs    joints that change places in a mirror image; empty where their names say it already
     """
 
     name: str
@@ -32,13 +33,19 @@ class Skeleton:
     bones: tuple[Pair, ...]
     tree: tuple[Pair, ...] = ()
     sigmas: tuple[float, ...] = ()
+    pairs: tuple[Pair, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.joints)) != len(self.joints):
             raise SkeletonError(f"Skeleton {self.name} names a joint twice: {', '.join(self.joints)}.")
-        for pair in (*self.bones, *self.tree):
+        for pair in (*self.bones, *self.tree, *self.pairs):
             for joint in pair:
                 self.index(joint)
+        paired = [joint for pair in self.pairs for joint in pair]
+        if len(set(paired)) != len(paired):
+            raise SkeletonError(
+                f"The mirror pairs of skeleton {self.name} name a joint twice; give each joint one partner at most."
+            )
         if self.sigmas and len(self.sigmas) != len(self.joints):
             raise SkeletonError(
                 f"Skeleton {self.name} has {len(self.joints)} joints but {len(self.sigmas)} sigmas; give one each."
@@ -70,11 +77,10 @@ class Skeleton:
     @cached_property
     def mirror(self) -> NDArray[np.intp]:
         """(K,) permutation that swaps left and right; its own inverse."""
-        order = [
-            self.index(_other_side(joint)) if _other_side(joint) in self.joints else i
-            for i, joint in enumerate(self.joints)
-        ]
-        return np.array(order, np.intp)
+        partners = dict(self.pairs) | {right: left for left, right in self.pairs}
+        if not self.pairs:
+            partners = {joint: _other_side(joint) for joint in self.joints if _other_side(joint) in self.joints}
+        return np.array([self.index(partners.get(joint, joint)) for joint in self.joints], np.intp)
 
     @cached_property
     def edges(self) -> NDArray[np.intp]:

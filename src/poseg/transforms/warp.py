@@ -28,13 +28,22 @@ def warp(sample: Sample, matrix: affine.Matrix, size: tuple[int, int]) -> Sample
     outside = np.ones(sample.image.shape[:2], np.uint8) if sample.ignore is None else (~sample.ignore).astype(np.uint8)
     ignore = cv2.warpAffine(outside, at_centres, (width, height), flags=cv2.INTER_NEAREST) == 0
     people = _warp_people(sample.people, matrix, at_centres, size)
-    return Sample(np.asarray(image, np.uint8), people, ignore, sample.name)
+    unsure = _warp_unsure(sample, matrix)
+    return Sample(np.asarray(image, np.uint8), people, ignore, sample.name, unsure)
 
 
 def _blurred(image: NDArray[np.uint8], matrix: affine.Matrix) -> NDArray[np.uint8]:
     """Low-pass before shrinking, so that bilinear sampling does not alias."""
     sigma = 0.4 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
+
+
+def _warp_unsure(sample: Sample, matrix: affine.Matrix) -> NDArray[np.float32]:
+    """Joint number, x and y of the places where a joint may be; a mirroring map swaps left and right."""
+    joint = sample.unsure[:, 0].astype(np.intp)
+    if np.linalg.det(matrix[:, :2]) < 0:
+        joint = sample.people.skeleton.mirror[joint]
+    return np.column_stack([joint, affine.apply(matrix, sample.unsure[:, 1:])]).astype(np.float32)
 
 
 def _warp_people(people: People, matrix: affine.Matrix, at_centres: affine.Matrix, size: tuple[int, int]) -> People:

@@ -1,0 +1,189 @@
+"""The skeleton of an annotation file: from its category, from a small TOML file beside it, or one that we know.
+
+A category holds `keypoints` (names), `skeleton` (bones) and, where somebody added them, `tree`, `flip_pairs` and
+`sigmas`. A TOML file beside `labels.json`, named `labels.toml`, may hold the same under `name`, `joints`, `bones`,
+`tree`, `flip_pairs` and `sigmas`; what it says comes before what the category says. Pairs are names of joints, or
+numbers of joints counted from 1, as COCO counts them.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from poseg.errors import AnnotationError, SkeletonError
+from poseg.skeletons import COCO17, SKELETONS, Pair, Skeleton
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Plain = Mapping[str, Any]
+
+KEYS = ("name", "joints", "bones", "tree", "flip_pairs", "sigmas")
+_CATEGORY_KEYS = {"joints": "keypoints", "bones": "skeleton"}
+_ALIASES = {"head": "head_top", "top_head": "head_top"}
+_SIDES = {"left": "left", "l": "left", "right": "right", "r": "right"}
+_OTHER = {"left": "right", "right": "left"}
+
+
+def joint_names(names: Sequence[object]) -> tuple[str, ...]:
+    """Names as poseg spells them: "Left Ankle", "leftAnkle", "ankle_l" and "LAnkle" become "left_ankle".
+
+    A letter or word counts as a side only where the other side's joint is in the list too.
+    """
+    plain = [_snake(str(name)) for name in names]
+    sided = [_with_side_first(name) for name in plain]
+    return tuple(side if side and _other_side(side) in sided else name for name, side in zip(plain, sided, strict=True))
+
+
+def known_skeleton(joints: Sequence[str]) -> Skeleton | None:
+    """The skeleton that poseg knows with these joints in this order; "head" may be the top of the head."""
+    for skeleton in SKELETONS.values():
+        if len(skeleton) == len(joints) and all(
+            theirs in (ours, _ALIASES.get(ours)) for ours, theirs in zip(joints, skeleton.joints, strict=True)
+        ):
+            return skeleton
+    return None
+
+
+def read_skeleton_file(path: str | Path) -> dict[str, Any]:
+    """What a skeleton's TOML file says, by the names in `KEYS`. Raises AnnotationError."""
+    try:
+        with open(path, "rb") as stream:
+            plain = tomllib.load(stream)
+    except FileNotFoundError:
+        raise AnnotationError(f"There is no file {path}; check the name.") from None
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+        raise AnnotationError(f"Cannot read {path} as TOML: {fault}; correct it.") from None
+    unknown = sorted(set(plain) - set(KEYS))
+    if unknown:
+        raise AnnotationError(f"{path} has the unknown {', '.join(unknown)}; a skeleton has {', '.join(KEYS)}.")
+    return plain
+
+
+def skeleton_file_beside(annotations: str | Path) -> Path | None:
+    """`labels.toml` beside `labels.json` or `labels.json.gz`; None where there is none."""
+    path = Path(annotations)
+    stem = path.name.removesuffix(".gz").removesuffix(".json")
+    beside = path.with_name(f"{stem}.toml")
+    return beside if beside != path and beside.is_file() else None
+
+
+def skeleton_plain(category: Plain, overrides: Plain | None = None) -> dict[str, Any]:
+    """What the category and a TOML file say together, by the names in `KEYS`; only what is said."""
+    said = {key: category.get(_CATEGORY_KEYS.get(key, key)) for key in KEYS}
+    said["flip_pairs"] = category.get("flip_pairs") or category.get("mirror")
+    said |= overrides or {}
+    return {key: value for key, value in said.items() if value not in (None, [], "")}
+
+
+def build_skeleton(plain: Plain, joints_in_records: int | None = None) -> Skeleton:
+    """The skeleton that `skeleton_plain` put together. Raises SkeletonError.
+
+    Joints of a known skeleton bring its bones, tree and sigmas; whatever a file adds to a category comes on top.
+    Without names it is COCO's 17 joints, provided that records have no other number of them.
+    """
+    if "joints" not in plain:
+        if joints_in_records not in (None, len(COCO17)):
+            raise SkeletonError(
+                f"keypoints of {joints_in_records} joints without names; "
+                "list the names under `keypoints` of the category."
+            )
+        joints = COCO17.joints
+    else:
+        joints = joint_names(_list(plain["joints"], "joint names"))
+    known = known_skeleton(joints)
+    if known is not None and not {"tree", "flip_pairs", "sigmas"} & set(plain):
+        return known
+    if known is not None:
+        bones, tree, sigmas = known.bones, known.tree, known.sigmas
+        joints = known.joints
+    else:
+        bones, tree, sigmas = pairs_of(plain.get("bones", ()), joints, "bone"), (), ()
+    if "tree" in plain:
+        tree = pairs_of(plain["tree"], joints, "branch of the tree")
+    if "sigmas" in plain:
+        sigmas = _sigmas(plain["sigmas"])
+    flips = pairs_of(plain.get("flip_pairs", ()), joints, "flip pair")
+    _check_sides(flips)
+    return Skeleton(str(plain.get("name", "custom")), joints, bones, tree, sigmas, flips)
+
+
+def pairs_of(plain: object, joints: Sequence[str], what: str) -> tuple[Pair, ...]:
+    """Pairs of names from pairs of names or of numbers counted from 1. Raises SkeletonError that names the pair."""
+    pairs = []
+    for entry in _list(plain, f"{what}s"):
+        if not isinstance(entry, (list, tuple)) or len(entry) != 2:
+            raise SkeletonError(f"a {what} is not a pair of numbers of joints: {entry!r}.")
+        pairs.append((_joint(entry[0], joints, what), _joint(entry[1], joints, what)))
+    return tuple(pairs)
+
+
+def unpaired(skeleton: Skeleton) -> tuple[str, ...]:
+    """Joints whose name says a side, but which the skeleton does not mirror."""
+    return tuple(
+        joint
+        for place, joint in enumerate(skeleton.joints)
+        if skeleton.mirror[place] == place and _with_side_first(joint) != ""
+    )
+
+
+def _joint(entry: object, joints: Sequence[str], what: str) -> str:
+    if isinstance(entry, str):
+        name = entry if entry in joints else _with_side_first(_snake(entry)) or _snake(entry)
+        name = name if name in joints else _ALIASES.get(name, name)
+        if name not in joints:
+            raise SkeletonError(f"a {what} names {entry!r}, which is not among the joints {', '.join(joints)}.")
+        return name
+    if isinstance(entry, bool) or not isinstance(entry, int):
+        raise SkeletonError(f"a {what} is not a pair of numbers of joints: it has {entry!r}.")
+    if not 1 <= entry <= len(joints):
+        raise SkeletonError(f"a {what} has joint number {entry}, wanted 1 to {len(joints)}.")
+    return joints[entry - 1]
+
+
+def _list(plain: object, what: str) -> Sequence[object]:
+    if not isinstance(plain, (list, tuple)):
+        raise SkeletonError(f"wanted a list of {what}, got {type(plain).__name__}.")
+    return plain
+
+
+def _sigmas(plain: object) -> tuple[float, ...]:
+    numbers = _list(plain, "sigmas")
+    if not all(isinstance(v, (int, float)) and not isinstance(v, bool) and 0 < v < 10 for v in numbers):
+        raise SkeletonError("sigmas are not positive numbers such as 0.05, one a joint.")
+    return tuple(float(v) for v in numbers)  # type: ignore[arg-type]
+
+
+def _check_sides(flips: Sequence[Pair]) -> None:
+    """Left mirrors to right: numbers counted from 0 are found out by this."""
+    for pair in flips:
+        sides = {_with_side_first(joint).partition("_")[0] for joint in pair}
+        if sides not in ({""}, {"left", "right"}):
+            raise SkeletonError(f"a flip pair is {' and '.join(pair)}; write names, or numbers counted from 1.")
+
+
+def _snake(name: str) -> str:
+    """Small letters, one underline between words: "LAnkle", "left Ankle" and "left-ankle" all come apart."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\s\-./]+", "_", name.strip())
+    return re.sub(r"_+", "_", words).strip("_").lower()
+
+
+def _with_side_first(name: str) -> str:
+    """The name as left_X or right_X where exactly one of its words is a side, else nothing."""
+    words = name.split("_")
+    sides = [place for place, word in enumerate(words) if word in _SIDES]
+    if len(sides) != 1 or len(words) == 1:
+        return ""
+    side = _SIDES[words[sides[0]]]
+    return "_".join([side, *words[: sides[0]], *words[sides[0] + 1 :]])
+
+
+def _other_side(sided: str) -> str:
+    side, _, rest = sided.partition("_")
+    return f"{_OTHER[side]}_{rest}"
