@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,14 +11,22 @@ from hypothesis import strategies as st
 
 from poseg.codecs.claiming import (
     coral_distance,
+    embed,
+    embed_cells,
     interpolate,
     margins,
+    mask_scores,
     paint,
     paper_distance,
     tfjs_distance,
     webgl_distance,
 )
+from poseg.codecs.decoding import BEST, CORAL, TFJS, Decoding
+from poseg.codecs.personlab import PersonLabCodec
+from poseg.fields import Fields
 from poseg.geometry.grid import Grid
+from poseg.people import People
+from poseg.skeletons import COCO17
 
 
 def scene(seed: int) -> tuple[np.ndarray, ...]:
@@ -112,3 +122,37 @@ def test_nobody_claims_nothing() -> None:
     masks, boxes = paint(np.ones((2, 2), np.float32), -np.ones((4, 1), np.float32), np.arange(4), Grid(8), 0.5, True)
     assert not masks.any()
     assert not boxes.any()
+
+
+@pytest.mark.parametrize("decoding", [BEST, CORAL, TFJS], ids=["best", "coral", "tfjs"])
+def test_cells_point_where_their_positions_do(decoding: Decoding) -> None:
+    codec, rng = PersonLabCodec(stride=8), np.random.default_rng(0)
+    arrays = {spec.name: rng.normal(0, 20, (*spec.shape, 9, 12)).astype(np.float32) for spec in codec.specs}
+    fields, place = Fields(codec.specs, arrays), rng.permutation(9 * 12)[:50]
+    row, column = np.divmod(place, 12)
+    points = codec.grid.to_image(np.stack([column, row], axis=1))
+    (got,) = embed_cells(fields, place, [decoding])
+    np.testing.assert_allclose(got, embed(fields, points, decoding), atol=1e-3)
+
+
+def test_a_mask_is_as_sure_as_its_pixels_and_as_the_joints_on_it() -> None:
+    """(mean probability)^2 (1 + share) / 2: halves of probability, and of joints, on and off the mask."""
+    codec = PersonLabCodec(stride=8)
+    arrays = {spec.name: np.zeros((*spec.shape, 9, 9), np.float32) for spec in codec.specs}
+    arrays["segmentation"][:, :4] = np.log(0.8 / 0.2)
+    fields = Fields(codec.specs, arrays)
+    masks = np.zeros((4, 65, 65), bool)
+    masks[0, :, :25] = True  # cells 0 to 3: sure by 0.8
+    masks[1, :, 9:49] = True  # cells 2 and 3 sure by 0.8, 4 to 6 by 0.5
+    masks[2, 1:3, 1:3] = True  # no cell in it
+    keypoints = np.full((4, 17, 2), 20.5, np.float32)
+    keypoints[3] = 500.0  # outside, and the mask is empty
+    sure = np.ones((4, 17), np.float32)
+    sure[0, 1:] = 0
+    keypoints[0, 1:] = 60.5  # off the mask, but not there either
+    people = replace(People.from_poses(COCO17, keypoints, sure), masks=masks)
+    got = mask_scores(fields, people, replace(BEST, mask_probability=0.3))
+    np.testing.assert_allclose(got, [0.8**2, 0.62**2, 0.3**2 / 2, 0.3**2 / 2], atol=1e-5)
+    half = replace(people, keypoint_scores=np.where(np.arange(17) < 1, 1, 1 / 16) * np.ones((4, 1)))
+    assert mask_scores(fields, half, BEST)[0] == pytest.approx(0.8**2 * 0.75, abs=1e-5)
+    assert mask_scores(fields, people[:0], BEST).shape == (0,)

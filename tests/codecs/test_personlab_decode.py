@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from poseg.codecs import CODECS, CORAL, PAPER, TFJS, Decoding, PersonLabCodec
+from poseg.codecs import BEST, CODECS, CORAL, PAPER, TFJS, Decoding, PersonLabCodec
+from poseg.codecs.claiming import mask_scores
 from poseg.codecs.fusion import mirror_fields
 from poseg.errors import FieldError, PosegError
 from poseg.fields import Fields
@@ -41,7 +42,8 @@ def test_people_painted_are_people_read(crowd: Crowd, stride: int, n: int) -> No
     codec = PersonLabCodec(stride=stride)
     found = codec.decode(codec.encode(truth, (401, 401)).as_fields())
     assert gaps(found, truth).max() < 0.1
-    assert found.scores.min() > 0.99
+    assert found.keypoint_scores.min() > 0.99
+    assert found.scores.min() > 0.8  # cells on an outline are sure by half
     assert (np.diff(found.scores) <= 0).all()
     assert found.masks.shape == (n, 401, 401)
     assert found.masks.sum(axis=0).max() == 1
@@ -174,9 +176,39 @@ def test_choices_do_what_they_say(crowd: Crowd) -> None:
     assert len(codec.decode(fields, replace(PAPER, instance_nms="oks"))) == 6
 
 
+def test_a_person_is_scored_by_pose_and_mask_together(crowd: Crowd) -> None:
+    codec = PersonLabCodec(stride=8)
+    fields = codec.encode(crowd(4, (401, 401), 120), (401, 401)).as_fields()
+    posed = codec.decode(fields, replace(BEST, person_score="pose"))
+    both = codec.decode(fields, BEST)
+    same = [int(np.abs(posed.keypoints - one).sum(axis=(1, 2)).argmin()) for one in both.keypoints]
+    assert sorted(same) == [0, 1, 2, 3]
+    np.testing.assert_array_equal(both.masks, posed.masks[same])
+    wanted = np.sqrt(posed.scores * mask_scores(fields, posed, BEST))[same]
+    np.testing.assert_allclose(both.scores, wanted, atol=1e-6)
+    assert (np.diff(both.scores) <= 0).all()
+    for least in both.scores:  # whoever reaches the threshold in the end was not left out before
+        np.testing.assert_array_equal(
+            codec.decode(fields, replace(BEST, min_score=float(least))).scores, both.scores[both.scores >= least]
+        )
+
+
+def test_a_pose_without_person_pixels_comes_last_and_may_be_left_out(crowd: Crowd) -> None:
+    truth, codec = crowd(3, (401, 401), 120), PersonLabCodec(stride=8)
+    fields = codec.encode(truth, (401, 401)).as_fields()
+    person = fields["segmentation"].copy()
+    person[truth.masks[1, ::8, ::8]] = -9
+    ghostly = Fields(fields.specs, {**fields.arrays, "segmentation": person})
+    found = codec.decode(ghostly, replace(BEST, min_score=0.0))
+    assert np.linalg.norm(found.keypoints[-1] - truth.keypoints[1], axis=1).max() < 0.1
+    assert found.scores[-1] < 0.5 < found.scores[-2]
+    assert len(codec.decode(ghostly, replace(BEST, min_score=0.5))) == 2
+    assert len(codec.decode(ghostly, replace(BEST, min_score=0.5, person_score="pose"))) == 3
+
+
 def test_nobody_is_found_in_empty_fields() -> None:
     codec = PersonLabCodec()
-    for preset in (PAPER, TFJS, CORAL):
+    for preset in (BEST, PAPER, TFJS, CORAL):
         found = codec.decode(codec.encode(People.empty(COCO17), (129, 161)).as_fields(), preset)
         assert found.masks.shape == (0, 129, 161)
 

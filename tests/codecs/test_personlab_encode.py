@@ -149,3 +149,19 @@ def test_fields_of_perfect_targets_have_the_shapes_of_the_specs():
 def test_masks_of_another_size_are_refused():
     with pytest.raises(ShapeError, match=r"people\.masks"):
         PersonLabCodec().encode(people({"nose": (2, 2)}, masks=np.zeros((1, 10, 10), bool)), SIZE)
+
+
+@pytest.mark.parametrize("stride", [8, 16])
+def test_a_place_where_a_joint_may_be_is_no_background_for_that_joint(stride):
+    codec = PersonLabCodec(stride=stride)
+    one = people({"nose": (40, 60), "left_ear": (60, 60)})
+    nose, ear = COCO17.index("nose"), COCO17.index("left_ear")
+    sure = codec.encode(one, SIZE)
+    open_ = codec.encode(one, SIZE, unsure=np.array([[nose, 110, 60], [nose, 45, 60]], np.float32))
+    at = codec.grid.positions(*codec.grid.shape(*SIZE))
+    near = (np.hypot(at[0] - 110, at[1] - 60) <= 32) | (np.hypot(at[0] - 45, at[1] - 60) <= 32)
+    labelled = sure.targets["heatmap"][nose] > 0
+    np.testing.assert_array_equal(open_.weights["heatmap"][nose] == 0, near & ~labelled)
+    np.testing.assert_array_equal(open_.weights["heatmap"][ear], sure.weights["heatmap"][ear])
+    for name, target in sure.targets.items():
+        np.testing.assert_array_equal(open_.targets[name], target)

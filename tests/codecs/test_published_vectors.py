@@ -111,5 +111,5 @@ def test_a_seed_on_the_rim_of_the_radius_is_suppressed() -> None:
 def test_the_log_odds_of_nothing_are_finite() -> None:
     spec = FieldSpec("segmentation", (), (), "logit", GRID)
     view = Fields((spec,), {"segmentation": np.full((2, 2), -200.0, np.float32)})
-    fused = fuse_fields([view, view], [1, 1], COCO17)
+    fused = fuse_fields([view, view], COCO17)
     np.testing.assert_allclose(fused["segmentation"], -13.81551, atol=1e-4)

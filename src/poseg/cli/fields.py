@@ -32,8 +32,8 @@ def fields(
     out: OutOption,
     model: ModelOption = None,
     size: SizeOption = None,
-    scales: ScalesOption = "1",
-    flip: FlipOption = False,
+    scales: ScalesOption = None,
+    flip: FlipOption = None,
     threads: ThreadsOption = None,
 ) -> None:
     """Draw what the network says of a picture: heatmaps, offsets, person map, votes, and the people read from them."""

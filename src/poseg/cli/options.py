@@ -27,16 +27,24 @@ MinScoreOption = Annotated[
     float, typer.Option("--min-score", min=0.0, max=1.0, help="Leave out people with a lower score.")
 ]
 ScalesOption = Annotated[
-    str, typer.Option("--scales", help="Look at the picture in several sizes, such as 0.5,1,1.5, and average.")
+    str | None,
+    typer.Option(
+        "--scales", help="Look at the picture in several sizes, such as 0.5,1,1.5; the model's own by default."
+    ),
 ]
-FlipOption = Annotated[bool, typer.Option("--flip", help="Look at the mirror image too, and average.")]
+FlipOption = Annotated[
+    bool | None,
+    typer.Option("--flip/--no-flip", help="Look at the mirror image too; as the model is meant by default."),
+]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads that compute one picture; all cores by default.")
 ]
 
 
-def parse_scales(text: str) -> tuple[float, ...]:
+def parse_scales(text: str | None) -> tuple[float, ...] | None:
     """Numbers between commas."""
+    if text is None:
+        return None
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
@@ -44,8 +52,8 @@ def parse_scales(text: str) -> tuple[float, ...]:
 
 
 def build_predictor(
-    model: str | None, *, threads: int | None, size: int | None, scales: str, flip: bool, max_people: int = 20,
-    min_score: float = 0.2, masks: bool = True,
+    model: str | None, *, threads: int | None, size: int | None, scales: str | None, flip: bool | None,
+    max_people: int = 20, min_score: float = 0.2, masks: bool = True,
 ) -> Predictor:  # fmt: skip
     """The predictor that the options describe."""
     from poseg.runtime.zoo import load

@@ -8,7 +8,7 @@ Letters: M cells that may be person, N people, K joints, H x W pixels of the net
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import cv2
@@ -19,6 +19,7 @@ from poseg.codecs.decoding import Decoding
 from poseg.fields import Fields, sigmoid
 from poseg.fields.offsets import clamp, refine
 from poseg.geometry.grid import Grid
+from poseg.people import People
 
 Floats = NDArray[np.float32]
 
@@ -31,13 +32,35 @@ SURE = 0.3
 
 def embed(fields: Fields, points: Floats, decoding: Decoding) -> Floats:
     """Where points (M, 2) say that the joints of their person are: (M, K, 2) input pixels."""
-    grid, long, sampling = fields.grid, fields["long_offsets"], decoding.sampling
-    k = len(long)
-    joint = np.broadcast_to(np.arange(k), (len(points), k)).reshape(-1)
-    found = np.broadcast_to(points[:, None], (len(points), k, 2)).reshape(-1, 2)
-    found = refine(found, long, joint, grid, 1 + decoding.long_steps, sampling)
-    found = refine(found, fields["short_offsets"], joint, grid, decoding.long_short_steps, sampling)
-    return (clamp(found, grid, fields.cells) if decoding.keep_inside else found).reshape(-1, k, 2)
+    long = fields["long_offsets"]
+    joint = np.repeat(np.arange(len(long)), len(points))
+    found = refine(np.tile(points, (len(long), 1)), long, joint, fields.grid, 1, decoding.sampling)
+    return _follow(fields, found.reshape(len(long), -1, 2), decoding)
+
+
+def embed_cells(fields: Fields, place: NDArray[np.intp], looks: Sequence[Decoding]) -> list[Floats]:
+    """`embed` of the cells numbered `place` (M,) in the raster, in several ways; at a cell nothing is interpolated."""
+    long = fields["long_offsets"]
+    row, column = np.divmod(place, long.shape[-1])
+    points = fields.grid.to_image(np.stack([column, row], axis=1))
+    found = points + long.reshape(len(long), 2, -1).take(place, axis=2).transpose(0, 2, 1)
+    return [_follow(fields, found, look) for look in looks]
+
+
+def _follow(fields: Fields, found: Floats, decoding: Decoding) -> Floats:
+    """Places (K, M, 2) that long offsets led to, followed further and corrected: (M, K, 2).
+
+    One joint comes after another, so that each is read from a plane that stays in the cache.
+    """
+    grid, (k, m, _) = fields.grid, found.shape
+    joint, found = np.repeat(np.arange(k), m), found.reshape(-1, 2)
+    if decoding.long_steps:
+        found = refine(found, fields["long_offsets"], joint, grid, decoding.long_steps, decoding.sampling)
+    if decoding.long_short_steps:
+        found = refine(found, fields["short_offsets"], joint, grid, decoding.long_short_steps, decoding.sampling)
+    if decoding.keep_inside:
+        found = clamp(found, grid, fields.cells)
+    return found.reshape(k, m, 2).transpose(1, 0, 2)
 
 
 def paper_distance(embedding: Floats, keypoints: Floats, weights: Floats, scales: Floats, enough: float) -> Floats:
@@ -178,16 +201,38 @@ def claim(
     and after refinement. The published decoders know neither that nor the scores.
     """
     person = sigmoid(fields["segmentation"])
-    place = np.flatnonzero(person >= LEAST_PROBABILITY)
-    row, column = np.divmod(place, person.shape[1])
-    points, threshold = fields.grid.to_image(np.stack([column, row], axis=1)), decoding.mask_threshold
-    looks, trust = [decoding], np.ones_like(scores)
+    place = np.flatnonzero(person >= LEAST_PROBABILITY) if len(keypoints) else np.zeros(0, np.intp)
+    threshold, looks, trust = decoding.mask_threshold, [decoding], np.ones_like(scores)
     if decoding.mask_metric == "paper":
         looks.append(replace(decoding, long_steps=0, long_short_steps=0))
         trust = scores
     measure = METRICS[decoding.mask_metric]
     distances = np.minimum.reduce(
-        [measure(embed(fields, points, look), keypoints, weights, scales, threshold) for look in looks]
+        [measure(found, keypoints, weights, scales, threshold) for found in embed_cells(fields, place, looks)]
     )
     margin = margins(distances, trust, threshold, decoding.exclusive)
     return paint(person, margin, place, fields.grid, decoding.mask_probability, decoding.exclusive)
+
+
+def mask_scores(fields: Fields, people: People, decoding: Decoding) -> Floats:
+    """How sure we are of people's masks, given their poses: (N,) in [0, 1].
+
+    The mean person probability in the mask, squared, times (1 + s) / 2, where s is the share of the joints, weighted
+    by their scores, that lie on their own mask. A pose without person pixels of its own is most likely nobody; and
+    what a mask is worth, joints alone cannot tell. Joints off the mask count half, since thin limbs are often missed.
+    A mask too small to have a cell of its own has the least probability that its pixels can have.
+    """
+    masks = people.masks
+    if masks is None or not len(people):
+        return np.zeros(len(people), np.float32)
+    grid, person = fields.grid, sigmoid(fields["segmentation"])
+    cells = masks[:, :: grid.stride, :: grid.stride]
+    count = cells.sum(axis=(1, 2))
+    total = np.einsum("nhw,hw->n", cells, person)
+    mean = np.where(count > 0, total / np.maximum(count, 1), decoding.mask_probability)
+    x, y = np.moveaxis(np.floor(clamp(people.keypoints, grid, fields.cells)).astype(np.intp), -1, 0)
+    own = masks[np.arange(len(masks))[:, None], y, x]
+    sure = people.keypoint_scores
+    share = (sure * own).sum(axis=1) / np.maximum(sure.sum(axis=1), 1e-9)
+    scores: Floats = (mean**2 * (1 + share) / 2).astype(np.float32)
+    return scores

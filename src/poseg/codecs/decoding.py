@@ -15,6 +15,7 @@ CHOICES = {
     "sampling": ("bilinear", "nearest"),
     "keypoint_score": ("expected_oks", "heatmap"),
     "instance_nms": ("soft", "tfjs", "oks"),
+    "person_score": ("mask", "pose"),
     "mask_metric": ("paper", "tfjs", "tfjs_webgl", "coral"),
 }
 
@@ -37,6 +38,8 @@ class Decoding:
     instance_nms         how people who share joints suppress each other: "soft", "tfjs" (soft, in the order of the
                          seeds) or "oks" (hard)
     oks_threshold        "oks" drops a person this similar to a surer one
+    person_score         "pose": the mean over joints; "mask": the geometric mean of that and of how sure the mask is
+                         (`claiming.mask_scores`), where there are masks
     min_score            people with a lower score are dropped
     max_people           the surest are kept
     masks                False leaves the masks out
@@ -60,6 +63,7 @@ class Decoding:
     keypoint_score: str = "expected_oks"
     instance_nms: str = "soft"
     oks_threshold: float = 0.7
+    person_score: str = "mask"
     min_score: float = 0.1
     max_people: int = 50
     masks: bool = True
@@ -80,7 +84,7 @@ class Decoding:
 BEST = Decoding()
 
 # The paper's own words, but for its seed threshold of 0.01: that is a height of a map of single pixels, this a mass.
-PAPER = Decoding(seed_threshold=0.1, mid_steps=2, exclusive=False)
+PAPER = Decoding(seed_threshold=0.1, mid_steps=2, person_score="pose", exclusive=False)
 
 TFJS = Decoding(
     evidence="cell",
@@ -91,6 +95,7 @@ TFJS = Decoding(
     max_candidates=10,
     keypoint_score="heatmap",
     instance_nms="tfjs",
+    person_score="pose",
     min_score=0.0,
     max_people=10,
     mask_probability=0.7,
@@ -109,6 +114,7 @@ CORAL = Decoding(
     accept_score=0.2,
     max_candidates=20,
     keypoint_score="heatmap",
+    person_score="pose",
     min_score=0.2,
     max_people=20,
     long_steps=2,

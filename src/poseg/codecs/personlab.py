@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from poseg.codecs import scoring
 from poseg.codecs.bridging import guess_joints
-from poseg.codecs.claiming import claim
+from poseg.codecs.claiming import claim, mask_scores
 from poseg.codecs.decoding import BEST, Decoding
 from poseg.codecs.growing import Poses, grow_people
 from poseg.errors import FieldError, ShapeError
@@ -121,6 +121,7 @@ class PersonLabCodec:
         size: tuple[int, int],
         ignore: NDArray[np.bool_] | None = None,
         *,
+        unsure: Floats | None = None,
         bridge: bool = False,
     ) -> Targets:
         """Paint people, in pixels of a network input of `size` (height, width), into fields (spec section 2).
@@ -128,7 +129,8 @@ class PersonLabCodec:
         A joint counts as annotated where its score is above 0. `ignore` (height, width) marks pixels about which
         nothing is known: crowds, padding. What is supervised where:
 
-        heatmap   everywhere but in `ignore` and in the masks of people without any annotated joint
+        heatmap   everywhere but in `ignore`, in the masks of people without any annotated joint, and, outside the
+                  annotated disks, in the disk around a place where the same joint may be: `unsure` (M, 3) joint, x, y
         short     inside the disks; mid likewise, where the target joint of that person is annotated too
         segment.  everywhere but in `ignore` and in the boxes of people whose mask nobody knows
         long      in exactly one person's mask, for that person's annotated joints, outside `ignore`
@@ -148,6 +150,9 @@ class PersonLabCodec:
         masks = people.masks if people.masks is not None else np.zeros((len(people), *size), bool)
 
         heat_weight = ~(unknown | at_cells(_union(masks[~annotated.any(axis=1)]), self.grid))
+        heat_weight = np.broadcast_to(heat_weight, owner.shape)
+        if unsure is not None and len(unsure):
+            heat_weight = heat_weight & ~((owner < 0) & self._disks(unsure, at))
         short, mid, mid_weight = self._paint_disks(people.keypoints, annotated, owner, at)
         if bridge:
             points, known = guess_joints(people.keypoints, annotated, self.skeleton.edges)
@@ -165,7 +170,7 @@ class PersonLabCodec:
                 "long_offsets": long,
             },
             weights={
-                "heatmap": np.broadcast_to(heat_weight, owner.shape).astype(np.float32),
+                "heatmap": heat_weight.astype(np.float32),
                 "short_offsets": (owner >= 0).astype(np.float32),
                 "mid_offsets": mid_weight,
                 "segmentation": person_weight,
@@ -191,6 +196,14 @@ class PersonLabCodec:
         mid[edge, :, row, column] = keypoints[person, target] - at[:, row, column].T
         weight[edge, row, column] = 1
         return short, mid, weight
+
+    def _disks(self, places: Floats, at: Floats) -> NDArray[np.bool_]:
+        """(K, h, w) cells in the disk of one of the places (M, 3) joint, x, y."""
+        x, y = at[0, 0], at[1, :, 0]
+        squared = (x - places[:, 1:2])[:, None, :] ** 2 + (y - places[:, 2:3])[:, :, None] ** 2  # (M, h, w)
+        disks = np.zeros((len(self.skeleton), *at.shape[1:]), np.bool_)
+        np.logical_or.at(disks, places[:, 0].astype(np.intp), squared <= self.disk_radius_px**2)
+        return disks
 
     def _paint_people(
         self, people: People, masks: NDArray[np.bool_], unknown: NDArray[np.bool_]
@@ -239,15 +252,22 @@ class PersonLabCodec:
         sure = self._score(fields, votes, poses, probability, scales, decoding)
         scores = self._suppress(poses.keypoints, sure, scales, decoding)
 
+        masked = decoding.masks and all(name in fields for name in MASK_FIELDS)
+        by_mask = masked and decoding.person_score == "mask"
+        # The mask can lift a score up to the square root of the pose's alone.
+        least = decoding.min_score**2 if by_mask else decoding.min_score
         order = np.argsort(-scores, kind="stable")
-        order = order[scores[order] >= decoding.min_score][: decoding.max_people]
+        order = order[scores[order] >= least][: decoding.max_people]
         keypoints, probability = poses.keypoints[order], probability[order]
         boxes_xyxy = boxes.around_points(keypoints, scoring.found_joints(probability))
-        masks = None
-        if decoding.masks and all(name in fields for name in MASK_FIELDS):
-            masks, tight = claim(fields, keypoints, probability, scales[order], scores[order], decoding)
-            boxes_xyxy = np.where(tight.any(axis=1, keepdims=True), tight, boxes_xyxy)
-        return People(self.skeleton, keypoints, sure[order], scores[order], boxes_xyxy, masks)
+        if not masked:
+            return People(self.skeleton, keypoints, sure[order], scores[order], boxes_xyxy)
+        masks, tight = claim(fields, keypoints, probability, scales[order], scores[order], decoding)
+        boxes_xyxy = np.where(tight.any(axis=1, keepdims=True), tight, boxes_xyxy)
+        people = People(self.skeleton, keypoints, sure[order], scores[order], boxes_xyxy, masks)
+        return (
+            scoring.rescored(people, mask_scores(fields, people, decoding), decoding.min_score) if by_mask else people
+        )
 
     def hough_maps(self, fields: Fields, stride_px: int = 4) -> Floats:
         """Mass of the votes for each joint on a grid of `stride_px`, for drawing: (K, H, W)."""

@@ -14,7 +14,7 @@ from typing import Any
 from poseg.errors import CardError
 
 CARD_KEY = "poseg.card"
-CARD_VERSION = 1
+CARD_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,8 @@ class Card:
     codec          the codec's settings as plain data (`Codec.to_plain`)
     skeleton       name, joints, bones, tree and sigmas as plain data
     size_px        long side of the input that the model is meant for
+    scales         sizes, relative to that, at which it is meant to look at a picture
+    flip           whether it is meant to look at the mirror image too
     size_multiple  sides of the input are size_multiple * n + size_remainder pixels
     mean, std      the input is (RGB in 0..255 - mean) / std, for each channel
     outputs        output names in the file, by field name
@@ -50,6 +52,8 @@ class Card:
     data: tuple[Mapping[str, Any], ...] = ()
     scores: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = False
     sha256: str = ""
     version: int = CARD_VERSION
 
@@ -70,7 +74,7 @@ class Card:
                 f"The card of {source} has version {version}, this poseg reads up to {CARD_VERSION}; upgrade poseg."
             )
         try:
-            for name in ("mean", "std", "data", "scores", "notes"):
+            for name in ("mean", "std", "data", "scores", "notes", "scales"):
                 if name in plain:
                     plain[name] = tuple(plain[name])
             return cls(**plain)

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.codecs import BEST, Decoding, PersonLabCodec
+from poseg.codecs.agreement import Look, agree
 from poseg.codecs.fusion import fuse_fields, mirror_fields
+from poseg.codecs.outlines import outlined
 from poseg.errors import PosegError
 from poseg.fields import Fields
 from poseg.io.images import Source, read_image
@@ -21,6 +23,8 @@ from poseg.transforms.letterbox import Letterbox, letterbox
 Floats = NDArray[np.float32]
 
 SMALLEST_PX, LARGEST_PX = 64, 4097
+# Before looks are compared: what one of them alone hardly believes may be what all see.
+MOST_IN_A_LOOK, LEAST_IN_A_LOOK = 40, 0.02
 
 
 class Runner(Protocol):
@@ -39,21 +43,46 @@ class Runner(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """What the network made of a picture in one size.
+
+    box     where the picture lies on the network's input
+    fields  over that input; of the picture and its mirror image, their mean
+    """
+
+    box: Letterbox
+    fields: Fields
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Seen:
     """What the network made of a picture.
 
     image   (H, W, 3) uint8 RGB as it was read
-    box     where the picture lies on the network's input
-    fields  over that input; of several scales and mirror images, their mean
+    views   one for each scale
     pre_ms  milliseconds spent on the way to the network
     net_ms  milliseconds spent in it and on the mean
     """
 
     image: NDArray[np.uint8]
-    box: Letterbox
-    fields: Fields
+    views: tuple[View, ...]
     pre_ms: float
     net_ms: float
+
+    @property
+    def finest(self) -> View:
+        """The view in the largest size."""
+        return max(self.views, key=lambda view: view.box.input_size)
+
+    @property
+    def box(self) -> Letterbox:
+        """Where the picture lies on the largest input."""
+        return self.finest.box
+
+    @property
+    def fields(self) -> Fields:
+        """The fields over the largest input."""
+        return self.finest.fields
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,8 +93,11 @@ class Predictor:
     size_px     long side of the network's input; None takes the one that the model is meant for
     max_people  the surest are kept
     min_score   people with a lower score are left out
-    scales      the picture is looked at in these sizes, relative to `size_px`; the answers are averaged
-    flip        its mirror image is looked at as well
+    scales      the picture is looked at in these sizes, relative to `size_px`, and people are those that the looks
+                agree on (`codecs.agreement`); None takes the ones that the model is meant for, or, where a size is
+                given, that size alone
+    flip        its mirror image is looked at as well, and the fields are averaged; None: as the model is meant to,
+                or, where a size is given, not
     masks       False leaves the masks out, which saves time
     decoding    the other choices of the decoder
 
@@ -76,13 +108,19 @@ class Predictor:
     size_px: int | None = None
     max_people: int = 20
     min_score: float = 0.2
-    scales: tuple[float, ...] = (1.0,)
-    flip: bool = False
+    scales: tuple[float, ...] | None = None
+    flip: bool | None = None
     masks: bool = True
     decoding: Decoding = BEST
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "scales", tuple(self.scales))
+        card = self.session.card
+        meant = self.size_px is None
+        if self.scales is None:
+            object.__setattr__(self, "scales", card.scales if meant else (1.0,))
+        if self.flip is None:
+            object.__setattr__(self, "flip", card.flip if meant else False)
+        object.__setattr__(self, "scales", tuple(self.scales or ()))
         if not self.scales or not all(scale > 0 for scale in self.scales):
             raise PosegError(f"Scales are numbers above 0, got {self.scales}; 1 is the size of the model itself.")
         for side_px in map(self._side_px, self.scales):
@@ -108,43 +146,43 @@ class Predictor:
         """The first half of the road: what the network says of a picture. Raises ImageError."""
         picture = read_image(image, name=name)
         card, pre_ms, net_ms = self.session.card, 0.0, 0.0
-        boxes: list[Letterbox] = []
-        views: list[Fields] = []
-        for scale in self.scales:
+        views: list[View] = []
+        for scale in self.scales or ():
             start = perf_counter()
             tensor, box = letterbox(
                 picture, self._side_px(scale),
                 multiple=card.size_multiple, remainder=card.size_remainder, mean=card.mean, std=card.std,
             )  # fmt: skip
             ready = perf_counter()
-            looks = self._look(tensor)
-            boxes += [box] * len(looks)
-            views += looks
+            views.append(View(box, self._look(tensor)))
             pre_ms += 1e3 * (ready - start)
             net_ms += 1e3 * (perf_counter() - ready)
-        start = perf_counter()
-        if len(views) > 1:
-            fields = fuse_fields(views, [max(box.content_size) for box in boxes], self.session.codec.skeleton)
-        else:
-            fields = views[0]
-        net_ms += 1e3 * (perf_counter() - start)
-        # Fields are fused on the largest input.
-        return Seen(picture, max(boxes, key=lambda box: box.input_size), fields, pre_ms, net_ms)
+        return Seen(picture, tuple(views), pre_ms, net_ms)
 
     def decode(self, seen: Seen) -> People:
         """The second half: the people of what was seen. Raises FieldError."""
         start = perf_counter()
         choices = replace(self.decoding, max_people=self.max_people, min_score=self.min_score, masks=self.masks)
-        people = seen.box.undo(self.session.codec.decode(seen.fields, choices))
+        if len(seen.views) == 1:
+            people = seen.box.undo(self.session.codec.decode(seen.fields, choices))
+        else:
+            people = self._agreed(seen, choices)
         return replace(people, timings=Timings(seen.pre_ms, seen.net_ms, 1e3 * (perf_counter() - start)))
+
+    def _agreed(self, seen: Seen, choices: Decoding) -> People:
+        """The people that the views agree on, outlined in the finest."""
+        each = replace(choices, max_people=MOST_IN_A_LOOK, min_score=LEAST_IN_A_LOOK, masks=False)
+        codec = self.session.codec
+        looks = [Look(view.box.undo(codec.decode(view.fields, each))) for view in seen.views]
+        return seen.box.undo(outlined(seen.fields, seen.box.apply(agree(looks).people), choices))
 
     def _side_px(self, scale: float) -> int:
         return round((self.size_px or self.session.card.size_px) * scale)
 
-    def _look(self, tensor: Floats) -> list[Fields]:
-        """What the network says of an input, and of its mirror image mirrored back."""
-        looks = [self.session.run(tensor)]
-        if self.flip:
-            mirrored = self.session.run(np.ascontiguousarray(tensor[..., ::-1]))
-            looks.append(mirror_fields(mirrored, self.session.codec.skeleton))
-        return looks
+    def _look(self, tensor: Floats) -> Fields:
+        """What the network says of an input, alone or with its mirror image mirrored back."""
+        fields = self.session.run(tensor)
+        if not self.flip:
+            return fields
+        mirrored = self.session.run(np.ascontiguousarray(tensor[..., ::-1]))
+        return fuse_fields([fields, mirror_fields(mirrored, self.session.codec.skeleton)], self.session.codec.skeleton)

@@ -71,6 +71,11 @@ class Letterbox:
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(image, (columns, rows), interpolation=how), np.uint8)
 
+    def apply(self, people: People) -> People:
+        """People of the picture as people of the input, without masks."""
+        boxes = self.to_input(people.boxes_xyxy.reshape(-1, 2, 2)).reshape(-1, 4)
+        return replace(people, keypoints=self.to_input(people.keypoints), boxes_xyxy=boxes, masks=None)
+
     def undo(self, people: People) -> People:
         """People of the input as people of the picture.
 
