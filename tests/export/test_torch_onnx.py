@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -10,7 +11,8 @@ pytest.importorskip("onnx")
 
 from poseg.errors import WeightsError  # noqa: E402
 from poseg.export import torch_onnx  # noqa: E402
-from poseg.export.torch_onnx import export_onnx, fold_norms, personlab_card  # noqa: E402
+from poseg.export.network_runner import personlab_card  # noqa: E402
+from poseg.export.torch_onnx import export_onnx, fold_norms  # noqa: E402
 from poseg.runtime.session import Session  # noqa: E402
 from poseg.systems.personlab import PersonLab  # noqa: E402
 
@@ -33,7 +35,8 @@ def network():
 
 @pytest.fixture(scope="module")
 def card():
-    return personlab_card(SYSTEM, name="fresh", size_px=257, licences={"code": "Apache-2.0", "weights": "Apache-2.0"})
+    mean, std = SYSTEM.normalisation
+    return personlab_card(SYSTEM, name="fresh", size_px=257, mean=mean, std=std, licences={"code": "Apache-2.0"})
 
 
 def test_folding_changes_no_field_and_leaves_no_norm(network):
@@ -47,7 +50,12 @@ def test_folding_changes_no_field_and_leaves_no_norm(network):
 
 
 def test_the_file_computes_the_network_at_any_size(network, card, tmp_path):
-    written = export_onnx(network, SYSTEM, card, tmp_path / "fresh.onnx")
+    rng = np.random.default_rng(0)
+    pictures = [cv2.resize(rng.integers(0, 256, (9, 12, 3), np.uint8), (400, 300), interpolation=cv2.INTER_CUBIC)]
+    exported = export_onnx(network, SYSTEM, card, tmp_path / "fresh.onnx", pictures)
+    written = exported.card
+    assert exported.pictures == 1
+    assert 0 < exported.difference <= torch_onnx.TOLERANCE
     session = Session(tmp_path / "fresh.onnx", threads=1)
     assert session.card.to_json() == written.to_json()
     assert len(written.sha256) == 64
@@ -80,7 +88,7 @@ def test_a_network_gone_wrong_is_not_written(card, tmp_path):
     torch.manual_seed(0)
     broken = SYSTEM.network().eval()
     with torch.no_grad():
-        broken.head.conv.weight.fill_(torch.nan)
+        next(iter(broken.heads.values())).conv.weight.fill_(torch.nan)
     with pytest.raises(WeightsError, match="differs from the network"):
         export_onnx(broken, SYSTEM, card, tmp_path / "broken.onnx")
     assert not list(tmp_path.iterdir())

@@ -1,79 +1,197 @@
-"""A resumed run equals the uninterrupted one; the loop learns; items are repeatable."""
+"""A resumed run equals the uninterrupted one, slices equal the whole, and numbers that are not finite stop the run."""
 
 from __future__ import annotations
+
+import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+pytest.importorskip("accelerate")
 
-from poseg.people import People, Sample  # noqa: E402
-from poseg.skeletons import COCO17  # noqa: E402
-from poseg.systems.personlab import MEAN, STD, PersonLab  # noqa: E402
-from poseg.training.loader import Mixture, Share, View  # noqa: E402
-from poseg.training.loop import Schedule, train  # noqa: E402
+from safetensors import safe_open  # noqa: E402
 
-SYSTEM = PersonLab(stride=16, neck_channels=32)
-
-
-class Stickmen:
-    """Four pictures of a bright box with a pose in it."""
-
-    name, complete, known = "stickmen", True, np.ones(17, bool)
-
-    def __len__(self) -> int:
-        return 4
-
-    def key(self, index: int) -> str:
-        return f"stickmen/{index}"
-
-    def __getitem__(self, index: int) -> Sample:
-        rng = np.random.default_rng(index)
-        image = rng.integers(0, 60, (120, 100, 3), np.uint8)
-        image[20:110, 30:70] = 200
-        masks = np.zeros((1, 120, 100), bool)
-        masks[0, 20:110, 30:70] = True
-        points = rng.uniform((30, 20), (70, 110), (1, 17, 2))
-        return Sample(image, People.from_poses(COCO17, points, np.ones((1, 17)), masks=masks), name=str(index))
+from poseg.errors import PosegError, WeightsError  # noqa: E402
+from poseg.training.checkpoint import last_checkpoint  # noqa: E402
+from poseg.training.initial import load_start  # noqa: E402
+from poseg.training.journal import Journal  # noqa: E402
+from poseg.training.recipe import Start  # noqa: E402
 
 
-def mixture(steps: int) -> Mixture:
-    return Mixture([Share(Stickmen(), 1.0)], SYSTEM.codec, View(97, MEAN, STD), length=steps * 2, seed=3)
+def weights(folder, part="weights"):
+    found = last_checkpoint(folder)
+    assert found is not None
+    return found.tensors(part)
 
 
-def run(folder, steps: int, length: int) -> list[float]:
+def assert_close(one, other, **tolerance):
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, other[name], **tolerance, msg=name)
+
+
+@pytest.fixture(scope="module")
+def whole(tiny, tmp_path_factory):
+    """The folder of an uninterrupted run, and its losses."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, tiny.run(folder)
+
+
+def test_it_learns_and_leaves_one_checkpoint(whole):
+    folder, losses = whole
+    assert len(losses) == 12
+    assert losses[-1] < 0.8 * losses[0]
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["average-12.safetensors", "optimiser-12.safetensors", "run.json", "weights-12.safetensors"]
+
+
+def test_a_run_stopped_by_the_clock_goes_on_to_the_same_end(tiny, whole, tmp_path):
+    first = tiny.run(tmp_path, minutes=0)
+    assert len(first) == 1
+    second = tiny.run(tmp_path)
+    np.testing.assert_allclose(first + second, whole[1], rtol=1e-6, atol=1e-6)
+    for part in ("weights", "average", "optimiser"):
+        assert_close(weights(tmp_path, part), weights(whole[0], part), atol=1e-7, rtol=1e-6)
+    assert tiny.run(tmp_path) == [], "a finished run has nothing left to do"
+
+
+def test_steps_alone_decide_the_schedule(tiny, whole, tmp_path):
+    rates = []
+    tiny.run(tmp_path, report=lambda progress: rates.append(progress.rate), minutes=1e9)
+    assert rates == [tiny.SCHEDULE.rate_at(step) for step in range(12)]
+
+
+def test_a_step_in_slices_is_the_same_step(tiny, whole, tmp_path):
+    losses = tiny.run(tmp_path, replace(tiny.SCHEDULE, accumulate=4))
+    np.testing.assert_allclose(losses, whole[1], rtol=1e-5)
+    assert_close(weights(tmp_path), weights(whole[0]), atol=1e-5, rtol=1e-4)
+
+
+def test_sgd_resumes_exactly_too(tiny, tmp_path):
+    schedule = replace(tiny.SCHEDULE, optimiser="sgd", curve="linear", clip_norm=0.0, steps=6)
+    whole = tiny.run(tmp_path / "whole", schedule)
+    first = tiny.run(tmp_path / "halves", schedule, minutes=0)
+    np.testing.assert_allclose(first + tiny.run(tmp_path / "halves", schedule), whole, rtol=1e-6)
+
+
+def test_half_precision_learns(tiny, whole, tmp_path):
+    losses = tiny.run(tmp_path, replace(tiny.SCHEDULE, precision="bf16"))
+    assert losses[-1] < 0.8 * losses[0]
+    assert losses != whole[1]
+    assert all(tensor.dtype in (torch.float32, torch.int64) for tensor in weights(tmp_path).values())
+    with pytest.raises(PosegError, match="needs a GPU"):
+        tiny.run(tmp_path / "fp16", replace(tiny.SCHEDULE, precision="fp16"))
+
+
+class Poisoned(torch.utils.data.Dataset):
+    """The tiny mixture with names, and one picture that is not finite."""
+
+    def __init__(self, mixture, position):
+        self.mixture, self.position = mixture, position
+
+    def __getitem__(self, position):
+        item = {**self.mixture[position], "name": f"picture {position}"}
+        if position == self.position:
+            item["image"][0, 5, 5] = torch.nan
+        return item
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_batch_on_disk(tiny, tmp_path):
+    with pytest.raises(WeightsError, match=r"not finite at step 7.*picture 28, picture 29, picture 30, picture 31"):
+        tiny.run(tmp_path, data=Poisoned(tiny.mixture(), 30))
+    found = last_checkpoint(tmp_path)
+    assert found is not None
+    assert found.step == 5
+    assert all(torch.isfinite(tensor).all() for tensor in found.tensors("weights").values())
+    with safe_open(tmp_path / "broken-7-0.safetensors", "pt") as saved:
+        assert saved.metadata()["pictures"].splitlines()[2] == "picture 30"
+        assert torch.isnan(saved.get_tensor("0.image")).sum() == 1
+        assert {"0.targets.heatmap", "0.weights.long_offsets"} <= set(saved.keys())
+
+
+def test_frozen_parts_stay(tiny, whole, tmp_path):
     torch.manual_seed(0)
-    losses: list[float] = []
-    schedule = Schedule(batch_size=2, steps=length, save_every=2, warm_up_steps=2)
-    data = mixture(steps)
-    train(
-        SYSTEM.network(), SYSTEM.loss(), data, schedule, folder, workers=0,
-        report=lambda progress: losses.append(progress.terms["total"]),
-    )  # fmt: skip
-    return losses
+    fresh = tiny.Network().state_dict()
+    trained = weights(whole[0])
+    moved = {name for name in fresh if not torch.equal(fresh[name], trained[name])}
+    assert not any(name.startswith(("backbone.0.", "backbone.1.")) or "running" in name for name in moved)
+    assert {"backbone.2.0.weight", "head.conv.weight"} <= moved
+    tiny.run(tmp_path, replace(tiny.SCHEDULE, steps=1, frozen_norms=False, frozen_stem=False, norm_momentum=0.5))
+    free = weights(tmp_path)
+    assert not torch.equal(free["backbone.0.0.weight"], fresh["backbone.0.0.weight"])
+    assert not torch.equal(free["backbone.0.1.running_var"], fresh["backbone.0.1.running_var"])
 
 
-def test_a_resumed_run_equals_the_uninterrupted_one(tmp_path):
-    whole = run(tmp_path / "whole", steps=6, length=6)
-    first = run(tmp_path / "halves", steps=3, length=6)
-    second = run(tmp_path / "halves", steps=6, length=6)
-    assert len(whole) == 6
-    np.testing.assert_allclose(first + second, whole, atol=1e-6, rtol=1e-6)
-    names = sorted(path.name for path in (tmp_path / "halves").iterdir())
-    assert names == ["adam-6.safetensors", "average-6.safetensors", "run.json", "weights-6.safetensors"]
+def test_a_frozen_start_leaves_all_but_what_is_new_as_it_was(tiny, tmp_path):
+    torch.manual_seed(0)
+    fresh = tiny.Network().state_dict()
+    tiny.run(tmp_path, replace(tiny.SCHEDULE, steps=2, frozen_start=True))
+    trained = weights(tmp_path)
+    moved = {name for name in fresh if not torch.equal(fresh[name], trained[name])}
+    assert moved == {"head.conv.weight", "head.conv.bias"}
 
 
-def test_items_follow_from_seed_and_position():
-    one, again = mixture(4)[3], mixture(4)[3]
+def test_damaged_checkpoints_are_named(tiny, tmp_path):
+    tiny.run(tmp_path, minutes=0)
+    (tmp_path / "weights-1.safetensors").write_bytes(b"half a fi")
+    with pytest.raises(WeightsError, match=r"weights-1\.safetensors"):
+        tiny.run(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(WeightsError, match=r"run\.json does not tell"):
+        tiny.run(tmp_path)
+
+
+def test_a_run_starts_from_the_average_of_another_but_for_heads_of_another_shape(tiny, whole, tmp_path):
+    network = tiny.Network()
+    load_start(network, Start(weights=str(whole[0])))
+    assert_close(network.state_dict(), weights(whole[0], "average"), atol=0, rtol=0)
+    network.head = torch.nn.Module()
+    network.head.conv = torch.nn.Conv2d(16, 3, 1)
+    load_start(network, Start(weights=str(whole[0] / "average-12.safetensors")))
+    network.backbone[2][0] = torch.nn.Conv2d(16, 17, 3, bias=False)
+    with pytest.raises(WeightsError, match=r"backbone.2.0.weight has shape \(16, 16, 3, 3\), wanted \(17"):
+        load_start(network, Start(weights=str(whole[0])))
+    with pytest.raises(WeightsError, match="no checkpoint"):
+        load_start(network, Start(weights=str(tmp_path)))
+
+
+def test_the_journal_goes_on_where_the_checkpoint_was(tiny, tmp_path):
+    journal = Journal(tmp_path, tiny.SYSTEM.codec, tiny.VIEW, pictures_every=4)
+    schedule = replace(tiny.SCHEDULE, steps=8, save_every=3)
+
+    def killed(progress):
+        journal(progress)
+        if progress.step == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tiny.run(tmp_path, schedule, killed)
+    journal.close()
+    with (tmp_path / "log.jsonl").open("a") as log:
+        log.write('{"step": 6, "ra')
+    journal = Journal(tmp_path, tiny.SYSTEM.codec, tiny.VIEW, pictures_every=4)
+    tiny.run(tmp_path, schedule, journal)
+    journal.close()
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, 9))
+    assert set(lines[0]["terms"]) == {"total", *(spec.name for spec in tiny.SYSTEM.codec.specs)}
+    assert len(list((tmp_path / "board").iterdir())) == 2
+
+
+def test_items_follow_from_seed_and_position(tiny):
+    one, again = tiny.mixture()[3], tiny.mixture()[3]
     assert torch.equal(one["image"], again["image"])
-    assert not torch.equal(one["image"], mixture(4)[2]["image"])
+    assert not torch.equal(one["image"], tiny.mixture()[2]["image"])
 
 
-def test_joints_a_set_does_not_name_have_no_heatmap_loss():
-    class Faceless(Stickmen):
+def test_joints_a_set_does_not_name_have_no_heatmap_loss(tiny):
+    class Faceless(tiny.Stickmen):
         known = np.arange(17) >= 5
 
-    data = Mixture([Share(Faceless(), 1.0)], SYSTEM.codec, View(97, MEAN, STD), length=2, seed=0)
+    data = tiny.mixture()
+    data.shares = (type(data.shares[0])(Faceless(), 1.0),)
     weight = data[0]["weights"]["heatmap"]
     assert weight[:5].max() == 0
     assert weight[5:].max() == 1

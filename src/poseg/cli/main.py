@@ -8,16 +8,28 @@ import typer
 from typer.core import TyperGroup
 
 import poseg
+from poseg.cli.data import data
 from poseg.cli.evaluate import evaluate
+from poseg.cli.export import export
 from poseg.cli.fields import fields
 from poseg.cli.import_google import import_google
+from poseg.cli.label import label
 from poseg.cli.models import models
 from poseg.cli.predict import predict
+from poseg.cli.quantize import quantize
+from poseg.cli.train import train
 from poseg.errors import PosegError
 
 _DEBUG = "POSEG_DEBUG"
 # What is not part of the light core, and the extra that brings it.
-_EXTRAS = {"onnx": "export", "safetensors": "train", "tflite": "export", "torch": "train"}
+_EXTRAS = {
+    "accelerate": "train",
+    "onnx": "export",
+    "safetensors": "train",
+    "tensorboard": "train",
+    "tflite": "export",
+    "torch": "train",
+}
 
 
 class _Commands(TyperGroup):
@@ -49,7 +61,12 @@ app.command()(predict)
 app.command()(fields)
 app.command()(models)
 app.command()(evaluate)
+app.command()(quantize)
 app.command("import-google")(import_google)
+app.command()(label)
+app.command()(train)
+app.command()(export)
+app.add_typer(data)
 
 
 def _version(wanted: bool) -> None:

@@ -85,7 +85,7 @@ def _pose(rng: np.random.Generator) -> NDArray[np.float64]:
     joints[:5] = head + HEAD * (FACE[:, :1] * across - FACE[:, 1:] * up)
     for side, left in ((1, True), (-1, False)):
         shoulder, hip = neck + side * SHOULDER * across, side * HIP * across
-        raised, bend = rng.uniform(0.15, 2.2), rng.uniform(-0.2, 1.4)
+        raised, bend = rng.uniform(0.15, 1.7), rng.uniform(-0.2, 1.2)
         elbow = shoulder + ARM * _towards(side, raised)
         wrist = elbow + ARM * _towards(side, raised + bend)
         spread, step = rng.uniform(0.05, 0.5), rng.uniform(-0.4, 0.1)

@@ -1,5 +1,6 @@
 """Evaluation: a model against a data set. Torch free."""
 
 from poseg.evaluation.report import Model, Report, evaluate
+from poseg.evaluation.scores import card_scores
 
-__all__ = ["Model", "Report", "evaluate"]
+__all__ = ["Model", "Report", "card_scores", "evaluate"]

@@ -38,7 +38,7 @@ def to_onnx(network: GoogleNetwork) -> ModelProto:
     for key, layer in network.layers.items():
         if key not in heads:
             writer.conv(key, layer)
-    for field, layer in _field_layers(network).items():
+    for field, layer in field_layers(network).items():
         writer.conv(field, layer)
     f32 = onnx.TensorProto.FLOAT
     graph = onnx.helper.make_graph(
@@ -65,7 +65,7 @@ def y_then_x(count: int) -> NDArray[np.intp]:
     return np.stack([index + count, index], axis=1).ravel()
 
 
-def _field_layers(network: GoogleNetwork) -> dict[str, ConvLayer]:
+def field_layers(network: GoogleNetwork) -> dict[str, ConvLayer]:
     """The last convolution of every field, its channels in our order."""
     head = {kind: network.layers[key] for kind, key in network.heads.items()}
     joints, edges = y_then_x(17), y_then_x(EDGES)

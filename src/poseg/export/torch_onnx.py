@@ -9,28 +9,48 @@ from __future__ import annotations
 import copy
 import io
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from poseg.errors import WeightsError
+from poseg.export.network_runner import NetworkRunner
 from poseg.export.onnx_card import with_card
 from poseg.io.atomic import write_bytes
 from poseg.runtime.card import Card
+from poseg.runtime.predictor import Runner
 from poseg.runtime.session import Session
-from poseg.systems.personlab import MEAN, STD, PersonLab
+from poseg.systems.personlab import PersonLab
+from poseg.transforms.letterbox import letterbox
+
+Bytes = NDArray[np.uint8]
 
 OPSET = 17
 LEAST_HALVED = 256  # smaller tensors are shapes, scales and biases: nothing to save there
 TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What came of an export.
+
+    card        as written, with the hash of the file
+    difference  largest difference between network and file, relative to a field's largest value
+    pictures    that this was measured on, beside noise
+    """
+
+    card: Card
+    difference: float
+    pictures: int
 
 
 class _Flat(nn.Module):
@@ -45,28 +65,14 @@ class _Flat(nn.Module):
         return tuple(fields[name] for name in self.names)
 
 
-def personlab_card(system: PersonLab, *, name: str, size_px: int, **facts: object) -> Card:
-    """The card of a PersonLab network; `facts` are the card's licences, data, scores and notes."""
-    codec = system.codec
-    return Card(
-        name=name,
-        system="personlab",
-        codec=codec.to_plain(),
-        skeleton=asdict(system.skeleton),
-        size_px=size_px,
-        size_multiple=32,
-        size_remainder=1,
-        mean=MEAN,
-        std=STD,
-        outputs={spec.name: spec.name for spec in codec.specs},
-        **facts,  # type: ignore[arg-type]
-    )
+def export_onnx(
+    network: nn.Module, system: PersonLab, card: Card, destination: Path, pictures: Sequence[Bytes] = ()
+) -> Exported:
+    """Write the network with its card to `destination`, after both have proved to compute the same.
 
+    pictures   (H, W, 3) uint8 RGB each: the proof is made on them, in the card's size and in half of it, and on noise
 
-def export_onnx(network: nn.Module, system: PersonLab, card: Card, destination: Path) -> Card:
-    """Write the network with its card to `destination`; returns the card as written, with its hash.
-
-    Raises WeightsError where network and file disagree (`parity`); nothing is written then.
+    Raises WeightsError where network and file disagree by more than `TOLERANCE`; nothing is written then.
     """
     names = [spec.name for spec in system.codec.specs]
     flat = _Flat(_rounded(fold_norms(network)), names).eval()
@@ -83,26 +89,33 @@ def export_onnx(network: nn.Module, system: PersonLab, card: Card, destination: 
     model = onnx.load_model_from_string(buffer.getvalue())
     _halve(model)
     data, written = with_card(model, card)
-    difference = parity(flat, Session(data, name=card.name), torch.randn(1, 3, 225, 161, generator=_generator()))
+    ours, theirs = NetworkRunner(flat.network, system.codec, written), Session(data, name=card.name)
+    inputs = [torch.randn(1, 3, 225, 161, generator=_generator()).numpy(), *_inputs(pictures, card)]
+    difference = float(np.max([parity(ours, theirs, tensor) for tensor in inputs]))
     if not difference <= TOLERANCE:  # not a number is no agreement either
         raise WeightsError(
             f"The exported file differs from the network by {difference:.1e}, at most {TOLERANCE:.0e} is allowed; "
             "nothing was written. Report the versions of torch and onnxruntime."
         )
     write_bytes(destination, data)
-    return written
+    return Exported(written, difference, len(pictures))
 
 
-def parity(flat: nn.Module, session: Session, image: Tensor) -> float:
-    """Largest difference of any field between network and file, relative to the field's largest value."""
-    with torch.no_grad():
-        expected = dict(zip((spec.name for spec in session.codec.specs), flat(image), strict=True))
-    found = session.run(image.numpy())
-    differences = [0.0]
-    for name, field in expected.items():
-        ours = field.numpy()[0]
-        differences.append(np.abs(found[name].reshape(ours.shape) - ours).max() / max(np.abs(ours).max(), 1))
+def parity(ours: Runner, theirs: Runner, tensor: NDArray[np.float32]) -> float:
+    """Largest difference of any field between two runners on one input, relative to the field's largest value."""
+    expected, found = ours.run(tensor), theirs.run(tensor)
+    differences = [np.abs(found[name] - field).max() / max(np.abs(field).max(), 1) for name, field in expected.items()]
     return float(np.max(differences))
+
+
+def _inputs(pictures: Sequence[Bytes], card: Card) -> Iterator[NDArray[np.float32]]:
+    """Every picture as the network gets it, in the size it is meant for and in half of that."""
+    for picture in pictures:
+        for size_px in (card.size_px, card.size_px // 2):
+            yield letterbox(
+                picture, size_px,
+                multiple=card.size_multiple, remainder=card.size_remainder, mean=card.mean, std=card.std,
+            )[0]  # fmt: skip
 
 
 def fold_norms(network: nn.Module) -> nn.Module:

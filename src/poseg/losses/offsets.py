@@ -11,10 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def masked_l1(offsets: Tensor, target: Tensor, weight: Tensor, radius_px: float) -> Tensor:
-    """Mean of |dx| + |dy| over the vectors that count, in disk radii; 0 where none does. weight (B, V, h, w)."""
+def masked_l1(offsets: Tensor, target: Tensor, weight: Tensor, radius_px: float, count: Tensor | None = None) -> Tensor:
+    """Mean of |dx| + |dy| over the vectors that count, in disk radii; 0 where none does. weight (B, V, h, w).
+
+    count is what the sum is divided by, where these vectors are part of more: the weight of all.
+    """
     error = (offsets - target).abs().sum(dim=2) / radius_px
-    return (error * weight).sum() / weight.sum().clamp(min=1)
+    return (error * weight).sum() / (weight.sum() if count is None else count).clamp(min=1)
 
 
 def look_up(field: Tensor, offsets: Tensor, stride: int) -> Tensor:

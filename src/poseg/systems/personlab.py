@@ -23,6 +23,7 @@ from poseg.networks.necks.fpn import FeaturePyramid
 from poseg.skeletons import COCO17, Skeleton
 
 COARSE = "coarse."  # before the names of intermediate fields
+STEPS = (1, 2, 4)  # how much coarser than the output an intermediate grid may be
 INTERMEDIATE = ("none", "auxiliary", "corrected")
 
 
@@ -168,35 +169,56 @@ class PersonLabLoss(nn.Module):
         self.specs = config.codec.specs
         self.edge_target = torch.as_tensor(config.skeleton.edges[:, 1].copy())
 
+    def counts(self, weights: Mapping[str, Tensor]) -> Tensor:
+        """(fields, STEPS) what terms are divided by, on the grid of the output and on coarser ones.
+
+        The counts of the slices of a batch add up to those of the batch: give `forward` the sum, and the terms of the
+        slices add up to the terms of the batch.
+        """
+        every = [[weights[spec.name][..., ::step, ::step].sum() for step in STEPS] for spec in self.specs]
+        return torch.stack([torch.stack(row) for row in every])
+
     def forward(
-        self, fields: Mapping[str, Tensor], targets: Mapping[str, Tensor], weights: Mapping[str, Tensor]
+        self,
+        fields: Mapping[str, Tensor],
+        targets: Mapping[str, Tensor],
+        weights: Mapping[str, Tensor],
+        counts: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Unweighted terms by field name, and their weighted sum as "total".
 
         fields   flat (B, C, h, w), as the network puts them out, perhaps with intermediate ones
         targets  (B, *spec.shape, h, w); weights likewise without the xy axis
+        counts   of the batch that these are a slice of; those of `weights` alone where not given
         """
-        terms = self._terms(fields, targets, weights, self.config.stride)
+        counts = self.counts(weights) if counts is None else counts
+        terms = self._terms(fields, targets, weights, self.config.stride, counts[:, 0])
         total = self._weighted(terms)
         coarse = {name.removeprefix(COARSE): field for name, field in fields.items() if name.startswith(COARSE)}
         if not coarse:
             return {**terms, "total": total}
         # Grids of strides s and n s share a first cell, so every n-th target of the fine grid is one of the coarse.
         step = round((fields["heatmap"].shape[-1] - 1) / max(coarse["heatmap"].shape[-1] - 1, 1))
-        fewer, counts = ({name: a[..., ::step, ::step] for name, a in arrays.items()} for arrays in (targets, weights))
-        early = self._weighted(self._terms(coarse, fewer, counts, self.config.stride * step))
+        fewer, less = ({name: a[..., ::step, ::step] for name, a in arrays.items()} for arrays in (targets, weights))
+        count = counts[:, STEPS.index(step)]
+        early = self._weighted(self._terms(coarse, fewer, less, self.config.stride * step, count))
         return {**terms, "coarse": early, "total": total + self.config.coarse_share * early}
 
     def _terms(
-        self, fields: Mapping[str, Tensor], targets: Mapping[str, Tensor], weights: Mapping[str, Tensor], stride: int
+        self,
+        fields: Mapping[str, Tensor],
+        targets: Mapping[str, Tensor],
+        weights: Mapping[str, Tensor],
+        stride: int,
+        counts: Tensor,
     ) -> dict[str, Tensor]:
-        c = self.config
+        c, count = self.config, dict(zip((spec.name for spec in self.specs), counts, strict=True))
         shaped = {s.name: _shaped(fields[s.name], s.shape) for s in self.specs}
         short, mid, long = (shaped[name] for name in ("short_offsets", "mid_offsets", "long_offsets"))
         mid_refined = refine(mid, short[:, self.edge_target], stride, c.refine_steps)
         long_refined = refine(refine(long, long, stride, c.refine_steps), short, stride, c.refine_steps)
         terms = {
-            name: masked_cross_entropy(shaped[name], targets[name], weights[name])
+            name: masked_cross_entropy(shaped[name], targets[name], weights[name], count[name])
             for name in ("heatmap", "segmentation")
         }
         for name, raw, refined in (
@@ -204,9 +226,9 @@ class PersonLabLoss(nn.Module):
             ("mid_offsets", mid, mid_refined),
             ("long_offsets", long, long_refined),
         ):
-            terms[name] = masked_l1(raw, targets[name], weights[name], c.disk_radius_px)
+            terms[name] = masked_l1(raw, targets[name], weights[name], c.disk_radius_px, count[name])
             if refined is not None:
-                late = masked_l1(refined, targets[name], weights[name], c.disk_radius_px)
+                late = masked_l1(refined, targets[name], weights[name], c.disk_radius_px, count[name])
                 terms[name] = c.raw_share * terms[name] + (1 - c.raw_share) * late
         return terms
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -26,6 +28,7 @@ class Average:
             else:
                 kept.copy_(tensor)
 
-    def load(self, state: dict[str, Tensor], steps: int) -> None:
+    def load(self, state: Mapping[str, Tensor], steps: int) -> None:
         """Go on from a checkpoint."""
-        self.state, self.steps = {name: tensor.clone() for name, tensor in state.items()}, steps
+        self.state = {name: tensor.to(self.state[name].device, copy=True) for name, tensor in state.items()}
+        self.steps = steps

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from numpy.typing import NDArray
 from torch.utils.data import Dataset as TorchDataset
 
 from poseg.codecs.personlab import PersonLabCodec, Targets
 from poseg.datasets.dataset import Dataset
+from poseg.errors import AnnotationError
 from poseg.fields.segmentation import at_cells
 from poseg.people import Sample
 from poseg.training.augment import Augmentation, random_view
@@ -58,6 +59,12 @@ class Mixture(TorchDataset[dict[str, Any]]):
     ) -> None:  # fmt: skip
         self.shares, self.codec, self.view = tuple(shares), codec, view
         self.length, self.seed, self.lessons = length, seed, lessons
+        for share in self.shares:
+            if share.data.skeleton != codec.skeleton:
+                raise AnnotationError(
+                    f"{share.data.name} has the skeleton {share.data.skeleton.name}, the network "
+                    f"{codec.skeleton.name}; train a system with the skeleton of the data."
+                )
         weights = np.array([share.weight for share in shares], np.float64)
         self._chance = weights / weights.sum()
 
@@ -72,7 +79,7 @@ class Mixture(TorchDataset[dict[str, Any]]):
         size = (self.view.side_px, self.view.side_px)
         matrix = random_view(sample, size, rng, self.view.augmentation)
         seen = warp(sample, matrix, size)
-        targets = self.codec.encode(seen.people, size, seen.ignore)
+        targets = self.codec.encode(seen.people, size, seen.ignore, unsure=seen.unsure)
         lesson = self._lesson(share.data, index)
         cells = self.codec.grid.shape(*size)
         if lesson is not None:
@@ -81,10 +88,13 @@ class Mixture(TorchDataset[dict[str, Any]]):
             inside = np.ones(cells, bool) if padding is None else ~at_cells(padding, self.codec.grid)
             seen_lesson = lesson.seen_through(matrix, self.codec, cells)
             targets = blend(targets, seen_lesson, inside, complete=share.data.complete)
+        elif not share.data.complete:
+            targets = _within_boxes(targets, seen.people.boxes_xyxy, self.codec)
         targets = _forget_unknown(targets, share.data)
         image = jitter(seen.image, rng, self.view.augmentation.colour)
         mean, std = (np.array(v, np.float32) for v in (self.view.mean, self.view.std))
         return {
+            "name": share.data.key(index),
             "image": torch.from_numpy(((image - mean) / std).transpose(2, 0, 1).astype(np.float32)),
             "targets": {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in targets.targets.items()},
             "weights": {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in targets.weights.items()},
@@ -106,14 +116,10 @@ def _forget_unknown(targets: Targets, data: Dataset) -> Targets:
     return Targets(targets.specs, targets.targets, {**targets.weights, "heatmap": weight})
 
 
-def batches(mixture: Mixture, batch_size: int, *, workers: int, first: int = 0) -> DataLoader[dict[str, Any]]:
-    """Batches in the order of positions, from position `first` on."""
-    return DataLoader(
-        mixture,
-        batch_size=batch_size,
-        sampler=range(first, len(mixture)),
-        num_workers=workers,
-        drop_last=True,
-        persistent_workers=False,
-        prefetch_factor=3 if workers else None,
-    )
+def _within_boxes(targets: Targets, boxes_xyxy: NDArray[np.float32], codec: PersonLabCodec) -> Targets:
+    """Nothing is background outside the labelled boxes of a data set that does not label everybody."""
+    x, y = codec.grid.positions(*targets.targets["segmentation"].shape)
+    left, top, right, bottom = boxes_xyxy.T[:, :, None, None]
+    inside = ((x >= left) & (x <= right) & (y >= top) & (y <= bottom)).any(axis=0).astype(np.float32)
+    known = {name: targets.weights[name] * inside for name in ("heatmap", "segmentation")}
+    return Targets(targets.specs, targets.targets, {**targets.weights, **known})

@@ -1,0 +1,105 @@
+"""Does the step wait for its data? Pictures a second of the loader alone and of the training step, and their ratio.
+
+run    python benchmarks/loader.py RECIPE --data DATA [--workers 1] [--steps 20] [--set FIELD=VALUE ...]
+
+The loader is measured with its workers and nothing else running; the step on one batch that is there already, forward,
+backward and optimiser. A ratio of 1.5 or more leaves room for both at once on the same cores. Times are of the wall;
+processor seconds stand beside them, since a machine that others use too gives both fewer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import resource
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from poseg.recipes import find_recipe
+from poseg.training.feed import Positions, slices
+from poseg.training.loader import Mixture
+from poseg.training.loop import Progress, train
+from poseg.training.recipe import Recipe
+from poseg.training.settings import with_settings
+
+
+class Same(torch.utils.data.Dataset):
+    """The same few items again and again: data that costs nothing."""
+
+    def __init__(self, items: list) -> None:
+        self.items = items
+
+    def __getitem__(self, position: int) -> dict:
+        return self.items[position % len(self.items)]
+
+
+def processor_s() -> float:
+    """Processor seconds of this process and of its workers that have ended."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def peak_mib(who: int) -> float:
+    return resource.getrusage(who).ru_maxrss / 1024
+
+
+def loader_alone(recipe: Recipe, mixture: Mixture, workers: int) -> tuple[float, float]:
+    """Pictures a second of the wall, after the first batch, and processor milliseconds a picture."""
+    schedule = recipe.schedule
+    began_cpu, times = processor_s(), []
+    for _ in slices(mixture, Positions(schedule, 0, 1, 0), workers=workers, pinned=False):
+        times.append(time.perf_counter())
+    used = processor_s() - began_cpu
+    pace = schedule.batch_size * (len(times) - 1) / max(times[-1] - times[0], 1e-9)
+    return pace, 1e3 * used / (schedule.batch_size * schedule.steps)
+
+
+def step_alone(recipe: Recipe, mixture: Mixture) -> tuple[float, float]:
+    """The same two numbers of the training step."""
+    schedule, marks = recipe.schedule, []
+
+    def report(_: Progress) -> None:
+        marks.append((time.perf_counter(), processor_s()))
+
+    items = Same([mixture[i] for i in range(schedule.batch_size)])
+    with tempfile.TemporaryDirectory() as folder:
+        train(recipe.system.network(), recipe.system.loss(), items, schedule, Path(folder), report=report)
+    pictures = schedule.batch_size * (len(marks) - 1)
+    return pictures / (marks[-1][0] - marks[0][0]), 1e3 * (marks[-1][1] - marks[0][1]) / pictures
+
+
+def main() -> None:
+    """Print one table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", help="name of a recipe or a .py file")
+    parser.add_argument("--data", type=Path, required=True, help="folder of its data sets")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="settings")
+    asked = parser.parse_args()
+
+    recipe = with_settings(find_recipe(asked.recipe), asked.settings)
+    recipe = replace(recipe, schedule=replace(recipe.schedule, steps=max(asked.steps, 2), save_every=10**9))
+    mixture = Mixture(
+        recipe.data(asked.data), recipe.system.codec, recipe.view,
+        length=recipe.schedule.steps * recipe.schedule.batch_size, seed=recipe.seed, lessons=recipe.lessons,
+    )  # fmt: skip
+    loading, loading_ms = loader_alone(recipe, mixture, asked.workers)
+    loader_mib = peak_mib(resource.RUSAGE_CHILDREN)
+    step, step_ms = step_alone(recipe, mixture)
+    table = Table(title=f"{recipe.name}, {asked.workers} workers, {torch.get_num_threads()} threads in the step")
+    for column in ("", "pictures/s", "processor ms a picture", "peak MiB"):
+        table.add_column(column, justify="right" if column else "left")
+    table.add_row("loader alone", f"{loading:.1f}", f"{loading_ms:.0f}", f"{loader_mib:.0f} in a worker")
+    table.add_row("step alone", f"{step:.1f}", f"{step_ms:.0f}", f"{peak_mib(resource.RUSAGE_SELF):.0f}")
+    table.add_row("ratio", f"{loading / step:.2f}", f"{step_ms / loading_ms if loading_ms else math.nan:.2f}", "")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

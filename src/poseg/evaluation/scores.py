@@ -1,0 +1,32 @@
+"""What was measured, as a model's card says it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from poseg.io.plain_json import read_json
+
+METRICS = ("keypoints.AP", "masks.AP", "person_iou")
+
+
+def card_scores(reports: Sequence[Path], size_px: int) -> tuple[dict[str, Any], ...]:
+    """The scores of a model's card, from what `poseg evaluate --json` wrote; `size_px` is the model's own size."""
+    scores = []
+    for path in reports:
+        report = read_json(path)
+        for metric in METRICS:
+            kind, _, number = metric.partition(".")
+            interval = report["intervals"].get(metric)
+            scores.append(
+                {
+                    "data": Path(report["data"]).name,
+                    "pictures": report["images"],
+                    "size_px": report["options"]["size"] or size_px,
+                    "metric": metric,
+                    "value": round(report[kind][number] if number else report[kind], 4),
+                    **({} if interval is None else {"interval": [round(bound, 4) for bound in interval]}),
+                }
+            )
+    return tuple(scores)

@@ -1,0 +1,94 @@
+"""A model in eight bits: a quarter of the size, and two to three times the speed where the processor multiplies bytes.
+
+Weights and the features between convolutions become bytes, per channel and per tensor, from the ranges that real
+pictures show. The last convolutions, whose results are fields in pixels, stay in floats: a byte for long offsets of
+several hundred pixels would leave steps of several pixels.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.errors import WeightsError
+from poseg.export.onnx_card import require_onnx, save_with_card
+from poseg.runtime.card import Card
+from poseg.runtime.session import Session
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+LEAST_PICTURES = 8
+
+
+def quantize(
+    source: Path, tensors: Iterable[NDArray[np.float32]], destination: Path, scores: Sequence[Mapping[str, Any]] = ()
+) -> Card:
+    """Write a model of ours in eight bits to `destination`; returns its card.
+
+    source   an ONNX file with a card, in floats
+    tensors  normalised inputs (1, 3, h, w) of pictures such as it will see, letterboxed as its card says
+    scores   what was measured of the model in eight bits; those of the model in floats are not its own
+
+    Raises WeightsError where there are too few pictures or the model is in bytes already.
+    """
+    onnx = require_onnx()
+    from onnxruntime.quantization import (  # type: ignore[import-untyped]
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
+
+    inputs = list(tensors)
+    if len(inputs) < LEAST_PICTURES:
+        raise WeightsError(
+            f"{len(inputs)} pictures do not show the ranges of a network's features; give {LEAST_PICTURES} or more."
+        )
+    card = Session(source).card
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plain, small = Path(folder) / "plain.onnx", Path(folder) / "small.onnx"
+        quant_pre_process(str(source), str(plain), skip_symbolic_shape=True)
+        model = onnx.load(plain)
+        if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
+            raise WeightsError(f"{source} is in eight bits already; give the model in floats.")
+        quantize_static(
+            str(plain), str(small), _Reader(model.graph.input[0].name, inputs),
+            quant_format=QuantFormat.QDQ, per_channel=True,
+            activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax, nodes_to_exclude=field_convolutions(model),
+        )  # fmt: skip
+        bits = "Eight bits, ranges from real pictures; the last convolutions in floats."
+        card = replace(card, notes=(*card.notes, bits), scores=tuple(scores))
+        return save_with_card(onnx.load(small), card, destination)
+
+
+class _Reader:
+    """Inputs one after the other, as the quantizer asks for them."""
+
+    def __init__(self, name: str, tensors: list[NDArray[np.float32]]) -> None:
+        self._feeds = iter({name: tensor} for tensor in tensors)
+
+    def get_next(self) -> dict[str, Any] | None:
+        return next(self._feeds, None)
+
+
+def field_convolutions(model: ModelProto) -> list[str]:
+    """Names of the convolutions that no other convolution comes after."""
+    followed: set[str] = set()
+    last = []
+    for node in reversed(model.graph.node):
+        if node.op_type == "Conv" and node.output[0] not in followed:
+            last.append(node.name)
+        if node.op_type == "Conv" or any(output in followed for output in node.output):
+            followed.update(node.input)
+    return last

@@ -1,0 +1,77 @@
+"""A run's averaged weights become a model file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.errors import ImageError, WeightsError
+from poseg.evaluation import card_scores
+from poseg.export.network_runner import personlab_card
+from poseg.export.torch_onnx import Exported, export_onnx
+from poseg.io.images import read_image
+from poseg.recipes import find_recipe
+from poseg.recipes.launch import recipe_of
+from poseg.training.checkpoint import last_checkpoint
+from poseg.training.recipe import Recipe
+from poseg.training.settings import with_settings
+
+COMPARED = 8  # pictures of a folder; every one costs two runs of the network
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+def export_run(
+    run: Path,
+    destination: Path,
+    *,
+    recipe: Recipe | None = None,
+    settings: Sequence[str] = (),
+    scores: Sequence[Path] = (),
+    pictures: Path | None = None,
+) -> Exported:
+    """Write the averaged weights of a run as ONNX with a card, once network and file agree (`export.torch_onnx`).
+
+    recipe     for a folder that does not say its own
+    settings   of the recipe in another way, such as "system.stride=8" where a dilated network trained at 16
+    scores     what `poseg evaluate --json` wrote, for the card
+    pictures   folder of pictures to compare network and file on; scikit-image's photograph where it is not given and
+               scikit-image is installed
+
+    Raises PosegError where the folder holds no run, and WeightsError where it holds no checkpoint or the file differs.
+    """
+    recipe = with_settings(recipe_of(run, find_recipe) if recipe is None else recipe, settings)
+    found = last_checkpoint(run)
+    if found is None:
+        raise WeightsError(f"There is no checkpoint in {run} yet; train first.")
+    network = recipe.system.network()
+    try:
+        network.load_state_dict(found.tensors("average"))
+    except RuntimeError:
+        raise WeightsError(
+            f"The weights in {run} do not fit its recipe; export with the code that trained it."
+        ) from None
+    facts = recipe.facts
+    card = personlab_card(
+        recipe.system, name=recipe.name, size_px=facts.size_px, scales=facts.scales,
+        mean=recipe.view.mean, std=recipe.view.std, licences=dict(facts.licences),
+        data=facts.data, notes=facts.notes, scores=card_scores(scores, facts.size_px),
+    )  # fmt: skip
+    return export_onnx(network, recipe.system, card, destination, list(_pictures(pictures)))
+
+
+def _pictures(folder: Path | None) -> Iterator[NDArray[np.uint8]]:
+    if folder is not None:
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES) if folder.is_dir() else []
+        if not paths:
+            raise ImageError(f"There are no pictures in {folder}; give a folder with {', '.join(SUFFIXES)} files.")
+        yield from (read_image(path) for path in islice(paths, COMPARED))
+        return
+    try:
+        from skimage.data import astronaut
+    except ImportError:
+        return
+    yield astronaut()  # type: ignore[no-untyped-call]

@@ -1,0 +1,56 @@
+"""What the network is shown and what it makes of it, as one picture for the eye."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from poseg.codecs import BEST
+from poseg.codecs.personlab import PersonLabCodec
+from poseg.draw import overlay
+from poseg.fields import Fields
+from poseg.fields.spec import sigmoid
+from poseg.training.loader import View
+
+Bytes = NDArray[np.uint8]
+MIN_SCORE, MAX_PEOPLE = 0.1, 10
+
+
+def training_picture(
+    batch: Mapping[str, Any], fields: Mapping[str, Tensor], codec: PersonLabCodec, view: View
+) -> Bytes:
+    """The first picture of a batch: with the people decoded from its fields, heatmaps wanted, heatmaps found.
+
+    Returns (H, 3 W, 3) uint8 RGB for a batch of images (B, 3, H, W).
+    """
+    image = _shown(batch["image"][0], view)
+    flat = {spec.name: fields[spec.name][0].float().cpu().numpy() for spec in codec.specs}
+    found = Fields.from_flat(codec.specs, flat)
+    choices = replace(BEST, min_score=MIN_SCORE, max_people=MAX_PEOPLE)
+    wanted = np.asarray(batch["targets"]["heatmap"][0].float().cpu().numpy(), np.float32)
+    panels = [
+        overlay(image, codec.decode(found, choices)),
+        _heat(wanted, image),
+        _heat(sigmoid(found["heatmap"]), image),
+    ]
+    return np.concatenate(panels, axis=1)
+
+
+def _shown(tensor: Tensor, view: View) -> Bytes:
+    """A normalised image (3, H, W) as it was: (H, W, 3) uint8."""
+    image = tensor.float().cpu().numpy().transpose(1, 2, 0) * np.array(view.std) + np.array(view.mean)
+    return np.ascontiguousarray(np.clip(np.rint(image), 0, 255).astype(np.uint8))
+
+
+def _heat(heatmap: NDArray[np.float32], image: Bytes) -> Bytes:
+    """The surest joint at each cell (K, h, w), glowing over the darkened picture."""
+    size = (image.shape[1], image.shape[0])
+    likely = np.clip(cv2.resize(heatmap.max(axis=0), size, interpolation=cv2.INTER_LINEAR), 0, 1)
+    glow = cv2.applyColorMap(np.rint(255 * likely).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+    return np.asarray(cv2.addWeighted(np.ascontiguousarray(glow), 0.75, image, 0.25, 0), np.uint8)

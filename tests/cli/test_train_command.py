@@ -1,0 +1,108 @@
+"""`poseg train` and `poseg export`: what they refuse, what they show, and a short run from end to end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("accelerate")
+pytest.importorskip("onnx")
+
+from poseg.cli.main import app  # noqa: E402
+
+runner = CliRunner()
+# As small as a run can be: two steps of two pictures.
+SHORT = [
+    f"--set=schedule.{setting}" for setting in ("steps=2", "batch_size=2", "save_every=1", "warm_up_steps=1")
+] + ["--set=system.neck_channels=16", "--workers=0"]  # fmt: skip
+
+
+def invoke(*arguments: object):
+    return runner.invoke(app, [str(argument) for argument in arguments])
+
+
+def test_show_prints_every_field_as_it_would_run():
+    result = invoke("train", "overfit_tiny", "--show", "--set", "schedule.rate=0.5")
+    assert result.exit_code == 0
+    assert "schedule.rate = 0.5\n" in result.stdout
+    assert "data = poseg.recipes.overfit_tiny:drawn\n" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["overfit_tinny", "--show"], "did you mean overfit_tiny"),
+        (["overfit_tiny", "--set", "schedule.stepps=3"], "did you mean schedule.steps"),
+        (["overfit_tiny", "--set", "schedule.steps=many"], "schedule.steps wants a whole number"),
+        (["overfit_tiny"], "--data DIR and --out RUN"),
+    ],
+)
+def test_faults_are_sentences(arguments, said):
+    result = invoke("train", *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_folder_without_a_run_is_not_exported(tmp_path: Path):
+    result = invoke("export", tmp_path, "-o", tmp_path / "model.onnx")
+    assert result.exit_code == 2
+    assert "holds no recipe.json" in result.stderr
+    result = invoke("export", tmp_path, "-o", tmp_path / "model.onnx", "--recipe", "overfit_tiny")
+    assert result.exit_code == 2
+    assert "no checkpoint" in result.stderr
+
+
+@pytest.mark.slow
+def test_a_run_is_trained_measured_and_exported(tmp_path: Path):
+    run, command = tmp_path / "run", ["train", "overfit_tiny", "--data", tmp_path / "drawn", "--out", tmp_path / "run"]
+    result = invoke(*command, *SHORT, "--set=validation.every=2", "--set=validation.limit=2")
+    assert result.exit_code == 0, result.output
+    assert "step 2/2" in result.stderr
+    assert json.loads((run / "recipe.json").read_text())["recipe"] == "overfit_tiny"
+    assert len((run / "log.jsonl").read_text().splitlines()) == 2
+    (scores,) = [json.loads(line) for line in (run / "validation.jsonl").read_text().splitlines()]
+    assert scores["step"] == 2
+    assert 0 <= scores["keypoint_ap"] <= 1
+
+    refused = invoke(*command, *SHORT, "--set=schedule.rate=1")
+    assert refused.exit_code == 2
+    assert "schedule.rate, " not in refused.stderr
+    assert "other settings: schedule.rate differ" in refused.stderr
+    longer = invoke(*command, *SHORT, "--set=schedule.steps=3")
+    assert longer.exit_code == 0, longer.output
+    assert len((run / "log.jsonl").read_text().splitlines()) == 3
+
+    model = tmp_path / "tiny.onnx"
+    result = invoke("export", run, "-o", model, "--set=facts.size_px=97", "--pictures", tmp_path / "drawn" / "pictures")
+    assert result.exit_code == 0, result.output
+    assert "on 8 pictures" in result.stdout
+    shown = invoke("models", model)
+    assert "97 px" in shown.stdout
+
+
+@pytest.mark.slow
+def test_the_papers_recipe_makes_two_steps_on_a_tiny_coco(tmp_path: Path):
+    from poseg.datasets.drawn_people import write_drawn_people
+
+    write_drawn_people(tmp_path / "coco", pictures=4, size=(97, 129), seed=1)
+    (tmp_path / "coco" / "pictures").rename(tmp_path / "coco" / "train2017")
+    (tmp_path / "coco" / "annotations.json").rename(tmp_path / "coco" / "person_keypoints_train2017.json")
+    small = [
+        f"--set={setting}"
+        for setting in (
+            "schedule.steps=2", "schedule.batch_size=2", "view.side_px=97", "start.backbone=",
+            "schedule.precision=fp32", "schedule.accumulate=2", "system.backbone=resnet50",
+        )
+    ]  # fmt: skip
+    result = invoke(
+        "train", "personlab_coco", "--data", tmp_path / "coco", "--out", tmp_path / "run", "--workers=0", *small
+    )
+    assert result.exit_code == 0, result.output
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert len(lines) == 2
+    assert "coarse" in lines[0]["terms"], "supervised in the middle of the backbone too"

@@ -1,0 +1,75 @@
+"""A model in eight bits puts out nearly the same fields, from a smaller file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+onnx = pytest.importorskip("onnx")
+
+from poseg.errors import WeightsError  # noqa: E402
+from poseg.export.quantize import field_convolutions, quantize  # noqa: E402
+from poseg.export.torch_onnx import export_onnx  # noqa: E402
+from poseg.runtime.session import Session  # noqa: E402
+from poseg.systems.personlab import PersonLab  # noqa: E402
+
+pytestmark = pytest.mark.slow  # exports a network
+
+SYSTEM = PersonLab(backbone="mobilenet_v1_075", context_levels=1, intermediate="corrected")
+
+
+def pictures(count: int, seed: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [rng.normal(0, 0.5, (1, 3, 97, 129)).astype(np.float32) for _ in range(count)]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    from poseg.export.network_runner import personlab_card
+
+    torch.manual_seed(0)
+    network = SYSTEM.network().eval()
+    with torch.no_grad():
+        for head in network.heads.values():
+            torch.nn.init.normal_(head.conv.weight, std=0.1)
+    path = tmp_path_factory.mktemp("model") / "float.onnx"
+    mean, std = SYSTEM.normalisation
+    card = personlab_card(
+        SYSTEM, name="fresh", size_px=129, mean=mean, std=std, licences={"code": "Apache-2.0", "weights": "Apache-2.0"}
+    )
+    export_onnx(network, SYSTEM, card, path)
+    return path
+
+
+def test_fields_stay_nearly_the_same(exported, tmp_path):
+    card = quantize(exported, iter(pictures(8, seed=0)), tmp_path / "bytes.onnx")
+    exact, rounded = Session(exported), Session(tmp_path / "bytes.onnx")
+    assert rounded.card == card
+    assert "Eight bits" in card.notes[-1]
+    assert rounded.codec == exact.codec
+    (image,) = pictures(1, seed=1)
+    ours, theirs = exact.run(image), rounded.run(image)
+    for name, field in ours.arrays.items():
+        assert np.corrcoef(field.ravel(), theirs[name].ravel())[0, 1] > 0.9, name  # random weights, nothing stands out
+    assert (tmp_path / "bytes.onnx").stat().st_size < exported.stat().st_size
+
+
+def test_the_last_convolutions_are_the_heads(exported):
+    model = onnx.load(exported)
+    last = set(field_convolutions(model))
+    channels = {t.name: t.dims[0] for t in model.graph.initializer}
+    heads = [n for n in model.graph.node if n.op_type == "Conv" and n.name in last]
+    assert len(heads) == 3, "of stride 16, of stride 8, and the linear ones"
+    fields = sum(spec.channels for spec in SYSTEM.codec.specs)
+    for head in heads:
+        assert channels.get(head.input[1], channels.get(f"{head.input[1]}.half")) == fields
+
+
+def test_too_few_pictures_and_a_second_time_are_refused(exported, tmp_path):
+    with pytest.raises(WeightsError, match="7 pictures"):
+        quantize(exported, iter(pictures(7, seed=0)), tmp_path / "few.onnx")
+    quantize(exported, iter(pictures(8, seed=0)), tmp_path / "bytes.onnx")
+    with pytest.raises(WeightsError, match="already"):
+        quantize(tmp_path / "bytes.onnx", iter(pictures(8, seed=0)), tmp_path / "twice.onnx")
+    assert not (tmp_path / "twice.onnx").exists()

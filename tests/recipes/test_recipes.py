@@ -1,0 +1,67 @@
+"""Recipes are found by name or file, can be written down and read again, and what they build fits together."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("accelerate")
+
+from poseg.errors import PosegError  # noqa: E402
+from poseg.recipes import RECIPES, find_recipe  # noqa: E402
+from poseg.recipes.launch import check_folder, recipe_of  # noqa: E402
+from poseg.training.settings import from_plain, to_plain, with_settings  # noqa: E402
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_survives_json_and_its_parts_agree(name):
+    recipe = find_recipe(name)
+    assert from_plain(recipe, json.loads(json.dumps(to_plain(recipe)))) == recipe
+    assert (recipe.view.side_px - 1) % 32 == 0
+    assert (recipe.facts.size_px - 1) % 32 == 0 or name == "personlab_coco"
+    assert recipe.facts.licences["code"] == "Apache-2.0"
+
+
+@pytest.mark.parametrize("name", sorted(set(RECIPES) - {"personlab_coco"}))
+def test_a_recipe_builds_a_network_with_the_fields_of_its_codec(name):
+    recipe = find_recipe(name)
+    network = recipe.system.network().eval()
+    with torch.no_grad():
+        fields = network(torch.zeros(1, 3, 65, 97))
+    for spec in recipe.system.codec.specs:
+        assert fields[spec.name].shape == (1, spec.channels, *recipe.system.codec.grid.shape(65, 97))
+
+
+def test_an_unknown_recipe_names_near_ones(tmp_path):
+    with pytest.raises(PosegError, match="did you mean personlab_small"):
+        find_recipe("personlab_smal")
+    with pytest.raises(PosegError, match="There is no file"):
+        find_recipe(str(tmp_path / "mine.py"))
+    (tmp_path / "mine.py").write_text("RECIPE = 3")
+    with pytest.raises(PosegError, match="holds no RECIPE"):
+        find_recipe(str(tmp_path / "mine.py"))
+
+
+def test_a_recipe_of_ones_own_is_a_file(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import replace\n"
+        "from poseg.recipes import find_recipe\n"
+        "RECIPE = replace(find_recipe('overfit_tiny'), name='mine')\n"
+    )
+    assert find_recipe(str(tmp_path / "mine.py")).name == "mine"
+
+
+def test_a_run_goes_on_with_its_own_settings_only(tmp_path):
+    recipe = find_recipe("overfit_tiny")
+    check_folder(tmp_path, recipe)
+    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": "overfit_tiny", "settings": to_plain(recipe)}))
+    check_folder(tmp_path, with_settings(recipe, ["schedule.steps=999", "schedule.save_every=1", "validation.every=5"]))
+    with pytest.raises(PosegError, match=r"other settings: system.neck_channels, schedule.rate differ"):
+        check_folder(tmp_path, with_settings(recipe, ["schedule.rate=1", "system.neck_channels=8"]))
+    changed = with_settings(recipe, ["schedule.rate=1"])
+    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": "overfit_tiny", "settings": to_plain(changed)}))
+    assert recipe_of(tmp_path, find_recipe) == changed
+    with pytest.raises(PosegError, match=r"holds no recipe.json"):
+        recipe_of(tmp_path / "none", find_recipe)
