@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poseg.codecs.claiming import (
+    Claims,
     coral_distance,
     embed,
     embed_cells,
@@ -25,8 +27,6 @@ from poseg.codecs.decoding import BEST, CORAL, TFJS, Decoding
 from poseg.codecs.personlab import PersonLabCodec
 from poseg.fields import Fields
 from poseg.geometry.grid import Grid
-from poseg.people import People
-from poseg.skeletons import COCO17
 
 
 def scene(seed: int) -> tuple[np.ndarray, ...]:
@@ -136,23 +136,37 @@ def test_cells_point_where_their_positions_do(decoding: Decoding) -> None:
 
 
 def test_a_mask_is_as_sure_as_its_pixels_and_as_the_joints_on_it() -> None:
-    """(mean probability)^2 (1 + share) / 2: halves of probability, and of joints, on and off the mask."""
-    codec = PersonLabCodec(stride=8)
-    arrays = {spec.name: np.zeros((*spec.shape, 9, 9), np.float32) for spec in codec.specs}
-    arrays["segmentation"][:, :4] = np.log(0.8 / 0.2)
-    fields = Fields(codec.specs, arrays)
-    masks = np.zeros((4, 65, 65), bool)
-    masks[0, :, :25] = True  # cells 0 to 3: sure by 0.8
-    masks[1, :, 9:49] = True  # cells 2 and 3 sure by 0.8, 4 to 6 by 0.5
-    masks[2, 1:3, 1:3] = True  # no cell in it
+    """(mean probability)^2 (1 + share) / 2."""
+    person = np.full((9, 9), 0.5, np.float32)
+    person[:, :4] = 0.8
+    margin = np.full((81, 4), -1, np.float32)
+    column = np.arange(81) % 9
+    margin[column < 4, 0] = 1  # sure by 0.8
+    margin[(column > 1) & (column < 7), 1] = 1  # two columns sure by 0.8, three by 0.5
+    claims = Claims(person, np.arange(81), margin)
     keypoints = np.full((4, 17, 2), 20.5, np.float32)
-    keypoints[3] = 500.0  # outside, and the mask is empty
-    sure = np.ones((4, 17), np.float32)
-    sure[0, 1:] = 0
-    keypoints[0, 1:] = 60.5  # off the mask, but not there either
-    people = replace(People.from_poses(COCO17, keypoints, sure), masks=masks)
-    got = mask_scores(fields, people, replace(BEST, mask_probability=0.3))
-    np.testing.assert_allclose(got, [0.8**2, 0.62**2, 0.3**2 / 2, 0.3**2 / 2], atol=1e-5)
-    half = replace(people, keypoint_scores=np.where(np.arange(17) < 1, 1, 1 / 16) * np.ones((4, 1)))
-    assert mask_scores(fields, half, BEST)[0] == pytest.approx(0.8**2 * 0.75, abs=1e-5)
-    assert mask_scores(fields, people[:0], BEST).shape == (0,)
+    keypoints[:2, 1:] = 60.5  # on nobody's mask
+    keypoints[3] = 500.0
+    first = np.where(np.arange(17) < 1, 1, np.array([[0], [1 / 16], [1], [1]])).astype(np.float32)
+    got = mask_scores(claims, keypoints, first, Grid(8), 0.3)
+    np.testing.assert_allclose(got, [0.8**2, 0.62**2 * 0.75, 0.3**2 / 2, 0.3**2 / 2], atol=1e-5)
+    nobody = replace(claims, margin=margin[:, :0])
+    assert mask_scores(nobody, keypoints[:0], first[:0], Grid(8), 0.3).shape == (0,)
+
+
+@given(seed=st.integers(0, 999))
+@settings(max_examples=25, deadline=None)
+def test_masks_are_scored_before_they_are_painted_as_if_they_were(seed: int) -> None:
+    rng, grid = np.random.default_rng(seed), Grid(8)
+    person = cv2.GaussianBlur(rng.random((9, 12)).astype(np.float32) * 1.6, (3, 3), 0).clip(0, 1)
+    margin = rng.uniform(-1, 1, (108, 2)).astype(np.float32)
+    claims = Claims(person, np.arange(108), margin)
+    masks, _ = paint(person, margin, claims.place, grid, 0.5, exclusive=False)
+    cells = masks[:, ::8, ::8]
+    mean = np.array([person[mine].mean() if mine.any() else 0.5 for mine in cells])
+    keypoints = rng.integers(0, (89, 65), (2, 17, 2)) + np.float32(0.5)
+    sure = rng.random((2, 17)).astype(np.float32)
+    x, y = np.moveaxis(keypoints.astype(int), -1, 0)
+    share = (sure * masks[[[0], [1]], y, x]).sum(axis=1) / sure.sum(axis=1)
+    wanted = mean**2 * (1 + share) / 2
+    np.testing.assert_allclose(mask_scores(claims, keypoints, sure, grid, 0.5), wanted, atol=1e-5)

@@ -28,6 +28,12 @@ CONFIGS = {
     "lite0 at 16": PersonLab(stride=16),
     "corrected at 8": PersonLab(backbone="mobilenet_v1_075", context_levels=2, intermediate="corrected"),
     "corrected at 16": PersonLab(backbone="mobilenet_v1_075", stride=16, context_levels=1, intermediate="corrected"),
+    "masks corrected": PersonLab(
+        backbone="mobilenet_v1_075",
+        context_levels=1,
+        intermediate="corrected",
+        corrects=("segmentation", "long_offsets"),
+    ),
     "the paper's, small": PersonLab(backbone="resnet50", stride=16, neck_channels=0, intermediate="auxiliary"),
 }
 
@@ -122,8 +128,20 @@ def test_intermediate_supervision_adds_its_share_and_vanishes_in_use():
 @pytest.mark.parametrize(
     "wrong",
     [{"intermediate": "some"}, {"neck_channels": 0, "context_levels": 1}, {"neck_channels": 0, "backbone": "lite0"},
-     {"backbone": "resnet5"}],
+     {"backbone": "resnet5"}, {"corrects": ("masks",)}],
 )  # fmt: skip
 def test_what_cannot_be_built_is_said(wrong):
     with pytest.raises(PosegError, match=r"\w"):
         PersonLab(**wrong).network()
+
+
+def test_fields_that_nothing_corrects_are_interpolated():
+    torch.manual_seed(0)
+    network, image = CONFIGS["masks corrected"].network().eval(), torch.randn(1, 3, *SIZE)
+    with torch.no_grad():
+        for head in network.heads.values():
+            torch.nn.init.normal_(head.conv.weight, std=0.1)
+        fields, linear = network(image), network.linear_head(network.backbone(image)[-1])
+    for name in ("heatmap", "short_offsets", "mid_offsets"):
+        torch.testing.assert_close(fields[name][..., ::2, ::2], linear[name])
+    assert not torch.allclose(fields["segmentation"][..., ::2, ::2], linear["segmentation"])

@@ -53,7 +53,7 @@ def parse_scales(text: str | None) -> tuple[float, ...] | None:
 
 def build_predictor(
     model: str | None, *, threads: int | None, size: int | None, scales: str | None, flip: bool | None,
-    max_people: int = 20, min_score: float = 0.2, masks: bool = True,
+    max_people: int = 20, min_score: float = 0.4, masks: bool = True,
 ) -> Predictor:  # fmt: skip
     """The predictor that the options describe."""
     from poseg.runtime.zoo import load

@@ -36,7 +36,7 @@ def predict(
     model: ModelOption = None,
     size: SizeOption = None,
     max_people: MaxPeopleOption = 20,
-    min_score: MinScoreOption = 0.2,
+    min_score: MinScoreOption = 0.4,
     scales: ScalesOption = None,
     flip: FlipOption = None,
     masks: Annotated[bool, typer.Option("--masks", help="Write NAME.masks.png too: 0 nobody, 1 the surest.")] = False,

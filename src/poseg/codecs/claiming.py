@@ -9,7 +9,7 @@ Letters: M cells that may be person, N people, K joints, H x W pixels of the net
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from poseg.codecs.decoding import Decoding
 from poseg.fields import Fields, sigmoid
-from poseg.fields.offsets import clamp, refine
+from poseg.fields.offsets import clamp, refine, sample_bilinear
 from poseg.geometry.grid import Grid
-from poseg.people import People
 
 Floats = NDArray[np.float32]
 
@@ -191,10 +190,24 @@ def paint(
     return masks, boxes_xyxy
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Claims:
+    """Whose each cell is, before anything is painted.
+
+    probability  (h, w) that a cell is person
+    place        (M,) numbers in the raster of the cells that may be
+    margin       (M, N) how much rather each of them is a person's than not
+    """
+
+    probability: Floats
+    place: NDArray[np.intp]
+    margin: Floats
+
+
 def claim(
     fields: Fields, keypoints: Floats, weights: Floats, scales: Floats, scores: Floats, decoding: Decoding
-) -> tuple[NDArray[np.bool_], Floats]:
-    """Masks and boxes of people, as `paint`: keypoints (N, K, 2), weights (N, K), scales (N,), scores (N,).
+) -> Claims:
+    """What people claim: keypoints (N, K, 2), weights (N, K), scales (N,), scores (N,).
 
     A long offset may be right at once, and following it further may lead astray: a joint hidden behind another
     person lies on pixels that point at that person's joints. So the paper's distance is the lesser one of before
@@ -210,29 +223,31 @@ def claim(
     distances = np.minimum.reduce(
         [measure(found, keypoints, weights, scales, threshold) for found in embed_cells(fields, place, looks)]
     )
-    margin = margins(distances, trust, threshold, decoding.exclusive)
-    return paint(person, margin, place, fields.grid, decoding.mask_probability, decoding.exclusive)
+    return Claims(person, place, margins(distances, trust, threshold, decoding.exclusive))
 
 
-def mask_scores(fields: Fields, people: People, decoding: Decoding) -> Floats:
-    """How sure we are of people's masks, given their poses: (N,) in [0, 1].
+def mask_scores(
+    claims: Claims, keypoints: Floats, keypoint_scores: Floats, grid: Grid, least_probability: float
+) -> Floats:
+    """How sure we are of people's masks, given their poses (N, K, 2) and (N, K): (N,) in [0, 1].
 
     The mean person probability in the mask, squared, times (1 + s) / 2, where s is the share of the joints, weighted
     by their scores, that lie on their own mask. A pose without person pixels of its own is most likely nobody; and
     what a mask is worth, joints alone cannot tell. Joints off the mask count half, since thin limbs are often missed.
-    A mask too small to have a cell of its own has the least probability that its pixels can have.
+    A mask too small to have a cell of its own has `least_probability`, which all its pixels have.
     """
-    masks = people.masks
-    if masks is None or not len(people):
-        return np.zeros(len(people), np.float32)
-    grid, person = fields.grid, sigmoid(fields["segmentation"])
-    cells = masks[:, :: grid.stride, :: grid.stride]
-    count = cells.sum(axis=(1, 2))
-    total = np.einsum("nhw,hw->n", cells, person)
-    mean = np.where(count > 0, total / np.maximum(count, 1), decoding.mask_probability)
-    x, y = np.moveaxis(np.floor(clamp(people.keypoints, grid, fields.cells)).astype(np.intp), -1, 0)
-    own = masks[np.arange(len(masks))[:, None], y, x]
-    sure = people.keypoint_scores
-    share = (sure * own).sum(axis=1) / np.maximum(sure.sum(axis=1), 1e-9)
+    n, k = keypoint_scores.shape
+    if not n:
+        return np.zeros(0, np.float32)
+    probability, weight = claims.probability, claims.probability.reshape(-1)[claims.place]
+    own = (claims.margin > 0) & (weight >= least_probability)[:, None]
+    count = own.sum(axis=0)
+    mean = np.where(count > 0, weight @ own / np.maximum(count, 1), least_probability)
+    says = np.zeros((n, *probability.shape), np.float32)
+    says.reshape(n, -1)[:, claims.place] = (claims.margin * weight[:, None]).T
+    points, person = keypoints.reshape(-1, 2), np.repeat(np.arange(n), k)
+    on = sample_bilinear(says, person, points, grid) > 0
+    on &= sample_bilinear(probability[None], np.zeros_like(person), points, grid) >= least_probability
+    share = (keypoint_scores * on.reshape(n, k)).sum(axis=1) / np.maximum(keypoint_scores.sum(axis=1), 1e-9)
     scores: Floats = (mean**2 * (1 + share) / 2).astype(np.float32)
     return scores

@@ -12,13 +12,14 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.codecs.claiming import claim, mask_scores
+from poseg.codecs.claiming import Claims, claim, mask_scores, paint
 from poseg.codecs.decoding import BEST, Decoding
-from poseg.codecs.scoring import person_scales, rescored
+from poseg.codecs.scoring import person_scales
 from poseg.fields import Fields
 from poseg.people import People
 
 Mask = NDArray[np.bool_]
+Floats = NDArray[np.float32]
 
 
 def outline(fields: Fields, people: People, decoding: Decoding = BEST) -> People:
@@ -28,25 +29,45 @@ def outline(fields: Fields, people: People, decoding: Decoding = BEST) -> People
     input; boxes go around the masks, where there are any. Raises FieldError for fields that are not finite.
     """
     fields.check_finite()
-    sure = people.keypoint_scores
-    scales = person_scales(people.keypoints, sure)
-    masks, tight = claim(fields, people.keypoints, sure, scales, people.scores, decoding)
+    return _painted(fields, people, _claims(fields, people, people.keypoint_scores, decoding), decoding)
+
+
+def outlined(fields: Fields, people: People, decoding: Decoding = BEST, weights: Floats | None = None) -> People:
+    """People (N) on the network's input, surest first, as the decoder puts them out: with masks, scored by them, cut.
+
+    `weights` (N, K), or else `keypoint_scores`, say how much a joint counts for its person's pixels. Fields are
+    those that were decoded before, so they are not looked through again for what is not finite.
+    """
+    masked = decoding.masks and all(name in fields for name in ("segmentation", "long_offsets"))
+    by_mask = masked and decoding.person_score == "mask"
+    # The mask can lift a score up to the square root of the pose's alone.
+    least = decoding.min_score**2 if by_mask else decoding.min_score
+    chosen = np.flatnonzero(people.scores >= least)[: decoding.max_people]
+    weights, people = (people.keypoint_scores if weights is None else weights)[chosen], people[chosen]
+    if not masked:
+        return people
+    claims = _claims(fields, people, weights, decoding)
+    if by_mask:
+        sure, least = people.keypoint_scores, decoding.mask_probability
+        scores = np.sqrt(people.scores * mask_scores(claims, people.keypoints, sure, fields.grid, least))
+        order = np.argsort(-scores, kind="stable")
+        order = order[scores[order] >= decoding.min_score]
+        people, claims = replace(people, scores=scores)[order], replace(claims, margin=claims.margin[:, order])
+    return _painted(fields, people, claims, decoding)
+
+
+def _claims(fields: Fields, people: People, weights: Floats, decoding: Decoding) -> Claims:
+    scales = person_scales(people.keypoints, weights)
+    return claim(fields, people.keypoints, weights, scales, people.scores, decoding)
+
+
+def _painted(fields: Fields, people: People, claims: Claims, decoding: Decoding) -> People:
+    """The people with the masks that they claim, and with boxes around them, where there are any."""
+    masks, tight = paint(
+        claims.probability, claims.margin, claims.place, fields.grid, decoding.mask_probability, decoding.exclusive
+    )
     boxes_xyxy = np.where(tight.any(axis=1, keepdims=True), tight, people.boxes_xyxy)
     return replace(people, boxes_xyxy=boxes_xyxy, masks=masks)
-
-
-def outlined(fields: Fields, people: People, decoding: Decoding = BEST) -> People:
-    """People (N) given on the network's input, as the decoder would put them out: with masks, scored by them, cut.
-
-    What `PersonLabCodec.decode` does with the poses that it found itself. Raises FieldError.
-    """
-    if not decoding.masks or not all(name in fields for name in ("segmentation", "long_offsets")):
-        return people[people.scores >= decoding.min_score][: decoding.max_people]
-    if decoding.person_score != "mask":
-        return outline(fields, people[people.scores >= decoding.min_score][: decoding.max_people], decoding)
-    # The mask can lift a score up to the square root of the pose's alone.
-    people = outline(fields, people[people.scores >= decoding.min_score**2][: decoding.max_people], decoding)
-    return rescored(people, mask_scores(fields, people, decoding), decoding.min_score)
 
 
 def common_mask(masks: Sequence[Mask], teachers: Sequence[Hashable]) -> tuple[Mask, float]:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from poseg.codecs import scoring
 from poseg.codecs.bridging import guess_joints
-from poseg.codecs.claiming import claim, mask_scores
 from poseg.codecs.decoding import BEST, Decoding
 from poseg.codecs.growing import Poses, grow_people
+from poseg.codecs.outlines import outlined
 from poseg.errors import FieldError, ShapeError
 from poseg.fields import Fields, FieldSpec
 from poseg.fields.heatmap import disk_owners
@@ -252,22 +252,11 @@ class PersonLabCodec:
         sure = self._score(fields, votes, poses, probability, scales, decoding)
         scores = self._suppress(poses.keypoints, sure, scales, decoding)
 
-        masked = decoding.masks and all(name in fields for name in MASK_FIELDS)
-        by_mask = masked and decoding.person_score == "mask"
-        # The mask can lift a score up to the square root of the pose's alone.
-        least = decoding.min_score**2 if by_mask else decoding.min_score
         order = np.argsort(-scores, kind="stable")
-        order = order[scores[order] >= least][: decoding.max_people]
         keypoints, probability = poses.keypoints[order], probability[order]
         boxes_xyxy = boxes.around_points(keypoints, scoring.found_joints(probability))
-        if not masked:
-            return People(self.skeleton, keypoints, sure[order], scores[order], boxes_xyxy)
-        masks, tight = claim(fields, keypoints, probability, scales[order], scores[order], decoding)
-        boxes_xyxy = np.where(tight.any(axis=1, keepdims=True), tight, boxes_xyxy)
-        people = People(self.skeleton, keypoints, sure[order], scores[order], boxes_xyxy, masks)
-        return (
-            scoring.rescored(people, mask_scores(fields, people, decoding), decoding.min_score) if by_mask else people
-        )
+        people = People(self.skeleton, keypoints, sure[order], scores[order], boxes_xyxy)
+        return outlined(fields, people, decoding, probability)
 
     def hough_maps(self, fields: Fields, stride_px: int = 4) -> Floats:
         """Mass of the votes for each joint on a grid of `stride_px`, for drawing: (K, H, W)."""

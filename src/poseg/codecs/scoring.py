@@ -5,8 +5,6 @@ Letters: N people, K joints, V votes.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +12,6 @@ from poseg.fields import Fields, sigmoid
 from poseg.fields.hough import Seeds, Votes
 from poseg.fields.offsets import sample
 from poseg.geometry import boxes
-from poseg.people import People
 from poseg.skeletons import Skeleton
 
 Floats = NDArray[np.float32]
@@ -145,10 +142,3 @@ def suppress_similar(keypoints: Floats, keypoint_scores: Floats, reach_px: Float
         else:
             kept.append(int(person))
     return scores
-
-
-def rescored(people: People, mask_scores: Floats, min_score: float) -> People:
-    """People scored by the geometric mean of pose and mask, surest first; those below `min_score` are left out."""
-    scores = np.sqrt(np.maximum(people.scores, 0) * mask_scores)
-    order = np.argsort(-scores, kind="stable")
-    return replace(people, scores=scores)[order[scores[order] >= min_score]]

@@ -26,10 +26,10 @@ DATA = (
     {"name": "backgrounds_inria", "pictures": 204, "use": "person-free pictures", "terms": "research use"},
     {"name": "BodyPix MobileNetV1 0.75", "use": "weights at the start", "terms": "Apache-2.0"},
 )
-TEACHERS = (
-    "Keypoint labels of networks: MoveNet MultiPose and Thunder (Google, Apache-2.0); "
-    "masks: BlazePose heavy and BodyPix (Google, Apache-2.0).",
-    "Dense teacher: BodyPix MobileNetV1 0.75 (Google, Apache-2.0) at 801 px: person map, long offsets, doubt about "
-    "heatmap negatives.",
+NOTES = (
+    "Backbone and linear heads started from Google's BodyPix MobileNetV1 0.75 (Apache-2.0) and were trained further "
+    "here with all the rest: a feature pyramid with context and heads that correct person map and long offsets.",
+    "Labels of networks: MoveNet MultiPose and Thunder, BlazePose heavy, BodyPix (Google, Apache-2.0), revised by "
+    "`poseg label` with MoveNet MultiPose and BodyPix; dense lessons by BodyPix at 801 px.",
 )
 LICENCES = {"code": "Apache-2.0", "weights": "Apache-2.0"}

@@ -1,28 +1,42 @@
-"""PersonLab fast: as `personlab_small`, but all heads at stride 16 and a smaller picture.
+"""PersonLab fast: the part of `personlab_small` that ends at stride 16, and one look at each picture.
 
 run     poseg train personlab_fast --data DATA --out runs/fast --set lessons=LESSONS \
-        --set start.published=bodypix_mnv1_075_s16.npz
-then    poseg export runs/fast -o fast.onnx
+        --set start.published=bodypix_mnv1_075_s16_dequant.npz
+then    poseg export runs/fast -o fast.float.onnx
+        poseg quantize fast.float.onnx --pictures DATA/people_unlabelled/flickr8k_500 -o fast.onnx
+or      cut it out of a trained `small`, as was done for the model that comes along: `stride16_part`
 expect  what the card of the model says that comes along (`poseg models`)
 """
 
 from __future__ import annotations
 
-from poseg.recipes.data_at_hand import photographs
-from poseg.recipes.facts_at_hand import DATA, LICENCES, TEACHERS
-from poseg.systems.personlab import PersonLab
-from poseg.training.augment import Augmentation
-from poseg.training.loader import View
-from poseg.training.recipe import Facts, Recipe
-from poseg.training.schedule import Schedule
+from collections.abc import Mapping
+from dataclasses import replace
 
-MEAN = STD = (128.0, 128.0, 128.0)
+from torch import Tensor
 
-RECIPE = Recipe(
+from poseg.recipes.personlab_small import RECIPE as SMALL
+from poseg.training.recipe import Recipe
+
+RECIPE: Recipe = replace(
+    SMALL,
     name="fast",
-    system=PersonLab(backbone="mobilenet_v1_075", stride=16, context_levels=2, intermediate="corrected"),
-    view=View(385, MEAN, STD, Augmentation(person_px=(32.0, 450.0))),
-    schedule=Schedule(steps=7000, batch_size=12, rate=4e-4, backbone_rate=0.1, average_decay=0.999, save_every=200),
-    data=photographs,
-    facts=Facts(size_px=513, licences=LICENCES, data=DATA, notes=TEACHERS),
+    system=replace(SMALL.system, stride=16),
+    facts=replace(SMALL.facts, size_px=705, scales=(1.0,)),
 )
+
+
+def stride16_part(small: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of a trained `small` (state dict by name) that `fast` has too, under its names.
+
+    Pyramids count their levels from the coarsest, so they keep their numbers; laterals count from the finest.
+    """
+    wanted = RECIPE.system.network().state_dict()
+    part = {}
+    for name, tensor in small.items():
+        if name.startswith("neck.laterals."):
+            number, _, rest = name.removeprefix("neck.laterals.").partition(".")
+            name = f"neck.laterals.{int(number) - 1}.{rest}"
+        if name in wanted and wanted[name].shape == tensor.shape:
+            part[name] = tensor
+    return part

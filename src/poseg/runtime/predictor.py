@@ -107,7 +107,7 @@ class Predictor:
     session: Runner
     size_px: int | None = None
     max_people: int = 20
-    min_score: float = 0.2
+    min_score: float = 0.4
     scales: tuple[float, ...] | None = None
     flip: bool | None = None
     masks: bool = True

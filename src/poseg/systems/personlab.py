@@ -5,15 +5,16 @@ The config is the factory: `PersonLab(stride=8).network()`. Letters: B images, K
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from poseg.codecs.personlab import PersonLabCodec
+from poseg.codecs.personlab import MASK_FIELDS, POSE_FIELDS, PersonLabCodec
 from poseg.errors import PosegError
+from poseg.fields import FieldSpec
 from poseg.losses.logits import masked_cross_entropy
 from poseg.losses.offsets import masked_l1, refine
 from poseg.networks.backbones.build import Normalisation, build_backbone, input_normalisation
@@ -51,6 +52,7 @@ class PersonLab:
     intermediate    what else is supervised. "none"; "auxiliary": heads on the backbone's last features but one, there
                     in training only (the paper's); "corrected": the pyramid's level at the backbone's last stride has
                     heads of its own, which read the backbone's last features too, and finer heads correct their fields
+    corrects        the fields that such heads correct; the others stay what the linear heads say, interpolated
     coarse_share    weight of that intermediate supervision
     disk_radius_px  radius R of the keypoint disks
     refine_steps    how often mid offsets are refined by short ones, and long ones by themselves and by short ones
@@ -63,6 +65,7 @@ class PersonLab:
     neck_channels: int = 128
     context_levels: int = 0
     intermediate: str = "none"
+    corrects: tuple[str, ...] = POSE_FIELDS + MASK_FIELDS
     coarse_share: float = 0.5
     disk_radius_px: float = 32.0
     refine_steps: int = 2
@@ -72,6 +75,9 @@ class PersonLab:
     def __post_init__(self) -> None:
         if self.intermediate not in INTERMEDIATE:
             raise PosegError(f"`intermediate` is one of {', '.join(INTERMEDIATE)}, got {self.intermediate!r}.")
+        unknown = [name for name in self.corrects if name not in POSE_FIELDS + MASK_FIELDS]
+        if unknown or not self.corrects:
+            raise PosegError(f"`corrects` names fields of PersonLab, at least one, got {self.corrects}.")
         if not self.neck_channels and (self.context_levels or self.intermediate == "corrected"):
             raise PosegError("Context levels and corrected fields need a feature pyramid; give it neck_channels.")
 
@@ -119,14 +125,15 @@ class PersonLabNetwork(nn.Module):
                 "for a feature pyramid, or a backbone that can be dilated."
             )
 
-        def head(channels_in: int) -> FieldHead:
-            return FieldHead(channels_in, codec.specs, unit_px=config.disk_radius_px)
+        def head(channels_in: int, specs: Sequence[FieldSpec] = codec.specs) -> FieldHead:
+            return FieldHead(channels_in, specs, unit_px=config.disk_radius_px)
 
         self.linear_head = head(channels[-1]) if corrected else None
         self.auxiliary_head = head(channels[-2]) if config.intermediate == "auxiliary" else None
         at = sorted({config.stride, strides[-1]} if corrected else {config.stride}, reverse=True)
         # Keyed by stride, coarsest first, so that a network with a coarser output is a part of this one.
-        heads = {str(stride): head(config.neck_channels or channels[-1]) for stride in at}
+        learnt = [spec for spec in codec.specs if not corrected or spec.name in config.corrects]
+        heads = {str(stride): head(config.neck_channels or channels[-1], learnt) for stride in at}
         self.places = [strides[self.skipped :].index(stride) for stride in at] if self.neck is not None else [-1]
         if corrected:
             for silent in heads.values():
@@ -154,10 +161,14 @@ def _corrected(coarse: Mapping[str, Tensor], fine: Mapping[str, Tensor]) -> dict
     """Fine fields on top of coarser ones, interpolated. Offsets are linear in the cell's place, so that is exact."""
     if not coarse:
         return dict(fine)
-    return {
-        name: field + F.interpolate(coarse[name], size=field.shape[-2:], mode="bilinear", align_corners=True)
-        for name, field in fine.items()
+    size = next(iter(fine.values())).shape[-2:]
+    between = {
+        name: field
+        if field.shape[-2:] == size
+        else F.interpolate(field, size=size, mode="bilinear", align_corners=True)
+        for name, field in coarse.items()
     }
+    return {name: field + fine[name] if name in fine else field for name, field in between.items()}
 
 
 class PersonLabLoss(nn.Module):

@@ -1,0 +1,65 @@
+"""One table, three ways: on the terminal, as Markdown for the docs, and its numbers as JSON."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from poseg.io.plain_json import write_json
+
+WIDTH = 170
+
+
+@dataclass(slots=True)
+class Grid:
+    """Rows of text under titles; the first column is a name, the others are numbers."""
+
+    title: str
+    columns: Sequence[str]
+    rows: list[Sequence[str]] = field(default_factory=list)
+
+    def rich(self) -> Table:
+        """For the terminal."""
+        table = Table(title=self.title)
+        for place, column in enumerate(self.columns):
+            table.add_column(column, justify="right" if place else "left")
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+    def markdown(self) -> str:
+        """For the docs."""
+        lines = [self.columns, ["---"] * len(self.columns), *self.rows]
+        return "\n".join([f"{self.title}\n", *("| " + " | ".join(line) + " |" for line in lines)]) + "\n"
+
+
+def ask_for_outputs(parser: argparse.ArgumentParser) -> None:
+    """Add --json and --markdown."""
+    parser.add_argument("--json", type=Path, help="write the numbers here")
+    parser.add_argument("--markdown", type=Path, help="write the tables here, as Markdown")
+
+
+def put_out(asked: argparse.Namespace, grids: Sequence[Grid], numbers: dict[str, Any], remarks: Sequence[str]) -> None:
+    """Print tables and remarks, and write the files that were asked for."""
+    console = Console(width=WIDTH)
+    for grid in grids:
+        console.print(grid.rich())
+    for remark in remarks:
+        console.print(remark, highlight=False, markup=False)
+    if asked.json:
+        write_json(asked.json, numbers)
+    if asked.markdown:
+        asked.markdown.write_text("\n".join([*(grid.markdown() for grid in grids), *remarks]) + "\n")
+
+
+def score(value: float, interval: Sequence[float] | None = None) -> str:
+    """A number with its interval; a dash where there was nothing to measure."""
+    if value < 0:
+        return "-"
+    return f"{value:.3f}" + (f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else "")
