@@ -26,6 +26,10 @@ def export(
         Path | None,
         typer.Option("--pictures", metavar="DIR", help="Compare network and file on these pictures before writing."),
     ] = None,
+    share: Annotated[
+        float,
+        typer.Option("--share", min=0.0, max=1.0, help="How far to go from start.weights to what the run learnt."),
+    ] = 1.0,
 ) -> None:
     """Write a run's averaged weights as an ONNX model.
 
@@ -35,7 +39,9 @@ def export(
     from poseg.recipes.hand_over import export_run
 
     known = None if recipe is None else find_recipe(recipe)
-    exported = export_run(run, out, recipe=known, settings=settings or (), scores=scores or (), pictures=pictures)
+    exported = export_run(
+        run, out, recipe=known, settings=settings or (), scores=scores or (), pictures=pictures, share=share
+    )
     typer.echo(
         f"Written to {out}, {out.stat().st_size / 1e6:.1f} MB; it differs from the network by "
         f"{exported.difference:.1e} at most, on {exported.pictures} pictures and noise. "

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.errors import ImageError, WeightsError
+from poseg.errors import ImageError, PosegError, WeightsError
 from poseg.evaluation import card_scores
 from poseg.export.network_runner import personlab_card
 from poseg.export.torch_onnx import Exported, export_onnx
@@ -17,6 +17,7 @@ from poseg.io.images import read_image
 from poseg.recipes import find_recipe
 from poseg.recipes.launch import recipe_of
 from poseg.training.checkpoint import last_checkpoint
+from poseg.training.initial import load_start
 from poseg.training.recipe import Recipe
 from poseg.training.settings import with_settings
 
@@ -32,6 +33,7 @@ def export_run(
     settings: Sequence[str] = (),
     scores: Sequence[Path] = (),
     pictures: Path | None = None,
+    share: float = 1.0,
 ) -> Exported:
     """Write the averaged weights of a run as ONNX with a card, once network and file agree (`export.torch_onnx`).
 
@@ -40,6 +42,8 @@ def export_run(
     scores     what `poseg evaluate --json` wrote, for the card
     pictures   folder of pictures to compare network and file on; scikit-image's photograph where it is not given and
                scikit-image is installed
+    share      how far to go from the weights that the run started with to those it ended with; on the way lie networks
+               that keep more of what the start knew (Wortsman et al., CVPR 2022)
 
     Raises PosegError where the folder holds no run, and WeightsError where it holds no checkpoint or the file differs.
     """
@@ -47,9 +51,15 @@ def export_run(
     found = last_checkpoint(run)
     if found is None:
         raise WeightsError(f"There is no checkpoint in {run} yet; train first.")
-    network = recipe.system.network()
+    network, state = recipe.system.network(), found.tensors("average")
+    if not 0 <= share <= 1 or (share < 1 and not recipe.start.weights):
+        raise PosegError(f"A share is a number from 0 to 1, and below 1 for a run with start.weights; got {share}.")
+    if share < 1:
+        load_start(network, recipe.start)
+        began = network.state_dict()
+        state = {n: began[n].lerp(t, share) if t.dtype.is_floating_point else t for n, t in state.items()}
     try:
-        network.load_state_dict(found.tensors("average"))
+        network.load_state_dict(state)
     except RuntimeError:
         raise WeightsError(
             f"The weights in {run} do not fit its recipe; export with the code that trained it."
