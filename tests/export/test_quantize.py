@@ -1,4 +1,4 @@
-"""A model in eight bits puts out nearly the same fields, from a smaller file."""
+"""A model in eight bits puts out the same fields but for rounding, from a smaller file."""
 
 from __future__ import annotations
 
@@ -33,6 +33,10 @@ def exported(tmp_path_factory):
     with torch.no_grad():
         for head in network.heads.values():
             torch.nn.init.normal_(head.conv.weight, std=0.1)
+        for module in network.backbone.modules():  # features that tell places apart, as random layers do not
+            if isinstance(module, torch.nn.Conv2d):
+                torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                torch.nn.init.zeros_(module.bias)
     path = tmp_path_factory.mktemp("model") / "float.onnx"
     mean, std = SYSTEM.normalisation
     card = personlab_card(
@@ -42,7 +46,7 @@ def exported(tmp_path_factory):
     return path
 
 
-def test_fields_stay_nearly_the_same(exported, tmp_path):
+def test_fields_stay_the_same_but_for_rounding(exported, tmp_path):
     card = quantize(exported, iter(pictures(8, seed=0)), tmp_path / "bytes.onnx")
     exact, rounded = Session(exported), Session(tmp_path / "bytes.onnx")
     assert rounded.card == card
@@ -51,7 +55,8 @@ def test_fields_stay_nearly_the_same(exported, tmp_path):
     (image,) = pictures(1, seed=1)
     ours, theirs = exact.run(image), rounded.run(image)
     for name, field in ours.arrays.items():
-        assert np.corrcoef(field.ravel(), theirs[name].ravel())[0, 1] > 0.9, name  # random weights, nothing stands out
+        error = np.abs(field - theirs[name]).mean() / np.abs(field - field.mean()).mean()
+        assert error < 0.8, name  # far nearer than other fields would be (1.4); random weights spread rounding widely
     assert (tmp_path / "bytes.onnx").stat().st_size < exported.stat().st_size
 
 
