@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from poseg.errors import ImageError, PosegError, WeightsError
 from poseg.evaluation import card_scores
@@ -17,7 +18,7 @@ from poseg.io.images import read_image
 from poseg.recipes import find_recipe
 from poseg.recipes.launch import recipe_of
 from poseg.training.checkpoint import last_checkpoint
-from poseg.training.initial import load_start
+from poseg.training.initial import whole_weights
 from poseg.training.recipe import Recipe
 from poseg.training.settings import with_settings
 
@@ -51,19 +52,14 @@ def export_run(
     found = last_checkpoint(run)
     if found is None:
         raise WeightsError(f"There is no checkpoint in {run} yet; train first.")
-    network, state = recipe.system.network(), found.tensors("average")
     if not 0 <= share <= 1 or (share < 1 and not recipe.start.weights):
         raise PosegError(f"A share is a number from 0 to 1, and below 1 for a run with start.weights; got {share}.")
+    network = recipe.system.network()
+    state = _fitting(found.tensors("average"), network, run)
     if share < 1:
-        load_start(network, recipe.start)
-        began = network.state_dict()
+        began = _fitting(whole_weights(Path(recipe.start.weights)), network, Path(recipe.start.weights))
         state = {n: began[n].lerp(t, share) if t.dtype.is_floating_point else t for n, t in state.items()}
-    try:
-        network.load_state_dict(state)
-    except RuntimeError:
-        raise WeightsError(
-            f"The weights in {run} do not fit its recipe; export with the code that trained it."
-        ) from None
+    network.load_state_dict(state)
     facts = recipe.facts
     card = personlab_card(
         recipe.system, name=recipe.name, size_px=facts.size_px, scales=facts.scales,
@@ -71,6 +67,18 @@ def export_run(
         data=facts.data, notes=facts.notes, scores=card_scores(scores, facts.size_px),
     )  # fmt: skip
     return export_onnx(network, recipe.system, card, destination, list(_pictures(pictures)))
+
+
+def _fitting(state: Mapping[str, Tensor], network: nn.Module, source: Path) -> dict[str, Tensor]:
+    """The tensors that a network has, which may be a part of the one that was trained. Raises WeightsError."""
+    own = network.state_dict()
+    lacking = [name for name, tensor in own.items() if name not in state or state[name].shape != tensor.shape]
+    if lacking:
+        raise WeightsError(
+            f"The weights in {source} do not fit the recipe: {len(lacking)} tensors are missing or of another shape, "
+            f"first {lacking[0]}; export with the code and the settings that trained them."
+        )
+    return {name: state[name] for name in own}
 
 
 def _pictures(folder: Path | None) -> Iterator[NDArray[np.uint8]]:

@@ -21,11 +21,11 @@ def load_start(network: nn.Module, start: Start) -> None:
         backbone: Any = network.get_submodule("backbone")
         backbone.load_imagenet(imagenet_weights(start.backbone))
     if start.weights:
-        _load_whole(network, _whole(Path(start.weights)), start.weights)
+        _load_whole(network, whole_weights(Path(start.weights)), start.weights)
 
 
-def _whole(source: Path) -> dict[str, Tensor]:
-    """A network's tensors from a run's folder or a file."""
+def whole_weights(source: Path) -> dict[str, Tensor]:
+    """A network's tensors from a run's folder (its averaged weights) or a file. Raises WeightsError."""
     if not source.is_dir():
         return read_tensors(source)
     found = last_checkpoint(source)

@@ -32,13 +32,15 @@ class Separable(nn.Module):
 class FeaturePyramid(nn.Module):
     """Features of several strides, finest first: each gets the context of the coarser ones.
 
+    Inside, everything counts from the coarsest, so that a pyramid that ends earlier is a part of this one by name.
+
     blocks   Separable blocks at each level, coarsest first
     """
 
     def __init__(self, channels_in: Sequence[int], channels: int = 128, blocks: Sequence[int] = (2, 1, 2)) -> None:
         super().__init__()
         self.laterals = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(c, channels, 1, bias=False), nn.BatchNorm2d(channels)) for c in channels_in
+            nn.Sequential(nn.Conv2d(c, channels, 1, bias=False), nn.BatchNorm2d(channels)) for c in channels_in[::-1]
         )
         self.levels = nn.ModuleList(nn.Sequential(*(Separable(channels) for _ in range(n))) for n in blocks)
         self.channels = channels
@@ -46,7 +48,7 @@ class FeaturePyramid(nn.Module):
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Merged features at the stride of each one given, finest first, all with `channels` channels."""
         merged: list[Tensor] = []
-        for level, feature, lateral in zip(self.levels, features[::-1], list(self.laterals)[::-1], strict=True):
+        for level, feature, lateral in zip(self.levels, features[::-1], self.laterals, strict=True):
             x = lateral(feature)
             if merged:
                 x = x + F.interpolate(merged[-1], size=x.shape[-2:], mode="bilinear", align_corners=True)
