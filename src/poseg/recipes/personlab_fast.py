@@ -1,8 +1,8 @@
 """PersonLab fast: the part of `personlab_small` that ends at stride 16, and one look at each picture.
 
 run     as `personlab_small`, with this name
-or      cut it out of a trained `small`, as was done for the model that comes along: a pyramid that ends at stride 16 is a
-        part of one that ends at 8, and export takes the tensors that the network has
+or      cut it out of a trained `small`, as was done for the model that comes along: a pyramid that ends at stride 16 is
+        a part of one that ends at 8, and export takes the tensors that the network has
         poseg export runs/small --share 0.5 -o fast.float.onnx --set name=fast --set system.stride=16 \
         --set facts.size_px=705 --set facts.scales=1
 last    poseg quantize fast.float.onnx --pictures DATA/people_unlabelled/flickr8k_500 -o fast.onnx
