@@ -26,7 +26,7 @@ def pictures(count: int, seed: int) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    from poseg.export.network_runner import personlab_card
+    from poseg.export.network_runner import system_card
 
     torch.manual_seed(0)
     network = SYSTEM.network().eval()
@@ -39,7 +39,7 @@ def exported(tmp_path_factory):
                 torch.nn.init.zeros_(module.bias)
     path = tmp_path_factory.mktemp("model") / "float.onnx"
     mean, std = SYSTEM.normalisation
-    card = personlab_card(
+    card = system_card(
         SYSTEM, name="fresh", size_px=129, mean=mean, std=std, licences={"code": "Apache-2.0", "weights": "Apache-2.0"}
     )
     export_onnx(network, SYSTEM, card, path)

@@ -11,7 +11,7 @@ pytest.importorskip("onnx")
 
 from poseg.errors import WeightsError  # noqa: E402
 from poseg.export import torch_onnx  # noqa: E402
-from poseg.export.network_runner import personlab_card  # noqa: E402
+from poseg.export.network_runner import system_card  # noqa: E402
 from poseg.export.torch_onnx import export_onnx, fold_norms  # noqa: E402
 from poseg.runtime.session import Session  # noqa: E402
 from poseg.systems.personlab import PersonLab  # noqa: E402
@@ -36,7 +36,7 @@ def network():
 @pytest.fixture(scope="module")
 def card():
     mean, std = SYSTEM.normalisation
-    return personlab_card(SYSTEM, name="fresh", size_px=257, mean=mean, std=std, licences={"code": "Apache-2.0"})
+    return system_card(SYSTEM, name="fresh", size_px=257, mean=mean, std=std, licences={"code": "Apache-2.0"})
 
 
 def test_folding_changes_no_field_and_leaves_no_norm(network):

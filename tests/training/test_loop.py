@@ -158,7 +158,7 @@ def test_a_run_starts_from_the_average_of_another_but_for_heads_of_another_shape
 
 
 def test_the_journal_goes_on_where_the_checkpoint_was(tiny, tmp_path):
-    journal = Journal(tmp_path, tiny.SYSTEM.codec, tiny.VIEW, pictures_every=4)
+    journal = Journal(tmp_path, tiny.picture, pictures_every=4)
     schedule = replace(tiny.SCHEDULE, steps=8, save_every=3)
 
     def killed(progress):
@@ -171,7 +171,7 @@ def test_the_journal_goes_on_where_the_checkpoint_was(tiny, tmp_path):
     journal.close()
     with (tmp_path / "log.jsonl").open("a") as log:
         log.write('{"step": 6, "ra')
-    journal = Journal(tmp_path, tiny.SYSTEM.codec, tiny.VIEW, pictures_every=4)
+    journal = Journal(tmp_path, tiny.picture, pictures_every=4)
     tiny.run(tmp_path, schedule, journal)
     journal.close()
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]

@@ -18,6 +18,7 @@ from poseg.training.augment import Augmentation
 from poseg.training.journal import Journal
 from poseg.training.loader import Mixture, Share, View
 from poseg.training.loop import Progress, train
+from poseg.training.pictures import training_picture
 from poseg.training.schedule import Schedule
 from poseg.training.settings import with_settings
 
@@ -77,6 +78,10 @@ def mixture(schedule: Schedule = SCHEDULE) -> Mixture:
     return Mixture([Share(Stickmen(), 1.0)], SYSTEM.codec, VIEW, length=schedule.steps * schedule.batch_size, seed=3)
 
 
+def picture(progress: Progress) -> np.ndarray:
+    return training_picture(progress.batch, progress.fields, SYSTEM.codec, VIEW)
+
+
 def run(
     folder: Path, schedule: Schedule = SCHEDULE, report: Callable[[Progress], None] | None = None, data=None, **options
 ) -> list[float]:
@@ -97,6 +102,6 @@ def run(
 if __name__ == "__main__":
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
-    journal = Journal(folder, SYSTEM.codec, VIEW, pictures_every=0)
+    journal = Journal(folder, picture, pictures_every=0)
     run(folder, with_settings(SCHEDULE, sys.argv[2:]), journal)
     journal.close()

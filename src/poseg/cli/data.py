@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from poseg.cli.data_ochuman import ochuman
 from poseg.cli.options import OutOption
 
 if TYPE_CHECKING:
@@ -73,6 +74,9 @@ def show(
     for index, name in enumerate(names):
         write_png(out / f"{name}.labels.png", draw_sample(labelled[index], boxes=boxes))
     typer.echo(f"{count} of {len(labelled)} labelled pictures are drawn in {out}.")
+
+
+data.command()(ochuman)
 
 
 def _print(annotations: Path, report: Report) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,12 +14,21 @@ from poseg.cli.options import (
     MaxPeopleOption,
     MinScoreOption,
     ModelOption,
+    RefineOption,
     ScalesOption,
     SizeOption,
     ThreadsOption,
     build_predictor,
+    build_segmenter,
+    refined,
 )
-from poseg.errors import OutputError
+from poseg.errors import OutputError, PosegError
+
+if TYPE_CHECKING:
+    from poseg.evaluation import Model
+    from poseg.people import People
+
+MOST_PEOPLE, LEAST_SCORE = 20, 0.0  # average precision wants the doubtful people too
 
 
 def evaluate(
@@ -25,10 +36,20 @@ def evaluate(
     images: Annotated[Path, typer.Option("--images", metavar="DIR", help="Folder of its pictures.")],
     model: ModelOption = None,
     size: SizeOption = None,
-    max_people: MaxPeopleOption = 20,
-    min_score: MinScoreOption = 0.0,
+    max_people: MaxPeopleOption = MOST_PEOPLE,
+    min_score: MinScoreOption = LEAST_SCORE,
     scales: ScalesOption = None,
     flip: FlipOption = None,
+    refine: RefineOption = None,
+    poses: Annotated[
+        Path | None,
+        typer.Option(
+            "--poses", metavar="FILE.json", help="Give --refine the people of FILE, COCO ground truth or results."
+        ),
+    ] = None,
+    posed: Annotated[
+        bool, typer.Option("--posed", help="Ignore people without annotated joints, as COCOPersons does.")
+    ] = False,
     threads: ThreadsOption = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Evaluate the first pictures only.")] = None,
     json: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Write the scores here.")] = None,
@@ -39,6 +60,7 @@ def evaluate(
     """Measure a model on a COCO data set.
 
     Poses and masks by COCO's evaluator, person IoU, milliseconds a picture, all with 95 % intervals over pictures.
+    With --poses no people are looked for: those of FILE are given masks, and only the masks are the model's.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -52,20 +74,70 @@ def evaluate(
         "size": size, "max_people": max_people, "min_score": min_score, "scales": scales, "flip": flip,
         "threads": threads,
     }  # fmt: skip
-    predictor = build_predictor(model, **options)
+    subject = _finder(model, refine, options) if poses is None else _given(model, refine, poses, data, options, posed)
     columns = (TextColumn("Pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("Pictures", total=None)
         report = measure(
-            predictor, data, images, limit=limit,
+            subject.model, data, images, limit=limit, given=subject.given, posed=posed,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
     if json is not None:
-        write_json(json, {"model": predictor.session.card.name, "options": options, **report.to_plain()})
+        said = {"model": subject.name, "poses": subject.poses, "options": subject.options}
+        write_json(json, {**said, **report.to_plain()})
     if results is not None:
         write_json(results, list(report.results))
-    Console().print(score_table(report))
+    Console().print(score_table(report, subject.poses))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Subject:
+    """What is measured.
+
+    poses    where they come from, for the reader
+    given    people by image id, where they are not looked for
+    options  those that it was built with
+    """
+
+    model: Model
+    name: str
+    poses: str
+    given: Mapping[int, People] | None
+    options: Mapping[str, Any]
+
+
+def _finder(model: str | None, refine: str | None, options: Mapping[str, Any]) -> _Subject:
+    predictor = build_predictor(model, **options)
+    whole = refined(predictor, refine, threads=options["threads"])
+    name = predictor.session.card.name
+    return _Subject(whole, getattr(whole, "name", name), f"found by {name}", None, options)
+
+
+def _given(
+    model: str | None, refine: str | None, poses: Path, data: Path, options: Mapping[str, Any], posed: bool
+) -> _Subject:
+    from poseg.evaluation.given import people_for
+    from poseg.io.given_people import read_people
+
+    if refine is None:
+        raise PosegError("--poses gives people to a model that makes masks of them; name it with --refine.")
+    _refuse_finding(model, options)
+    used = {key: options[key] for key in ("size", "threads")}
+    segmenter = build_segmenter(refine, **used)
+    given = read_people(poses)
+    told = f"{'true ones of' if given.true else 'results in'} {poses.name}"
+    return _Subject(segmenter, segmenter.session.card.name, told, people_for(given, data, posed=posed), used)
+
+
+def _refuse_finding(model: str | None, options: Mapping[str, Any]) -> None:
+    """With people given, options about finding them would be forgotten in silence."""
+    asked = {"--model": model, "--scales": options["scales"], "--flip": options["flip"]}
+    names = [name for name, value in asked.items() if value is not None]
+    names += ["--max-people"] if options["max_people"] != MOST_PEOPLE else []
+    names += ["--min-score"] if options["min_score"] != LEAST_SCORE else []
+    if names:
+        raise PosegError(f"With --poses nobody is looked for, so {', '.join(names)} would do nothing; leave it out.")
 
 
 def _check_folders(*paths: Path | None) -> None:

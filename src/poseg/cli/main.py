@@ -15,8 +15,10 @@ from poseg.cli.fields import fields
 from poseg.cli.import_google import import_google
 from poseg.cli.label import label
 from poseg.cli.models import models
+from poseg.cli.pose2seg import pose2seg
 from poseg.cli.predict import predict
 from poseg.cli.quantize import quantize
+from poseg.cli.segment import segment
 from poseg.cli.train import train
 from poseg.errors import PosegError
 
@@ -58,6 +60,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(predict)
+app.command()(segment)
 app.command()(fields)
 app.command()(models)
 app.command()(evaluate)
@@ -67,6 +70,7 @@ app.command()(label)
 app.command()(train)
 app.command()(export)
 app.add_typer(data)
+app.add_typer(pose2seg)
 
 
 def _version(wanted: bool) -> None:

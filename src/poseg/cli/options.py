@@ -11,6 +11,7 @@ from poseg.errors import PosegError
 
 if TYPE_CHECKING:
     from poseg.runtime.predictor import Predictor
+    from poseg.runtime.segmenter import Refined, Segmenter
 
 ModelOption = Annotated[
     str | None,
@@ -36,6 +37,10 @@ FlipOption = Annotated[
     bool | None,
     typer.Option("--flip/--no-flip", help="Look at the mirror image too; as the model is meant by default."),
 ]
+RefineOption = Annotated[
+    str | None,
+    typer.Option("--refine", metavar="MODEL", help="Give people masks by a second model, such as pose2seg."),
+]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads that compute one picture; all cores by default.")
 ]
@@ -55,10 +60,31 @@ def build_predictor(
     model: str | None, *, threads: int | None, size: int | None, scales: str | None, flip: bool | None,
     max_people: int = 20, min_score: float = 0.4, masks: bool = True,
 ) -> Predictor:  # fmt: skip
-    """The predictor that the options describe."""
-    from poseg.runtime.zoo import load
+    """The predictor that the options describe. Raises PosegError for a model that does not find people."""
+    from poseg.runtime.predictor import Predictor
+    from poseg.runtime.zoo import open_model
 
-    return load(
-        model, threads=threads, size_px=size, scales=parse_scales(scales), flip=flip, max_people=max_people,
-        min_score=min_score, masks=masks,
+    return Predictor(
+        open_model(model, threads=threads), size_px=size, scales=parse_scales(scales), flip=flip,
+        max_people=max_people, min_score=min_score, masks=masks,
     )  # fmt: skip
+
+
+def build_segmenter(
+    model: str, *, threads: int | None, size: int | None = None, exclusive: bool = True
+) -> Segmenter:  # fmt: skip
+    """The segmenter that the options describe. Raises PosegError for a model that is not given people."""
+    from poseg.runtime.segmenter import Segmenter
+    from poseg.runtime.zoo import open_model
+
+    return Segmenter(open_model(model, threads=threads), size_px=size, exclusive=exclusive)
+
+
+def refined(predictor: Predictor, refine: str | None, *, threads: int | None) -> Predictor | Refined:
+    """The predictor with masks by a second model, where one is asked for.
+
+    The predictor makes its own masks all the same: they make the boxes of people who have too few joints to be aligned.
+    """
+    from poseg.runtime.segmenter import Refined
+
+    return predictor if refine is None else Refined(predictor, build_segmenter(refine, threads=threads))

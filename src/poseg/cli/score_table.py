@@ -7,22 +7,29 @@ from itertools import zip_longest
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from poseg.evaluation import Report
 
 Row = tuple[str, str, str]
 
 
-def score_table(report: Report) -> Table:
-    """The report as one table: poses to the left, masks to the right, the rest below."""
-    shown = Table(title=f"{Path(report.data).name}: {report.images} pictures, {report.persons} persons")
+def score_table(report: Report, poses: str) -> Table:
+    """The report as one table: poses to the left, masks to the right, the rest below.
+
+    poses  where they come from: scores are not to be compared between poses that were found and those that were given
+    """
+    protocol = f"poses: {poses}{'; people without annotated joints ignored' * report.posed}"
+    shown = Table(
+        title=f"{Path(report.data).name}: {report.images} pictures, {report.persons} persons", caption=Text(protocol)
+    )
     for kind in ("Keypoints", "Masks"):
         shown.add_column(kind)
         shown.add_column("Score", justify="right")
         shown.add_column("95 %", justify="right")
     left, right = _rows(report, "keypoints", report.keypoints), _rows(report, "masks", report.masks)
-    for poses, masks in zip_longest(left, right, fillvalue=("", "", "")):
-        shown.add_row(*poses, *masks)
+    for pose, mask in zip_longest(left, right, fillvalue=("", "", "")):
+        shown.add_row(*pose, *mask)
     shown.add_section()
     times = [("ms a picture" if name == "total" else f"ms {name}", _ms(ms), "") for name, ms in report.ms.items()]
     counts = [

@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.fields import Fields, FieldSpec
-from poseg.people import People
 from poseg.skeletons import Skeleton
 
 Self = TypeVar("Self", bound="Codec")
 
 
 class Codec(Protocol):
-    """How one system paints people into fields and reads them back: decode(encode(people)) = people."""
+    """How one system paints people into fields and reads them back: decode(encode(people)) = people.
+
+    What `encode` and `decode` take besides differs: PersonLab finds people, Pose2Seg is given them.
+    """
 
     @property
     def skeleton(self) -> Skeleton:
@@ -28,12 +30,8 @@ class Codec(Protocol):
         """The fields that the network puts out."""
         ...
 
-    def encode(self, people: People, size: tuple[int, int], ignore: NDArray[np.bool_] | None = None) -> Any:
-        """What the fields should be for people in a network input of `size` (height, width)."""
-        ...
-
-    def decode(self, fields: Fields) -> People:
-        """The people that the fields show, surest first, in pixels of the network's input."""
+    def fields_from(self, outputs: Mapping[str, NDArray[np.float32]]) -> Fields:
+        """Fields of one picture from a network's outputs by field name."""
         ...
 
     def to_plain(self) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from poseg.codecs.bridging import guess_joints
 from poseg.codecs.decoding import BEST, Decoding
 from poseg.codecs.growing import Poses, grow_people
 from poseg.codecs.outlines import outlined
+from poseg.codecs.targets import Targets
 from poseg.errors import FieldError, ShapeError
 from poseg.fields import Fields, FieldSpec
 from poseg.fields.heatmap import disk_owners
@@ -31,30 +32,6 @@ Floats = NDArray[np.float32]
 
 POSE_FIELDS = ("heatmap", "short_offsets", "mid_offsets")
 MASK_FIELDS = ("segmentation", "long_offsets")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Targets:
-    """What the fields should be, and how much each cell counts.
-
-    targets  by field name; probabilities in [0, 1] where the field's unit is "logit", else pixels
-    weights  by field name, the shape of the target without its xy axis; 0 where nothing is known
-    """
-
-    specs: tuple[FieldSpec, ...]
-    targets: Mapping[str, Floats]
-    weights: Mapping[str, Floats]
-
-    def as_fields(self, certainty: float = 1e-4) -> Fields:
-        """The fields of a network that makes no mistake; probabilities are kept `certainty` away from 0 and 1."""
-        arrays = {}
-        for spec in self.specs:
-            target = self.targets[spec.name]
-            if spec.unit == "logit":
-                p = np.clip(target, certainty, 1 - certainty)
-                target = np.log(p / (1 - p)).astype(np.float32)
-            arrays[spec.name] = target
-        return Fields(self.specs, arrays)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +75,10 @@ class PersonLabCodec:
             FieldSpec("long_offsets", ("joint", "xy"), (k, 2), "px", grid),
         )
         return tuple(spec for spec in every if spec.name in self.fields)
+
+    def fields_from(self, outputs: Mapping[str, Floats]) -> Fields:
+        """Fields of the one picture that a network has seen: (1, C, h, w) by name."""
+        return Fields.from_flat(self.specs, {name: array[0] for name, array in outputs.items()})
 
     def to_plain(self) -> dict[str, Any]:
         """The settings as plain data for a model's card; the skeleton is stored beside them."""

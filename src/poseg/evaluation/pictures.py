@@ -11,7 +11,7 @@ import numpy as np
 
 from poseg.errors import AnnotationError
 from poseg.io.coco_columns import person_category, records_of
-from poseg.io.coco_json import CocoDataset, read_coco
+from poseg.io.coco_json import CocoDataset, parse_coco
 from poseg.io.plain_json import read_json
 from poseg.metrics.iou import Mask, person_pixels
 
@@ -63,13 +63,41 @@ class Pictures:
         return pixels, unknown if crowd is None else unknown | crowd
 
 
-def find_pictures(data: str | Path, images: str | Path, limit: int | None = None) -> Pictures:
+def posed_only(plain: Mapping[str, Any], dataset: CocoDataset) -> dict[str, Any]:
+    """An annotation file in which people without any annotated joint are crowds: regions to ignore.
+
+    COCOPersons, the subset that Pose2Seg was measured on, so counts only those with joints. `dataset` is the same file.
+    Raises AnnotationError where nobody has joints.
+    """
+    columns = dataset.columns
+    bare = np.asarray(~(columns.triplets[..., 2] > 0).any(axis=1))
+    if len(bare) and (bare | columns.unsure).all():
+        raise AnnotationError(
+            f"None of the people in {dataset.path} has an annotated joint, so counting only those that do leaves "
+            "nobody; count everybody."
+        )
+    ignored = set(columns.ids[bare].tolist())
+    annotations = [
+        {**record, "iscrowd": 1} if record.get("id") in ignored else record for record in plain["annotations"]
+    ]
+    return {**plain, "annotations": annotations}
+
+
+def find_pictures(
+    data: str | Path, images: str | Path, limit: int | None = None, *, posed: bool = False
+) -> Pictures:  # fmt: skip
     """Read an annotation file and find its pictures in the folder `images`; the first `limit` of them.
+
+    posed   count only people with annotated joints (`posed_only`)
 
     A picture without people may be missing (it is skipped and counted). Raises AnnotationError where one with
     people is missing, or where no picture is left.
     """
-    dataset, plain = read_coco(data), read_json(data)
+    plain = read_json(data)
+    dataset = parse_coco(plain, str(data))
+    if posed:
+        plain = posed_only(plain, dataset)
+        dataset = parse_coco(plain, str(data))
     folder = Path(images)
     found = {number: folder / image.file_name for number, image in dataset.images.items()}
     missing = [number for number, path in found.items() if not path.is_file()]

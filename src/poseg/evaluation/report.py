@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,9 @@ UNMEASURED = -1.0  # COCO's number where there is nothing to measure
 Interval = tuple[float, float]
 
 
-class Model(Protocol):
-    """Anything that finds people: (H, W, 3) uint8 RGB in, People in its pixels out."""
-
-    def __call__(self, image: NDArray[np.uint8], /) -> People:
-        """Find the people of one picture."""
-        ...
+# Anything that finds people, or what is not known of people who are given: (H, W, 3) uint8 RGB, and perhaps People,
+# in; People in the picture's pixels out.
+Model = Callable[..., People]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +46,7 @@ class Report:
                       beforehand, uncounted
     intervals         95 % bootstrap intervals over pictures: "keypoints.AP", "masks.AP", ..., "person_iou"
     data              the annotation file
+    posed             only people with annotated joints counted, the others were ignored
     results           COCO result records of everything found
     """
 
@@ -62,12 +60,14 @@ class Report:
     ms: Mapping[str, float | None]
     intervals: Mapping[str, Interval]
     data: str
+    posed: bool = False
     results: tuple[Mapping[str, Any], ...] = ()
 
     def to_plain(self) -> dict[str, Any]:
         """Everything but the results, ready for JSON."""
         return {
             "data": self.data,
+            "posed": self.posed,
             "keypoints": dict(self.keypoints),
             "masks": dict(self.masks),
             "person_iou": self.person_iou,
@@ -100,6 +100,8 @@ def evaluate(
     limit: int | None = None,
     resamples: int = 1000,
     seed: int = 0,
+    given: Mapping[int, People] | None = None,
+    posed: bool = False,
 ) -> Report:
     """Run a model over a COCO data set and measure it.
 
@@ -108,27 +110,33 @@ def evaluate(
     progress   called with (done, all) after each picture
     limit      the first pictures only
     resamples  of the bootstrap, drawn with `seed`
+    given      people by image id, for a model that is given them; pictures that are not named have none
+    posed      only people with annotated joints count and the others are ignored, as in COCOPersons
 
     People are mapped to the skeleton of the data set by the names of the joints. Raises AnnotationError and
     ImageError for data that cannot be used, and whatever the model raises.
     """
-    pictures = find_pictures(data, images, limit)
+    pictures = find_pictures(data, images, limit, posed=posed)
     outcomes: dict[int, _Outcome] = {}
     for done, (image_id, path) in enumerate(pictures.paths.items(), start=1):
         image = read_image(path)
+        known = () if given is None else (given.get(image_id, People.empty(pictures.dataset.skeleton)),)
         if done == 1:
-            model(image)
-        outcomes[image_id] = _run(model, image, pictures, image_id)
+            model(image, *known)
+        outcomes[image_id] = _run(model, image, known, pictures, image_id)
         if progress is not None:
             progress(done, len(pictures.paths))
-    return _measure(pictures, outcomes, np.random.default_rng(seed), resamples)
+    report = _measure(pictures, outcomes, np.random.default_rng(seed), resamples)
+    return replace(report, posed=posed)
 
 
-def _run(model: Model, image: NDArray[np.uint8], pictures: Pictures, image_id: int) -> _Outcome:
+def _run(
+    model: Model, image: NDArray[np.uint8], given: tuple[People, ...], pictures: Pictures, image_id: int
+) -> _Outcome:
     size = (image.shape[0], image.shape[1])
     true, unknown = pictures.true_pixels(image_id, size)
     started = perf_counter()
-    people = model(image)
+    people = model(image, *given)
     elapsed_ms = 1000 * (perf_counter() - started)
     spent = people.timings
     skeleton = pictures.dataset.skeleton

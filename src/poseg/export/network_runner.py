@@ -3,40 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from poseg.codecs.personlab import PersonLabCodec
+from poseg.codecs import Codec
 from poseg.fields import Fields
 from poseg.runtime.card import Card
+from poseg.systems import SYSTEMS
 from poseg.systems.personlab import PersonLab
+from poseg.systems.pose2seg import Pose2Seg
+
+AnyCodec = TypeVar("AnyCodec", bound=Codec)
 
 INPUT_MULTIPLE = 32  # sides of the input are so many pixels times n, and one
 
 
-class NetworkRunner:
-    """A PersonLab network as `runtime.predictor.Runner`.
+class NetworkRunner(Generic[AnyCodec]):
+    """A network as a session runs one.
 
     The network is used as it stands: the caller chooses evaluation mode and device.
     """
 
-    def __init__(self, network: nn.Module, codec: PersonLabCodec, card: Card) -> None:
+    def __init__(self, network: nn.Module, codec: AnyCodec, card: Card) -> None:
         self.network, self.codec, self.card = network, codec, card
 
     @torch.no_grad()
-    def run(self, tensor: NDArray[np.float32]) -> Fields:
-        """Fields of a normalised input (1, 3, h, w)."""
+    def run(self, tensor: NDArray[np.float32], **given: NDArray[np.float32]) -> Fields:
+        """Fields of a normalised input (1, 3, h, w), and what else the network is given."""
         device = next(self.network.parameters()).device
-        fields = self.network(torch.from_numpy(np.ascontiguousarray(tensor)).to(device))
-        specs = self.codec.specs
-        return Fields.from_flat(specs, {spec.name: fields[spec.name][0].float().cpu().numpy() for spec in specs})
+        every = {"image": tensor, **given}
+        inputs = {name: torch.from_numpy(np.ascontiguousarray(array)).to(device) for name, array in every.items()}
+        fields = self.network(**inputs)
+        return self.codec.fields_from({spec.name: fields[spec.name].float().cpu().numpy() for spec in self.codec.specs})
 
 
-def personlab_card(
-    system: PersonLab,
+def system_card(
+    system: PersonLab | Pose2Seg,
     *,
     name: str,
     size_px: int,
@@ -44,11 +50,11 @@ def personlab_card(
     std: tuple[float, float, float],
     **facts: object,
 ) -> Card:
-    """The card of a PersonLab network; `facts` are the card's licences, data, scores and notes."""
+    """The card of a system's network; `facts` are the card's licences, data, scores and notes."""
     codec = system.codec
     return Card(
         name=name,
-        system="personlab",
+        system=next(key for key, kind in SYSTEMS.items() if isinstance(system, kind)),
         codec=codec.to_plain(),
         skeleton=asdict(system.skeleton),
         size_px=size_px,

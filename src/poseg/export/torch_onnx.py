@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -26,13 +27,15 @@ from poseg.errors import WeightsError
 from poseg.export.network_runner import NetworkRunner
 from poseg.export.onnx_card import with_card
 from poseg.io.atomic import write_bytes
+from poseg.people import People
 from poseg.runtime.card import Card
-from poseg.runtime.predictor import Runner
 from poseg.runtime.session import Session
 from poseg.systems.personlab import PersonLab
+from poseg.systems.pose2seg import Pose2Seg
 from poseg.transforms.letterbox import letterbox
 
 Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
 
 OPSET = 17
 LEAST_HALVED = 256  # smaller tensors are shapes, scales and biases: nothing to save there
@@ -60,13 +63,13 @@ class _Flat(nn.Module):
         super().__init__()
         self.network, self.names = network, tuple(names)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        fields: Mapping[str, Tensor] = self.network(image)
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        fields: Mapping[str, Tensor] = self.network(*inputs)
         return tuple(fields[name] for name in self.names)
 
 
 def export_onnx(
-    network: nn.Module, system: PersonLab, card: Card, destination: Path, pictures: Sequence[Bytes] = ()
+    network: nn.Module, system: PersonLab | Pose2Seg, card: Card, destination: Path, pictures: Sequence[Bytes] = ()
 ) -> Exported:
     """Write the network with its card to `destination`, after both have proved to compute the same.
 
@@ -76,22 +79,25 @@ def export_onnx(
     """
     names = [spec.name for spec in system.codec.specs]
     flat = _Flat(_rounded(fold_norms(network)), names).eval()
-    image = torch.zeros(1, 3, 161, 193)
+    example = torch.zeros(1, 3, 161, 193).numpy()
+    given = _given(system, example)
+    dynamic = {"image": {2: "height", 3: "width"}, **{name: {1: "people"} for name in given}}
+    for name in names:
+        dynamic[name] = {0: "people"} if given else {2: "rows", 3: "columns"}
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # The tracing exporter is the one that needs no further package; its deprecation is known.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            flat, (image,), buffer,  # type: ignore[arg-type]
-            dynamo=False, opset_version=OPSET, input_names=["image"], output_names=names,
-            dynamic_axes={"image": {2: "height", 3: "width"}, **{n: {2: "rows", 3: "columns"} for n in names}},
+            flat, tuple(map(torch.from_numpy, (example, *given.values()))), buffer,  # type: ignore[arg-type]
+            dynamo=False, opset_version=OPSET, input_names=["image", *given], output_names=names, dynamic_axes=dynamic,
         )  # fmt: skip
     model = onnx.load_model_from_string(buffer.getvalue())
     _halve(model)
     data, written = with_card(model, card)
     ours, theirs = NetworkRunner(flat.network, system.codec, written), Session(data, name=card.name)
     inputs = [torch.randn(1, 3, 225, 161, generator=_generator()).numpy(), *_inputs(pictures, card)]
-    difference = float(np.max([parity(ours, theirs, tensor) for tensor in inputs]))
+    difference = float(np.max([parity(ours, theirs, tensor, **_given(system, tensor)) for tensor in inputs]))
     if not difference <= TOLERANCE:  # not a number is no agreement either
         raise WeightsError(
             f"The exported file differs from the network by {difference:.1e}, at most {TOLERANCE:.0e} is allowed; "
@@ -101,9 +107,9 @@ def export_onnx(
     return Exported(written, difference, len(pictures))
 
 
-def parity(ours: Runner, theirs: Runner, tensor: NDArray[np.float32]) -> float:
+def parity(ours: Any, theirs: Any, tensor: Floats, **given: Floats) -> float:
     """Largest difference of any field between two runners on one input, relative to the field's largest value."""
-    expected, found = ours.run(tensor), theirs.run(tensor)
+    expected, found = ours.run(tensor, **given), theirs.run(tensor, **given)
     differences = [np.abs(found[name] - field).max() / max(np.abs(field).max(), 1) for name, field in expected.items()]
     return float(np.max(differences))
 
@@ -116,6 +122,19 @@ def _inputs(pictures: Sequence[Bytes], card: Card) -> Iterator[NDArray[np.float3
                 picture, size_px,
                 multiple=card.size_multiple, remainder=card.size_remainder, mean=card.mean, std=card.std,
             )[0]  # fmt: skip
+
+
+def _given(system: PersonLab | Pose2Seg, tensor: Floats) -> dict[str, Floats]:
+    """What the network takes besides the picture: people in typical poses, some of them partly outside."""
+    if isinstance(system, PersonLab):
+        return {}
+    codec, (height, width) = system.codec, tensor.shape[2:]
+    templates, rng = codec.templates, np.random.default_rng(0)
+    places = rng.uniform(-0.2, 0.8, (len(templates), 1, 2)) * (width, height)
+    sides = rng.uniform(0.3, 1.0, (len(templates), 1, 1)) * min(width, height)
+    people = People.from_poses(codec.skeleton, templates.points * sides + places, templates.known)
+    windows = codec.windows(people, (height, width))
+    return {name: array[None] for name, array in codec.given(people, windows).items()}
 
 
 def fold_norms(network: nn.Module) -> nn.Module:

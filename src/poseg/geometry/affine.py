@@ -49,6 +49,34 @@ def apply(matrix: Matrix, points: ArrayLike) -> NDArray[np.float32]:
     return moved.astype(np.float32)
 
 
+def fit_similarities(sources: ArrayLike, targets: ArrayLike, weights: ArrayLike) -> tuple[Matrix, NDArray[np.bool_]]:
+    """Scale, turn and shift that carry points onto others with the least weighted sum of squares, never mirrored.
+
+    sources, targets  (..., K, 2)
+    weights           (..., K), at least 0; a point of weight 0 does not count, whatever it is
+
+    Returns the maps (..., 2, 3) and whether there is one (...): not where the points that count are fewer than two
+    or all in one place; the map is zero there. With p and q about their means the closed form is
+
+        a = sum(p . q) / sum |p|^2,   b = sum(p x q) / sum |p|^2,   linear part [[a, -b], [b, a]]
+    """
+    weight = np.asarray(weights, np.float64)[..., None]
+    p, q = (np.where(weight > 0, np.asarray(points, np.float64), 0) for points in (sources, targets))
+    total = np.maximum(weight.sum(axis=-2, keepdims=True), np.finfo(np.float64).tiny)
+    p_mean, q_mean = ((weight * points).sum(axis=-2, keepdims=True) / total for points in (p, q))
+    p, q = np.where(weight > 0, p - p_mean, 0), q - q_mean
+    spread = (weight * p * p).sum(axis=(-2, -1))
+    # Points in one place differ by rounding alone.
+    extent = np.abs(p_mean[..., 0, :]).max(axis=-1) + 1
+    there = spread > total[..., 0, 0] * (1e-6 * extent) ** 2
+    safe = np.where(there, spread, 1)
+    a = np.where(there, (weight * p * q).sum(axis=(-2, -1)) / safe, 0)
+    b = np.where(there, (weight[..., 0] * (p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0])).sum(axis=-1) / safe, 0)
+    linear = np.stack([np.stack([a, -b], axis=-1), np.stack([b, a], axis=-1)], axis=-2)
+    shift = np.where(there[..., None], q_mean[..., 0, :], 0) - (linear @ p_mean[..., 0, :, None])[..., 0]
+    return np.concatenate([linear, shift[..., None]], axis=-1), there
+
+
 def for_cv2(matrix: Matrix) -> Matrix:
     """The same map between pixel numbers, as `cv2.warpAffine` wants it (equation (1) of the grid)."""
     half = np.full(2, PIXEL_CENTRE)

@@ -6,7 +6,7 @@ and masks need no shift. `loadRes` itself fails on an empty list and on image id
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,8 @@ def read_results(path: str | Path, *, skeleton: Skeleton = COCO17) -> dict[Image
             raise AnnotationError(f"{source}: record {place} has image_id {image_id!r}, wanted a number or a name.")
         by_image.setdefault(image_id, []).append(record)
     return {
-        image_id: _people(records, skeleton, f"{source}: image {image_id}") for image_id, records in by_image.items()
+        image_id: people_of_records(records, skeleton, f"{source}: image {image_id}")
+        for image_id, records in by_image.items()
     }
 
 
@@ -130,12 +131,12 @@ def _rounded(values: NDArray[Any], digits: int) -> list[float]:
     return [round(value, digits) + 0.0 for value in values.astype(np.float64).tolist()]
 
 
-def _people(records: Sequence[dict[str, Any]], wanted: Skeleton, where: str) -> People:
-    """The people of one picture, all on one skeleton."""
+def people_of_records(records: Sequence[dict[str, Any]], wanted: Skeleton, where: str) -> People:
+    """The people of one picture's records, on the skeleton that is wanted; `where` is for messages."""
     source = _skeleton(records, wanted, where)
     rows = [_row(record, source, where) for record in records]
     points, sure, scores, given = (np.stack(column) for column in zip(*rows, strict=True))
-    masks = _masks(records, where)
+    masks = masks_of_records(records, where)
     found = People(
         skeleton=source,
         keypoints=points,
@@ -186,8 +187,8 @@ def _numbers(
     return numbers
 
 
-def _masks(records: Sequence[dict[str, Any]], where: str) -> NDArray[np.bool_] | None:
-    """(N, H, W) bool, all false where a record has no run lengths; None where none has."""
+def masks_of_records(records: Sequence[Mapping[str, Any]], where: str) -> NDArray[np.bool_] | None:
+    """(N, H, W) bool, all false where a record has no run lengths; None where none has. `where` is for messages."""
     masks = []
     for record in records:
         runs = record.get("segmentation")

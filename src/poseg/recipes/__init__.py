@@ -21,6 +21,9 @@ RECIPES = {
     "personlab_coco": "poseg.recipes.personlab_coco",
     "personlab_fast": "poseg.recipes.personlab_fast",
     "personlab_small": "poseg.recipes.personlab_small",
+    "pose2seg_cocopersons": "poseg.recipes.pose2seg_cocopersons",
+    "pose2seg_overfit_tiny": "poseg.recipes.pose2seg_overfit_tiny",
+    "pose2seg_small": "poseg.recipes.pose2seg_small",
 }
 
 

@@ -13,6 +13,25 @@ LARGE = ("bsds500", "flickr8k_500", "street")  # folders of people_unlabelled wh
 SHRUNK = ("coco_small", "flickr8k_224")
 
 
+def outlined_people(data: Path) -> tuple[Share, ...]:
+    """The photographs whose people have masks, drawn by people or by networks that agreed. coco_mini is not in it."""
+    labels = data / "pseudo_labels"
+
+    def of(name: str, folder: str, weight: float, least_score: float = 0.0) -> Share:
+        return Share(
+            LabelledFolder(
+                name, labels / f"{name}.json.gz", data / folder,
+                complete=False, least_visibility=2, least_score=least_score,
+            ), weight,
+        )  # fmt: skip
+
+    return (
+        of("people_unlabelled", "people_unlabelled", 5.0, 0.2),
+        of("coco_person_masks", "coco_person_masks/train2017", 3.0),
+        of("clothing_coparsing", "clothing_coparsing", 1.0),
+    )
+
+
 def photographs(data: Path) -> tuple[Share, ...]:
     """Labelled and pseudo-labelled photographs for training.
 

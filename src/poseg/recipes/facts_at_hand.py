@@ -26,6 +26,23 @@ DATA = (
     {"name": "backgrounds_inria", "pictures": 204, "use": "person-free pictures", "terms": "research use"},
     {"name": "BodyPix MobileNetV1 0.75", "use": "weights at the start", "terms": "Apache-2.0"},
 )
+MASK_DATA = tuple(
+    {**entry, "use": use}
+    for entry in DATA
+    for name, use in (
+        ("people_unlabelled", "masks and keypoints made by networks (see the notes)"),
+        ("coco_person_masks train", "COCO instance masks; keypoints made by networks"),
+        ("clothing_coparsing 0001-0900", "person masks; keypoints made by networks"),
+        ("BodyPix MobileNetV1 0.75", "weights of the backbone at the start, through our `small`"),
+    )
+    if entry["name"] == name
+)
+MASK_NOTES = (
+    "The backbone started from that of our `small`, which had started from Google's BodyPix MobileNetV1 0.75 "
+    "(Apache-2.0), and was trained further here with all the rest.",
+    "Labels of networks: MoveNet MultiPose and Thunder, BlazePose heavy, BodyPix (Google, Apache-2.0).",
+    "Poses were moved and lost joints in training, and people were laid over people.",
+)
 NOTES = (
     "Backbone and linear heads started from Google's BodyPix MobileNetV1 0.75 (Apache-2.0) and were trained further "
     "here with all the rest: a feature pyramid with context and heads that correct person map and long offsets.",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from poseg.errors import ImageError, PosegError, WeightsError
 from poseg.evaluation import card_scores
-from poseg.export.network_runner import personlab_card
+from poseg.export.network_runner import system_card
 from poseg.export.torch_onnx import Exported, export_onnx
 from poseg.io.images import read_image
 from poseg.recipes import find_recipe
@@ -61,7 +61,7 @@ def export_run(
         state = {n: began[n].lerp(t, share) if t.dtype.is_floating_point else t for n, t in state.items()}
     network.load_state_dict(state)
     facts = recipe.facts
-    card = personlab_card(
+    card = system_card(
         recipe.system, name=recipe.name, size_px=facts.size_px, scales=facts.scales,
         mean=recipe.view.mean, std=recipe.view.std, licences=dict(facts.licences),
         data=facts.data, notes=facts.notes, scores=card_scores(scores, facts.size_px),

@@ -12,16 +12,14 @@ from typing import Any
 import torch
 
 from poseg.errors import PosegError
-from poseg.evaluation import evaluate
-from poseg.export.network_runner import NetworkRunner, personlab_card
 from poseg.io.atomic import write_text
 from poseg.io.plain_json import read_json
 from poseg.recipes.google_start import start_from_google
-from poseg.runtime.predictor import Predictor
+from poseg.recipes.roads import road_of
+from poseg.systems.personlab import PersonLabNetwork
 from poseg.training.ema import Average
 from poseg.training.initial import load_start
 from poseg.training.journal import Journal, append_line
-from poseg.training.loader import Mixture
 from poseg.training.loop import Progress, train
 from poseg.training.recipe import Recipe
 from poseg.training.settings import differences, from_plain, to_plain
@@ -50,17 +48,16 @@ def launch(
     torch.manual_seed(recipe.seed)
     network = recipe.system.network()
     if recipe.start.published:
+        if not isinstance(network, PersonLabNetwork):
+            raise PosegError("start.published fills PersonLab networks; give this one start.backbone or start.weights.")
         start_from_google(network, Path(recipe.start.published))
     load_start(network, recipe.start)
-    codec, schedule = recipe.system.codec, recipe.schedule
-    mixture = Mixture(
-        recipe.data(data), codec, recipe.view,
-        length=schedule.steps * schedule.batch_size, seed=recipe.seed, lessons=recipe.lessons,
-    )  # fmt: skip
+    road = road_of(recipe)
+    items = road.items(recipe, data)
     if first_process():
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / RECIPE_FILE, json.dumps({"recipe": name, "settings": to_plain(recipe)}, indent=1))
-    journal = Journal(folder, codec, recipe.view, pictures_every=pictures_every)
+    journal = Journal(folder, lambda progress: road.picture(recipe, progress), pictures_every=pictures_every)
 
     def told(progress: Progress) -> None:
         journal(progress)
@@ -72,7 +69,7 @@ def launch(
 
     try:
         train(
-            network, recipe.system.loss(), mixture, schedule, folder,
+            network, recipe.system.loss(), items, recipe.schedule, folder,
             report=told, seed=recipe.seed, workers=workers, minutes=minutes,
         )  # fmt: skip
     finally:
@@ -105,26 +102,9 @@ def recipe_of(folder: Path, find: Callable[[str], Recipe]) -> Recipe:
     return from_plain(find(written["recipe"]), written["settings"])
 
 
-def averaged_model(recipe: Recipe, state: Mapping[str, torch.Tensor]) -> Predictor:
-    """A predictor of averaged weights that is not exported yet, on the CPU."""
-    network = recipe.system.network()
-    network.load_state_dict({name: tensor.cpu() for name, tensor in state.items()})
-    card = personlab_card(
-        recipe.system, name=recipe.name, size_px=recipe.facts.size_px, mean=recipe.view.mean, std=recipe.view.std
-    )
-    network.eval()
-    if torch.cuda.is_available():
-        network.cuda()
-    return Predictor(NetworkRunner(network, recipe.system.codec, card), min_score=0.0)
-
-
 def validate(recipe: Recipe, average: Average, data: Path) -> dict[str, float]:
     """Scores of averaged weights on the recipe's validation pictures."""
-    asked = recipe.validation
-    report = evaluate(
-        averaged_model(recipe, average.state), data / asked.annotations, data / asked.pictures,
-        limit=asked.limit, resamples=0,
-    )  # fmt: skip
+    report = road_of(recipe).measure(recipe, average.state, data)
     return {
         "keypoint_ap": report.keypoints["AP"], "mask_ap": report.masks["AP"], "person_iou": report.person_iou,
         "found": float(report.found),

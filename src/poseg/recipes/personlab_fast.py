@@ -14,11 +14,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from poseg.recipes.personlab_small import RECIPE as SMALL
+from poseg.recipes.personlab_small import SYSTEM
 from poseg.training.recipe import Recipe
 
 RECIPE: Recipe = replace(
     SMALL,
     name="fast",
-    system=replace(SMALL.system, stride=16),
+    system=replace(SYSTEM, stride=16),
     facts=replace(SMALL.facts, size_px=705, scales=(1.0,)),
 )

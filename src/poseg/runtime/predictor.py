@@ -22,6 +22,7 @@ from poseg.transforms.letterbox import Letterbox, letterbox
 
 Floats = NDArray[np.float32]
 
+SYSTEM = "personlab"
 SMALLEST_PX, LARGEST_PX = 64, 4097
 # Before looks are compared: what one of them alone hardly believes may be what all see.
 MOST_IN_A_LOOK, LEAST_IN_A_LOOK = 40, 0.02
@@ -115,6 +116,11 @@ class Predictor:
 
     def __post_init__(self) -> None:
         card = self.session.card
+        if card.system != SYSTEM:
+            raise PosegError(
+                f"The model {card.name!r} is of the system {card.system!r}, which is given people and does not find "
+                f"them; take one of {SYSTEM!r} to find them, and refine their masks with it."
+            )
         meant = self.size_px is None
         if self.scales is None:
             object.__setattr__(self, "scales", card.scales if meant else (1.0,))

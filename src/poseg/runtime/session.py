@@ -15,7 +15,7 @@ import onnxruntime as ort  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # type: ignore[import-untyped]
 
-from poseg.codecs import CODECS, PersonLabCodec
+from poseg.codecs import CODECS, Codec
 from poseg.errors import CardError, PosegError, SkeletonError, WeightsError
 from poseg.fields import Fields
 from poseg.runtime.card import Card
@@ -45,21 +45,25 @@ class Session:
         self.name = name or ("The model" if isinstance(model, bytes) else str(os.fspath(model)))
         self._session = _open(model, self.name, threads=threads)
         self.card = _card(self._session, self.name)
-        self.codec = codec_of(self.card, self.name)
+        # Of the card's system; a predictor checks that it is its own.
+        self.codec: Any = codec_of(self.card, self.name)
         self._outputs = _matched_outputs(self._session, self.card, self.codec, self.name)
         self._input: str = self._session.get_inputs()[0].name
 
-    def run(self, tensor: Floats) -> Fields:
-        """Fields of one picture, from its normalised input (1, 3, h, w) float32 (`transforms.letterbox`)."""
+    def run(self, tensor: Floats, **given: Floats) -> Fields:
+        """Fields of one picture, from its normalised input (1, 3, h, w) float32 (`transforms.letterbox`).
+
+        given  what the model takes besides, float32, by the names of its inputs: "windows" and "joints" (Pose2Seg)
+        """
         try:
-            arrays = self._session.run(list(self._outputs.values()), {self._input: tensor})
+            arrays = self._session.run(list(self._outputs.values()), {self._input: tensor, **given})
         except _BROKEN as fault:
             raise WeightsError(
                 f"{self.name} does not run on an input of {tensor.shape[3]} x {tensor.shape[2]} pixels "
                 f"({_first_line(fault)}); try another size, or export the model again."
             ) from None
-        flat = {name: array[0] for name, array in zip(self._outputs, arrays, strict=True)}
-        return Fields.from_flat(self.codec.specs, flat)
+        fields: Fields = self.codec.fields_from(dict(zip(self._outputs, arrays, strict=True)))
+        return fields
 
 
 def read_card(model: Model, *, name: str = "") -> Card:
@@ -68,7 +72,7 @@ def read_card(model: Model, *, name: str = "") -> Card:
     return _card(_open(model, name, optimise=False), name)
 
 
-def codec_of(card: Card, name: str) -> PersonLabCodec:
+def codec_of(card: Card, name: str) -> Codec:
     """The codec that a card describes. Raises CardError."""
     if card.system not in CODECS:
         known = ", ".join(sorted(CODECS))
@@ -120,7 +124,7 @@ def _card(session: ort.InferenceSession, name: str) -> Card:
     return Card.from_metadata(session.get_modelmeta().custom_metadata_map, source=name)
 
 
-def _matched_outputs(session: ort.InferenceSession, card: Card, codec: PersonLabCodec, name: str) -> dict[str, str]:
+def _matched_outputs(session: ort.InferenceSession, card: Card, codec: Codec, name: str) -> dict[str, str]:
     """Output names by field name, checked against what the file has. Raises CardError."""
     found = {output.name: output.shape for output in session.get_outputs()}
     outputs = {}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from poseg.errors import WeightsError
 from poseg.runtime.card import Card
 from poseg.runtime.predictor import Predictor
+from poseg.runtime.segmenter import SYSTEM as SEGMENTERS
+from poseg.runtime.segmenter import Segmenter
 from poseg.runtime.session import Session, read_card
 
 if TYPE_CHECKING:
@@ -20,16 +22,26 @@ DEFAULT = "small"
 _SUFFIX = ".onnx"
 
 
-def load(model: str | os.PathLike[str] | None = None, *, threads: int | None = None, **options: Any) -> Predictor:
-    """A predictor ready to use: `poseg.load()("photo.jpg")`.
+@overload
+def load(model: Literal["pose2seg"], *, threads: int | None = None, **options: Any) -> Segmenter: ...
+@overload
+def load(model: str | os.PathLike[str] | None = None, *, threads: int | None = None, **options: Any) -> Predictor: ...
+def load(
+    model: str | os.PathLike[str] | None = None, *, threads: int | None = None, **options: Any
+) -> Predictor | Segmenter:
+    """A model ready to use: `poseg.load()("photo.jpg")` finds people.
+
+    `poseg.load("pose2seg")("photo.jpg", people)` gives people masks.
 
     model    name of a model that comes along (`models()`), or path of an ONNX file with a card; None is "small"
     threads  how many compute one picture; None leaves the choice to the runtime
-    options  those of `Predictor`: size_px, max_people, min_score, scales, flip, masks
+    options  those of `Predictor`: size_px, max_people, min_score, scales, flip, masks; for a Pose2Seg model those of
+             `Segmenter`: size_px, exclusive, least_probability, rescored
 
     Raises WeightsError where there is no such model and CardError where the file does not say how to run it.
     """
-    return Predictor(open_model(model, threads=threads), **options)
+    session = open_model(model, threads=threads)
+    return (Segmenter if session.card.system == SEGMENTERS else Predictor)(session, **options)
 
 
 def open_model(model: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> Session:

@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.codecs.personlab import PersonLabCodec, Targets
+from poseg.codecs.personlab import PersonLabCodec
+from poseg.codecs.targets import Targets
 from poseg.fields import Fields, sigmoid
 from poseg.fields.offsets import refine
 from poseg.geometry import affine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from poseg.networks.backbones.imagenet_weights import imagenet_weights
 from poseg.training.checkpoint import last_checkpoint, read_tensors
 from poseg.training.recipe import Start
 
+BACKBONE = "backbone."
 HEADS = ("head.", "heads.", "linear_head.")  # their channels follow from the skeleton
 
 
@@ -19,9 +21,19 @@ def load_start(network: nn.Module, start: Start) -> None:
     """Put the weights that `start` names into a fresh network. Raises WeightsError where they do not fit."""
     if start.backbone:
         backbone: Any = network.get_submodule("backbone")
-        backbone.load_imagenet(imagenet_weights(start.backbone))
+        backbone.load_imagenet(_backbone_weights(start.backbone))
     if start.weights:
         _load_whole(network, whole_weights(Path(start.weights)), start.weights)
+
+
+def _backbone_weights(source: str) -> Mapping[str, Tensor]:
+    """The backbone's part of a network of ours, or what was published for it alone."""
+    path = Path(source)
+    if not path.is_dir() and path.suffix != ".safetensors":
+        return imagenet_weights(source)
+    whole = whole_weights(path)
+    part = {name.removeprefix(BACKBONE): tensor for name, tensor in whole.items() if name.startswith(BACKBONE)}
+    return part or whole
 
 
 def whole_weights(source: Path) -> dict[str, Tensor]:

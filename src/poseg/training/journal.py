@@ -7,16 +7,16 @@ that the network finds in it, beside target and prediction of its heatmaps.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+import numpy as np
+from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
-from poseg.codecs.personlab import PersonLabCodec
 from poseg.io.atomic import write_text
-from poseg.training.loader import View
 from poseg.training.loop import Progress
-from poseg.training.pictures import training_picture
 
 LOG = "log.jsonl"
 
@@ -24,11 +24,14 @@ LOG = "log.jsonl"
 class Journal:
     """Writes down each step that it is called with; a resumed run goes on where its checkpoint was.
 
+    draw             a picture (H, W, 3) uint8 of a step's batch and of what the network makes of it
     pictures_every   steps between pictures; 0 for none
     """
 
-    def __init__(self, folder: Path, codec: PersonLabCodec, view: View, *, pictures_every: int = 500) -> None:
-        self.folder, self.codec, self.view, self.pictures_every = folder, codec, view, pictures_every
+    def __init__(
+        self, folder: Path, draw: Callable[[Progress], NDArray[np.uint8]], *, pictures_every: int = 500
+    ) -> None:
+        self.folder, self.draw, self.pictures_every = folder, draw, pictures_every
         self._log: IO[str] | None = None
         self._board: SummaryWriter | None = None
 
@@ -47,8 +50,7 @@ class Journal:
         for name, value in {**losses, **{f"run/{name}": value for name, value in numbers.items()}}.items():
             self._board.add_scalar(name, value, progress.step)
         if self.pictures_every and progress.step % self.pictures_every == 0:
-            picture = training_picture(progress.batch, progress.fields, self.codec, self.view)
-            self._board.add_image("picture", picture, progress.step, dataformats="HWC")
+            self._board.add_image("picture", self.draw(progress), progress.step, dataformats="HWC")
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         """Further numbers of a step that was taken down, such as scores on validation pictures."""

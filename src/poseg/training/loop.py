@@ -79,7 +79,8 @@ def train(
 
     network   with a `backbone` (`freeze`); fields by name from "image"
     loss      of fields, "targets" and "weights": terms by name, and their weighted sum as "total" (`slicing`)
-    mixture   items by position: "image", "targets", "weights", and "name" where it has one
+    mixture   items by position: "image", "targets", "weights", what else the network is "given", by the names of its
+              arguments, and "name" where it has one
     minutes   after these the run stops with a checkpoint; the same call goes on
 
     Called by each of several processes it shares the work; only the first writes checkpoints and reports. Raises
@@ -175,7 +176,7 @@ class _Run:
             # Gradients of several processes meet once a step, with the last slice.
             last = place == len(batches) - 1
             with nullcontext() if last else self.crew.no_sync(self.network):
-                fields = self.network(batch["image"].to(memory_format=torch.channels_last))
+                fields = self.network(batch["image"].to(memory_format=torch.channels_last), **batch.get("given", {}))
                 terms = loss(fields, batch)
                 # They are averaged then, but the parts of a step add up.
                 self.crew.backward(terms[TOTAL] * self.crew.num_processes)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from poseg.systems.personlab import PersonLab
+from poseg.systems.pose2seg import Pose2Seg
 from poseg.training.loader import Share, View
 from poseg.training.schedule import Schedule
 
@@ -16,7 +17,8 @@ from poseg.training.schedule import Schedule
 class Start:
     """Where the weights come from; random where nothing is said.
 
-    backbone   ImageNet weights: a file (.pth, .safetensors), or "package:NAME" for the one an installed package ships
+    backbone   ImageNet weights: a file (.pth, .safetensors), or "package:NAME" for the one an installed package ships;
+               or the backbone of a network of ours: the folder of a run, or a .safetensors file
     published  Google's BodyPix (.npz), for a network that contains it (`recipes.google_start`)
     weights    a whole network: the folder of a run (its averaged weights) or a .safetensors file. Heads whose shape
                differs, as for another skeleton, start afresh
@@ -78,7 +80,7 @@ class Recipe:
     """
 
     name: str
-    system: PersonLab
+    system: PersonLab | Pose2Seg
     view: View
     schedule: Schedule
     data: Callable[[Path], tuple[Share, ...]]

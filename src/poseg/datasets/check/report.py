@@ -51,7 +51,7 @@ def check_file(annotations: Path, pictures: Path | None = None, skeleton_file: P
     try:
         plain = read_json(annotations)
         if is_ochuman(plain):
-            plain = ochuman_as_coco(plain, "all", str(annotations))
+            plain = ochuman_as_coco(plain, source=str(annotations))
     except AnnotationError as fault:
         findings = Findings()
         findings.add("unreadable", str(fault))

@@ -54,3 +54,24 @@ class FeaturePyramid(nn.Module):
                 x = x + F.interpolate(merged[-1], size=x.shape[-2:], mode="bilinear", align_corners=True)
             merged.append(level(x))
         return merged[::-1]
+
+
+class PlainPyramid(nn.Module):
+    """The feature pyramid as published (Lin et al., CVPR 2017), and of its outputs the finest alone."""
+
+    def __init__(self, channels_in: Sequence[int], channels: int = 256) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in channels_in[::-1])
+        self.output = nn.Conv2d(channels, channels, 3, padding=1)
+        self.channels = channels
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Features, finest first -> (B, channels, h, w) at the finest stride."""
+        x, *finer = (lateral(f) for lateral, f in zip(self.laterals, features[::-1], strict=True))
+        for lateral in finer:
+            x = lateral + F.interpolate(x, size=lateral.shape[-2:], mode="bilinear", align_corners=True)
+        y: Tensor = self.output(x)
+        return y

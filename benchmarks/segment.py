@@ -1,0 +1,97 @@
+"""What masks from poses cost: time and memory for 1, 10 and 30 people of one picture.
+
+run    python benchmarks/segment.py [--model pose2seg] [--threads 2] [--repeats 15]
+
+The picture is scikit-image's astronaut, and the people are figures all over it: cost does not depend on what is seen.
+"network" is the time inside the ONNX runtime, all people in one call; "all" is the call of the segmenter, from pixels to
+masks in the size of the picture. Times are the median of the repeats, crowds taken in turn. "MiB" is how much the peak
+memory of a process grows that segments one crowd, over one that has loaded the model and read the picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+from statistics import median
+from time import perf_counter
+
+import cv2
+import numpy as np
+from decode import crowd
+from rich.console import Console
+from rich.table import Table
+from skimage.data import astronaut
+
+import poseg
+from poseg.people import People
+from poseg.runtime.segmenter import Segmenter
+
+CROWDS = (1, 10, 30)
+
+
+def people_of(count: int) -> People:
+    """Figures that fill the astronaut's picture, without masks."""
+    figures = crowd(count)
+    return People.from_poses(figures.skeleton, figures.keypoints, figures.keypoint_scores)
+
+
+def peak_mib() -> float:
+    """Most memory that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def growth_mib(model: str, threads: int, count: int) -> float:
+    """Of the peak memory, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--model", model, "--threads", str(threads), "--one", str(count)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return float(done.stdout)
+
+
+def times(segmenter: Segmenter, repeats: int) -> dict[int, tuple[float, float]]:
+    """Milliseconds for each crowd: in the network, and in all."""
+    image, given = astronaut(), {count: people_of(count) for count in CROWDS}
+    spent: dict[int, list[tuple[float, float]]] = {count: [] for count in CROWDS}
+    for turn in range(repeats + 1):
+        for count, people in given.items():
+            start = perf_counter()
+            found = segmenter(image, people)
+            elapsed_ms = 1e3 * (perf_counter() - start)
+            if turn and found.timings is not None:
+                spent[count].append((found.timings.net_ms, elapsed_ms))
+    return {count: (median(net for net, _ in row), median(total for _, total in row)) for count, row in spent.items()}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="pose2seg")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    cv2.setNumThreads(1)
+    segmenter = poseg.load(asked.model, threads=asked.threads)
+    if not isinstance(segmenter, Segmenter):
+        parser.error(f"{asked.model} is not a Pose2Seg model")
+    if asked.one:
+        image, people = astronaut(), people_of(asked.one)
+        before = peak_mib()
+        segmenter(image, people)
+        print(peak_mib() - before)
+        return
+    table = Table(title=f"{segmenter.session.card.name}, {segmenter.session.card.size_px} px, {asked.threads} threads")
+    for column in ("people", "network ms", "all ms", "all / network", "all ms a person", "MiB"):
+        table.add_column(column, justify="right")
+    for count, (network_ms, all_ms) in times(segmenter, asked.repeats).items():
+        grown = growth_mib(asked.model, asked.threads, count)
+        numbers = (network_ms, all_ms, all_ms / network_ms, all_ms / count)
+        table.add_row(str(count), *(f"{number:.2f}" for number in numbers), f"{grown:.0f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

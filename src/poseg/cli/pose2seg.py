@@ -1,0 +1,155 @@
+"""`poseg pose2seg`: what Pose2Seg is made of besides its network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from poseg.fields.align import Templates
+    from poseg.io.coco_json import CocoDataset
+    from poseg.skeletons import Skeleton
+
+pose2seg = typer.Typer(name="pose2seg", help="Make the typical poses that Pose2Seg aligns by.", no_args_is_help=True)
+
+LEAST_JOINTS = 8  # of a pose that counts, as the paper has it
+SIDE_PX = 320  # of a drawn template
+TOGETHER = 3  # templates in one table
+
+
+@pose2seg.command()
+def templates(
+    annotations: Annotated[
+        Path, typer.Argument(metavar="ANN.json", help="COCO annotation file with keypoints, .json or .json.gz.")
+    ],
+    count: Annotated[int, typer.Option("--count", min=1, help="How many.")] = 3,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="OUT.json|OUT.png", help="Write them here too, or draw them as .png."),
+    ] = None,
+) -> None:
+    """Find the typical poses of annotated people by k-means, the commonest first.
+
+    Prints, for each joint of each template, x and y in the square that holds the person's box and the mean visibility
+    (0 not annotated, 1 hidden, 2 seen); joints that are annotated too rarely have no place.
+    """
+    from poseg.io.coco_json import read_coco
+    from poseg.io.images import write_png
+    from poseg.io.plain_json import write_json
+
+    data = read_coco(annotations)
+    typical = _typical(data, count)
+    _print(typical, data.skeleton)
+    if out is None:
+        return
+    if out.suffix.lower() == ".png":
+        write_png(out, _drawn(typical.templates, data.skeleton))
+    else:
+        write_json(out, _plain(typical, data.skeleton))
+    typer.echo(f"Written to {out}.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Typical:
+    """Typical poses, and what they were made of.
+
+    visibility  (T, K) mean of the joints
+    aligned     (T,) share of everybody with enough joints whom a template, or the same swapped, aligns best
+    everybody   how many that are
+    """
+
+    templates: Templates
+    visibility: NDArray[np.float64]
+    aligned: NDArray[np.float64]
+    everybody: int
+
+
+def _typical(data: CocoDataset, count: int) -> _Typical:
+    """The typical poses of a file's people. Raises AnnotationError where they are too few."""
+    import numpy as np
+
+    from poseg.errors import AnnotationError, ShapeError
+    from poseg.fields.align import LEAST_SHARED, align, typical_poses
+    from poseg.geometry.grid import pixel_centres
+    from poseg.io.coco_columns import complete_boxes
+
+    columns, skeleton = data.columns, data.skeleton
+    triplets, boxes_xyxy = columns.triplets[~columns.unsure], columns.boxes_xyxy[~columns.unsure]
+    points, found = pixel_centres(triplets[..., :2]), triplets[..., 2] > 0
+    boxes_xyxy = complete_boxes(boxes_xyxy, None, points, found)
+    least = min(LEAST_JOINTS, len(skeleton))
+    try:
+        made, visibility = typical_poses(
+            points, triplets[..., 2], boxes_xyxy, skeleton, count=count, least_joints=least
+        )  # fmt: skip
+    except ShapeError as fault:
+        raise AnnotationError(
+            f"{data.path} has {fault.got} people with {least} or more joints and a box, too few for {count} typical "
+            "poses; give a larger file or ask for fewer with --count."
+        ) from None
+    enough = found.sum(axis=1) >= LEAST_SHARED
+    endless = (10**9, 10**9)  # people of pictures of any size
+    windows = align(
+        points[enough], found[enough], boxes_xyxy[enough], made.with_swapped(skeleton), endless, side_px=1, margin=0
+    )
+    best = windows.templates[windows.scores > 0] % count
+    share = np.bincount(best, minlength=count) / max(int(enough.sum()), 1)
+    return _Typical(made, visibility, share, int(enough.sum()))
+
+
+def _print(typical: _Typical, skeleton: Skeleton) -> None:
+    """Tables of a few templates each, one line a joint."""
+    from rich.console import Console
+    from rich.table import Table
+
+    made, console = typical.templates, Console()
+    for first in range(0, len(made), TOGETHER):
+        chosen = range(first, min(first + TOGETHER, len(made)))
+        table = Table("joint")
+        for number in chosen:
+            table.add_column(f"template {number + 1}\n   x    y  seen", no_wrap=True)
+        for joint, name in enumerate(skeleton.joints):
+            table.add_row(name, *(_told(typical, number, joint) for number in chosen))
+        table.add_section()
+        table.add_row("aligns best", *(f"{typical.aligned[number]:.0%} of people" for number in chosen))
+        console.print(table)
+    rest = max(0.0, 1 - typical.aligned.sum())
+    typer.echo(f"Shares are of {typical.everybody:,} people with 3 or more joints; {rest:.0%} fit no template.")
+
+
+def _told(typical: _Typical, number: int, joint: int) -> str:
+    x, y = typical.templates.points[number, joint]
+    place = f"{x:.2f} {y:.2f}" if typical.templates.known[number, joint] else "   -    -"
+    return f"{place}  {typical.visibility[number, joint]:.2f}"
+
+
+def _drawn(made: Templates, skeleton: Skeleton) -> NDArray[np.uint8]:
+    """The templates beside each other, each in its unit square on white."""
+    import numpy as np
+
+    from poseg.draw import draw_poses
+    from poseg.draw.figures import sheet
+    from poseg.people import People
+
+    people = People.from_poses(skeleton, made.points * SIDE_PX, made.known)
+    paper = np.full((SIDE_PX, SIDE_PX, 3), 255, np.uint8)
+    squares = [draw_poses(paper, people[number]) for number in range(len(made))]
+    return sheet(squares, [f"template {number + 1}" for number in range(len(made))], columns=len(made))
+
+
+def _plain(typical: _Typical, skeleton: Skeleton) -> dict[str, Any]:
+    """The templates as a codec holds them, with what says which joint is which."""
+    from poseg.codecs.pose2seg import as_points
+
+    return {
+        "skeleton": skeleton.name,
+        "joints": list(skeleton.joints),
+        "points": as_points(typical.templates),
+        "visibility": typical.visibility.round(4).tolist(),
+    }

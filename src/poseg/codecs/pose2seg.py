@@ -1,0 +1,228 @@
+"""Pose2Seg: people into windows and masks out of them, face to face (Zhang et al., CVPR 2019).
+
+Unlike other codecs this one is given people: their poses say where the windows lie, and every window has one mask.
+
+Letters: N people, K joints, S the window's side, H x W pixels of a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.codecs.targets import Targets
+from poseg.errors import FieldError, ShapeError
+from poseg.fields import Fields, FieldSpec, sigmoid
+from poseg.fields.align import Templates, Windows, align, into_windows, out_of_windows
+from poseg.geometry import affine
+from poseg.geometry.grid import Grid
+from poseg.geometry.masks import tight_boxes
+from poseg.people import People
+from poseg.skeletons import COCO17, Skeleton
+
+Floats = NDArray[np.float32]
+
+# Left joints, as COCO's training set gives them (spec section 2), front, back and upper body; right ones mirror them.
+# None: the template lacks the joint.
+_TYPICAL: Mapping[str, tuple[tuple[float, float] | None, ...]] = {
+    "nose": ((0.50, 0.15), None, (0.50, 0.25)),
+    "left_eye": ((0.51, 0.18), None, (0.52, 0.25)),
+    "left_ear": ((0.52, 0.28), (0.48, 0.32), (0.55, 0.32)),
+    "left_shoulder": ((0.57, 0.24), (0.46, 0.23), (0.62, 0.41)),
+    "left_elbow": ((0.60, 0.39), (0.45, 0.39), (0.64, 0.63)),
+    "left_wrist": ((0.58, 0.43), (0.46, 0.44), (0.57, 0.62)),
+    "left_hip": ((0.55, 0.53), (0.47, 0.51), (0.56, 0.77)),
+    "left_knee": ((0.56, 0.70), (0.47, 0.70), None),
+    "left_ankle": ((0.55, 0.85), (0.48, 0.84), None),
+}
+
+
+def published_templates(skeleton: Skeleton = COCO17) -> Templates:
+    """The three typical poses of COCO's people, for the joints of a skeleton that have COCO's names."""
+    points = np.zeros((3, len(skeleton), 2))
+    known = np.zeros((3, len(skeleton)), np.bool_)
+    for joint, name in enumerate(skeleton.joints):
+        mirrored = name.startswith("right_")
+        for template, place in enumerate(_TYPICAL.get(name.replace("right_", "left_"), (None,) * 3)):
+            if place is not None:
+                points[template, joint] = (1 - place[0] if mirrored else place[0], place[1])
+                known[template, joint] = True
+    return Templates(points, known)
+
+
+@dataclass(frozen=True, slots=False)
+class Pose2SegCodec:
+    """How Pose2Seg puts people into windows and reads their masks back.
+
+    skeleton     joints of the people that it takes
+    points       (T, K, 2) templates in the unit square, as nested tuples; None where one lacks a joint
+    window_px    side S of the window
+    margin       of the window around the unit square, as a part of S; the paper has none
+    least_score  joints that are less sure are not there: guesses put the window in the wrong place
+    stride       pixels between the cells of the features that windows are cut from
+
+    A value like any other codec: `templates` are made from the points when they are asked for.
+    """
+
+    skeleton: Skeleton = COCO17
+    points: tuple[tuple[tuple[float, float] | None, ...], ...] = ()
+    window_px: int = 64
+    margin: float = 0.0
+    least_score: float = 0.2
+    stride: int = 4
+
+    def __post_init__(self) -> None:
+        if not self.points:
+            object.__setattr__(self, "points", as_points(published_templates(self.skeleton)))
+        if any(len(template) != len(self.skeleton) for template in self.points):
+            raise ShapeError("templates", wanted=("T", len(self.skeleton), 2), got=[len(t) for t in self.points])
+        if not 0 <= self.margin < 0.5 or self.window_px < 8:
+            raise FieldError(
+                f"A window of {self.window_px} pixels with a margin of {self.margin} shows nothing; "
+                "give 8 pixels or more and a margin below 0.5."
+            )
+
+    @cached_property
+    def templates(self) -> Templates:
+        """Every template and its swapped one."""
+        known = np.array([[place is not None for place in template] for template in self.points], np.bool_)
+        points = np.array([[place or (0.0, 0.0) for place in template] for template in self.points])
+        return Templates(points, known).with_swapped(self.skeleton)
+
+    @property
+    def grid(self) -> Grid:
+        """Of the features that windows are cut from."""
+        return Grid(self.stride)
+
+    @property
+    def specs(self) -> tuple[FieldSpec, ...]:
+        """The one field, of one person, over the window's pixels."""
+        return (FieldSpec("window_mask", (), (), "logit", Grid(1)),)
+
+    def fields_from(self, outputs: Mapping[str, Floats]) -> Fields:
+        """Fields of the N people of one picture: (N, 1, S, S) by name."""
+        (spec,) = self.specs
+        masks = outputs[spec.name][:, 0]
+        return Fields((replace(spec, axes=("person",), shape=(len(masks),)),), {spec.name: masks})
+
+    def to_plain(self) -> dict[str, Any]:
+        """The settings as plain data for a model's card; the skeleton is stored beside them."""
+        return {
+            "points": [[None if place is None else list(place) for place in template] for template in self.points],
+            "window_px": self.window_px, "margin": self.margin, "least_score": self.least_score, "stride": self.stride,
+        }  # fmt: skip
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any], skeleton: Skeleton) -> Pose2SegCodec:
+        """The codec that `to_plain` described. Raises FieldError where a setting is missing."""
+        try:
+            points = tuple(
+                tuple(None if place is None else (float(place[0]), float(place[1])) for place in template)
+                for template in plain["points"]
+            )
+            return cls(
+                skeleton, points, int(plain["window_px"]), float(plain["margin"]), float(plain["least_score"]),
+                int(plain["stride"]),
+            )  # fmt: skip
+        except (IndexError, KeyError, OverflowError, TypeError, ValueError) as fault:
+            raise FieldError(
+                f"The settings of the Pose2Seg codec lack good points, window_px, margin, least_score or stride "
+                f"({fault!r}); export the model again."
+            ) from None
+
+    def windows(self, people: People, size: tuple[int, int]) -> Windows:
+        """Where people in a picture of `size` (height, width) lie in their windows: Affine-Align."""
+        people = people if people.skeleton == self.skeleton else people.to(self.skeleton)
+        return align(
+            people.keypoints, self._known(people), people.boxes_xyxy, self.templates, size,
+            side_px=self.window_px, margin=self.margin,
+        )  # fmt: skip
+
+    def _known(self, people: People) -> NDArray[np.bool_]:
+        """The joints (N, K) that count."""
+        return (people.keypoint_scores > self.least_score) & np.isfinite(people.keypoints).all(axis=-1)
+
+    def joints(self, people: People, windows: Windows) -> Floats:
+        """The joints in their windows: (N, K, 3) x, y and 1 where there is one, else zeros."""
+        known = self._known(people)
+        points = np.where(known[..., None], people.keypoints, 0).astype(np.float64)
+        linear, shift = windows.matrices[..., :2], windows.matrices[:, None, :, 2]
+        placed = points @ linear.swapaxes(-1, -2) + shift
+        return np.concatenate([placed * known[..., None], known[..., None]], axis=-1).astype(np.float32)
+
+    def given(self, people: People, windows: Windows) -> dict[str, Floats]:
+        """What the network is told of people: `windows` (N, 2, 3), from windows to the picture, and `joints`."""
+        back = [affine.invert(matrix) for matrix in windows.matrices]
+        return {
+            "windows": np.array(back, np.float32).reshape(-1, 2, 3),
+            "joints": self.joints(people if people.skeleton == self.skeleton else people.to(self.skeleton), windows),
+        }
+
+    def encode(self, people: People, windows: Windows, ignore: NDArray[np.bool_] | None = None) -> Targets:
+        """What windows should show: the share of each pixel that the person's mask covers, (N, S, S).
+
+        Nothing is known of people with an all-false mask, nor outside the picture that masks and `ignore` (H, W) cover.
+        """
+        if people.masks is None:
+            raise FieldError("Pose2Seg learns masks, and these people have none; give people with masks.")
+        known = np.ones(people.masks.shape[1:], np.bool_) if ignore is None else ~ignore
+        inside = into_windows(np.broadcast_to(known, people.masks.shape), windows) > 0.5
+        weight = inside & np.asarray(people.masks.any(axis=(1, 2)))[:, None, None]
+        target = into_windows(people.masks & known, windows)
+        return Targets(self.specs, {"window_mask": target}, {"window_mask": weight.astype(np.float32)})
+
+    def decode(
+        self, fields: Fields, people: People, windows: Windows, size: tuple[int, int], *, exclusive: bool = True,
+        least_probability: float = 0.5, trust: float = 0.0, score: str = "mask",
+    ) -> People:  # fmt: skip
+        """The people with masks (N, height, width) of a picture of `size`, in which `windows` lie.
+
+        exclusive          a pixel belongs to the person that is surest of it, and to nobody else
+        least_probability  of a mask's pixels
+        trust              how much a mask that a person has already counts, against the new one: the share of it in
+                           their mean
+        score              "mask": the person's times the mean probability in the mask, surest first; "given": as it was
+
+        Boxes go around the masks, where there are any. Raises FieldError for fields that are not finite.
+        """
+        fields.check_finite()
+        placed = list(out_of_windows(sigmoid(fields["window_mask"]), windows, size))
+        if people.masks is not None and trust:
+            known = np.asarray(people.masks.any(axis=(1, 2)))
+            placed = [
+                (where, np.float32(1 - trust) * probability + np.float32(trust) * mask[where] if there else probability)
+                for (where, probability), mask, there in zip(placed, people.masks, known, strict=True)
+            ]
+        masks, sure = np.zeros((len(people), *size), np.bool_), np.zeros(len(people))
+        surest = np.full(size, np.float32(least_probability))
+        if exclusive:
+            for where, probability in placed:
+                np.maximum(surest[where], probability, out=surest[where])
+        taken = np.zeros(size, np.bool_)
+        for number, (where, probability) in enumerate(placed):
+            mask = (probability > least_probability) & (probability >= surest[where])
+            if exclusive:
+                mask &= ~taken[where]
+                taken[where] |= mask
+            masks[number][where] = mask
+            sure[number] = probability[mask].mean() if mask.any() else 0
+        pixels = np.asarray(masks.any(axis=(1, 2)))
+        boxes_xyxy = np.where(pixels[:, None], tight_boxes(masks), people.boxes_xyxy)
+        found = replace(people, masks=masks, boxes_xyxy=boxes_xyxy)
+        if score == "given":
+            return found
+        found = replace(found, scores=(people.scores * sure).astype(np.float32))
+        return found[np.argsort(-found.scores, kind="stable")]
+
+
+def as_points(templates: Templates) -> tuple[tuple[tuple[float, float] | None, ...], ...]:
+    """Templates as a codec holds them."""
+    return tuple(
+        tuple((float(x), float(y)) if there else None for (x, y), there in zip(points, known, strict=True))
+        for points, known in zip(templates.points, templates.known, strict=True)
+    )

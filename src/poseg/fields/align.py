@@ -1,0 +1,229 @@
+"""Affine-Align: each person upright in a window of its own, by its pose (Pose2Seg, section 3.2).
+
+A template is a typical pose in the unit square that holds its person's box. A pose is carried onto the template that
+covers it best by scale, turn and shift; the window of S x S pixels is the unit square with a margin around it. Windows
+are pictures, so their coordinates are continuous pixels too (`geometry.grid`), from 0 to S.
+
+Letters: N people, K joints, T templates, S the window's side, H x W pixels of the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from poseg.errors import ShapeError
+from poseg.geometry import affine
+from poseg.skeletons import Skeleton
+
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+
+LEAST_SHARED = 3  # joints that pose and template must both have
+BOX, WHOLE = -1, -2  # instead of a template's number: aligned by the box, or not at all
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Templates:
+    """Typical poses.
+
+    points  (T, K, 2) float64 in the unit square
+    known   (T, K) bool, the joints that a template has
+    """
+
+    points: NDArray[np.float64]
+    known: Bools
+
+    def __post_init__(self) -> None:
+        points, known = np.asarray(self.points, np.float64), np.asarray(self.known, np.bool_)
+        if points.ndim != 3 or points.shape[2] != 2 or known.shape != points.shape[:2]:
+            raise ShapeError("templates", wanted=("T", "K", 2), got=points.shape)
+        object.__setattr__(self, "points", np.where(known[..., None], points, 0))
+        object.__setattr__(self, "known", known)
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def with_swapped(self, skeleton: Skeleton) -> Templates:
+        """These, and each with left and right changed over: a person seen from behind, without mirroring a picture."""
+        mirror = skeleton.mirror
+        return Templates(
+            np.concatenate([self.points, self.points[:, mirror]]), np.concatenate([self.known, self.known[:, mirror]])
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Windows:
+    """Where people lie in their windows.
+
+    matrices   (N, 2, 3) float64, from the picture to the window
+    templates  (N,) number of the template, or BOX, or WHOLE
+    scores     (N,) how well it fits, in [0, 1]; 0 where there is none
+    side_px    S
+    """
+
+    matrices: affine.Matrix
+    templates: NDArray[np.intp]
+    scores: NDArray[np.float64]
+    side_px: int
+
+    def __len__(self) -> int:
+        return len(self.matrices)
+
+    def after(self, first: affine.Matrix) -> Windows:
+        """The windows of the picture that `first` carries onto this one."""
+        moved = [affine.compose(matrix, first) for matrix in self.matrices]
+        return Windows(np.array(moved).reshape(-1, 2, 3), self.templates, self.scores, self.side_px)
+
+
+def align(
+    keypoints: ArrayLike, known: ArrayLike, boxes_xyxy: ArrayLike, templates: Templates, size: tuple[int, int], *,
+    side_px: int, margin: float,
+) -> Windows:  # fmt: skip
+    """Windows of people in a picture of `size` (height, width).
+
+    keypoints   (N, K, 2); what is not finite is not known
+    known       (N, K) bool
+    boxes_xyxy  (N, 4)
+    templates   those to choose from, swapped ones included
+    side_px     S
+    margin      of the window around the unit square, as a part of S
+
+    A template fits when the pose has three joints of it and none besides, and when the window shows a part of the
+    picture rather than more than all of it; the fit's score is the share of joints that both have times the mean of
+    exp(-d^2 / 2) over them, d their distance in the unit square. Where none fits, the box is put into the unit square,
+    and where there is no box either, the picture.
+    """
+    points = np.asarray(keypoints, np.float32)
+    there = np.asarray(known, np.bool_) & np.isfinite(points).all(axis=-1)
+    fitted, numbers, scores = _best_fits(points, there, templates, whole=1 / max(size))
+    boxed, has_box = _box_fits(np.asarray(boxes_xyxy, np.float32))
+    whole, _ = _box_fits(np.array([[0, 0, size[1], size[0]]], np.float32))
+    fits = scores > 0
+    numbers = np.where(fits, numbers, np.where(has_box, BOX, WHOLE))
+    to_unit = np.where(fits[:, None, None], fitted, np.where(has_box[:, None, None], boxed, whole))
+    inner = side_px * (1 - 2 * margin)
+    matrices = to_unit * inner
+    matrices[:, :, 2] += margin * side_px
+    return Windows(matrices, numbers, np.where(fits, scores, 0), side_px)
+
+
+def _best_fits(
+    keypoints: Floats, known: Bools, templates: Templates, whole: float
+) -> tuple[affine.Matrix, NDArray[np.intp], NDArray[np.float64]]:
+    """For each person the map (N, 2, 3) to the unit square of the best template, its number and score; 0 for none."""
+    if not len(keypoints):
+        return np.zeros((0, 2, 3)), np.zeros(0, np.intp), np.zeros(0)
+    both = known[:, None] & templates.known[None]
+    either = known[:, None] | templates.known[None]
+    points = np.where(known[..., None], keypoints, 0).astype(np.float64)[:, None]
+    matrices, there = affine.fit_similarities(points, templates.points[None], both)
+    placed = points @ matrices[..., :2].swapaxes(-1, -2) + matrices[..., None, :, 2]
+    squared = ((placed - templates.points[None]) ** 2).sum(axis=-1)
+    shared = both.sum(axis=-1)
+    near = (np.exp(-squared / 2) * both).sum(axis=-1) / np.maximum(shared, 1)
+    scale = np.sqrt(np.abs(np.linalg.det(matrices[..., :2])))
+    covered = ~(known[:, None] & ~templates.known[None]).any(axis=-1)
+    fits = there & covered & (shared >= LEAST_SHARED) & (scale > whole)
+    scores = np.where(fits, shared / np.maximum(either.sum(axis=-1), 1) * near, 0)
+    best = scores.argmax(axis=1)
+    rows = np.arange(len(best))
+    return matrices[rows, best], best, scores[rows, best]
+
+
+def _box_fits(boxes_xyxy: Floats) -> tuple[affine.Matrix, Bools]:
+    """Maps (N, 2, 3) that put boxes into the middle of the unit square, and which boxes there are."""
+    boxes = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
+    finite = np.asarray(np.isfinite(boxes).all(axis=1), np.bool_)
+    boxes = np.where(finite[:, None], boxes, 0)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    there = np.asarray(finite & (sides > 0).all(axis=1), np.bool_)
+    scale = 1 / np.where(there, sides.max(axis=1), 1)
+    shift = 0.5 - scale[:, None] * (boxes[:, :2] + boxes[:, 2:]) / 2
+    linear = scale[:, None, None] * np.eye(2)
+    return np.concatenate([linear, shift[..., None]], axis=-1), there
+
+
+def into_windows(masks: Bools, windows: Windows) -> Floats:
+    """How much of each window's pixel a person's mask (N, H, W) covers: (N, S, S) in [0, 1]."""
+    side, out = windows.side_px, np.zeros((len(masks), windows.side_px, windows.side_px), np.float32)
+    for mask, matrix, target in zip(masks, windows.matrices, out, strict=True):
+        seen = mask.astype(np.float32)
+        shrink = 1 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+        if shrink > 1.5:  # a share of many pixels, not one of them
+            most = 2 * max(seen.shape)  # a larger kernel holds nothing more
+            side_px = round(min(shrink, most)) | 1
+            seen = cv2.blur(seen, (side_px, side_px), borderType=cv2.BORDER_CONSTANT) * min(1, most / shrink) ** 2
+        target[:] = cv2.warpAffine(seen, affine.for_cv2(matrix), (side, side), flags=cv2.INTER_LINEAR)
+    return out
+
+
+def out_of_windows(
+    probability: Floats, windows: Windows, size: tuple[int, int]
+) -> Iterator[tuple[tuple[slice, slice], Floats]]:
+    """Windows (N, S, S) in a picture of `size` (height, width), interpolated; outside them there is nothing.
+
+    For each, the rows and columns of the picture that it touches, and its values there.
+    """
+    for window, matrix in zip(probability, windows.matrices, strict=True):
+        left, top, right, bottom = _extent(matrix, windows.side_px, size)
+        if right <= left or bottom <= top:
+            yield (slice(0, 0), slice(0, 0)), np.zeros((0, 0), np.float32)
+            continue
+        block = affine.compose(matrix, np.array([[1.0, 0, left], [0, 1, top]]))
+        placed = cv2.warpAffine(
+            window, affine.for_cv2(block), (right - left, bottom - top),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_CONSTANT,
+        )  # fmt: skip
+        yield (slice(top, bottom), slice(left, right)), np.asarray(placed, np.float32)
+
+
+def _extent(matrix: affine.Matrix, side_px: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the whole pixels that a window may touch, inside the picture."""
+    corners = affine.apply(affine.invert(matrix), [[0, 0], [side_px, 0], [0, side_px], [side_px, side_px]])
+    low = np.clip(np.floor(corners.min(axis=0)) - 1, 0, size[::-1]).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, size[::-1]).astype(int)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def typical_poses(
+    keypoints: ArrayLike, visibility: ArrayLike, boxes_xyxy: ArrayLike, skeleton: Skeleton, *, count: int = 3,
+    least_joints: int = 8, least_visibility: float = 0.4, seed: int = 0,
+) -> tuple[Templates, NDArray[np.float64]]:  # fmt: skip
+    """Templates as the paper makes them: k-means over poses, each in the unit square that holds its box.
+
+    keypoints         (N, K, 2) pixels
+    visibility        (N, K): 0 not annotated, 1 hidden, 2 seen
+    boxes_xyxy        (N, 4)
+    count             of clusters
+    least_joints      poses with fewer do not count
+    least_visibility  mean visibility below which a template lacks a joint
+
+    A pose is the vector of (x, y, visibility) of its joints, (0.5, 0.5, 0) where one is not annotated; every pose is
+    there a second time mirrored. Returns the templates and their mean visibilities (T, K), the largest cluster first.
+    """
+    points, seen = np.asarray(keypoints, np.float64), np.asarray(visibility, np.float64)
+    to_unit, there = _box_fits(np.asarray(boxes_xyxy, np.float32))
+    chosen = there & ((seen > 0).sum(axis=1) >= least_joints)
+    if chosen.sum() < count:
+        raise ShapeError(f"poses with {least_joints} joints and a box", wanted=f"{count} or more", got=chosen.sum())
+    points, seen, to_unit = points[chosen], seen[chosen], to_unit[chosen]
+    unit = points @ to_unit[..., :2].swapaxes(-1, -2) + to_unit[:, None, :, 2]
+    mirrored = np.stack([1 - unit[..., 0], unit[..., 1]], axis=-1)[:, skeleton.mirror]
+    unit, seen = np.concatenate([unit, mirrored]), np.concatenate([seen, seen[:, skeleton.mirror]])
+    unit = np.where(seen[..., None] > 0, unit, 0.5)
+    vectors = np.concatenate([unit, seen[..., None]], axis=-1).reshape(len(unit), -1).astype(np.float32)
+    cv2.setRNGSeed(seed)
+    criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 100, 1e-6)
+    _, label, means = cv2.kmeans(vectors, count, np.zeros(0, np.int32), criteria, 10, cv2.KMEANS_PP_CENTERS)
+    order = np.argsort(-np.bincount(label[:, 0], minlength=count), kind="stable")
+    centres: NDArray[np.float64] = np.asarray(means, np.float64)[order].reshape(count, -1, 3)
+    # The data are symmetric, so what is not symmetric in a centre is chance.
+    other = centres[:, skeleton.mirror] * (-1, 1, 1) + (1, 0, 0)
+    matched = ((centres - other) ** 2).sum(axis=(1, 2)) < 0.5
+    centres = np.where(matched[:, None, None], (centres + other) / 2, centres)
+    return Templates(centres[..., :2], centres[..., 2] >= least_visibility), centres[..., 2]

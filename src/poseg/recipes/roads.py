@@ -1,0 +1,118 @@
+"""What a run needs around each system: its training items, a picture of a step, and the model that is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from poseg.errors import PosegError
+from poseg.evaluation import Model, Report, evaluate, true_people
+from poseg.export.network_runner import NetworkRunner, system_card
+from poseg.runtime.predictor import Predictor
+from poseg.runtime.segmenter import Segmenter
+from poseg.systems.personlab import PersonLab
+from poseg.systems.pose2seg import Pose2Seg
+from poseg.training.loader import Mixture, Views
+from poseg.training.loop import Progress
+from poseg.training.pictures import training_picture, window_picture
+from poseg.training.recipe import Recipe
+from poseg.training.window_views import WindowView, WindowViews
+
+Bytes = NDArray[np.uint8]
+
+
+class Road(Protocol):
+    """One system's surroundings."""
+
+    def items(self, recipe: Recipe, data: Path) -> Views:
+        """What is learned from, by position."""
+
+    def picture(self, recipe: Recipe, progress: Progress) -> Bytes:
+        """What a step's network makes of its batch, for the eye: (H, W, 3) uint8 RGB."""
+
+    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> Report:
+        """Averaged weights on the recipe's validation pictures."""
+
+
+@dataclass(frozen=True)
+class PersonLabRoad:
+    """PersonLab finds people itself."""
+
+    def items(self, recipe: Recipe, data: Path) -> Views:
+        """Fields of whole views, with a teacher's lessons where there are any."""
+        return Mixture(
+            recipe.data(data), _system(recipe, PersonLab).codec, recipe.view,
+            length=_length(recipe), seed=recipe.seed, lessons=recipe.lessons,
+        )  # fmt: skip
+
+    def picture(self, recipe: Recipe, progress: Progress) -> Bytes:
+        """The people found, heatmaps wanted, heatmaps found."""
+        return training_picture(progress.batch, progress.fields, _system(recipe, PersonLab).codec, recipe.view)
+
+    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> Report:
+        """Poses and masks of everybody found."""
+        return _evaluated(recipe, Predictor(_runner(recipe, state), min_score=0.0), data)
+
+
+@dataclass(frozen=True)
+class Pose2SegRoad:
+    """Pose2Seg is given people."""
+
+    def items(self, recipe: Recipe, data: Path) -> Views:
+        """Windows of some people of each view."""
+        if not isinstance(recipe.view, WindowView):
+            raise PosegError("A Pose2Seg recipe needs a WindowView; make its view one.")
+        codec = _system(recipe, Pose2Seg).codec
+        return WindowViews(recipe.data(data), codec, recipe.view, length=_length(recipe), seed=recipe.seed)
+
+    def picture(self, recipe: Recipe, progress: Progress) -> Bytes:
+        """The windows of a picture: pose, mask wanted, mask found."""
+        return window_picture(progress.batch, progress.fields, _system(recipe, Pose2Seg).codec, recipe.view)
+
+    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> Report:
+        """Masks of everybody annotated, with their true poses given."""
+        asked = recipe.validation
+        segmenter = Segmenter(_runner(recipe, state))
+        return _evaluated(recipe, segmenter, data, true_people(data / asked.annotations))
+
+
+def road_of(recipe: Recipe) -> Road:
+    """The surroundings of a recipe's system."""
+    return ROADS[type(recipe.system)]
+
+
+ROADS: dict[type, Road] = {PersonLab: PersonLabRoad(), Pose2Seg: Pose2SegRoad()}
+
+
+def _system(recipe: Recipe, kind: type[Any]) -> Any:
+    assert isinstance(recipe.system, kind)
+    return recipe.system
+
+
+def _length(recipe: Recipe) -> int:
+    return recipe.schedule.steps * recipe.schedule.batch_size
+
+
+def _runner(recipe: Recipe, state: Mapping[str, Tensor]) -> NetworkRunner[Any]:
+    """Averaged weights that are not exported yet, on the best device there is."""
+    network = recipe.system.network()
+    network.load_state_dict({name: tensor.cpu() for name, tensor in state.items()})
+    network.eval()
+    if torch.cuda.is_available():
+        network.cuda()
+    card = system_card(
+        recipe.system, name=recipe.name, size_px=recipe.facts.size_px, mean=recipe.view.mean, std=recipe.view.std
+    )
+    return NetworkRunner(network, recipe.system.codec, card)
+
+
+def _evaluated(recipe: Recipe, model: Model, data: Path, given: Mapping[int, Any] | None = None) -> Report:
+    asked = recipe.validation
+    return evaluate(model, data / asked.annotations, data / asked.pictures, limit=asked.limit, resamples=0, given=given)

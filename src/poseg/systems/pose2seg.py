@@ -1,0 +1,151 @@
+"""Pose2Seg in one file: config, network, codec and loss (Zhang et al., CVPR 2019).
+
+Given people, by whoever found them, it cuts a window for each from features of the whole picture, turned upright by
+the pose (`fields.align`), paints the skeleton beside the features, and puts out the window's mask.
+
+Letters: B pictures, P people in each, K joints, S the window's side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from poseg.codecs.pose2seg import Pose2SegCodec
+from poseg.errors import PosegError
+from poseg.losses.logits import masked_cross_entropy
+from poseg.networks.backbones.build import Normalisation, build_backbone, input_normalisation
+from poseg.networks.heads.mask_head import MaskHead
+from poseg.networks.necks.context import Context
+from poseg.networks.necks.fpn import FeaturePyramid, PlainPyramid
+from poseg.networks.windows import SkeletonMaps, cut_windows
+from poseg.skeletons import COCO17, Skeleton
+
+STRIDE = 4
+NECKS = ("separable", "plain")
+
+
+@dataclass(frozen=True, slots=True)
+class Pose2Seg:
+    """A Pose2Seg system; the defaults are the paper's.
+
+    skeleton        joints of the people that it takes
+    backbone        a name of `networks.backbones.build`
+    neck            feature pyramid: "plain" as published, or "separable", which is an eighth of the work
+    neck_channels   its width
+    context_levels  how many strides beyond the backbone's last a separable pyramid begins at
+    window_px       side S of the windows
+    margin          of the window around the template's unit square, as a part of S
+    least_score     joints that are less sure are not there
+    stem, planes, units, last_planes   of the mask head
+    """
+
+    skeleton: Skeleton = COCO17
+    backbone: str = "resnet50"
+    neck: str = "plain"
+    neck_channels: int = 256
+    context_levels: int = 0
+    window_px: int = 64
+    margin: float = 0.0
+    least_score: float = 0.2
+    stem: int = 256
+    planes: int = 256
+    units: int = 10
+    last_planes: int = 128
+
+    def __post_init__(self) -> None:
+        if self.neck not in NECKS:
+            raise PosegError(f"`neck` is one of {', '.join(NECKS)}, got {self.neck!r}.")
+        if self.neck == "plain" and self.context_levels:
+            raise PosegError("A plain pyramid has no context levels; take neck=separable for them.")
+
+    @property
+    def codec(self) -> Pose2SegCodec:
+        """The codec that finds this system's windows, paints its targets and reads its masks."""
+        return Pose2SegCodec(
+            self.skeleton, window_px=self.window_px, margin=self.margin, least_score=self.least_score, stride=STRIDE
+        )
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """Mean and standard deviation of the RGB values (0..255) that the network reads."""
+        return input_normalisation(self.backbone)
+
+    def network(self) -> Pose2SegNetwork:
+        """A fresh network with random weights."""
+        return Pose2SegNetwork(self)
+
+    def loss(self) -> Pose2SegLoss:
+        """The loss that goes with the codec's targets."""
+        return Pose2SegLoss()
+
+
+class Pose2SegNetwork(nn.Module):
+    """Backbone, pyramid, windows, mask head.
+
+    Input: normalised RGB (B, 3, 32 n + 1, 32 m + 1), `windows` (B, P, 2, 3) from windows to the picture's continuous
+    pixels, `joints` (B, P, K, 3) in the windows. Output: "window_mask", logits (B P, 1, S, S).
+    """
+
+    def __init__(self, config: Pose2Seg) -> None:
+        super().__init__()
+        self.backbone = build_backbone(config.backbone, 32)
+        channels, strides = self.backbone.channels, self.backbone.strides
+        if STRIDE not in strides:
+            raise PosegError(f"{config.backbone} has no features at stride {STRIDE}; choose another backbone.")
+        self.skipped = strides.index(STRIDE)
+        used = channels[self.skipped :]
+        self.context: Context | None = None
+        self.neck: FeaturePyramid | PlainPyramid = PlainPyramid(used, config.neck_channels)
+        if config.neck == "separable":
+            self.context = Context(channels[-1], config.neck_channels, config.context_levels)
+            wide = (*used, *(config.neck_channels,) * config.context_levels)
+            self.neck = FeaturePyramid(wide, config.neck_channels, blocks=(2,) * len(wide))
+        limbs = [(config.skeleton.index(a), config.skeleton.index(b)) for a, b in config.skeleton.bones]
+        self.skeleton_maps = SkeletonMaps(config.window_px, limbs)
+        maps = len(config.skeleton) + 2 * len(limbs)
+        self.head = MaskHead(config.neck_channels + maps, config.stem, config.planes, config.units, config.last_planes)
+        self.window_px = config.window_px
+
+    def forward(self, image: Tensor, windows: Tensor, joints: Tensor) -> dict[str, Tensor]:
+        """The mask of each window, by name."""
+        cut = cut_windows(self.features(image), windows, self.window_px, STRIDE)
+        skeletons = self.skeleton_maps(joints.reshape(-1, *joints.shape[2:])).to(cut.dtype)
+        return {"window_mask": self.head(torch.cat([cut, skeletons], dim=1))}
+
+    def features(self, image: Tensor) -> Tensor:
+        """(B, C, h, w) at stride 4."""
+        features = self.backbone(image)
+        levels = [*features[self.skipped :]]
+        if isinstance(self.neck, PlainPyramid):
+            finest: Tensor = self.neck(levels)
+        else:
+            assert self.context is not None
+            finest = self.neck([*levels, *self.context(features[-1])])[0]
+        return finest
+
+
+class Pose2SegLoss(nn.Module):
+    """Cross-entropy over the pixels of all windows (section 3.5)."""
+
+    def counts(self, weights: Mapping[str, Tensor]) -> Tensor:
+        """(1,) what the term is divided by; those of the slices of a batch add up."""
+        return weights["window_mask"].sum()[None]
+
+    def forward(
+        self,
+        fields: Mapping[str, Tensor],
+        targets: Mapping[str, Tensor],
+        weights: Mapping[str, Tensor],
+        counts: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """The term by its name, and as "total"; targets and weights (B, P, S, S), fields (B P, 1, S, S)."""
+        logits = fields["window_mask"].float()
+        shape = logits.shape
+        target, weight = (array["window_mask"].reshape(shape) for array in (targets, weights))
+        count = self.counts(weights)[0] if counts is None else counts[0]
+        term = masked_cross_entropy(logits, target, weight, count)
+        return {"window_mask": term, "total": term}

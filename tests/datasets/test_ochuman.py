@@ -1,0 +1,128 @@
+"""OCHuman as samples: who is given out, and who is pixels to ignore, from either layout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from poseg.datasets.ochuman import HARD, MODERATE, ochuman
+from poseg.errors import AnnotationError
+from poseg.io.ochuman_json import ochuman_as_coco
+from poseg.io.ochuman_protocol import Selection
+from poseg.skeletons import COCO17, OCHUMAN19
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "mmpose_samples" / "ochuman"
+NAMES = [joint.replace("head_top", "head") for joint in OCHUMAN19.joints]
+
+
+def person(left: int, **changes: Any) -> dict[str, Any]:
+    """A person 20 pixels wide, with all joints in the box and a mask that is the box."""
+    right = left + 20
+    keypoints = [number for i in range(19) for number in (left + i, 20 + i, 1 + i % 3)]
+    segms = {"outer": [[left, 10, right, 10, right, 50, left, 50]], "inner": [], "height": 60, "width": 120}
+    return {"bbox": [left, 10, right, 50], "keypoints": keypoints, "segms": segms, "max_iou": 0.6} | changes
+
+
+@pytest.fixture
+def plain() -> dict[str, Any]:
+    """A moderate and a hard person; two moderate ones beside one without labels; a hard one alone."""
+    bare = {"segms": None, "keypoints": None}
+    pictures = {
+        "a": [person(0), person(30, max_iou=0.8)],
+        "b": [person(0), person(30), person(60, **bare), person(90, segms=None)],
+        "c": [person(0, max_iou=1.0)],
+    }
+    images = [
+        {"image_id": name, "file_name": f"{name}.png", "height": 60, "width": 120, "annotations": people}
+        for name, people in pictures.items()
+    ]
+    return {"keypoint_names": NAMES, "keypoint_visible": {}, "images": images}
+
+
+@pytest.fixture
+def unpack(tmp_path: Path) -> Callable[..., Path]:
+    def put(plain: object, name: str = "ochuman.json") -> Path:
+        (tmp_path / "images").mkdir()
+        for picture in "abc":
+            Image.new("RGB", (120, 60)).save(tmp_path / "images" / f"{picture}.png")
+        (tmp_path / name).write_text(json.dumps(plain))
+        return tmp_path
+
+    return put
+
+
+def seen(data: Any) -> dict[str, tuple[list[float], list[int]]]:
+    """Left edges of the people of each picture, and those of runs of ignored columns."""
+    found = {}
+    for sample in (data[index] for index in range(len(data))):
+        columns = sample.ignore.any(axis=0).astype(int)
+        starts = np.flatnonzero(np.diff(columns, prepend=0) == 1).tolist()
+        found[sample.name] = (sample.people.boxes_xyxy[:, 0].tolist(), starts)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({}, {"a.png": ([0, 30], []), "b.png": ([0, 30], [60, 90]), "c.png": ([0], [])}),
+        ({"max_iou": MODERATE}, {"a.png": ([0], [30]), "b.png": ([0, 30], [60, 90])}),
+        ({"max_iou": HARD}, {"a.png": ([30], [0]), "c.png": ([0], [])}),
+        ({"fully_labelled": True}, {"a.png": ([0, 30], []), "c.png": ([0], [])}),
+        ({"fully_labelled": True, "max_iou": (0.7, 0.9)}, {"a.png": ([30], [0])}),
+    ],
+)
+def test_a_person_is_given_out_or_ignored(plain, unpack, options, wanted):
+    assert seen(ochuman(unpack(plain), **options)) == wanted
+
+
+@pytest.mark.parametrize(("skeleton", "joints"), [(COCO17, 17), (OCHUMAN19, 19)])
+def test_joints_and_masks_are_those_of_the_file(plain, unpack, skeleton, joints):
+    sample = ochuman(unpack(plain), skeleton=skeleton)[0]
+    people = sample.people
+    assert people.skeleton == skeleton
+    assert (people.keypoint_scores > 0).sum() == 2 * joints
+    place = OCHUMAN19.index("right_knee")
+    assert people.keypoints[1, skeleton.index("right_knee")].tolist() == [30.5 + place, 20.5 + place]
+    assert people.masks[1][10:50, 30:50].all()
+    assert people.masks[1].sum() == 800
+
+
+@pytest.mark.parametrize("bounds", [MODERATE, HARD])
+@pytest.mark.parametrize("name", ["ochuman_coco_format_val_range_0.00_1.00.json", Selection("val").file_name()])
+def test_a_converted_file_gives_the_same_people(plain, unpack, bounds, name):
+    """But of those without labels it knows nothing."""
+    wanted = {"a.png": ([0], [30]), "b.png": ([0, 30], [])} if bounds == MODERATE else {
+        "a.png": ([30], [0]), "c.png": ([0], [])}  # fmt: skip
+    converted = ochuman_as_coco(plain, Selection("val"), skeleton=COCO17)
+    assert seen(ochuman(unpack(converted, name), max_iou=bounds)) == wanted
+
+
+def test_what_cannot_be_chosen_is_refused(plain, unpack):
+    folder = unpack(plain)
+    with pytest.raises(AnnotationError, match="None of the 0 labelled pictures"):
+        ochuman(folder, "test")
+    with pytest.raises(AnnotationError, match="splits val, test, all"):
+        ochuman(folder, "train")
+    with pytest.raises(AnnotationError, match="range of MaxIoU"):
+        ochuman(folder, max_iou=(0.9, 0.5))
+    (folder / "ochuman.json").unlink()
+    with pytest.raises(AnnotationError, match=r"holds none of ochuman\.json"):
+        ochuman(folder)
+    converted = ochuman_as_coco(plain, Selection("val"), skeleton=COCO17)
+    (folder / Selection("val").file_name()).write_text(json.dumps(converted))
+    with pytest.raises(AnnotationError, match="converted already"):
+        ochuman(folder, fully_labelled=True)
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="needs samples of published sets beside the repository")
+def test_published_samples_are_restricted_by_the_overlap_of_their_boxes(tmp_path):
+    (tmp_path / "images").symlink_to(SHARED)
+    (tmp_path / "ochuman_coco_format_val_range_0.00_1.00.json").symlink_to(SHARED / "test_ochuman.json")
+    kept = {bounds: list(seen(ochuman(tmp_path, max_iou=bounds))) for bounds in (MODERATE, HARD)}
+    assert kept == {MODERATE: ["000817.jpg"], HARD: ["003896.jpg"]}

@@ -1,0 +1,405 @@
+"""Laws of Affine-Align: the numbers of the published templates, and windows that follow their person (section 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poseg.codecs.pose2seg import published_templates
+from poseg.errors import ShapeError
+from poseg.fields.align import BOX, WHOLE, Templates, Windows, align, into_windows, out_of_windows, typical_poses
+from poseg.geometry import affine
+from poseg.geometry.grid import pixel_centres
+from poseg.io.coco_json import read_coco
+from poseg.people import People
+from poseg.skeletons import COCO17
+
+ANNOTATIONS = (
+    Path(__file__).resolve().parents[2].parent
+    / "shared" / "data" / "coco_val_person_ann" / "person_keypoints_val2017_538.json.gz"
+)  # fmt: skip
+SIZE = (240, 320)
+SIDE = 64
+PUBLISHED = published_templates()
+SIX = PUBLISHED.with_swapped(COCO17)
+STANDING, BACK, UPPER = range(3)
+LEGS = [COCO17.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("knee", "ankle")]
+FACE = [COCO17.index(joint) for joint in ("nose", "left_eye", "right_eye")]
+ANGLES = st.floats(-np.pi, np.pi)
+
+
+def poses(points, found=None) -> People:
+    points = np.asarray(points, np.float32).reshape(-1, 17, 2)
+    return People.from_poses(COCO17, points, np.ones(points.shape[:2]) if found is None else found)
+
+
+def without(joints) -> np.ndarray:
+    return np.where(np.isin(np.arange(17), joints), 0.0, 1.0)[None]
+
+
+def aligned(people, templates=SIX, size=SIZE, margin=0.0, least_score=0.0) -> Windows:
+    known = people.keypoint_scores > least_score
+    return align(people.keypoints, known, people.boxes_xyxy, templates, size, side_px=SIDE, margin=margin)
+
+
+def scores_of(people) -> list[float]:
+    """How well each of the six templates fits the one person, when it is the only one."""
+    alone = [Templates(SIX.points[t : t + 1], SIX.known[t : t + 1]) for t in range(len(SIX))]
+    return [float(aligned(people, one).scores[0]) for one in alone]
+
+
+def noisy(seed: int, template: int = STANDING, scale_px: float = 120, noise: float = 0.03) -> np.ndarray:
+    """A person of a template, every joint a little elsewhere: (17, 2)."""
+    rng = np.random.default_rng(seed)
+    return scale_px * (SIX.points[template] + rng.normal(0, noise, (17, 2))) + (60, 50)
+
+
+# What the published templates give (specification, sections 3 and 11).
+
+
+def test_a_template_scaled_and_moved_is_recovered():
+    windows = aligned(poses(40 * PUBLISHED.points[STANDING] + (33.3, 71.9)))
+    assert windows.templates.tolist() == [STANDING]
+    assert windows.scores[0] == pytest.approx(1, abs=1e-6)
+    np.testing.assert_allclose(
+        windows.matrices[0], SIDE / 40 * np.array([[1, 0, -33.3], [0, 1, -71.9]]), atol=1e-4 * SIDE
+    )
+
+
+def test_a_person_with_left_and_right_swapped_meets_the_swapped_template():
+    windows = aligned(poses(40 * PUBLISHED.points[STANDING][COCO17.mirror] + (33.3, 71.9)))
+    assert windows.templates.tolist() == [STANDING + 3]
+    assert windows.scores[0] == pytest.approx(1, abs=1e-6)
+
+
+def test_a_person_lying_down_is_put_upright():
+    lying = affine.similarity(40, np.pi / 2, target=(150, 71.9))
+    windows = aligned(poses(affine.apply(lying, PUBLISHED.points[STANDING])))
+    assert windows.templates.tolist() == [STANDING]
+    assert windows.scores[0] == pytest.approx(1, abs=1e-6)
+    np.testing.assert_allclose(affine.compose(windows.matrices[0], lying), SIDE * affine.identity(), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("missing", "wanted", "chosen"),
+    [
+        ([], {STANDING: 1.0000, STANDING + 3: 0.9937, BACK: 0, UPPER: 0}, STANDING),
+        (LEGS, {UPPER: 0.9985, UPPER + 3: 0.9872, STANDING: 0.7647, BACK: 0}, UPPER),
+        (FACE, {BACK + 3: 0.9995, BACK: 0.9958, STANDING: 0.8235, UPPER: 0}, BACK + 3),
+    ],
+)
+def test_scores_are_those_of_the_published_templates(missing, wanted, chosen):
+    person = poses(40 * PUBLISHED.points[STANDING] + (33.3, 71.9), without(missing))
+    scores = scores_of(person)
+    assert {template: scores[template] for template in wanted} == pytest.approx(wanted, abs=1e-3)
+    windows = aligned(person)
+    assert windows.templates.tolist() == [chosen]
+    assert windows.scores[0] == pytest.approx(max(scores))
+
+
+# The choice.
+
+
+@given(st.integers(0, 10**6), st.integers(0, 5), st.sets(st.integers(0, 16), max_size=9))
+def test_the_best_of_the_fits_is_taken(seed, template, missing):
+    person = poses(noisy(seed, template), without(list(missing)))
+    scores, windows = scores_of(person), aligned(person)
+    if max(scores) == 0:
+        assert windows.templates[0] in (BOX, WHOLE)
+    else:
+        assert windows.templates[0] == int(np.argmax(scores))
+        assert windows.scores[0] == pytest.approx(max(scores))
+
+
+def test_the_first_of_equally_good_templates_is_taken():
+    twice = Templates(PUBLISHED.points[[0, 0, 0]], PUBLISHED.known[[0, 0, 0]])
+    assert aligned(poses(noisy(0)), twice).templates.tolist() == [0]
+
+
+def test_a_joint_that_the_template_lacks_rules_it_out():
+    found = np.zeros((1, 17))
+    found[0, LEGS[1]] = found[0, FACE[0]] = found[0, 5] = found[0, 6] = 1  # an ankle and the nose: the front alone
+    assert [score > 0 for score in scores_of(poses(noisy(0), found))] == [True, False, False, True, False, False]
+
+
+@pytest.mark.parametrize("joints", [1, 2])
+def test_fewer_than_three_joints_are_looked_for_in_their_box(joints):
+    found = without(range(joints, 17))
+    person = replace(poses(noisy(0), found), boxes_xyxy=np.array([[100, 40, 150, 140]], np.float32))
+    windows = aligned(person)
+    assert windows.templates.tolist() == [BOX]
+    assert windows.scores.tolist() == [0]
+    corners = affine.apply(windows.matrices[0], [[100, 40], [150, 140]])
+    np.testing.assert_allclose(corners, [[16, 0], [48, 64]], atol=1e-3)
+
+
+@pytest.mark.parametrize("box", [(0, 0, 0, 0), (5, 5, 5, 50), (50, 5, 5, 50), (np.nan, 0, 5, 5), (0, 0, np.inf, 5)])
+def test_without_joints_and_box_the_whole_picture_is_shown(box):
+    person = replace(poses(np.zeros((17, 2)), np.zeros((1, 17))), boxes_xyxy=np.array([box], np.float32))
+    windows = aligned(person)
+    assert windows.templates.tolist() == [WHOLE]
+    corners = affine.apply(windows.matrices[0], [[0, 0], [SIZE[1], SIZE[0]]])
+    np.testing.assert_allclose(corners, [[0, 8], [64, 56]], atol=1e-3)
+
+
+@pytest.mark.parametrize(("side_px", "shown"), [(0.99 * SIZE[1], STANDING), (1.01 * SIZE[1], BOX)])
+def test_a_window_never_shows_more_than_the_picture(side_px, shown):
+    assert aligned(poses(side_px * PUBLISHED.points[STANDING])).templates.tolist() == [shown]
+
+
+def test_joints_that_are_hardly_sure_are_not_there():
+    found = np.ones((1, 17))
+    found[0, LEGS] = 0.2
+    assert aligned(poses(noisy(0), found), least_score=0.1).templates[0] in (STANDING, STANDING + 3)
+    assert aligned(poses(noisy(0), found), least_score=0.2).templates[0] in (UPPER, UPPER + 3)
+
+
+# Windows follow their person.
+
+
+@given(st.integers(0, 10**6), st.sets(st.integers(0, 16), max_size=8), ANGLES, st.floats(0.5, 2),
+       st.tuples(st.floats(-200, 200), st.floats(-200, 200)))  # fmt: skip
+def test_who_is_moved_turned_and_scaled_lies_in_the_window_as_before(seed, missing, turn, scale, shift):
+    motion = affine.similarity(scale, turn, target=shift)
+    points, found = noisy(seed), without(list(missing))
+    before, after = (aligned(poses(p, found), size=(800, 800)) for p in (points, affine.apply(motion, points)))
+    if before.templates[0] < 0:
+        assert after.templates[0] < 0
+        return
+    assert after.templates[0] == before.templates[0]
+    assert after.scores[0] == pytest.approx(before.scores[0], abs=1e-5)
+    np.testing.assert_allclose(
+        affine.apply(affine.compose(after.matrices[0], motion), points), affine.apply(before.matrices[0], points),
+        atol=2e-2,
+    )  # fmt: skip
+
+
+@given(st.integers(0, 10**6), st.sets(st.integers(0, 16), max_size=8))
+def test_swapping_left_and_right_swaps_the_template_and_leaves_the_window(seed, missing):
+    points, found = noisy(seed), without(list(missing))
+    mirror = COCO17.mirror
+    before, after = aligned(poses(points, found)), aligned(poses(points[mirror], found[:, mirror]))
+    if before.templates[0] >= 0:
+        assert after.templates[0] == (before.templates[0] + 3) % 6
+    np.testing.assert_allclose(after.matrices, before.matrices, atol=1e-6)
+
+
+@pytest.mark.parametrize("margin", [0, 0.1, 0.3])
+@pytest.mark.parametrize("joints", [17, 2])
+def test_a_margin_frames_the_unit_square(margin, joints):
+    people = poses(noisy(0), without(range(joints, 17)))
+    bare, framed = aligned(people), aligned(people, margin=margin)
+    np.testing.assert_array_equal(framed.templates, bare.templates)
+    inner = affine.similarity(1 - 2 * margin, target=(margin * SIDE, margin * SIDE))
+    np.testing.assert_allclose(framed.matrices[0], affine.compose(inner, bare.matrices[0]), atol=1e-9)
+
+
+def test_people_do_not_know_of_each_other():
+    crowd = poses([noisy(seed, seed % 6) for seed in range(8)])
+    together = aligned(crowd)
+    for person in range(8):
+        alone = aligned(crowd[person])
+        np.testing.assert_allclose(together.matrices[person], alone.matrices[0], atol=1e-12)
+        assert together.templates[person] == alone.templates[0]
+
+
+def test_windows_of_the_picture_before_are_a_map_away():
+    windows = aligned(poses([noisy(0), noisy(1)]))
+    first = affine.similarity(0.4, target=(12, 3))
+    before = windows.after(first)
+    points = np.random.default_rng(0).uniform(0, 300, (5, 2))
+    for matrix, inner in zip(before.matrices, windows.matrices, strict=True):
+        np.testing.assert_allclose(
+            affine.apply(matrix, points), affine.apply(inner, affine.apply(first, points)), atol=1e-3
+        )
+    np.testing.assert_array_equal(before.templates, windows.templates)
+
+
+def test_nobody_has_no_windows():
+    windows = aligned(poses(np.zeros((0, 17, 2))))
+    assert len(windows) == len(windows.after(affine.identity())) == 0
+    assert into_windows(np.zeros((0, *SIZE), np.bool_), windows).shape == (0, SIDE, SIDE)
+    assert list(out_of_windows(np.zeros((0, SIDE, SIDE), np.float32), windows, SIZE)) == []
+
+
+# Pixels.
+
+
+def framed(*matrices, side_px=SIDE) -> Windows:
+    count = len(matrices)
+    return Windows(np.array(matrices), np.zeros(count, np.intp), np.ones(count), side_px)
+
+
+def test_a_window_that_is_the_picture_shows_it_and_gives_it_back():
+    mask = np.random.default_rng(0).random((1, SIDE, SIDE)) > 0.5
+    windows = framed(affine.identity())
+    shown = into_windows(mask, windows)
+    np.testing.assert_array_equal(shown, mask)
+    ((where, back),) = out_of_windows(shown, windows, (SIDE, SIDE))
+    placed = np.zeros((SIDE, SIDE), np.float32)
+    placed[where] = back
+    np.testing.assert_array_equal(placed, mask[0])
+
+
+@pytest.mark.parametrize("times", [3, 5, 7])
+def test_pixels_of_a_small_window_are_shares_of_many(times):
+    mask = np.random.default_rng(0).random((1, times * 16, times * 16)) > 0.6
+    share = mask[0].reshape(16, times, 16, times).mean(axis=(1, 3))
+    shown = into_windows(mask, framed(affine.similarity(1 / times), side_px=16))[0]
+    np.testing.assert_allclose(shown, share, atol=1e-5)
+
+
+@given(st.floats(0.02, 20), ANGLES, st.tuples(st.floats(0, 320), st.floats(0, 240)))
+def test_a_share_lies_between_nothing_and_all_and_the_middle_of_a_mask_is_all(scale, turn, middle):
+    windows = framed(affine.similarity(scale, turn, middle, (SIDE / 2, SIDE / 2)))
+    mask = np.zeros((1, *SIZE), np.bool_)
+    y, x = pixel_centres(np.indices(SIZE))
+    mask[0] = np.hypot(x - middle[0], y - middle[1]) < 3 / scale + 2
+    shown = into_windows(mask, windows)[0]
+    assert shown.min() >= 0
+    assert shown.max() <= 1 + 1e-6
+    inside = np.all([20 < middle[0] < 300, 20 < middle[1] < 220])
+    if inside and scale > 0.25:
+        assert shown[SIDE // 2, SIDE // 2] > 0.9
+    far = np.hypot(*(np.indices((SIDE, SIDE)) + 0.5 - SIDE / 2))
+    assert shown[far > 3 + 4 * scale + 3].max(initial=0) == 0
+
+
+@given(st.floats(0.02, 20), ANGLES, st.tuples(st.floats(-100, 420), st.floats(-100, 340)))
+def test_a_block_holds_all_that_a_window_covers(scale, turn, middle):
+    matrix = affine.similarity(scale, turn, middle, (SIDE / 2, SIDE / 2))
+    window = np.ones((1, SIDE, SIDE), np.float32)
+    ((where, back),) = out_of_windows(window, framed(matrix), SIZE)
+    placed = np.zeros(SIZE, np.float32)
+    placed[where] = back
+    whole = cv2.warpAffine(window[0], affine.for_cv2(matrix), SIZE[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+    block = np.zeros(SIZE, np.bool_)
+    block[where] = True
+    np.testing.assert_allclose(placed[block], whole[block], atol=0.04)  # OpenCV reads places to 1/32 pixel
+    assert whole[~block].max(initial=0) < 0.54, "interpolation fades beyond the window, from a half at its edge"
+
+
+def test_a_window_beside_the_picture_touches_nothing():
+    windows = framed(affine.similarity(1, centre=(-500, 0)), affine.similarity(1, centre=(0, 9000)))
+    for (rows, columns), back in out_of_windows(np.ones((2, SIDE, SIDE), np.float32), windows, SIZE):
+        assert back.size == 0
+        assert np.zeros(SIZE)[rows, columns].shape == back.shape
+
+
+@pytest.mark.parametrize("scale", [1e-2, 1e-4, 1e-7, 1e-30])
+def test_a_window_over_far_more_than_the_picture_shows_next_to_nothing_of_it(scale):
+    windows = framed(affine.similarity(scale, centre=(160, 120), target=(SIDE / 2 + 0.5, SIDE / 2 + 0.5)))
+    shown = into_windows(np.ones((1, *SIZE), np.bool_), windows)
+    pixels = SIZE[0] * SIZE[1] * scale**2
+    assert shown[0, SIDE // 2, SIDE // 2] == pytest.approx(min(1, pixels), rel=0.1)
+    assert shown.max() <= shown[0, SIDE // 2, SIDE // 2]
+    assert np.isfinite(shown).all()
+
+
+# Where templates come from.
+
+
+@pytest.mark.skipif(not ANNOTATIONS.exists(), reason="needs COCO's person annotation beside the repository")
+def test_the_typical_poses_of_coco_are_the_published_ones():
+    data = read_coco(ANNOTATIONS)
+    rows = np.concatenate([data.rows[image_id][0] for image_id in data.images])
+    triplets = data.columns.triplets[rows]
+    points, seen = pixel_centres(triplets[..., :2]), triplets[..., 2]
+    found, visibility = typical_poses(points, seen, data.columns.boxes_xyxy[rows], COCO17)
+    for known, place, sure in zip(PUBLISHED.known, PUBLISHED.points, (1.96, 0.12, 1.82), strict=True):
+        (same,) = np.flatnonzero((found.known == known).all(axis=1))
+        np.testing.assert_allclose(found.points[same][known], place[known], atol=0.05)
+        assert visibility[same, COCO17.index("nose")] == pytest.approx(sure, abs=0.1)
+    assert found.known[0].all(), "most people are seen whole, from the front"
+
+
+def clusters(counts=(30, 20, 10)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Persons of the three templates, each in a box of its own: points, visibilities, boxes."""
+    rng = np.random.default_rng(0)
+    which = np.repeat(np.arange(3), counts)
+    sides, places = rng.uniform(20, 300, (len(which), 1, 1)), rng.uniform(0, 200, (len(which), 1, 2))
+    boxes = np.concatenate([places[:, 0], places[:, 0] + sides[:, 0]], axis=1)
+    return sides * PUBLISHED.points[which] + places, 2 * PUBLISHED.known[which], boxes
+
+
+def test_poses_of_three_kinds_have_these_as_their_types_the_most_frequent_first():
+    found, visibility = typical_poses(*clusters(), COCO17)
+    np.testing.assert_array_equal(found.known, PUBLISHED.known)
+    np.testing.assert_allclose(found.points, PUBLISHED.points, atol=1e-4)
+    np.testing.assert_allclose(visibility, 2 * PUBLISHED.known, atol=1e-6)
+    other = typical_poses(*clusters((10, 20, 30)), COCO17)[0]
+    np.testing.assert_array_equal(other.known, PUBLISHED.known[::-1])
+
+
+def test_types_do_not_depend_on_chance_nor_on_the_order_of_people():
+    points, seen, boxes = clusters()
+    points = points + np.random.default_rng(1).normal(0, 2, points.shape)
+    first = typical_poses(points, seen, boxes, COCO17)[0].points
+    np.testing.assert_allclose(typical_poses(points, seen, boxes, COCO17)[0].points, first, atol=0)
+    np.testing.assert_allclose(typical_poses(points, seen, boxes, COCO17, seed=5)[0].points, first, atol=1e-5)
+    backwards = typical_poses(points[::-1], seen[::-1], boxes[::-1], COCO17)[0].points
+    np.testing.assert_allclose(backwards, first, atol=1e-5)
+
+
+def test_types_are_symmetric():
+    points, seen, boxes = clusters()
+    points = points + np.random.default_rng(1).normal(0, 2, points.shape)
+    found = typical_poses(points, seen, boxes, COCO17)[0]
+    mirrored = np.where(found.known[..., None], found.points[:, COCO17.mirror] * (-1, 1) + (1, 0), 0)
+    np.testing.assert_allclose(found.points, mirrored, atol=1e-6)
+
+
+def test_what_nobody_annotated_does_not_count_whatever_it_is():
+    points, seen, boxes = clusters()
+    spoiled = np.where(seen[..., None] > 0, points, np.nan)
+    wanted = typical_poses(points, seen, boxes, COCO17)[0].points
+    np.testing.assert_array_equal(typical_poses(spoiled, seen, boxes, COCO17)[0].points, wanted)
+    few, unboxed = np.zeros((9, 17)), np.tile([5.0, 5, 5, 50], (9, 1))
+    few[:, :7] = 2
+    more = [np.concatenate([a, b]) for a, b in ((points, points[:9] + 40), (seen, few), (boxes, boxes[:9]))]
+    np.testing.assert_array_equal(typical_poses(*more, COCO17)[0].points, wanted)
+    more = [np.concatenate([a, b]) for a, b in ((points, points[:9]), (seen, seen[:9]), (boxes, unboxed))]
+    np.testing.assert_array_equal(typical_poses(*more, COCO17)[0].points, wanted)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_too_few_poses_have_no_types(count):
+    points, seen, boxes = (array[:count] for array in clusters())
+    with pytest.raises(ShapeError, match="8 joints"):
+        typical_poses(points, seen, boxes, COCO17)
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize(
+    "points",
+    [np.full((17, 2), 50.0), np.full((17, 2), np.nan), np.full((17, 2), np.inf), np.full((17, 2), -3e38),
+     np.where(np.arange(34).reshape(17, 2) % 3, noisy(0), np.nan), 1e30 * noisy(0), 1e-30 * noisy(0)],
+    ids=["one place", "nan", "inf", "largest", "some nan", "huge", "tiny"],
+)  # fmt: skip
+def test_every_person_has_a_window_whatever_the_pose(points):
+    windows = aligned(poses([points, noisy(1)]))
+    assert np.isfinite(windows.matrices).all()
+    assert (np.abs(np.linalg.det(windows.matrices[:, :, :2])) > 0).all()
+    np.testing.assert_allclose(windows.matrices[1], aligned(poses(noisy(1))).matrices[0], atol=1e-12)
+
+
+def test_a_joint_that_is_no_number_is_not_there():
+    points = noisy(0)
+    points[LEGS[0]] = np.nan
+    points[LEGS[1], 1] = np.inf
+    wanted = aligned(poses(noisy(0), without(LEGS[:2])))
+    np.testing.assert_allclose(aligned(poses(points)).matrices, wanted.matrices, atol=1e-9)
+
+
+@pytest.mark.parametrize(("points", "known"), [((3, 17), (3, 17)), ((3, 17, 3), (3, 17)), ((3, 17, 2), (3, 16))])
+def test_templates_of_another_shape_are_refused(points, known):
+    with pytest.raises(ShapeError, match="templates"):
+        Templates(np.zeros(points), np.ones(known, np.bool_))

@@ -1,0 +1,206 @@
+"""The contract of Pose2Seg: masks of those it is given, whoever else is there, and a loss that adds up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from poseg.codecs.pose2seg import Pose2SegCodec, published_templates  # noqa: E402
+from poseg.errors import PosegError  # noqa: E402
+from poseg.geometry import affine  # noqa: E402
+from poseg.people import People  # noqa: E402
+from poseg.skeletons import COCO17, LSP14, OCHUMAN19  # noqa: E402
+from poseg.systems import SYSTEMS  # noqa: E402
+from poseg.systems.pose2seg import Pose2Seg, Pose2SegLoss  # noqa: E402
+
+SIZE = (97, 129)
+NARROW = {"window_px": 32, "stem": 12, "planes": 4, "units": 2, "last_planes": 4, "neck_channels": 16}
+CONFIGS = {
+    "light": Pose2Seg(backbone="mobilenet_v3_small", neck="separable", context_levels=1, margin=0.1, **NARROW),
+    "as published, narrow": Pose2Seg(backbone="mobilenet_v3_small", **NARROW),
+}
+
+
+def people(skeleton=COCO17) -> People:
+    """Three people that overlap, with masks."""
+    poses = published_templates().points[0] + np.random.default_rng(0).normal(0, 0.03, (3, 17, 2))
+    motions = [affine.similarity(90, t, (0.5, 0.5), (x, 48)) for t, x in ((0, 30), (0.3, 60), (-0.4, 95))]
+    masks = np.zeros((3, *SIZE), bool)
+    for mask, x in zip(masks, (15, 45, 75), strict=True):
+        mask[10:85, x : x + 32] = True
+    points = np.stack([affine.apply(motion, pose) for motion, pose in zip(motions, poses, strict=True)])
+    return People.from_poses(COCO17, points, np.ones((3, 17)), masks=masks).to(skeleton)
+
+
+def told(config, someone, copies: int = 1) -> dict[str, torch.Tensor]:
+    given = config.codec.given(someone, config.codec.windows(someone, SIZE))
+    return {name: torch.from_numpy(np.stack([array] * copies)) for name, array in given.items()}
+
+
+def learned(config, copies: int = 1):
+    encoded = config.codec.encode(people(), config.codec.windows(people(), SIZE))
+    stack = lambda arrays: {n: torch.from_numpy(np.stack([a] * copies)) for n, a in arrays.items()}  # noqa: E731
+    return stack(encoded.targets), stack(encoded.weights)
+
+
+def images(count: int = 1) -> torch.Tensor:
+    return torch.randn(count, 3, *SIZE, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module", params=CONFIGS)
+def config(request) -> Pose2Seg:
+    return CONFIGS[request.param]
+
+
+@pytest.fixture(scope="module")
+def network(config):
+    """Random weights, but every channel as loud as in a network that has learned: silence agrees with everything."""
+    torch.manual_seed(0)
+    network = config.network().train()
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = 1.0
+    run(network, images(2), told(config, people(), 2))
+    return network.eval()
+
+
+def run(network, image, given) -> torch.Tensor:
+    with torch.no_grad():
+        return network(image, **given)["window_mask"]
+
+
+def test_everybody_in_every_picture_gets_a_window(config, network):
+    masks = run(network, images(2), told(config, people(), 2))
+    assert masks.shape == (6, 1, 32, 32)
+    assert torch.isfinite(masks).all()
+    assert masks.std() > 0.1
+
+
+def test_what_comes_out_is_what_the_codec_reads(config, network):
+    masks = run(network, images(), told(config, people())).numpy()
+    windows = config.codec.windows(people(), SIZE)
+    found = config.codec.decode(config.codec.fields_from({"window_mask": masks}), people(), windows, SIZE)
+    assert found.masks.shape == (3, *SIZE)
+    assert len(found) == 3
+
+
+def test_a_mask_does_not_depend_on_who_else_is_asked_for_nor_on_the_order(config, network):
+    together = run(network, images(), told(config, people()))
+    for which in ([0], [1], [2], [2, 0], [2, 1, 0]):
+        fewer = run(network, images(), told(config, people()[which]))
+        torch.testing.assert_close(fewer, together[which], atol=1e-4, rtol=1e-4)
+    assert (together[0] - together[1]).abs().max() > 0.1
+
+
+def test_a_batch_of_two_pictures_equals_two_batches_of_one(config, network):
+    pictures, given = images(2), told(config, people(), 2)
+    apart = [
+        run(network, pictures[i : i + 1], {name: array[i : i + 1] for name, array in given.items()}) for i in (0, 1)
+    ]
+    torch.testing.assert_close(run(network, pictures, given), torch.cat(apart), atol=1e-4, rtol=1e-4)
+    assert (apart[0] - apart[1]).abs().max() > 0.1
+
+
+def test_nobody_gets_no_mask(config, network):
+    assert run(network, images(), told(config, people()[:0])).shape == (0, 1, 32, 32)
+
+
+def test_two_people_in_one_place_are_told_apart_by_their_joints(config, network):
+    given = told(config, people()[[0, 0]])
+    given["joints"][0, 1] = torch.rand(17, 3, generator=torch.Generator().manual_seed(1)) * 32
+    given["joints"][0, 1, :, 2] = 1
+    first, second = run(network, images(), given)
+    assert (first - second).abs().max() > 0.1
+
+
+def test_poses_of_another_skeleton_are_taken_by_name(config, network):
+    wanted = run(network, images(), told(config, people()))
+    torch.testing.assert_close(run(network, images(), told(config, people(OCHUMAN19))), wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_a_gradient_reaches_every_parameter(config):
+    torch.manual_seed(0)
+    network = config.network().train()
+    fields = network(images(2), **told(config, people(), 2))
+    config.loss()(fields, *learned(config, 2))["total"].backward()
+    deaf = {name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0}
+    # Batch normalisation takes the mean away, and with it what a bias of the head's convolutions does.
+    assert not [name for name in deaf if not (name.startswith("head.") and name.endswith("bias"))]
+
+
+def test_the_loss_of_perfect_masks_vanishes_and_is_the_mean_over_what_counts(config):
+    targets, weights = learned(config)
+    truth = (targets["window_mask"] > 0.5).float()
+    perfect = {"window_mask": (truth.reshape(3, 1, 32, 32) * 2 - 1) * 30}
+    assert config.loss()(perfect, {"window_mask": truth}, weights)["total"] < 1e-6
+    nothing = {"window_mask": torch.zeros(3, 1, 32, 32)}
+    for share in (1.0, 0.5):
+        weight = weights["window_mask"] * (torch.rand(weights["window_mask"].shape) < share)
+        terms = config.loss()(nothing, targets, {"window_mask": weight})
+        assert terms["window_mask"] == terms["total"] == pytest.approx(np.log(2), rel=1e-5)
+
+
+def test_what_does_not_count_does_not_matter(config):
+    targets, weights = learned(config)
+    weights = {"window_mask": weights["window_mask"].clone()}
+    weights["window_mask"][0, 1] = 0
+    fields = {"window_mask": torch.randn(3, 1, 32, 32, generator=torch.Generator().manual_seed(0))}
+    spoiled = {"window_mask": fields["window_mask"].clone()}
+    spoiled["window_mask"][1] = 1e4
+    assert config.loss()(fields, targets, weights)["total"] == config.loss()(spoiled, targets, weights)["total"]
+    nobody = {"window_mask": torch.zeros_like(weights["window_mask"])}
+    assert config.loss()(fields, targets, nobody)["total"] == 0
+
+
+def test_the_losses_of_slices_add_up_to_that_of_the_batch(config):
+    generator = torch.Generator().manual_seed(0)
+    targets = {"window_mask": torch.rand(4, 3, 32, 32, generator=generator)}
+    weights = {"window_mask": (torch.rand(4, 3, 32, 32, generator=generator) > torch.rand(4, 3, 1, 1)).float()}
+    fields = {"window_mask": torch.randn(12, 1, 32, 32, generator=generator)}
+    loss = config.loss()
+    whole = loss(fields, targets, weights)["total"]
+    counts, parts = loss.counts(weights), []
+    for first, last in ((0, 1), (1, 4)):
+        cut = [{"window_mask": t["window_mask"][first:last]} for t in (targets, weights)]
+        parts.append(
+            (loss({"window_mask": fields["window_mask"][3 * first : 3 * last]}, *cut, counts), loss.counts(cut[1]))
+        )
+    torch.testing.assert_close(sum(terms["total"] for terms, _ in parts), whole)
+    torch.testing.assert_close(sum(count for _, count in parts), counts)
+
+
+def test_the_papers_network_is_of_the_papers_size():
+    with torch.device("meta"):
+        network = Pose2Seg().network().eval()
+    trunk = sum(p.numel() for part in (network.backbone, network.neck) for p in part.parameters())
+    assert trunk == pytest.approx(26.9e6 - 3 * (9 * 256 * 256 + 256), rel=0.03)  # without the three unused outputs
+    head = sum(p.numel() for p in network.head.parameters())
+    assert head == pytest.approx(16_030_978, rel=0.003)
+
+
+@pytest.mark.parametrize("skeleton", [LSP14, OCHUMAN19])
+def test_a_system_of_another_skeleton_has_its_own_maps(skeleton):
+    config = replace(CONFIGS["light"], skeleton=skeleton)
+    torch.manual_seed(0)
+    assert run(config.network().eval(), images(), told(config, people())).shape == (3, 1, 32, 32)
+
+
+def test_the_codec_has_the_settings_of_the_system():
+    config = Pose2Seg(skeleton=OCHUMAN19, window_px=48, margin=0.05, least_score=0.3)
+    assert config.codec == Pose2SegCodec(OCHUMAN19, window_px=48, margin=0.05, least_score=0.3, stride=4)
+    assert isinstance(config.loss(), Pose2SegLoss)
+    assert SYSTEMS["pose2seg"] is Pose2Seg
+    mean, std = config.normalisation
+    assert len(mean) == len(std) == 3
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"neck": "fancy"}, {"neck": "plain", "context_levels": 1}, {"backbone": "resnet5"}]
+)  # fmt: skip
+def test_what_cannot_be_built_is_said(wrong):
+    with pytest.raises(PosegError, match=r"\w"):
+        Pose2Seg(**wrong).network()

@@ -1,0 +1,93 @@
+"""Laws of pasting people over people."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from poseg.errors import ShapeError
+from poseg.people import People, Sample
+from poseg.skeletons import COCO17
+from poseg.transforms.occlude import FEATHER_PX, occlude
+
+SIZE = (40, 60)
+
+
+def sample(boxes, colour=200, seed=0) -> Sample:
+    """A picture of upright boxes, each a person with its joints inside."""
+    rng = np.random.default_rng(seed)
+    image = np.full((*SIZE, 3), colour // 4, np.uint8)
+    masks = np.zeros((len(boxes), *SIZE), bool)
+    points = np.zeros((len(boxes), 17, 2), np.float32)
+    for mask, place, (x0, y0, x1, y1) in zip(masks, points, boxes, strict=True):
+        mask[y0:y1, x0:x1] = True
+        image[mask] = colour
+        place[:] = rng.uniform((x0, y0), (x1, y1), (17, 2))
+    return Sample(image, People.from_poses(COCO17, points, np.ones((len(boxes), 17)), masks=masks), name="boxes")
+
+
+@pytest.fixture
+def behind() -> Sample:
+    return sample([(5, 5, 25, 35), (40, 5, 55, 35)], seed=1)
+
+
+@pytest.fixture
+def front() -> Sample:
+    return sample([(15, 10, 35, 30)], colour=120, seed=2)
+
+
+def test_masks_no_longer_meet_and_nothing_else_changes(behind, front):
+    both = occlude(behind, front)
+    masks = both.people.masks
+    assert masks.sum(axis=0).max() == 1
+    assert (masks[-1] == front.people.masks[0]).all()
+    np.testing.assert_array_equal(masks[:2], behind.people.masks & ~front.people.masks[0])
+    away = ~front.people.masks[0]
+    np.testing.assert_array_equal(both.image[away], behind.image[away])
+    assert both.name == behind.name
+
+
+def test_the_pasted_are_seen(behind, front):
+    both = occlude(behind, front)
+    deep = np.zeros(SIZE, bool)
+    reach = int(4 * FEATHER_PX)
+    deep[10 + reach : 30 - reach, 15 + reach : 35 - reach] = True
+    np.testing.assert_array_equal(both.image[deep], front.image[deep])
+
+
+def test_nobody_in_front_changes_nothing(behind, front):
+    nobody = replace(front, people=front.people[:0])
+    both = occlude(behind, nobody)
+    np.testing.assert_array_equal(both.image, behind.image)
+    np.testing.assert_array_equal(both.people.masks, behind.people.masks)
+
+
+def test_who_is_covered_altogether_is_gone(front):
+    small = sample([(20, 15, 25, 20)])
+    both = occlude(small, front)
+    assert len(both.people) == 1
+    np.testing.assert_array_equal(both.people.keypoints, front.people.keypoints)
+
+
+def test_joints_are_forgotten_under_the_cover_alone(behind, front):
+    rng = np.random.default_rng(0)
+    both = occlude(behind, front, forget=1.0, rng=rng)
+    x, y = behind.people.keypoints.astype(int).transpose(2, 0, 1)
+    covered = front.people.masks[0][y, x]
+    assert covered.any()
+    np.testing.assert_array_equal(both.people.keypoint_scores[:2] == 0, covered)
+    assert (occlude(behind, front).people.keypoint_scores == 1).all()
+
+
+def test_pixels_to_ignore_are_known_where_somebody_is_pasted(behind, front):
+    hidden = replace(behind, ignore=np.ones(SIZE, bool))
+    np.testing.assert_array_equal(occlude(hidden, front).ignore, ~front.people.masks[0])
+
+
+def test_pictures_of_two_sizes_and_people_without_masks_are_refused(behind, front):
+    with pytest.raises(ShapeError, match="front"):
+        occlude(behind, replace(front, image=np.zeros((8, 8, 3), np.uint8), people=People.empty(COCO17, (8, 8))))
+    with pytest.raises(ShapeError, match="with masks"):
+        occlude(behind, replace(front, people=replace(front.people, masks=None)))

@@ -1,0 +1,51 @@
+"""Laws of poses as a network would find them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from poseg.people import People
+from poseg.skeletons import COCO17
+from poseg.transforms.pose_noise import with_pose_noise
+
+
+def crowd(count: int, side_px: float = 100.0) -> People:
+    rng = np.random.default_rng(0)
+    corners = np.array([[0, 0], [side_px, side_px]], np.float32)
+    points = rng.uniform(0, side_px, (count, 17, 2)).astype(np.float32)
+    points[:, :2] = corners
+    return People.from_poses(COCO17, points, np.ones((count, 17)))
+
+
+@pytest.mark.parametrize("settings", [{"spread": 0.0, "most_missing": 0.0, "clean": 0.0}, {"clean": 1.0}])
+def test_no_noise_leaves_people_as_they_are(settings):
+    people = crowd(20)
+    found = with_pose_noise(people, np.random.default_rng(1), **settings)
+    np.testing.assert_array_equal(found.keypoints, people.keypoints)
+    np.testing.assert_array_equal(found.keypoint_scores, people.keypoint_scores)
+
+
+def test_joints_move_by_their_own_spread_and_with_the_size_of_the_person():
+    moved = []
+    for side_px in (100.0, 200.0):
+        people = crowd(2000, side_px)
+        found = with_pose_noise(people, np.random.default_rng(1), most_missing=0.0, clean=0.0)
+        away = (found.keypoints - people.keypoints).std(axis=(0, 2))
+        np.testing.assert_allclose(away / side_px, COCO17.sigmas, rtol=0.1)
+        moved.append(away)
+    np.testing.assert_allclose(moved[1], 2 * moved[0], rtol=1e-3)
+
+
+def test_the_share_of_missing_joints_is_even_up_to_the_most():
+    found = with_pose_noise(crowd(4000), np.random.default_rng(1), most_missing=0.6, clean=0.0)
+    missing = (found.keypoint_scores == 0).mean(axis=1)
+    assert missing.mean() == pytest.approx(0.3, abs=0.02)
+    assert missing.max() < 1
+
+
+def test_boxes_and_masks_stay_and_nobody_is_fine():
+    people = crowd(3)
+    found = with_pose_noise(people, np.random.default_rng(1))
+    np.testing.assert_array_equal(found.boxes_xyxy, people.boxes_xyxy)
+    assert len(with_pose_noise(people[:0], np.random.default_rng(1))) == 0
