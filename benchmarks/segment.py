@@ -18,7 +18,6 @@ from statistics import median
 from time import perf_counter
 
 import cv2
-import numpy as np
 from decode import crowd
 from rich.console import Console
 from rich.table import Table

@@ -47,7 +47,7 @@ def exported(tmp_path_factory):
 
 
 def test_fields_stay_the_same_but_for_rounding(exported, tmp_path):
-    card = quantize(exported, iter(pictures(8, seed=0)), tmp_path / "bytes.onnx")
+    card = quantize(exported, ({"image": one} for one in pictures(8, seed=0)), tmp_path / "bytes.onnx")
     exact, rounded = Session(exported), Session(tmp_path / "bytes.onnx")
     assert rounded.card == card
     assert "Eight bits" in card.notes[-1]
@@ -73,8 +73,8 @@ def test_the_last_convolutions_are_the_heads(exported):
 
 def test_too_few_pictures_and_a_second_time_are_refused(exported, tmp_path):
     with pytest.raises(WeightsError, match="7 pictures"):
-        quantize(exported, iter(pictures(7, seed=0)), tmp_path / "few.onnx")
-    quantize(exported, iter(pictures(8, seed=0)), tmp_path / "bytes.onnx")
+        quantize(exported, ({"image": one} for one in pictures(7, seed=0)), tmp_path / "few.onnx")
+    quantize(exported, ({"image": one} for one in pictures(8, seed=0)), tmp_path / "bytes.onnx")
     with pytest.raises(WeightsError, match="already"):
-        quantize(tmp_path / "bytes.onnx", iter(pictures(8, seed=0)), tmp_path / "twice.onnx")
+        quantize(tmp_path / "bytes.onnx", ({"image": one} for one in pictures(8, seed=0)), tmp_path / "twice.onnx")
     assert not (tmp_path / "twice.onnx").exists()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from poseg.runtime.card import Card
 
 
 def quantize(
@@ -27,20 +31,41 @@ def quantize(
     """
     from poseg.evaluation import card_scores
     from poseg.export.quantize import quantize as in_bytes
-    from poseg.io.images import read_image
     from poseg.io.sources import find_images
+    from poseg.runtime.segmenter import SYSTEM as SEGMENTERS
     from poseg.runtime.session import read_card
-    from poseg.transforms.letterbox import letterbox
 
     card = read_card(model)
-    looks = zip(islice(find_images([pictures]).paths, count), cycle(card.scales), strict=False)
-    shown = (
-        letterbox(
-            read_image(path), round(card.size_px * scale),
-            multiple=card.size_multiple, remainder=card.size_remainder, mean=card.mean, std=card.std,
-        )[0]
-        for path, scale in looks
-    )  # fmt: skip
-    in_bytes(model, shown, out, card_scores(scores or (), card.size_px))
+    paths = find_images([pictures]).paths
+    shown = _windows(model, paths) if card.system == SEGMENTERS else _looks(card, paths)
+    in_bytes(model, islice(shown, count), out, card_scores(scores or (), card.size_px))
     before, after = (path.stat().st_size / 1e6 for path in (model, out))
     typer.echo(f"Written to {out}, {after:.1f} MB instead of {before:.1f}. Measure it with `poseg evaluate`.")
+
+
+def _looks(card: Card, paths: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
+    """Pictures in the sizes that a model is meant for, in turn."""
+    from poseg.io.images import read_image
+    from poseg.transforms.letterbox import letterbox
+
+    for path, scale in zip(paths, cycle(card.scales), strict=False):
+        tensor, _ = letterbox(
+            read_image(path), round(card.size_px * scale),
+            multiple=card.size_multiple, remainder=card.size_remainder, mean=card.mean, std=card.std,
+        )  # fmt: skip
+        yield {"image": tensor}
+
+
+def _windows(model: Path, paths: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
+    """Pictures with the people that our own model finds in them; those without people are passed over."""
+    from poseg.io.images import read_image
+    from poseg.runtime.segmenter import Segmenter
+    from poseg.runtime.zoo import load, open_model
+
+    finder, segmenter = load(masks=False), Segmenter(open_model(model))
+    for path in paths:
+        picture = read_image(path)
+        people = finder(picture)
+        if len(people):
+            asked = segmenter.ask(picture, people)
+            yield {"image": asked.tensor, **{name: array[None] for name, array in asked.given.items()}}

@@ -25,16 +25,19 @@ from poseg.runtime.session import Session
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+Floats = NDArray[np.float32]
+
 LEAST_PICTURES = 8
 
 
 def quantize(
-    source: Path, tensors: Iterable[NDArray[np.float32]], destination: Path, scores: Sequence[Mapping[str, Any]] = ()
+    source: Path, shown: Iterable[Mapping[str, Floats]], destination: Path, scores: Sequence[Mapping[str, Any]] = ()
 ) -> Card:
     """Write a model of ours in eight bits to `destination`; returns its card.
 
     source   an ONNX file with a card, in floats
-    tensors  normalised inputs (1, 3, h, w) of pictures such as it will see, letterboxed as its card says
+    shown    inputs by name, batch axis and all, of pictures such as it will see: "image" (1, 3, h, w), letterboxed as its
+             card says, and for Pose2Seg the people in it
     scores   what was measured of the model in eight bits; those of the model in floats are not its own
 
     Raises WeightsError where there are too few pictures or the model is in bytes already.
@@ -48,7 +51,7 @@ def quantize(
     )
     from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
 
-    inputs = list(tensors)
+    inputs = list(shown)
     if len(inputs) < LEAST_PICTURES:
         raise WeightsError(
             f"{len(inputs)} pictures do not show the ranges of a network's features; give {LEAST_PICTURES} or more."
@@ -62,7 +65,7 @@ def quantize(
         if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
             raise WeightsError(f"{source} is in eight bits already; give the model in floats.")
         quantize_static(
-            str(plain), str(small), _Reader(model.graph.input[0].name, inputs),
+            str(plain), str(small), _Reader(inputs),
             quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax, nodes_to_exclude=field_convolutions(model),
@@ -75,10 +78,10 @@ def quantize(
 class _Reader:
     """Inputs one after the other, as the quantizer asks for them."""
 
-    def __init__(self, name: str, tensors: list[NDArray[np.float32]]) -> None:
-        self._feeds = iter({name: tensor} for tensor in tensors)
+    def __init__(self, inputs: list[Mapping[str, Floats]]) -> None:
+        self._feeds = iter(inputs)
 
-    def get_next(self) -> dict[str, Any] | None:
+    def get_next(self) -> Mapping[str, Floats] | None:
         return next(self._feeds, None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Protocol
@@ -39,6 +40,20 @@ class WindowRunner(Protocol):
 
     def run(self, tensor: Floats, **given: Floats) -> Fields:
         """Fields of a normalised input (1, 3, h, w), with windows (1, N, 2, 3) and joints (1, N, K, 3)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """What a network is asked about the people of one picture.
+
+    tensor   normalised input (1, 3, h, w)
+    given    what it takes besides, N first: windows (N, 2, 3) and joints (N, K, 3)
+    windows  where people of the picture, not of the input, lie in their windows
+    """
+
+    tensor: Floats
+    given: Mapping[str, Floats]
+    windows: Windows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,40 +102,41 @@ class Segmenter:
         """
         picture = read_image(image, name=name)
         size = (picture.shape[0], picture.shape[1])
-        codec, card = self.session.codec, self.session.card
-        self._check(people.skeleton, codec.skeleton)
         if not len(people):
             return replace(people, masks=np.zeros((0, *size), np.bool_), timings=Timings(0, 0, 0))
         start = perf_counter()
-        tensor, box = letterbox(
-            picture, self.size_px or card.size_px,
-            multiple=card.size_multiple, remainder=card.size_remainder, mean=card.mean, std=card.std,
-        )  # fmt: skip
-        seen = box.apply(_finite(people)).to(codec.skeleton)
-        windows = codec.windows(seen, box.content_size)
-        given = codec.given(seen, windows)
+        asked = self.ask(picture, people)
         ready = perf_counter()
-        fields = self._run(tensor, given)
+        fields = self._run(asked)
         done = perf_counter()
-        onto_input = np.column_stack([np.diag(box.scale_xy), np.zeros(2)])
-        found = codec.decode(
-            fields, people, windows.after(onto_input), size, exclusive=self.exclusive,
+        found = self.session.codec.decode(
+            fields, people, asked.windows, size, exclusive=self.exclusive,
             least_probability=self.least_probability, trust=self.trust,
             score="mask" if self.rescored else "given",
         )  # fmt: skip
         spent = Timings(1e3 * (ready - start), 1e3 * (done - ready), 1e3 * (perf_counter() - done))
         return replace(found, timings=spent)
 
-    def windows(self, size: tuple[int, int], people: People) -> Windows:
-        """Where people of a picture of `size` (height, width) lie in their windows, for drawing."""
-        return self.session.codec.windows(people.to(self.session.codec.skeleton), size)
+    def ask(self, picture: NDArray[np.uint8], people: People) -> Question:
+        """What the network is asked about people of a picture (H, W, 3) uint8 RGB. Raises SkeletonError."""
+        codec, card = self.session.codec, self.session.card
+        self._check(people.skeleton, codec.skeleton)
+        tensor, box = letterbox(
+            picture, self.size_px or card.size_px,
+            multiple=card.size_multiple, remainder=card.size_remainder, mean=card.mean, std=card.std,
+        )  # fmt: skip
+        seen = box.apply(_finite(people)).to(codec.skeleton)
+        windows = codec.windows(seen, box.content_size)
+        onto_input = np.column_stack([np.diag(box.scale_xy), np.zeros(2)])
+        return Question(tensor, codec.given(seen, windows), windows.after(onto_input))
 
-    def _run(self, tensor: Floats, given: dict[str, Floats]) -> Fields:
+    def _run(self, asked: Question) -> Fields:
         """The fields of all people, a few at a time."""
-        count = len(given["windows"])
         parts = [
-            self.session.run(tensor, **{key: array[None, first : first + MOST_AT_ONCE] for key, array in given.items()})
-            for first in range(0, count, MOST_AT_ONCE)
+            self.session.run(
+                asked.tensor, **{key: array[None, first : first + MOST_AT_ONCE] for key, array in asked.given.items()}
+            )
+            for first in range(0, len(asked.windows), MOST_AT_ONCE)
         ]
         if len(parts) == 1:
             return parts[0]
