@@ -3,9 +3,9 @@
 run    python benchmarks/segment.py [--model pose2seg] [--threads 2] [--repeats 15]
 
 The picture is scikit-image's astronaut, and the people are figures all over it: cost does not depend on what is seen.
-"network" is the time inside the ONNX runtime, all people in one call; "all" is the call of the segmenter, from pixels to
-masks in the size of the picture. Times are the median of the repeats, crowds taken in turn. "MiB" is how much the peak
-memory of a process grows that segments one crowd, over one that has loaded the model and read the picture.
+"network" is the time inside the ONNX runtime, all people in one call; "all" is the call of the segmenter, from pixels
+to masks in the size of the picture. Times are the median of the repeats, crowds taken in turn. "MiB" is how much the
+peak memory of a process grows that segments one crowd, over one that has loaded the model and read the picture.
 """
 
 from __future__ import annotations

@@ -20,6 +20,8 @@ def score_table(report: Report, poses: str) -> Table:
     poses  where they come from: scores are not to be compared between poses that were found and those that were given
     """
     protocol = f"poses: {poses}{'; people without annotated joints ignored' * report.posed}"
+    if report.about:
+        protocol += f"\ndata: {report.about}"
     shown = Table(
         title=f"{Path(report.data).name}: {report.images} pictures, {report.persons} persons", caption=Text(protocol)
     )

@@ -27,6 +27,8 @@ from poseg.skeletons import COCO17, Skeleton
 
 Floats = NDArray[np.float32]
 
+FIELD = "window_mask"
+
 # Left joints, as COCO's training set gives them (spec section 2), front, back and upper body; right ones mirror them.
 # None: the template lacks the joint.
 _TYPICAL: Mapping[str, tuple[tuple[float, float] | None, ...]] = {
@@ -81,6 +83,12 @@ class Pose2SegCodec:
             object.__setattr__(self, "points", as_points(published_templates(self.skeleton)))
         if any(len(template) != len(self.skeleton) for template in self.points):
             raise ShapeError("templates", wanted=("T", len(self.skeleton), 2), got=[len(t) for t in self.points])
+        places = [axis for template in self.points for place in template if place is not None for axis in place]
+        if not (np.isfinite(places).all() and self.stride >= 1 and 0 <= self.least_score < 1):
+            raise FieldError(
+                f"Templates need finite points, features a stride of 1 or more (got {self.stride}), and joints a "
+                f"least score from 0 to below 1 (got {self.least_score})."
+            )
         if not 0 <= self.margin < 0.5 or self.window_px < 8:
             raise FieldError(
                 f"A window of {self.window_px} pixels with a margin of {self.margin} shows nothing; "
@@ -102,13 +110,17 @@ class Pose2SegCodec:
     @property
     def specs(self) -> tuple[FieldSpec, ...]:
         """The one field, of one person, over the window's pixels."""
-        return (FieldSpec("window_mask", (), (), "logit", Grid(1)),)
+        return (FieldSpec(FIELD, (), (), "logit", Grid(1)),)
+
+    def specs_of(self, count: int) -> tuple[FieldSpec, ...]:
+        """The field of several people."""
+        (spec,) = self.specs
+        return (replace(spec, axes=("person",), shape=(count,)),)
 
     def fields_from(self, outputs: Mapping[str, Floats]) -> Fields:
         """Fields of the N people of one picture: (N, 1, S, S) by name."""
-        (spec,) = self.specs
-        masks = outputs[spec.name][:, 0]
-        return Fields((replace(spec, axes=("person",), shape=(len(masks),)),), {spec.name: masks})
+        masks = outputs[FIELD][:, 0]
+        return Fields(self.specs_of(len(masks)), {FIELD: masks})
 
     def to_plain(self) -> dict[str, Any]:
         """The settings as plain data for a model's card; the skeleton is stored beside them."""
@@ -174,7 +186,7 @@ class Pose2SegCodec:
         inside = into_windows(np.broadcast_to(known, people.masks.shape), windows) > 0.5
         weight = inside & np.asarray(people.masks.any(axis=(1, 2)))[:, None, None]
         target = into_windows(people.masks & known, windows)
-        return Targets(self.specs, {"window_mask": target}, {"window_mask": weight.astype(np.float32)})
+        return Targets(self.specs_of(len(people)), {FIELD: target}, {FIELD: weight.astype(np.float32)})
 
     def decode(
         self, fields: Fields, people: People, windows: Windows, size: tuple[int, int], *, exclusive: bool = True,
@@ -191,7 +203,10 @@ class Pose2SegCodec:
         Boxes go around the masks, where there are any. Raises FieldError for fields that are not finite.
         """
         fields.check_finite()
-        placed = list(out_of_windows(sigmoid(fields["window_mask"]), windows, size))
+        if not len(people) == len(windows) == len(fields[FIELD]):
+            raise ShapeError("people, windows and fields", wanted="as many of each",
+                             got=(len(people), len(windows), len(fields[FIELD])))  # fmt: skip
+        placed = list(out_of_windows(sigmoid(fields[FIELD]), windows, size))
         if people.masks is not None and trust:
             known = np.asarray(people.masks.any(axis=(1, 2)))
             placed = [

@@ -46,6 +46,7 @@ class Report:
                       beforehand, uncounted
     intervals         95 % bootstrap intervals over pictures: "keypoints.AP", "masks.AP", ..., "person_iou"
     data              the annotation file
+    about             what it says of itself, such as which of several protocols it is for
     posed             only people with annotated joints counted, the others were ignored
     results           COCO result records of everything found
     """
@@ -62,11 +63,13 @@ class Report:
     data: str
     posed: bool = False
     results: tuple[Mapping[str, Any], ...] = ()
+    about: str = ""
 
     def to_plain(self) -> dict[str, Any]:
         """Everything but the results, ready for JSON."""
         return {
             "data": self.data,
+            "about": self.about,
             "posed": self.posed,
             "keypoints": dict(self.keypoints),
             "masks": dict(self.masks),
@@ -179,7 +182,14 @@ def _measure(pictures: Pictures, outcomes: Mapping[int, _Outcome], rng: np.rando
         ),
         data=pictures.dataset.path,
         results=tuple(records),
+        about=_about(pictures.plain),
     )
+
+
+def _about(plain: Mapping[str, Any]) -> str:
+    """What an annotation file says of itself."""
+    info = plain.get("info")
+    return str(info.get("description", "")) if isinstance(info, Mapping) else ""
 
 
 def _intervals(matchings: Mapping[Kind, Matching], overlap: Overlap, counts: NDArray[np.int64]) -> dict[str, Interval]:

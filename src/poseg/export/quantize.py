@@ -36,8 +36,8 @@ def quantize(
     """Write a model of ours in eight bits to `destination`; returns its card.
 
     source   an ONNX file with a card, in floats
-    shown    inputs by name, batch axis and all, of pictures such as it will see: "image" (1, 3, h, w), letterboxed as its
-             card says, and for Pose2Seg the people in it
+    shown    inputs by name, batch axis and all, of pictures such as it will see: "image" (1, 3, h, w), letterboxed as
+             its card says, and for Pose2Seg the people in it
     scores   what was measured of the model in eight bits; those of the model in floats are not its own
 
     Raises WeightsError where there are too few pictures or the model is in bytes already.
@@ -68,7 +68,8 @@ def quantize(
             str(plain), str(small), _Reader(inputs),
             quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax, nodes_to_exclude=field_convolutions(model),
+            calibrate_method=CalibrationMethod.MinMax,
+            nodes_to_exclude=[*field_convolutions(model), *beside_features(model)],
         )  # fmt: skip
         bits = "Eight bits, ranges from real pictures; the last convolutions in floats."
         card = replace(card, notes=(*card.notes, bits), scores=tuple(scores))
@@ -83,6 +84,18 @@ class _Reader:
 
     def get_next(self) -> Mapping[str, Floats] | None:
         return next(self._feeds, None)
+
+
+def beside_features(model: ModelProto) -> list[str]:
+    """Names of the nodes that work on no features, such as those that say where windows lie; places need their floats."""
+    features: set[str] = set()
+    beside = []
+    for node in model.graph.node:
+        if node.op_type == "Conv" or (node.op_type != "Shape" and any(given in features for given in node.input)):
+            features.update(node.output)
+        if node.op_type == "GridSample" or not any(given in features for given in (*node.input, *node.output)):
+            beside.append(node.name)
+    return beside
 
 
 def field_convolutions(model: ModelProto) -> list[str]:

@@ -24,6 +24,8 @@ Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 LEAST_SHARED = 3  # joints that pose and template must both have
+LEAST_SIDE_PX = 4  # of the picture in a window; joints closer together say nothing of where a person is
+ATTEMPTS = 10
 BOX, WHOLE = -1, -2  # instead of a template's number: aligned by the box, or not at all
 
 
@@ -128,7 +130,7 @@ def _best_fits(
     near = (np.exp(-squared / 2) * both).sum(axis=-1) / np.maximum(shared, 1)
     scale = np.sqrt(np.abs(np.linalg.det(matrices[..., :2])))
     covered = ~(known[:, None] & ~templates.known[None]).any(axis=-1)
-    fits = there & covered & (shared >= LEAST_SHARED) & (scale > whole)
+    fits = there & covered & (shared >= LEAST_SHARED) & (scale > whole) & (scale < 1 / LEAST_SIDE_PX)
     scores = np.where(fits, shared / np.maximum(either.sum(axis=-1), 1) * near, 0)
     best = scores.argmax(axis=1)
     rows = np.arange(len(best))
@@ -190,6 +192,19 @@ def _extent(matrix: affine.Matrix, side_px: int, size: tuple[int, int]) -> tuple
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
+def _clusters(vectors: Floats, count: int, rng: np.random.Generator) -> tuple[NDArray[np.int32], Floats]:
+    """The best of several k-means, each begun at other vectors: labels (N, 1) and means (count, D)."""
+    criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 100, 1e-6)
+    best, found = np.inf, (np.zeros((0, 1), np.int32), np.zeros((0, 0), np.float32))
+    for _ in range(ATTEMPTS):
+        seeds = vectors[rng.choice(len(vectors), count, replace=False)]
+        first = ((vectors[:, None] - seeds) ** 2).sum(axis=-1).argmin(axis=1).astype(np.int32)[:, None]
+        spread, label, means = cv2.kmeans(vectors, count, first, criteria, 1, cv2.KMEANS_USE_INITIAL_LABELS)
+        if spread < best:
+            best, found = spread, (np.asarray(label, np.int32), np.asarray(means, np.float32))
+    return found
+
+
 def typical_poses(
     keypoints: ArrayLike, visibility: ArrayLike, boxes_xyxy: ArrayLike, skeleton: Skeleton, *, count: int = 3,
     least_joints: int = 8, least_visibility: float = 0.4, seed: int = 0,
@@ -217,9 +232,7 @@ def typical_poses(
     unit, seen = np.concatenate([unit, mirrored]), np.concatenate([seen, seen[:, skeleton.mirror]])
     unit = np.where(seen[..., None] > 0, unit, 0.5)
     vectors = np.concatenate([unit, seen[..., None]], axis=-1).reshape(len(unit), -1).astype(np.float32)
-    cv2.setRNGSeed(seed)
-    criteria = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 100, 1e-6)
-    _, label, means = cv2.kmeans(vectors, count, np.zeros(0, np.int32), criteria, 10, cv2.KMEANS_PP_CENTERS)
+    label, means = _clusters(vectors, count, np.random.default_rng(seed))
     order = np.argsort(-np.bincount(label[:, 0], minlength=count), kind="stable")
     centres: NDArray[np.float64] = np.asarray(means, np.float64)[order].reshape(count, -1, 3)
     # The data are symmetric, so what is not symmetric in a centre is chance.

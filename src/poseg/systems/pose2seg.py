@@ -25,12 +25,16 @@ from poseg.networks.windows import SkeletonMaps, cut_windows
 from poseg.skeletons import COCO17, Skeleton
 
 STRIDE = 4
+EYES = ("left_eye", "right_eye")
 NECKS = ("separable", "plain")
 
 
 @dataclass(frozen=True, slots=True)
 class Pose2Seg:
     """A Pose2Seg system; the defaults are the paper's.
+
+    What differs from the published code: one logit and not two, and joints that are hidden are painted as those that
+    are seen, since poses that a network found do not tell them apart.
 
     skeleton        joints of the people that it takes
     backbone        a name of `networks.backbones.build`
@@ -83,6 +87,15 @@ class Pose2Seg:
         return Pose2SegLoss()
 
 
+def limbs_of(skeleton: Skeleton) -> list[tuple[int, int]]:
+    """Pairs of joint numbers: the bones, and for faces the line between the eyes, the last of COCO's nineteen."""
+    limbs = [(skeleton.index(a), skeleton.index(b)) for a, b in skeleton.bones]
+    if set(EYES) <= set(skeleton.joints):
+        eyes = (skeleton.index(EYES[0]), skeleton.index(EYES[1]))
+        limbs += [] if eyes in limbs or eyes[::-1] in limbs else [eyes]
+    return limbs
+
+
 class Pose2SegNetwork(nn.Module):
     """Backbone, pyramid, windows, mask head.
 
@@ -104,7 +117,7 @@ class Pose2SegNetwork(nn.Module):
             self.context = Context(channels[-1], config.neck_channels, config.context_levels)
             wide = (*used, *(config.neck_channels,) * config.context_levels)
             self.neck = FeaturePyramid(wide, config.neck_channels, blocks=(2,) * len(wide))
-        limbs = [(config.skeleton.index(a), config.skeleton.index(b)) for a, b in config.skeleton.bones]
+        limbs = limbs_of(config.skeleton)
         self.skeleton_maps = SkeletonMaps(config.window_px, limbs)
         maps = len(config.skeleton) + 2 * len(limbs)
         self.head = MaskHead(config.neck_channels + maps, config.stem, config.planes, config.units, config.last_planes)

@@ -15,7 +15,9 @@ from poseg.codecs import BEST
 from poseg.codecs.personlab import PersonLabCodec
 from poseg.codecs.pose2seg import Pose2SegCodec
 from poseg.draw import overlay
+from poseg.draw.windows import draw_windows
 from poseg.fields import Fields
+from poseg.fields.align import Windows
 from poseg.fields.spec import sigmoid
 from poseg.geometry import affine
 from poseg.people import People
@@ -23,7 +25,6 @@ from poseg.training.loader import View
 
 Bytes = NDArray[np.uint8]
 MIN_SCORE, MAX_PEOPLE = 0.1, 10
-ZOOM = 3
 
 
 def training_picture(
@@ -49,27 +50,20 @@ def training_picture(
 def window_picture(batch: Mapping[str, Any], fields: Mapping[str, Tensor], codec: Pose2SegCodec, view: View) -> Bytes:
     """The windows of the first picture of a batch, a row for each: what is seen with the pose, mask wanted, mask found.
 
-    Returns (P 3 S, 9 S, 3) uint8 RGB, every window enlarged three times.
+    Returns (P 3 S, 9 S, 3) uint8 RGB, every window enlarged three times; the picture alone where it has no people.
     """
     image = _shown(batch["image"][0], view)
-    windows, joints = (batch["given"][name][0].float().cpu().numpy() for name in ("windows", "joints"))
-    found = sigmoid(fields["window_mask"].float().cpu().numpy()[: len(windows), 0])
-    wanted = batch["targets"]["window_mask"][0].float().cpu().numpy()
-    rows = []
-    for matrix, pose, target, mask in zip(windows, joints, wanted, found, strict=True):
-        large = affine.compose(matrix.astype(np.float64), np.diag([1 / ZOOM, 1 / ZOOM, 1])[:2])
-        side = codec.window_px * ZOOM
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        seen = np.asarray(cv2.warpAffine(image, affine.for_cv2(large), (side, side), flags=flags), np.uint8)
-        person = People.from_poses(codec.skeleton, pose[None, :, :2] * ZOOM, pose[None, :, 2])
-        rows.append(np.concatenate([overlay(seen, person), _grey(target, side), _grey(mask, side)], axis=1))
-    return np.concatenate(rows, axis=0)
-
-
-def _grey(mask: NDArray[np.float32], side: int) -> Bytes:
-    """A mask (S, S) of probabilities, enlarged."""
-    large = cv2.resize(np.rint(255 * mask).astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
-    return np.repeat(np.asarray(large, np.uint8)[..., None], 3, axis=2)
+    back, joints = (batch["given"][name][0].double().cpu().numpy() for name in ("windows", "joints"))
+    there = np.abs(np.linalg.det(back[:, :, :2])) > 0  # the others fill up the batch
+    windows = Windows(
+        np.array([affine.invert(matrix) for matrix in back[there]]).reshape(-1, 2, 3),
+        np.zeros(there.sum(), np.intp), np.zeros(there.sum()), codec.window_px,
+    )  # fmt: skip
+    points = [affine.apply(matrix, pose[:, :2]) for matrix, pose in zip(back[there], joints[there], strict=True)]
+    people = People.from_poses(codec.skeleton, np.array(points), joints[there, :, 2])
+    found = sigmoid(fields["window_mask"].float().cpu().numpy()[: len(there), 0][there])
+    wanted = batch["targets"]["window_mask"][0].float().cpu().numpy()[there]
+    return draw_windows(image, people, windows, wanted, found) if there.any() else image
 
 
 def _shown(tensor: Tensor, view: View) -> Bytes:
