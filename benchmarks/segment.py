@@ -11,9 +11,9 @@ peak memory of a process grows that segments one crowd, over one that has loaded
 from __future__ import annotations
 
 import argparse
-import resource
 import subprocess
 import sys
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 
@@ -37,8 +37,9 @@ def people_of(count: int) -> People:
 
 
 def peak_mib() -> float:
-    """Most memory that this process has had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Most memory that this process has had. The resource module would count the parent's before the process began."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def growth_mib(model: str, threads: int, count: int) -> float:

@@ -51,7 +51,7 @@ def _facts(card: Card) -> list[tuple[str, str]]:
         ("system", card.system),
         ("skeleton", f"{card.skeleton.get('name', '?')}, {len(joints)} joints"),
         ("input", f"{card.size_px} px long side; sides {card.size_multiple} n + {card.size_remainder}"),
-        ("codec", _pairs(card.codec)),
+        ("codec", _pairs({key: value for key, value in card.codec.items() if key != "points"})),
     ]
     blocks = {
         "licence": [f"{what}: {terms}" for what, terms in card.licences.items()],

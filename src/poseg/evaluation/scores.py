@@ -8,6 +8,7 @@ from typing import Any
 
 from poseg.io.plain_json import read_json
 
+GIVEN = ("true", "results")  # poses that the model did not find
 METRICS = ("keypoints.AP", "masks.AP", "person_iou")
 
 
@@ -16,7 +17,8 @@ def card_scores(reports: Sequence[Path], size_px: int) -> tuple[dict[str, Any], 
     scores = []
     for path in reports:
         report = read_json(path)
-        for metric in METRICS:
+        given = report.get("poses", "").startswith(GIVEN)
+        for metric in METRICS[given:]:  # given poses say nothing of the model
             kind, _, number = metric.partition(".")
             interval = report["intervals"].get(metric)
             scores.append(
@@ -24,6 +26,8 @@ def card_scores(reports: Sequence[Path], size_px: int) -> tuple[dict[str, Any], 
                     "data": Path(report["data"]).name,
                     "pictures": report["images"],
                     "size_px": report["options"]["size"] or size_px,
+                    **({"poses": report["poses"]} if given else {}),
+                    **({"counted": "people with joints"} if report.get("posed") else {}),
                     "metric": metric,
                     "value": round(report[kind][number] if number else report[kind], 4),
                     **({} if interval is None else {"interval": [round(bound, 4) for bound in interval]}),

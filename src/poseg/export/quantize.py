@@ -87,7 +87,7 @@ class _Reader:
 
 
 def beside_features(model: ModelProto) -> list[str]:
-    """Names of the nodes that work on no features, such as those that say where windows lie; places need their floats."""
+    """Names of the nodes that work on no features, such as those that say where windows lie: places need floats."""
     features: set[str] = set()
     beside = []
     for node in model.graph.node:

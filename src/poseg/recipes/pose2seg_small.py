@@ -32,5 +32,5 @@ RECIPE = Recipe(
         steps=9000, batch_size=8, rate=1e-3, average_decay=0.999, backbone_rate=0.1, precision="bf16", save_every=200
     ),
     data=outlined_people,
-    facts=Facts(size_px=513, licences=LICENCES, data=MASK_DATA, notes=MASK_NOTES),
+    facts=Facts(size_px=641, licences=LICENCES, data=MASK_DATA, notes=MASK_NOTES),
 )  # fmt: skip
