@@ -85,13 +85,18 @@ def test_a_run_is_trained_measured_and_exported(tmp_path: Path):
     assert "97 px" in shown.stdout
 
 
-@pytest.mark.slow
-def test_the_papers_recipe_makes_two_steps_on_a_tiny_coco(tmp_path: Path):
+def tiny_coco(folder: Path) -> None:
+    """Drawn people in COCO's layout."""
     from poseg.datasets.drawn_people import write_drawn_people
 
-    write_drawn_people(tmp_path / "coco", pictures=4, size=(97, 129), seed=1)
-    (tmp_path / "coco" / "pictures").rename(tmp_path / "coco" / "train2017")
-    (tmp_path / "coco" / "annotations.json").rename(tmp_path / "coco" / "person_keypoints_train2017.json")
+    write_drawn_people(folder, pictures=4, size=(97, 129), seed=1)
+    (folder / "pictures").rename(folder / "train2017")
+    (folder / "annotations.json").rename(folder / "person_keypoints_train2017.json")
+
+
+@pytest.mark.slow
+def test_the_papers_recipe_makes_two_steps_on_a_tiny_coco(tmp_path: Path):
+    tiny_coco(tmp_path / "coco")
     small = [
         f"--set={setting}"
         for setting in (
@@ -106,3 +111,23 @@ def test_the_papers_recipe_makes_two_steps_on_a_tiny_coco(tmp_path: Path):
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert len(lines) == 2
     assert "coarse" in lines[0]["terms"], "supervised in the middle of the backbone too"
+
+
+@pytest.mark.slow
+def test_pose2segs_published_schedule_makes_two_steps_on_a_tiny_coco(tmp_path: Path):
+    tiny_coco(tmp_path / "coco")
+    small = [
+        f"--set={setting}"
+        for setting in (
+            "schedule.steps=2", "schedule.batch_size=2", "view.side_px=97", "view.augmentation.picture_px=97,97",
+            "start.backbone=", "system.neck_channels=32", "system.stem=16", "system.planes=8", "system.units=2",
+            "validation.every=0",
+        )
+    ]  # fmt: skip
+    result = invoke(
+        "train", "pose2seg_cocopersons", "--data", tmp_path / "coco", "--out", tmp_path / "run", "--workers=0", *small
+    )
+    assert result.exit_code == 0, result.output
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert len(lines) == 2
+    assert set(lines[0]["terms"]) == {"window_mask", "total"}
