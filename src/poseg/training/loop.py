@@ -111,6 +111,7 @@ def train(
             break
     # A group that goes while others still talk aborts them at exit.
     crew.wait_for_everyone()
+    run.leave()
     crew.end_training()
     return run.average
 
@@ -162,6 +163,10 @@ class _Run:
         if self.crew.is_main_process:
             scaler = {} if self.crew.scaler is None else {"scaler": self.crew.scaler.state_dict()}
             save_checkpoint(self.folder, self.step, self.plain, self.average, self.optimiser, scaler)
+
+    def leave(self) -> None:
+        """Let go of what holds the group of processes, whose threads would otherwise outlive it and abort at exit."""
+        self.network, self.stepper = self.crew.free_memory(self.network, self.stepper)
 
     def advance(self, batches: Sequence[Item], *, late: bool) -> _Step:
         """One step of the optimiser over the slices of this process and those of the others."""
