@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -85,49 +86,36 @@ def test_a_run_is_trained_measured_and_exported(tmp_path: Path):
     assert "97 px" in shown.stdout
 
 
-def tiny_coco(folder: Path) -> None:
-    """Drawn people in COCO's layout."""
+def two_steps(tmp_path: Path, recipe: str, *settings: str) -> list[dict[str, Any]]:
+    """What a run of two steps on drawn people in COCO's layout logs."""
     from poseg.datasets.drawn_people import write_drawn_people
 
+    folder, run = tmp_path / "coco", tmp_path / "run"
     write_drawn_people(folder, pictures=4, size=(97, 129), seed=1)
     (folder / "pictures").rename(folder / "train2017")
     (folder / "annotations.json").rename(folder / "person_keypoints_train2017.json")
+    small = ("schedule.steps=2", "schedule.batch_size=2", "view.side_px=97", "start.backbone=", *settings)
+    result = invoke(
+        "train", recipe, "--data", folder, "--out", run, "--workers=0", *(f"--set={setting}" for setting in small)
+    )
+    assert result.exit_code == 0, result.output
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert len(lines) == 2
+    return lines
 
 
 @pytest.mark.slow
 def test_the_papers_recipe_makes_two_steps_on_a_tiny_coco(tmp_path: Path):
-    tiny_coco(tmp_path / "coco")
-    small = [
-        f"--set={setting}"
-        for setting in (
-            "schedule.steps=2", "schedule.batch_size=2", "view.side_px=97", "start.backbone=",
-            "schedule.precision=fp32", "schedule.accumulate=2", "system.backbone=resnet50",
-        )
-    ]  # fmt: skip
-    result = invoke(
-        "train", "personlab_coco", "--data", tmp_path / "coco", "--out", tmp_path / "run", "--workers=0", *small
+    lines = two_steps(
+        tmp_path, "personlab_coco", "schedule.precision=fp32", "schedule.accumulate=2", "system.backbone=resnet50"
     )
-    assert result.exit_code == 0, result.output
-    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert len(lines) == 2
     assert "coarse" in lines[0]["terms"], "supervised in the middle of the backbone too"
 
 
 @pytest.mark.slow
 def test_pose2segs_published_schedule_makes_two_steps_on_a_tiny_coco(tmp_path: Path):
-    tiny_coco(tmp_path / "coco")
-    small = [
-        f"--set={setting}"
-        for setting in (
-            "schedule.steps=2", "schedule.batch_size=2", "view.side_px=97", "view.augmentation.picture_px=97,97",
-            "start.backbone=", "system.neck_channels=32", "system.stem=16", "system.planes=8", "system.units=2",
-            "validation.every=0",
-        )
-    ]  # fmt: skip
-    result = invoke(
-        "train", "pose2seg_cocopersons", "--data", tmp_path / "coco", "--out", tmp_path / "run", "--workers=0", *small
-    )
-    assert result.exit_code == 0, result.output
-    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert len(lines) == 2
+    lines = two_steps(
+        tmp_path, "pose2seg_cocopersons", "view.augmentation.picture_px=97,97", "validation.every=0",
+        "system.neck_channels=32", "system.stem=16", "system.planes=8", "system.units=2",
+    )  # fmt: skip
     assert set(lines[0]["terms"]) == {"window_mask", "total"}

@@ -163,7 +163,7 @@ def test_outlines_of_real_people_survive_their_windows():
         inside = [whole(mask, matrix) for mask, matrix in zip(people.masks, windows.matrices, strict=True)]
         outside += len(inside) - sum(inside)
         people_with_poses += int((windows.templates >= 0).sum())
-        back = round_trip(people, size, exclusive=False, score="given")
+        back = round_trip(people, size, exclusive=False, rescored=False)
         kept += overlaps(back.masks, people.masks)[np.array(inside, bool)].tolist()
     assert len(kept) > 150
     assert outside < 0.05 * len(kept)
@@ -279,8 +279,8 @@ def test_a_pixel_belongs_to_who_is_surest_of_it():
     same = replace(people, keypoints=people.keypoints[[0, 0]])
     x = np.arange(SIDE)[None].repeat(SIDE, axis=0)
     said = np.stack([np.where(x < 32, 0.9, 0.7), np.where(x < 32, 0.6, 0.8)])
-    first, second = decoded(same, said, score="given").masks
-    alone = decoded(same, said, score="given", exclusive=False).masks
+    first, second = decoded(same, said, rescored=False).masks
+    alone = decoded(same, said, rescored=False, exclusive=False).masks
     np.testing.assert_array_equal(first | second, alone.any(axis=0))
     matrix = CODEC.windows(same, SIZE).matrices[0]
     rows, columns = np.nonzero(alone[0])
@@ -292,8 +292,8 @@ def test_a_pixel_belongs_to_who_is_surest_of_it():
 def test_the_first_gets_what_all_are_equally_sure_of():
     people, said = neighbours(2)
     same = replace(people, keypoints=people.keypoints[[0, 0]])
-    found = decoded(same, said[[0, 0]], score="given")
-    alone = decoded(same[0], said[:1], score="given")
+    found = decoded(same, said[[0, 0]], rescored=False)
+    alone = decoded(same[0], said[:1], rescored=False)
     np.testing.assert_array_equal(found.masks[0], alone.masks[0])
     assert not found.masks[1].any()
     assert decoded(same, said[[0, 0]]).scores[1] == 0
@@ -304,8 +304,8 @@ def test_the_first_gets_what_all_are_equally_sure_of():
 def test_people_may_come_in_any_order(order, exclusive):
     people, said = neighbours(5)
     order = np.array(order)
-    found = decoded(people, said, exclusive=exclusive, score="given")
-    other = decoded(people[order], said[order], exclusive=exclusive, score="given")
+    found = decoded(people, said, exclusive=exclusive, rescored=False)
+    other = decoded(people[order], said[order], exclusive=exclusive, rescored=False)
     np.testing.assert_array_equal(other.masks, found.masks[order])
     np.testing.assert_array_equal(other.boxes_xyxy, found.boxes_xyxy[order])
     ranked, again = (decoded(people[o], said[o], exclusive=exclusive) for o in (np.arange(5), order))
@@ -321,14 +321,14 @@ def test_scores_are_the_persons_times_how_sure_the_mask_is_the_surest_first():
     assert found.ids.tolist() == [9, 7, 8]
     np.testing.assert_allclose(found.scores, [0.72, 0.4, 0], atol=0.01)
     np.testing.assert_array_equal(found.keypoints, people.keypoints[[2, 0, 1]])
-    given_ = decoded(people, said, score="given")
+    given_ = decoded(people, said, rescored=False)
     np.testing.assert_array_equal(given_.scores, people.scores)
     assert given_.ids.tolist() == [7, 8, 9]
 
 
 def test_boxes_go_around_the_masks_and_stay_where_there_is_none():
     people = crowd(square_at(10, 10, 80), square_at(110, 10, 80))
-    found = decoded(people, [np.ones((SIDE, SIDE)), np.zeros((SIDE, SIDE))], score="given")
+    found = decoded(people, [np.ones((SIDE, SIDE)), np.zeros((SIDE, SIDE))], rescored=False)
     np.testing.assert_array_equal(found.boxes_xyxy[0], tight_boxes(found.masks)[0])
     np.testing.assert_allclose(found.boxes_xyxy[0], [10, 10, 90, 90], atol=1)
     np.testing.assert_array_equal(found.boxes_xyxy[1], people.boxes_xyxy[1])
@@ -337,8 +337,8 @@ def test_boxes_go_around_the_masks_and_stay_where_there_is_none():
 @pytest.mark.parametrize("least", [0.1, 0.5, 0.9])
 def test_a_mask_is_where_the_probability_is_above_the_least(least):
     people, said = neighbours(1)
-    where = decoded(people, said, least_probability=least, score="given").masks[0]
-    hard = decoded(people, said > least, score="given").masks[0]
+    where = decoded(people, said, least_probability=least, rescored=False).masks[0]
+    hard = decoded(people, said > least, rescored=False).masks[0]
     assert overlaps(where[None], hard[None])[0] > 0.95
     assert where.any()
 
@@ -358,7 +358,7 @@ def test_nobody_gives_nobody(exclusive):
 @pytest.mark.parametrize("place", [(1000, 20), (-5000, 20), (20, 1e6), (-1e6, -1e6)])
 def test_somebody_beside_the_picture_has_no_mask_and_takes_none(place):
     people = crowd(square_at(*place), square_at(100, 100))
-    found = decoded(people, np.ones((2, SIDE, SIDE)), score="given")
+    found = decoded(people, np.ones((2, SIDE, SIDE)), rescored=False)
     assert not found.masks[0].any()
     np.testing.assert_array_equal(found.masks[1], decoded(people[1], np.ones((1, SIDE, SIDE))).masks[0])
     np.testing.assert_array_equal(found.boxes_xyxy[0], people.boxes_xyxy[0])
@@ -404,7 +404,7 @@ def test_everybody_gets_a_mask_whatever_the_pose(points, joints, shown):
     assert all(np.isfinite(array).all() for array in CODEC.given(both, windows).values())
     encoded = CODEC.encode(both, windows)
     assert encoded.weights["window_mask"][0].any()
-    masks = decoded(both, np.ones((2, SIDE, SIDE)), exclusive=False, score="given").masks
+    masks = decoded(both, np.ones((2, SIDE, SIDE)), exclusive=False, rescored=False).masks
     assert masks[0].any()
     np.testing.assert_array_equal(masks[1], decoded(sound, np.ones((1, SIDE, SIDE))).masks[0])
 
@@ -419,7 +419,7 @@ def test_poses_of_another_skeleton_go_by_the_names_of_their_joints(skeleton, cho
     told = CODEC.given(others, windows)["joints"]
     np.testing.assert_array_equal(told, CODEC.given(others.to(COCO17), windows)["joints"])
     assert told[0, :, 2].sum() == len(set(skeleton.joints) & set(COCO17.joints))
-    found = CODEC.decode(fields_of(np.ones((2, SIDE, SIDE))), others, windows, SIZE, score="given")
+    found = CODEC.decode(fields_of(np.ones((2, SIDE, SIDE))), others, windows, SIZE, rescored=False)
     assert found.skeleton == skeleton
     np.testing.assert_array_equal(found.keypoints, others.keypoints)
 

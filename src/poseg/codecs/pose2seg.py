@@ -190,7 +190,7 @@ class Pose2SegCodec:
 
     def decode(
         self, fields: Fields, people: People, windows: Windows, size: tuple[int, int], *, exclusive: bool = True,
-        least_probability: float = 0.5, trust: float = 0.0, score: str = "mask",
+        least_probability: float = 0.5, trust: float = 0.0, rescored: bool = True,
     ) -> People:  # fmt: skip
         """The people with masks (N, height, width) of a picture of `size`, in which `windows` lie.
 
@@ -198,7 +198,7 @@ class Pose2SegCodec:
         least_probability  of a mask's pixels
         trust              how much a mask that a person has already counts, against the new one: the share of it in
                            their mean
-        score              "mask": the person's times the mean probability in the mask, surest first; "given": as it was
+        rescored           scores are multiplied by the mean probability in the mask, and people come surest first
 
         Boxes go around the masks, where there are any. Raises FieldError for fields that are not finite.
         """
@@ -229,7 +229,7 @@ class Pose2SegCodec:
         pixels = np.asarray(masks.any(axis=(1, 2)))
         boxes_xyxy = np.where(pixels[:, None], tight_boxes(masks), people.boxes_xyxy)
         found = replace(people, masks=masks, boxes_xyxy=boxes_xyxy)
-        if score == "given":
+        if not rescored:
             return found
         found = replace(found, scores=(people.scores * sure).astype(np.float32))
         return found[np.argsort(-found.scores, kind="stable")]

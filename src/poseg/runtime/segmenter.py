@@ -112,7 +112,7 @@ class Segmenter:
         found = self.session.codec.decode(
             fields, people, asked.windows, size, exclusive=self.exclusive,
             least_probability=self.least_probability, trust=self.trust,
-            score="mask" if self.rescored else "given",
+            rescored=self.rescored,
         )  # fmt: skip
         spent = Timings(1e3 * (ready - start), 1e3 * (done - ready), 1e3 * (perf_counter() - done))
         return replace(found, timings=spent)
@@ -125,7 +125,7 @@ class Segmenter:
             picture, self.size_px or card.size_px,
             multiple=card.size_multiple, remainder=card.size_remainder, mean=card.mean, std=card.std,
         )  # fmt: skip
-        seen = box.apply(_finite(people)).to(codec.skeleton)
+        seen = box.apply(people).to(codec.skeleton)
         windows = codec.windows(seen, box.content_size)
         onto_input = np.column_stack([np.diag(box.scale_xy), np.zeros(2)])
         return Question(tensor, codec.given(seen, windows), windows.after(onto_input))
@@ -152,17 +152,6 @@ class Segmenter:
                 f"People on the skeleton {given.name} have {len(shared)} joints that the model knows by name "
                 f"({', '.join(wanted.joints)}); rename them, or use a model of their skeleton."
             )
-
-
-def _finite(people: People) -> People:
-    """The people without masks, and without joints that lie nowhere: these would spread when joints are renamed."""
-    there = np.asarray(np.isfinite(people.keypoints).all(axis=-1))
-    return replace(
-        people,
-        keypoints=np.where(there[..., None], people.keypoints, 0),
-        keypoint_scores=np.where(there, people.keypoint_scores, 0),
-        masks=None,
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -33,8 +33,11 @@ def remap(
     """Joints of `target` from joints of `source`.
 
     keypoints (N, K_source, 2), scores (N, K_source); returns the same for K_target. A joint without counterpart
-    lies at (0, 0) with score 0; a midpoint is as sure as its less sure part.
+    lies at (0, 0) with score 0, and so does one that lies nowhere (NaN, infinity); a midpoint is as sure as its less
+    sure part.
     """
+    there = np.asarray(np.isfinite(keypoints).all(axis=-1))
+    keypoints, scores = np.where(there[..., None], keypoints, 0), np.where(there, scores, 0)
     weights = remap_weights(source, target)
     points = np.einsum("ts,nsd->ntd", weights, keypoints).astype(np.float32)
     parts = np.where(weights > 0, scores[:, None, :], np.inf).min(axis=2, initial=np.inf)
