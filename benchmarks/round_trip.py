@@ -1,6 +1,6 @@
 """What the fields can hold: encode annotated people, decode the perfect fields, score the result as COCO does.
 
-run    python benchmarks/round_trip.py ANN.json [--stride 8 16] [--size 801] [--limit N]
+run    python benchmarks/round_trip.py ANN.json [--system personlab] [--stride 8 16] [--size 801] [--limit N]
 
 No picture and no network is needed. Only people with annotated joints are painted, and only they are scored, for
 masks too. Beside the whole, three upper bounds tell which step loses what is lost: the people annotated, their masks
@@ -19,15 +19,16 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from poseg.codecs import BEST, PAF, PAPER, Finder, PersonLabCodec, PoSegCodec
 from poseg.codecs.claiming import interpolate
-from poseg.codecs.decoding import BEST, PAPER, Decoding
-from poseg.codecs.personlab import PersonLabCodec
+from poseg.fields import Fields
 from poseg.fields.segmentation import coverage
 from poseg.geometry import affine
 from poseg.io.coco_json import CocoDataset, coco_results, read_coco
 from poseg.io.plain_json import read_json
 from poseg.metrics.average_precision import match
 from poseg.people import People, Sample
+from poseg.skeletons import COCO17, OPENPOSE18
 from poseg.transforms.letterbox import Letterbox, plan
 from poseg.transforms.warp import warp
 
@@ -60,18 +61,47 @@ def labelled_only(truth: dict[str, Any], data: CocoDataset) -> dict[str, Any]:
     return {**truth, "images": list(images.values()), "annotations": people}
 
 
-def through_cells(people: People, codec: PersonLabCodec) -> People:
+def through_cells(people: People, codec: Finder) -> People:
     """The same people, masks seen through cells: what coverage and interpolation keep of them."""
-    masks = np.zeros_like(people.masks)
+    masks, grid = np.zeros_like(people.masks), codec.specs[0].grid
     for mask, kept in zip(people.masks, masks, strict=True):
-        kept[:] = interpolate(coverage(mask, codec.grid), codec.grid, 0, 0, *mask.shape) >= 0.5
+        kept[:] = interpolate(coverage(mask, grid), grid, 0, 0, *mask.shape) >= 0.5
     return replace(people, masks=masks)
+
+
+def trips(system: str, strides: list[int]) -> dict[str, tuple[Finder, dict[str, Any]]]:
+    """What is tried: a codec by its title, and decoders by theirs."""
+    if system == "personlab":
+        decoders = {
+            "default": replace(BEST, **EVERYBODY),
+            "paper": replace(PAPER, **EVERYBODY),
+            "no mid refinement": replace(BEST, **EVERYBODY, mid_steps=0),
+            "no long refinement": replace(BEST, **EVERYBODY, long_steps=0, long_short_steps=0),
+        }
+        return {f"stride {stride}": (PersonLabCodec(stride=stride), decoders) for stride in strides}
+    decoders = {
+        "everybody": replace(PAF, **EVERYBODY, min_joints=1),
+        "three joints or more": replace(PAF, **EVERYBODY),
+        "closing limbs only fill": replace(PAF, **EVERYBODY, min_joints=1, closing="fill"),
+    }
+    codecs = {"34 limbs of COCO's joints": PoSegCodec(COCO17), "19 limbs of OpenPose's": PoSegCodec(OPENPOSE18)}
+    spanning = PoSegCodec(COCO17, limbs=COCO17.tree)
+    return {name: (codec, decoders) for name, codec in {**codecs, "a tree of COCO's": spanning}.items()}
+
+
+def painted(people: People, codec: Finder, size: tuple[int, int]) -> Fields:
+    """The fields of a network that makes no mistake."""
+    if isinstance(codec, PersonLabCodec):
+        return codec.encode(people, size, bridge=True).as_fields()
+    assert isinstance(codec, PoSegCodec)
+    return codec.encode(people.to(codec.skeleton), size).as_fields()
 
 
 def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("annotations")
+    parser.add_argument("--system", choices=("personlab", "poseg"), default="personlab")
     parser.add_argument("--stride", type=int, nargs="+", default=[8, 16])
     parser.add_argument("--size", type=int, default=801, help="long side of the network's input in pixels")
     parser.add_argument("--limit", type=int, help="the first pictures only")
@@ -81,30 +111,24 @@ def main() -> None:
         data = replace(data, images=dict(list(data.images.items())[: asked.limit]))
     truth = labelled_only(read_json(asked.annotations), data)
 
-    codecs = {stride: PersonLabCodec(stride=stride) for stride in asked.stride}
+    tried = trips(asked.system, asked.stride)
     records: dict[str, list[dict[str, Any]]] = {"annotation, to the input and back": []}
     persons = 0
-    variants: dict[str, Decoding] = {
-        "default": replace(BEST, **EVERYBODY),
-        "paper": replace(PAPER, **EVERYBODY),
-        "no mid refinement": replace(BEST, **EVERYBODY, mid_steps=0),
-        "no long refinement": replace(BEST, **EVERYBODY, long_steps=0, long_short_steps=0),
-    }
     for image_id, people, box in placed(data, asked.size):
         persons += len(people)
         records["annotation, to the input and back"] += coco_results(box.undo(people), image_id)
-        for stride, codec in codecs.items():
-            cells = records.setdefault(f"stride {stride}: masks through cells", [])
+        for title, (codec, decoders) in tried.items():
+            cells = records.setdefault(f"{title}: masks through cells", [])
             cells += coco_results(box.undo(through_cells(people, codec)), image_id)
-            fields = codec.encode(people, box.input_size, bridge=True).as_fields()
-            for name, decoding in variants.items():
-                found = box.undo(codec.decode(fields, decoding))
-                records.setdefault(f"stride {stride}: decoded, {name}", []).extend(coco_results(found, image_id))
+            fields = painted(people, codec, box.input_size)
+            for name, decoding in decoders.items():
+                found = box.undo(codec.decode(fields, decoding)).to(COCO17)
+                records.setdefault(f"{title}: decoded, {name}", []).extend(coco_results(found, image_id))
 
     table = Table(title=f"{len(data)} pictures, {persons} persons with annotated joints, input {asked.size} px")
     for column in ("", "keypoint AP", "AP50", "APm", "APl", "mask AP", "AP50", "APs", "APm", "APl", "found"):
         table.add_column(column, justify="left" if not column else "right")
-    for name in sorted(records, key=lambda n: (n.startswith("stride"), len(n.split(":")[0]), n)):
+    for name in sorted(records, key=lambda n: (":" in n, len(n.split(":")[0]), n)):
         poses = match(truth, records[name], "keypoints").official
         masks = match(truth, records[name], "masks").official
         numbers = [poses[n] for n in ("AP", "AP50", "APm", "APl")]

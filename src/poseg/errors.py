@@ -8,6 +8,8 @@ PosegError
 ├── AnnotationError   a label or result file with a fault in it
 ├── CardError         a model file without a card, or with one we cannot read
 ├── WeightsError      weights that do not fit the network they are meant for
+├── EffectError       settings of an effect that make no sense
+├── VideoError        a video or a camera that cannot be read or written
 └── OutputError       a place we were told to write to that cannot be written
 
 The command line prints the sentence and exits 2. Nothing below the faces catches `Exception`.
@@ -52,6 +54,14 @@ class CardError(PosegError, ValueError):
 
 class WeightsError(PosegError, ValueError):
     """Weights that do not fit the network they are meant for."""
+
+
+class EffectError(PosegError, ValueError):
+    """Settings of an effect that make no sense, or a person who is not there."""
+
+
+class VideoError(PosegError, ValueError):
+    """A video or a camera that cannot be read, or a kind of video that cannot be written."""
 
 
 class OutputError(PosegError, OSError):

@@ -25,7 +25,8 @@ def noise(seed: int, cells: tuple[int, int] = (9, 11)) -> Fields:
 
 def test_mirroring_twice_is_nothing() -> None:
     fields = noise(0)
-    again = mirror_fields(mirror_fields(fields, COCO17), COCO17)
+    mirrors = PersonLabCodec().mirrors
+    again = mirror_fields(mirror_fields(fields, mirrors), mirrors)
     for name in fields:
         np.testing.assert_array_equal(again[name], fields[name])
 
@@ -38,14 +39,15 @@ def test_mirrored_fields_are_those_of_mirrored_people(crowd: Crowd) -> None:
         masks=people.masks[:, :, ::-1],
     )
     painted = codec.encode(mirrored, (161, 161)).as_fields()
-    turned = mirror_fields(codec.encode(people, (161, 161)).as_fields(), COCO17)
+    turned = mirror_fields(codec.encode(people, (161, 161)).as_fields(), codec.mirrors)
     for name in ("heatmap", "short_offsets", "mid_offsets", "segmentation"):
         np.testing.assert_allclose(turned[name], painted[name], atol=1e-3, err_msg=name)
 
 
 def test_fusing_a_view_with_itself_or_its_mirrored_mirror_is_nothing() -> None:
     fields = noise(1)
-    fused = fuse_fields([fields, mirror_fields(mirror_fields(fields, COCO17), COCO17)], COCO17)
+    mirrors = PersonLabCodec().mirrors
+    fused = fuse_fields([fields, mirror_fields(mirror_fields(fields, mirrors), mirrors)], COCO17)
     for name in fields:
         np.testing.assert_allclose(
             fused[name],
@@ -80,4 +82,4 @@ def test_a_lopsided_tree_cannot_be_mirrored() -> None:
     codec = PersonLabCodec(skeleton)
     fields = Fields(codec.specs, {s.name: np.zeros((*s.shape, 2, 2), np.float32) for s in codec.specs})
     with pytest.raises(SkeletonError, match="mirrored"):
-        mirror_fields(fields, skeleton)
+        mirror_fields(fields, codec.mirrors)

@@ -137,7 +137,7 @@ def test_whole_cells_to_the_right_move_people_by_as_much(crowd: Crowd, stride: i
 def test_mirrored_fields_hold_mirrored_people(crowd: Crowd) -> None:
     codec = PersonLabCodec(stride=8)
     fields = codec.encode(crowd(3, (257, 257), 90), (257, 257)).as_fields()
-    plain, mirrored = codec.decode(fields), codec.decode(mirror_fields(fields, COCO17))
+    plain, mirrored = codec.decode(fields), codec.decode(mirror_fields(fields, codec.mirrors))
     flipped = plain.keypoints[:, COCO17.mirror] * [-1, 1] + [257, 0]
     assert gaps(mirrored, replace(plain, keypoints=flipped)).max() < 0.01
     for mask in mirrored.masks:

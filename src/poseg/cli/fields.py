@@ -36,7 +36,7 @@ def fields(
     flip: FlipOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Draw what the network says of a picture: heatmaps, offsets, person map, votes, and the people read from them."""
+    """Draw what the network says of a picture: heatmaps, offsets or limbs, person map, and the people read from it."""
     from poseg.cli.outputs import make_folder
     from poseg.io.images import write_png
 
@@ -51,6 +51,7 @@ def fields(
 
 def _figures(predictor: Predictor, seen: Seen) -> Iterator[tuple[str, Figure]]:
     """Names and makers of the figures; fields that the model lacks have none."""
+    from poseg.codecs import PersonLabCodec, PoSegCodec
     from poseg.draw import fields as draw
     from poseg.draw.overlay import overlay
 
@@ -67,5 +68,8 @@ def _figures(predictor: Predictor, seen: Seen) -> Iterator[tuple[str, Figure]]:
     for name, make in makers.items():
         if needs.get(name, {name}) <= set(seen.fields):
             yield name, lambda make=make: make(canvas, seen.fields, codec.skeleton)  # type: ignore[misc]
-    yield "hough", lambda: draw.hough_figure(canvas, codec.hough_maps(seen.fields), codec.skeleton)
+    if isinstance(codec, PoSegCodec):
+        yield "paf", lambda: draw.paf_figure(canvas, seen.fields, codec.limbs)
+    if isinstance(codec, PersonLabCodec):
+        yield "hough", lambda: draw.hough_figure(canvas, codec.hough_maps(seen.fields), codec.skeleton)
     yield "overlay", lambda: overlay(seen.image, predictor.decode(seen))

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from poseg.codecs.codec import Codec
+from poseg.codecs.codec import Codec, Finder
 from poseg.codecs.decoding import BEST, CORAL, PAPER, TFJS, Decoding
+from poseg.codecs.paf_decoding import PAF, PafDecoding
 from poseg.codecs.personlab import PersonLabCodec
 from poseg.codecs.pose2seg import Pose2SegCodec
+from poseg.codecs.poseg import PoSegCodec
 
-CODECS: dict[str, type[PersonLabCodec] | type[Pose2SegCodec]] = {"personlab": PersonLabCodec, "pose2seg": Pose2SegCodec}
+CODECS: dict[str, type[PersonLabCodec] | type[Pose2SegCodec] | type[PoSegCodec]] = {
+    "personlab": PersonLabCodec,
+    "pose2seg": Pose2SegCodec,
+    "poseg": PoSegCodec,
+}
 
-__all__ = ["BEST", "CODECS", "CORAL", "PAPER", "TFJS", "Codec", "Decoding", "PersonLabCodec",
-           "Pose2SegCodec"]  # fmt: skip
+__all__ = ["BEST", "CODECS", "CORAL", "PAF", "PAPER", "TFJS", "Codec", "Decoding", "Finder", "PafDecoding",
+           "PersonLabCodec", "PoSegCodec", "Pose2SegCodec"]  # fmt: skip

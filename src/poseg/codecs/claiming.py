@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from poseg.codecs.decoding import Decoding
 from poseg.fields import Fields, sigmoid
 from poseg.fields.offsets import clamp, refine, sample_bilinear
-from poseg.geometry.grid import Grid
+from poseg.geometry.grid import Grid, pixel_centres
 
 Floats = NDArray[np.float32]
 
@@ -142,7 +142,8 @@ def interpolate(values: Floats, grid: Grid, top: int, left: int, height: int, wi
     Weights are multiples of 1/32 (OpenCV), which is exact for strides up to 32 that are powers of two.
     """
     step = 1 / grid.stride
-    matrix = np.array([[step, 0, left * step], [0, step, top * step]])
+    left_cell, top_cell = grid.to_cells(pixel_centres([left, top]))
+    matrix = np.array([[step, 0, left_cell], [0, step, top_cell]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     block = cv2.warpAffine(values, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(block, np.float32)
@@ -164,7 +165,7 @@ def paint(
     negative. When `exclusive`, a pixel halfway between two people is the one's who is listed first.
     """
     h, w = probability.shape
-    height, width = (h - 1) * grid.stride + 1, (w - 1) * grid.stride + 1
+    height, width = grid.size(h, w)
     free = interpolate(probability, grid, 0, 0, height, width) >= least_probability
     masks = np.zeros((margin.shape[1], height, width), bool)
     boxes_xyxy = np.zeros((margin.shape[1], 4), np.float32)
@@ -175,8 +176,8 @@ def paint(
             continue
         row, column = np.divmod(claimed, w)
         # Between a claimed cell and its neighbours the sign changes somewhere, so the block goes one cell further.
-        top, bottom = max(row.min() - 1, 0) * grid.stride, min(row.max() + 1, h - 1) * grid.stride + 1
-        left, right = max(column.min() - 1, 0) * grid.stride, min(column.max() + 1, w - 1) * grid.stride + 1
+        top, left = (max(first.min() - 1, 0) * grid.stride for first in (row, column))
+        bottom, right = grid.size(min(row.max() + 1, h - 1) + 1, min(column.max() + 1, w - 1) + 1)
         says = np.zeros(h * w, np.float32)
         says[place] = margin[:, person] * weight
         block = interpolate(says.reshape(h, w), grid, top, left, bottom - top, right - left) >= 0

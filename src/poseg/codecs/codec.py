@@ -9,9 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.fields import Fields, FieldSpec
+from poseg.people import People
 from poseg.skeletons import Skeleton
 
 Self = TypeVar("Self", bound="Codec")
+
+# By the name of an axis: its permutation in a mirror image, and -1 for what then runs the other way.
+Mirrors = Mapping[str, tuple[NDArray[np.intp], NDArray[np.float32]]]
 
 
 class Codec(Protocol):
@@ -41,4 +45,26 @@ class Codec(Protocol):
     @classmethod
     def from_plain(cls: type[Self], plain: Mapping[str, Any], skeleton: Skeleton) -> Self:
         """The codec that `to_plain` described."""
+        ...
+
+
+class Finder(Codec, Protocol):
+    """A codec that finds people by itself; what it may choose differs from system to system."""
+
+    @property
+    def best(self) -> Any:
+        """The choices that find most, a dataclass with `max_people`, `min_score` and `masks` among its fields."""
+        ...
+
+    @property
+    def mirrors(self) -> Mirrors:
+        """What a mirror image does to the axes of fields."""
+        ...
+
+    def decode(self, fields: Fields, decoding: Any = ...) -> People:
+        """People of the picture, surest first, in pixels of the network's input."""
+        ...
+
+    def outlined(self, fields: Fields, people: People, decoding: Any = ...) -> People:
+        """People given on the network's input, surest first, as `decode` puts them out: with masks, scored, cut."""
         ...

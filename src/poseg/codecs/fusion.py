@@ -1,7 +1,7 @@
 """A picture and its mirror image become one set of fields (PersonLab, section 4).
 
-Letters: h x w cells. Fields are told apart by their specs alone: axes named "joint" and "edge" are mirrored, unit
-"px" is a vector to be turned.
+Letters: h x w cells. Fields are told apart by their specs alone: axes such as "joint" and "edge" are mirrored, and
+axes named "xy" are vectors to be turned.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from poseg.codecs.codec import Mirrors
 from poseg.errors import FieldError
 from poseg.fields import Fields, FieldSpec, sigmoid
 from poseg.skeletons import Skeleton
@@ -21,17 +22,16 @@ Floats = NDArray[np.float32]
 LEAST = 1e-6
 
 
-def mirror_fields(fields: Fields, skeleton: Skeleton) -> Fields:
-    """The fields of the picture mirrored left to right; twice is none. Raises SkeletonError for a lopsided tree."""
-    order = {"joint": skeleton.mirror, "edge": skeleton.edge_mirror if "mid_offsets" in fields else None}
+def mirror_fields(fields: Fields, mirrors: Mirrors) -> Fields:
+    """The fields of the picture mirrored left to right; twice is none. `mirrors` are a codec's, by axis."""
     mirrored = {}
     for spec in fields.specs:
         array = fields[spec.name][..., ::-1]
-        if spec.axes and spec.axes[0] in order:
-            array = array[order[spec.axes[0]]]
-        array = np.array(array, np.float32)
+        order, sign = mirrors.get(spec.axes[0] if spec.axes else "", (None, None))
+        array = np.array(array if order is None else array[order], np.float32)
         if spec.axes[-1:] == ("xy",):
             array[..., 0, :, :] *= -1
+            array *= 1 if sign is None else sign[:, None, None, None]
         mirrored[spec.name] = array
     return Fields(fields.specs, mirrored)
 
@@ -39,9 +39,10 @@ def mirror_fields(fields: Fields, skeleton: Skeleton) -> Fields:
 def fuse_fields(views: Sequence[Fields], skeleton: Skeleton) -> Fields:
     """The average of fields over the same input, such as those of a picture and of its mirror image mirrored back.
 
-    Probabilities are averaged, as probabilities; offsets with the probability that they mean anything as weights:
-    short and mid offsets that of their joint, long offsets that of a person. Raises FieldError where there is nothing
-    to fuse, or where the inputs had different sizes: people seen at several sizes agree as people (`codecs.agreement`).
+    Probabilities are averaged, as probabilities, and plain numbers as they are; offsets with the probability that
+    they mean anything as weights: short and mid offsets that of their joint, long offsets that of a person. Raises
+    FieldError where there is nothing to fuse, or where the inputs had different sizes: people seen at several sizes
+    agree as people (`codecs.agreement`).
     """
     if not views or len({view.cells for view in views}) > 1:
         raise FieldError(f"Fields to fuse have one size; these have {[view.cells for view in views]}.")
@@ -53,7 +54,9 @@ def fuse_fields(views: Sequence[Fields], skeleton: Skeleton) -> Fields:
     fused = {}
     for spec in specs:
         values = np.stack([view[spec.name] for view in sure])
-        if spec.unit == "logit":
+        if spec.unit == "one":
+            fused[spec.name] = values.mean(axis=0)
+        elif spec.unit == "logit":
             p = np.clip(values.mean(axis=0), LEAST, 1 - LEAST)
             fused[spec.name] = np.log(p / (1 - p)).astype(np.float32)
         else:

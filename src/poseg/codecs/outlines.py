@@ -5,8 +5,8 @@ Letters: L masks of one person, N people, H x W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -14,12 +14,23 @@ from numpy.typing import NDArray
 
 from poseg.codecs.claiming import Claims, claim, mask_scores, paint
 from poseg.codecs.decoding import BEST, Decoding
+from poseg.codecs.paf_decoding import PafDecoding
 from poseg.codecs.scoring import person_scales
 from poseg.fields import Fields
+from poseg.geometry.grid import Grid
 from poseg.people import People
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
+Choices = Decoding | PafDecoding
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Claimed:
+    """How people come to masks: what they claim, given how much each joint counts (N, K), and on which grid."""
+
+    claims: Callable[[People, Floats], Claims]
+    grid: Grid
 
 
 def outline(fields: Fields, people: People, decoding: Decoding = BEST) -> People:
@@ -29,42 +40,45 @@ def outline(fields: Fields, people: People, decoding: Decoding = BEST) -> People
     input; boxes go around the masks, where there are any. Raises FieldError for fields that are not finite.
     """
     fields.check_finite()
-    return _painted(fields, people, _claims(fields, people, people.keypoint_scores, decoding), decoding)
+    claims = claim_by_offsets(fields, people, people.keypoint_scores, decoding)
+    return _painted(people, claims, fields.grid, decoding)
 
 
-def outlined(fields: Fields, people: People, decoding: Decoding = BEST, weights: Floats | None = None) -> People:
-    """People (N) on the network's input, surest first, as the decoder puts them out: with masks, scored by them, cut.
-
-    `weights` (N, K), or else `keypoint_scores`, say how much a joint counts for its person's pixels. Fields are
-    those that were decoded before, so they are not looked through again for what is not finite.
-    """
-    masked = decoding.masks and all(name in fields for name in ("segmentation", "long_offsets"))
-    by_mask = masked and decoding.person_score == "mask"
-    # The mask can lift a score up to the square root of the pose's alone.
-    least = decoding.min_score**2 if by_mask else decoding.min_score
-    chosen = np.flatnonzero(people.scores >= least)[: decoding.max_people]
-    weights, people = (people.keypoint_scores if weights is None else weights)[chosen], people[chosen]
-    if not masked:
-        return people
-    claims = _claims(fields, people, weights, decoding)
-    if by_mask:
-        sure, least = people.keypoint_scores, decoding.mask_probability
-        scores = np.sqrt(people.scores * mask_scores(claims, people.keypoints, sure, fields.grid, least))
-        order = np.argsort(-scores, kind="stable")
-        order = order[scores[order] >= decoding.min_score]
-        people, claims = replace(people, scores=scores)[order], replace(claims, margin=claims.margin[:, order])
-    return _painted(fields, people, claims, decoding)
-
-
-def _claims(fields: Fields, people: People, weights: Floats, decoding: Decoding) -> Claims:
+def claim_by_offsets(fields: Fields, people: People, weights: Floats, decoding: Decoding) -> Claims:
+    """What people claim by the long offsets; weights (N, K) say how much each joint counts."""
     scales = person_scales(people.keypoints, weights)
     return claim(fields, people.keypoints, weights, scales, people.scores, decoding)
 
 
-def _painted(fields: Fields, people: People, claims: Claims, decoding: Decoding) -> People:
+def outlined(people: People, choices: Choices, claimed: Claimed | None, weights: Floats | None = None) -> People:
+    """People (N) on the network's input, surest first, as a decoder puts them out: with masks, scored by them, cut.
+
+    `weights` (N, K), or else `keypoint_scores`, say how much a joint counts for its person's pixels. Where nothing is
+    claimed people have no masks.
+    """
+    by_mask = claimed is not None and choices.person_score == "mask"
+    # The mask can lift a score up to the square root of the pose's alone.
+    least = choices.min_score**2 if by_mask else choices.min_score
+    chosen = np.flatnonzero(people.scores >= least)[: choices.max_people]
+    weights, people = (people.keypoint_scores if weights is None else weights)[chosen], people[chosen]
+    if claimed is None:
+        return people
+    claims = claimed.claims(people, weights)
+    if by_mask:
+        sure = people.keypoint_scores
+        scores = np.sqrt(
+            people.scores * mask_scores(claims, people.keypoints, sure, claimed.grid, choices.mask_probability)
+        )
+        order = np.argsort(-scores, kind="stable")
+        order = order[scores[order] >= choices.min_score]
+        people, claims = replace(people, scores=scores)[order], replace(claims, margin=claims.margin[:, order])
+    return _painted(people, claims, claimed.grid, choices)
+
+
+def _painted(people: People, claims: Claims, grid: Grid, choices: Choices) -> People:
     """The people with the masks that they claim, and with boxes around them, where there are any."""
     masks, tight = paint(
-        claims.probability, claims.margin, claims.place, fields.grid, decoding.mask_probability, decoding.exclusive
+        claims.probability, claims.margin, claims.place, grid, choices.mask_probability, choices.exclusive
     )
     boxes_xyxy = np.where(tight.any(axis=1, keepdims=True), tight, people.boxes_xyxy)
     return replace(people, boxes_xyxy=boxes_xyxy, masks=masks)

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from poseg.codecs import scoring
 from poseg.codecs.bridging import guess_joints
+from poseg.codecs.claiming import Claims
+from poseg.codecs.codec import Mirrors
 from poseg.codecs.decoding import BEST, Decoding
 from poseg.codecs.growing import Poses, grow_people
-from poseg.codecs.outlines import outlined
+from poseg.codecs.outlines import Claimed, claim_by_offsets, outlined
 from poseg.codecs.targets import Targets
 from poseg.errors import FieldError, ShapeError
 from poseg.fields import Fields, FieldSpec
@@ -57,6 +59,19 @@ class PersonLabCodec:
                 f"PersonLab reads {', '.join(POSE_FIELDS)} and, for masks, {', '.join(MASK_FIELDS)}; "
                 f"these fields lack {', '.join(missing) or 'none'} and have the unknown {', '.join(unknown) or 'none'}."
             )
+
+    @property
+    def best(self) -> Decoding:
+        """The choices that find most."""
+        return BEST
+
+    @property
+    def mirrors(self) -> Mirrors:
+        """What a mirror image does to the axes of fields. Raises SkeletonError for a lopsided tree."""
+        orders = {"joint": self.skeleton.mirror}
+        if "mid_offsets" in self.fields:
+            orders["edge"] = self.skeleton.edge_mirror
+        return {axis: (order, np.ones(len(order), np.float32)) for axis, order in orders.items()}
 
     @property
     def grid(self) -> Grid:
@@ -237,7 +252,22 @@ class PersonLabCodec:
         keypoints, probability = poses.keypoints[order], probability[order]
         boxes_xyxy = boxes.around_points(keypoints, scoring.found_joints(probability))
         people = People(self.skeleton, keypoints, sure[order], scores[order], boxes_xyxy)
-        return outlined(fields, people, decoding, probability)
+        return self.outlined(fields, people, decoding, probability)
+
+    def outlined(
+        self, fields: Fields, people: People, decoding: Decoding = BEST, weights: Floats | None = None
+    ) -> People:
+        """People given on the network's input, surest first, as the decoder puts them out: with masks, scored, cut.
+
+        `weights` (N, K), or else `keypoint_scores`, say how much a joint counts for its person's pixels. Fields are
+        those that were decoded before, so they are not looked through again for what is not finite.
+        """
+
+        def claims(chosen: People, weights: Floats) -> Claims:
+            return claim_by_offsets(fields, chosen, weights, decoding)
+
+        masked = decoding.masks and all(name in fields for name in MASK_FIELDS)
+        return outlined(people, decoding, Claimed(claims, fields.grid) if masked else None, weights)
 
     def hough_maps(self, fields: Fields, stride_px: int = 4) -> Floats:
         """Mass of the votes for each joint on a grid of `stride_px`, for drawing: (K, H, W)."""

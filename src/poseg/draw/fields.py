@@ -1,4 +1,4 @@
-"""What the network sees: the figures of PersonLab's fields over the picture that went into it.
+"""What the network sees: the figures of PersonLab's and PoSeg's fields over the picture that went into it.
 
 Each kind has two functions: `..._tiles` gives pictures by title, `..._figure` lays them on one sheet. They take
 
@@ -25,6 +25,7 @@ from poseg.draw.offsets import (
     short_offset_figure,
     short_offset_tiles,
 )
+from poseg.draw.pafs import paf_figure, paf_tiles
 
 __all__ = [
     "heatmap_figure",
@@ -35,6 +36,8 @@ __all__ = [
     "long_offset_tiles",
     "mid_offset_figure",
     "mid_offset_tiles",
+    "paf_figure",
+    "paf_tiles",
     "segmentation_figure",
     "segmentation_tiles",
     "short_offset_figure",

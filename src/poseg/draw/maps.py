@@ -24,7 +24,7 @@ TILE_PX = 480
 def heatmap_tiles(image: Bytes, fields: Fields, skeleton: Skeleton) -> dict[str, Bytes]:
     """All joints in one picture, then one picture for each joint: K + 1 tiles."""
     plate = Plate.of(image, fields, SMALL_TILE_PX)
-    likely = plate.spread(sigmoid(fields["heatmap"]))
+    likely = plate.spread(fields.confidence("heatmap"))
     colours = joint_colours(len(skeleton))
     together, best = plate.dark(), likely.argmax(axis=0)
     dye(together, 0.8 * likely.max(axis=0), colours[best])
@@ -39,7 +39,7 @@ def heatmap_tiles(image: Bytes, fields: Fields, skeleton: Skeleton) -> dict[str,
 def heatmap_figure(image: Bytes, fields: Fields, skeleton: Skeleton) -> Bytes:
     """Sheet of `heatmap_tiles`."""
     tiles = heatmap_tiles(image, fields, skeleton)
-    note = "Probability that a pixel lies in the disk around a joint of anybody."
+    note = "How sure the network is of each joint of anybody, at every place."
     return sheet(list(tiles.values()), list(tiles), 6, heading="Heatmaps", note=note)
 
 

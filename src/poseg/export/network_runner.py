@@ -12,14 +12,13 @@ from torch import nn
 
 from poseg.codecs import Codec
 from poseg.fields import Fields
+from poseg.networks.backbones.build import pools_blocks
 from poseg.runtime.card import Card
-from poseg.systems import SYSTEMS
-from poseg.systems.personlab import PersonLab
-from poseg.systems.pose2seg import Pose2Seg
+from poseg.systems import SYSTEMS, System
 
 AnyCodec = TypeVar("AnyCodec", bound=Codec)
 
-INPUT_MULTIPLE = 32  # sides of the input are so many pixels times n, and one
+INPUT_MULTIPLE = 32  # sides of the input are so many pixels times n, and one but where blocks are pooled
 
 
 class NetworkRunner(Generic[AnyCodec]):
@@ -42,7 +41,7 @@ class NetworkRunner(Generic[AnyCodec]):
 
 
 def system_card(
-    system: PersonLab | Pose2Seg,
+    system: System,
     *,
     name: str,
     size_px: int,
@@ -54,12 +53,12 @@ def system_card(
     codec = system.codec
     return Card(
         name=name,
-        system=next(key for key, kind in SYSTEMS.items() if isinstance(system, kind)),
+        system=next(key for key, kind in SYSTEMS.items() if type(system) is kind),
         codec=codec.to_plain(),
         skeleton=asdict(system.skeleton),
         size_px=size_px,
         size_multiple=INPUT_MULTIPLE,
-        size_remainder=1,
+        size_remainder=0 if pools_blocks(system.backbone) else 1,
         mean=mean,
         std=std,
         outputs={spec.name: spec.name for spec in codec.specs},

@@ -30,7 +30,7 @@ from poseg.io.atomic import write_bytes
 from poseg.people import People
 from poseg.runtime.card import Card
 from poseg.runtime.session import Session
-from poseg.systems.personlab import PersonLab
+from poseg.systems import System
 from poseg.systems.pose2seg import Pose2Seg
 from poseg.transforms.letterbox import letterbox
 
@@ -69,7 +69,7 @@ class _Flat(nn.Module):
 
 
 def export_onnx(
-    network: nn.Module, system: PersonLab | Pose2Seg, card: Card, destination: Path, pictures: Sequence[Bytes] = ()
+    network: nn.Module, system: System, card: Card, destination: Path, pictures: Sequence[Bytes] = ()
 ) -> Exported:
     """Write the network with its card to `destination`, after both have proved to compute the same.
 
@@ -79,7 +79,7 @@ def export_onnx(
     """
     names = [spec.name for spec in system.codec.specs]
     flat = _Flat(_rounded(fold_norms(network)), names).eval()
-    example = torch.zeros(1, 3, 161, 193).numpy()
+    example = torch.zeros(1, 3, 160 + card.size_remainder, 192 + card.size_remainder).numpy()
     given = _given(system, example)
     dynamic = {"image": {2: "height", 3: "width"}, **{name: {1: "people"} for name in given}}
     for name in names:
@@ -96,7 +96,10 @@ def export_onnx(
     _halve(model)
     data, written = with_card(model, card)
     ours, theirs = NetworkRunner(flat.network, system.codec, written), Session(data, name=card.name)
-    inputs = [torch.randn(1, 3, 225, 161, generator=_generator()).numpy(), *_inputs(pictures, card)]
+    inputs = [
+        torch.randn(1, 3, 224 + card.size_remainder, 160 + card.size_remainder, generator=_generator()).numpy(),
+        *_inputs(pictures, card),
+    ]
     difference = float(np.max([parity(ours, theirs, tensor, **_given(system, tensor)) for tensor in inputs]))
     if not difference <= TOLERANCE:  # not a number is no agreement either
         raise WeightsError(
@@ -124,9 +127,9 @@ def _inputs(pictures: Sequence[Bytes], card: Card) -> Iterator[NDArray[np.float3
             )[0]  # fmt: skip
 
 
-def _given(system: PersonLab | Pose2Seg, tensor: Floats) -> dict[str, Floats]:
+def _given(system: System, tensor: Floats) -> dict[str, Floats]:
     """What the network takes besides the picture: people in typical poses, some of them partly outside."""
-    if isinstance(system, PersonLab):
+    if not isinstance(system, Pose2Seg):
         return {}
     codec, (height, width) = system.codec, tensor.shape[2:]
     templates, rng = codec.templates, np.random.default_rng(0)

@@ -18,17 +18,19 @@ def coverage(mask: NDArray[np.bool_], grid: Grid) -> Floats:
     """Share of the s x s pixels around each cell that the mask covers: (h, w) in [0, 1].
 
     A share instead of a yes or no keeps the edge's place inside the cell, which the decoder gets back by
-    interpolating. mask (H, W) of an image whose sides are s * n + 1 pixels.
+    interpolating. mask (H, W) of an image whose sides are s * n + 1 pixels, or s * n for a grid of whole blocks.
     """
-    side = grid.stride | 1
+    first = int(grid.origin)
+    side = grid.stride | 1 if grid.origin > first else grid.stride  # an even block's middle lies between two pixels
     blurred = cv2.blur(mask.astype(np.float32), (side, side), borderType=cv2.BORDER_REPLICATE)
-    cells: Floats = np.ascontiguousarray(blurred[:: grid.stride, :: grid.stride])
+    cells: Floats = np.ascontiguousarray(blurred[first :: grid.stride, first :: grid.stride])
     return cells
 
 
 def at_cells(masks: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
     """The masks (..., H, W) at the positions of the cells: (..., h, w)."""
-    return masks[..., :: grid.stride, :: grid.stride]
+    first = int(grid.origin)
+    return masks[..., first :: grid.stride, first :: grid.stride]
 
 
 def nearest_person(masks: NDArray[np.bool_]) -> NDArray[np.intp]:

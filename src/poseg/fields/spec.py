@@ -18,6 +18,8 @@ from poseg.geometry.grid import Grid
 
 Floats = NDArray[np.float32]
 
+UNITS = ("logit", "px", "one")
+
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
@@ -26,7 +28,8 @@ class FieldSpec:
     name   such as "short_offsets"
     axes   names of the leading axes, such as ("joint", "xy")
     shape  their lengths, such as (17, 2)
-    unit   "logit" (sigmoid gives a probability) or "px" (pixels of the network's input)
+    unit   "logit" (sigmoid gives a probability), "px" (pixels of the network's input) or "one" (a plain number, such
+           as a confidence or a part of a unit vector)
     grid   where the cells stand
     """
 
@@ -39,8 +42,8 @@ class FieldSpec:
     def __post_init__(self) -> None:
         if len(self.axes) != len(self.shape):
             raise ShapeError(f"FieldSpec {self.name!r}", wanted=f"one length for each of {self.axes}", got=self.shape)
-        if self.unit not in ("logit", "px"):
-            raise FieldError(f"Field {self.name!r} has the unit {self.unit!r}; it must be 'logit' or 'px'.")
+        if self.unit not in UNITS:
+            raise FieldError(f"Field {self.name!r} has the unit {self.unit!r}; it must be one of {', '.join(UNITS)}.")
 
     @property
     def channels(self) -> int:
@@ -97,6 +100,11 @@ class Fields(Mapping[str, Floats]):
         """Rows and columns."""
         rows, columns = self.arrays[self.specs[0].name].shape[-2:]
         return rows, columns
+
+    def confidence(self, name: str) -> Floats:
+        """A map of how likely something is, between 0 and 1, whatever the unit that it leaves the network in."""
+        unit = next(spec.unit for spec in self.specs if spec.name == name)
+        return sigmoid(self[name]) if unit == "logit" else np.clip(self[name], 0, 1)
 
     def check_finite(self) -> None:
         """Raise FieldError where a value is NaN or infinite: such fields have no people in them."""

@@ -14,7 +14,8 @@ A grid of field cells lies over an image. Cell c of a grid stands at
 
 on each axis. `Grid(stride)` is PersonLab's grid: cell 0 stands on the centre of the first pixel, so an
 image side of stride * n + 1 pixels has n + 1 cells and the last cell stands on the last pixel's centre
-(the alignment of odd kernels with symmetric padding; spec section 1.4).
+(the alignment of odd kernels with symmetric padding; spec section 1.4). `Grid(stride, stride / 2)` is that of
+networks that pool blocks of pixels: a side of stride * n pixels has n cells, each in the middle of its block.
 """
 
 from __future__ import annotations
@@ -44,7 +45,16 @@ class Grid:
 
     def shape(self, height_px: int, width_px: int) -> tuple[int, int]:
         """Rows and columns of cells whose positions fall inside an image."""
-        return (height_px - 1) // self.stride + 1, (width_px - 1) // self.stride + 1
+        first = int(self.origin)
+        return (height_px - 1 - first) // self.stride + 1, (width_px - 1 - first) // self.stride + 1
+
+    def size(self, rows: int, columns: int) -> tuple[int, int]:
+        """Height and width in pixels of the image that so many cells lie over, as far from its last side as its first.
+
+        The inverse of `shape` for images that a network of this grid takes.
+        """
+        beyond = round(2 * self.origin)
+        return (rows - 1) * self.stride + beyond, (columns - 1) * self.stride + beyond
 
     def positions(self, rows: int, columns: int) -> NDArray[np.float32]:
         """Where the cells stand: (2, rows, columns) float32, x then y, in image pixels."""

@@ -24,6 +24,9 @@ RECIPES = {
     "pose2seg_cocopersons": "poseg.recipes.pose2seg_cocopersons",
     "pose2seg_overfit_tiny": "poseg.recipes.pose2seg_overfit_tiny",
     "pose2seg_small": "poseg.recipes.pose2seg_small",
+    "poseg_coco": "poseg.recipes.poseg_coco",
+    "poseg_overfit_tiny": "poseg.recipes.poseg_overfit_tiny",
+    "poseg_small": "poseg.recipes.poseg_small",
 }
 
 

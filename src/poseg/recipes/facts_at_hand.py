@@ -49,4 +49,9 @@ NOTES = (
     "Labels of networks: MoveNet MultiPose and Thunder, BlazePose heavy, BodyPix (Google, Apache-2.0), revised by "
     "`poseg label` with MoveNet MultiPose and BodyPix; dense lessons by BodyPix at 801 px.",
 )
+POSEG_NOTES = (
+    "The trunk is that of our `small`, which had started from Google's BodyPix MobileNetV1 0.75 (Apache-2.0).",
+    "Labels of networks: MoveNet MultiPose and Thunder, BlazePose heavy, BodyPix (Google, Apache-2.0), revised by "
+    "`poseg label` with MoveNet MultiPose and BodyPix; where labels are not complete BodyPix says what may be people.",
+)
 LICENCES = {"code": "Apache-2.0", "weights": "Apache-2.0"}

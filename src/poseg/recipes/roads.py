@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from poseg.datasets.renamed import Renamed
 from poseg.errors import PosegError
 from poseg.evaluation import Model, Report, evaluate, true_people
 from poseg.export.network_runner import NetworkRunner, system_card
@@ -19,9 +20,11 @@ from poseg.runtime.predictor import Predictor
 from poseg.runtime.segmenter import Segmenter
 from poseg.systems.personlab import PersonLab
 from poseg.systems.pose2seg import Pose2Seg
+from poseg.systems.poseg import PoSeg
 from poseg.training.loader import Mixture, Views
 from poseg.training.loop import Progress
 from poseg.training.pictures import training_picture, window_picture
+from poseg.training.poseg_views import PoSegViews
 from poseg.training.recipe import Recipe
 from poseg.training.window_views import WindowView, WindowViews
 
@@ -62,6 +65,30 @@ class PersonLabRoad:
 
 
 @dataclass(frozen=True)
+class PoSegRoad:
+    """PoSeg finds people itself, on joints of its own."""
+
+    def items(self, recipe: Recipe, data: Path) -> Views:
+        """Fields of whole views, with a teacher's doubt where there are lessons."""
+        codec = _system(recipe, PoSeg).codec
+        shares = [
+            share if share.data.skeleton == codec.skeleton else replace(share, data=Renamed(share.data, codec.skeleton))
+            for share in recipe.data(data)
+        ]
+        return PoSegViews(
+            shares, codec, recipe.view, length=_length(recipe), seed=recipe.seed, lessons=recipe.lessons
+        )  # fmt: skip
+
+    def picture(self, recipe: Recipe, progress: Progress) -> Bytes:
+        """The people found, heatmaps wanted, heatmaps found."""
+        return training_picture(progress.batch, progress.fields, _system(recipe, PoSeg).codec, recipe.view)
+
+    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> Report:
+        """Poses and masks of everybody found."""
+        return _evaluated(recipe, Predictor(_runner(recipe, state), min_score=0.0), data)
+
+
+@dataclass(frozen=True)
 class Pose2SegRoad:
     """Pose2Seg is given people."""
 
@@ -88,7 +115,7 @@ def road_of(recipe: Recipe) -> Road:
     return ROADS[type(recipe.system)]
 
 
-ROADS: dict[type, Road] = {PersonLab: PersonLabRoad(), Pose2Seg: Pose2SegRoad()}
+ROADS: dict[type, Road] = {PersonLab: PersonLabRoad(), Pose2Seg: Pose2SegRoad(), PoSeg: PoSegRoad()}
 
 
 def _system(recipe: Recipe, kind: type[Any]) -> Any:

@@ -9,10 +9,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.codecs import BEST, Decoding, PersonLabCodec
+from poseg.codecs import Decoding, Finder, PafDecoding
 from poseg.codecs.agreement import Look, agree
 from poseg.codecs.fusion import fuse_fields, mirror_fields
-from poseg.codecs.outlines import outlined
 from poseg.errors import PosegError
 from poseg.fields import Fields
 from poseg.io.images import Source, read_image
@@ -22,7 +21,7 @@ from poseg.transforms.letterbox import Letterbox, letterbox
 
 Floats = NDArray[np.float32]
 
-SYSTEM = "personlab"
+SYSTEMS = ("personlab", "poseg")
 SMALLEST_PX, LARGEST_PX = 64, 4097
 # Before looks are compared: what one of them alone hardly believes may be what all see.
 MOST_IN_A_LOOK, LEAST_IN_A_LOOK = 40, 0.02
@@ -36,7 +35,7 @@ class Runner(Protocol):
         """The size, the mean and the spread that the model wants."""
 
     @property
-    def codec(self) -> PersonLabCodec:
+    def codec(self) -> Finder:
         """What reads the fields."""
 
     def run(self, tensor: Floats) -> Fields:
@@ -100,7 +99,7 @@ class Predictor:
     flip        its mirror image is looked at as well, and the fields are averaged; None: as the model is meant to,
                 or, where a size is given, not
     masks       False leaves the masks out, which saves time
-    decoding    the other choices of the decoder
+    decoding    the other choices of the decoder; None takes those that find most
 
     Settings out of range raise PosegError. One predictor may serve several threads.
     """
@@ -112,14 +111,22 @@ class Predictor:
     scales: tuple[float, ...] | None = None
     flip: bool | None = None
     masks: bool = True
-    decoding: Decoding = BEST
+    decoding: Decoding | PafDecoding | None = None
 
     def __post_init__(self) -> None:
         card = self.session.card
-        if card.system != SYSTEM:
+        if card.system not in SYSTEMS:
             raise PosegError(
                 f"The model {card.name!r} is of the system {card.system!r}, which is given people and does not find "
-                f"them; take one of {SYSTEM!r} to find them, and refine their masks with it."
+                f"them; take one of {' or '.join(SYSTEMS)} to find them, and refine their masks with it."
+            )
+        best = self.session.codec.best
+        if self.decoding is None:
+            object.__setattr__(self, "decoding", best)
+        elif type(self.decoding) is not type(best):
+            raise PosegError(
+                f"The model {card.name!r} is decoded by choices of the kind {type(best).__name__}, "
+                f"got {type(self.decoding).__name__}."
             )
         meant = self.size_px is None
         if self.scales is None:
@@ -168,19 +175,22 @@ class Predictor:
     def decode(self, seen: Seen) -> People:
         """The second half: the people of what was seen. Raises FieldError."""
         start = perf_counter()
-        choices = replace(self.decoding, max_people=self.max_people, min_score=self.min_score, masks=self.masks)
+        choices = replace(
+            self.decoding or self.session.codec.best,
+            max_people=self.max_people, min_score=self.min_score, masks=self.masks,
+        )  # fmt: skip
         if len(seen.views) == 1:
             people = seen.box.undo(self.session.codec.decode(seen.fields, choices))
         else:
             people = self._agreed(seen, choices)
         return replace(people, timings=Timings(seen.pre_ms, seen.net_ms, 1e3 * (perf_counter() - start)))
 
-    def _agreed(self, seen: Seen, choices: Decoding) -> People:
+    def _agreed(self, seen: Seen, choices: Decoding | PafDecoding) -> People:
         """The people that the views agree on, outlined in the finest."""
         each = replace(choices, max_people=MOST_IN_A_LOOK, min_score=LEAST_IN_A_LOOK, masks=False)
         codec = self.session.codec
         looks = [Look(view.box.undo(codec.decode(view.fields, each))) for view in seen.views]
-        return seen.box.undo(outlined(seen.fields, seen.box.apply(agree(looks).people), choices))
+        return seen.box.undo(codec.outlined(seen.fields, seen.box.apply(agree(looks).people), choices))
 
     def _side_px(self, scale: float) -> int:
         return round((self.size_px or self.session.card.size_px) * scale)
@@ -191,4 +201,5 @@ class Predictor:
         if not self.flip:
             return fields
         mirrored = self.session.run(np.ascontiguousarray(tensor[..., ::-1]))
-        return fuse_fields([fields, mirror_fields(mirrored, self.session.codec.skeleton)], self.session.codec.skeleton)
+        codec = self.session.codec
+        return fuse_fields([fields, mirror_fields(mirrored, codec.mirrors)], codec.skeleton)

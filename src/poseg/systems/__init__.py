@@ -2,7 +2,9 @@
 
 from poseg.systems.personlab import PersonLab
 from poseg.systems.pose2seg import Pose2Seg
+from poseg.systems.poseg import PoSeg
+from poseg.systems.system import System
 
-SYSTEMS = {"personlab": PersonLab, "pose2seg": Pose2Seg}
+SYSTEMS: dict[str, type[System]] = {"personlab": PersonLab, "pose2seg": Pose2Seg, "poseg": PoSeg}
 
-__all__ = ["SYSTEMS", "PersonLab", "Pose2Seg"]
+__all__ = ["SYSTEMS", "PersonLab", "PoSeg", "Pose2Seg", "System"]

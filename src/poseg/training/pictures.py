@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from poseg.codecs import BEST
-from poseg.codecs.personlab import PersonLabCodec
+from poseg.codecs import Finder
 from poseg.codecs.pose2seg import Pose2SegCodec
 from poseg.draw import overlay
 from poseg.draw.windows import draw_windows
@@ -27,9 +26,7 @@ Bytes = NDArray[np.uint8]
 MIN_SCORE, MAX_PEOPLE = 0.1, 10
 
 
-def training_picture(
-    batch: Mapping[str, Any], fields: Mapping[str, Tensor], codec: PersonLabCodec, view: View
-) -> Bytes:
+def training_picture(batch: Mapping[str, Any], fields: Mapping[str, Tensor], codec: Finder, view: View) -> Bytes:
     """The first picture of a batch: with the people decoded from its fields, heatmaps wanted, heatmaps found.
 
     Returns (H, 3 W, 3) uint8 RGB for a batch of images (B, 3, H, W).
@@ -37,12 +34,12 @@ def training_picture(
     image = _shown(batch["image"][0], view)
     flat = {spec.name: fields[spec.name][0].float().cpu().numpy() for spec in codec.specs}
     found = Fields.from_flat(codec.specs, flat)
-    choices = replace(BEST, min_score=MIN_SCORE, max_people=MAX_PEOPLE)
+    choices = replace(codec.best, min_score=MIN_SCORE, max_people=MAX_PEOPLE)
     wanted = np.asarray(batch["targets"]["heatmap"][0].float().cpu().numpy(), np.float32)
     panels = [
         overlay(image, codec.decode(found, choices)),
         _heat(wanted, image),
-        _heat(sigmoid(found["heatmap"]), image),
+        _heat(found.confidence("heatmap"), image),
     ]
     return np.concatenate(panels, axis=1)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from poseg.systems.personlab import PersonLab
 from poseg.systems.pose2seg import Pose2Seg
+from poseg.systems.poseg import PoSeg
 from poseg.training.loader import Share, View
 from poseg.training.schedule import Schedule
 
@@ -80,7 +81,7 @@ class Recipe:
     """
 
     name: str
-    system: PersonLab | Pose2Seg
+    system: PersonLab | Pose2Seg | PoSeg
     view: View
     schedule: Schedule
     data: Callable[[Path], tuple[Share, ...]]

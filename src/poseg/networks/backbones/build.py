@@ -14,6 +14,7 @@ from poseg.networks.backbones.mobilenet_v1 import MobileNetV1
 from poseg.networks.backbones.mobilenet_v3 import MobileNetV3
 from poseg.networks.backbones.resnet import ResNet
 from poseg.networks.backbones.timm_adapter import TimmBackbone, timm_normalisation
+from poseg.networks.backbones.vgg import Vgg19
 
 TIMM = "timm:"
 
@@ -34,7 +35,7 @@ class Backbone(Protocol):
         """Strides of the features, finest first; a dilated backbone names its output stride several times."""
 
     def __call__(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Features of normalised images (B, 3, 32 n + 1, 32 m + 1)."""
+        """Features of normalised images (B, 3, 32 n + 1, 32 m + 1), or without the one where blocks are pooled."""
 
     def stem_to_stride4(self) -> tuple[nn.Module, ...]:
         """The modules up to stride 4, which may stay frozen."""
@@ -64,6 +65,7 @@ BACKBONES: dict[str, Callable[[int], Backbone]] = {
     "resnet50": partial(ResNet, "resnet50"),
     "resnet101": partial(ResNet, "resnet101"),
     "resnet152": partial(ResNet, "resnet152"),
+    "vgg19": lambda _: Vgg19(),
 }
 
 # Mean and standard deviation of RGB values in 0..255 that a family's published weights were trained with.
@@ -81,6 +83,7 @@ NORMALISATION: dict[str, Normalisation] = {
     "resnet50": IMAGENET,
     "resnet101": IMAGENET,
     "resnet152": IMAGENET,
+    "vgg19": IMAGENET,
 }
 
 
@@ -96,6 +99,11 @@ def build_backbone(name: str, output_stride: int) -> Backbone:
     if name.startswith(TIMM):
         return TimmBackbone(name.removeprefix(TIMM), output_stride)
     return BACKBONES[_known(name)](output_stride)
+
+
+def pools_blocks(name: str) -> bool:
+    """Whether a backbone's cells stand in the middle of blocks of pixels, and not on a pixel's centre."""
+    return name == "vgg19"
 
 
 def input_normalisation(name: str) -> Normalisation:

@@ -1,0 +1,84 @@
+"""Whose a person pixel is, told by poses alone: the one's whose limbs are nearest.
+
+Letters: M cells that may be person, N people, S segments of all people, K joints, h x w cells.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.codecs.claiming import LEAST_PROBABILITY, Claims, margins
+from poseg.codecs.paf_decoding import PafDecoding
+from poseg.codecs.scoring import person_scales
+from poseg.fields import Fields, sigmoid
+from poseg.people import People
+
+Floats = NDArray[np.float32]
+Places = NDArray[np.intp]
+
+THICKNESS = 0.15  # half of a limb, as a part of its length
+
+
+def claim_by_limbs(fields: Fields, people: People, decoding: PafDecoding) -> Claims:
+    """What people (N) claim of the person map by the bones of their skeleton.
+
+    A cell is a person's whose limbs are nearest in units of that person's scale. A patch of person cells that holds
+    joints of one person alone is that person's as a whole, however far it goes.
+    """
+    person = sigmoid(fields["segmentation"])
+    there = people.keypoint_scores > 0
+    place = np.flatnonzero(person >= LEAST_PROBABILITY) if len(people) else np.zeros(0, np.intp)
+    row, column = np.divmod(place, person.shape[1])
+    points = fields.grid.to_image(np.stack([column, row], axis=1))
+    bones = people.skeleton.indices(people.skeleton.bones)
+    distances = limb_distances(points, people.keypoints, there, bones)
+    distances /= person_scales(people.keypoints, people.keypoint_scores)
+    alone = _alone(person >= decoding.mask_probability, people, there, fields)[place]
+    own = (alone[:, None] == np.arange(len(people))) & np.isfinite(distances)
+    distances[own] = np.minimum(distances[own], decoding.mask_threshold / 2)
+    distances[(alone >= 0)[:, None] & ~own] = np.inf
+    return Claims(person, place, margins(distances, people.scores, decoding.mask_threshold, decoding.exclusive))
+
+
+def limb_distances(points: Floats, keypoints: Floats, there: NDArray[np.bool_], ends: Places) -> Floats:
+    """Distances (M, N) of points (M, 2) from the nearest limb of people (N, K, 2), in pixels; infinite from nobody.
+
+    `ends` (L, 2) are the joints that each limb joins.
+    A limb is as thick on each side as `THICKNESS` of its length; where a person has no limb, joints stand for limbs.
+    """
+    found = there[:, ends].all(axis=2)  # (N, L)
+    who, limb = np.nonzero(found)
+    start, stop = keypoints[who, ends[limb, 0]], keypoints[who, ends[limb, 1]]
+    limbless = np.count_nonzero(found, axis=1) == 0
+    lonely, joint = np.nonzero(there & limbless[:, None])
+    who = np.concatenate([who, lonely])
+    start, stop = (np.concatenate([side, keypoints[lonely, joint]]) for side in (start, stop))
+    along = stop - start
+    squared = (along**2).sum(axis=1)
+    # Expanded, so that nothing larger than (M, S) is made.
+    t = (points @ along.T - (start * along).sum(axis=1)) / np.maximum(squared, 1e-9)
+    np.clip(t, 0, 1, out=t)
+    dx = points[:, :1] - start[:, 0] - t * along[:, 0]
+    dy = points[:, 1:] - start[:, 1] - t * along[:, 1]
+    gap = np.maximum(np.hypot(dx, dy) - THICKNESS * np.sqrt(squared), 0)
+    distances = np.full((len(points), len(keypoints)), np.inf, np.float32)
+    for person in range(len(keypoints)):
+        if (who == person).any():
+            distances[:, person] = gap[:, who == person].min(axis=1)
+    return distances
+
+
+def _alone(person: NDArray[np.bool_], people: People, there: NDArray[np.bool_], fields: Fields) -> Places:
+    """(h w,) for each cell the one person whose joints lie in its patch of person cells; -1 for none or several."""
+    rows, columns = person.shape
+    patches, patch = cv2.connectedComponents(person.astype(np.uint8), connectivity=8)
+    cells = np.rint(fields.grid.to_cells(people.keypoints)).astype(np.intp)
+    who, joint = np.nonzero(there & (cells >= 0).all(axis=2) & (cells < (columns, rows)).all(axis=2))
+    x, y = cells[who, joint].T
+    holds = np.zeros((patches, max(len(people), 1)), bool)
+    holds[patch[y, x], who] = True
+    holds[0] = False
+    owner = np.where(holds.sum(axis=1) == 1, holds.argmax(axis=1), -1)
+    return np.asarray(owner[patch].reshape(-1), np.intp)

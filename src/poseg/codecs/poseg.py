@@ -1,0 +1,229 @@
+"""PoSeg: people to heatmaps, part affinity fields and a person map, and back (Cao et al., CVPR 2017, for the poses).
+
+Letters: N people, K joints, L limbs, h x w cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.codecs.assembling import assemble, connect
+from poseg.codecs.claiming import Claims
+from poseg.codecs.codec import Mirrors
+from poseg.codecs.nearest_limb import claim_by_limbs
+from poseg.codecs.outlines import Claimed, outlined
+from poseg.codecs.paf_decoding import PAF, PafDecoding
+from poseg.codecs.targets import Targets
+from poseg.errors import FieldError, ShapeError
+from poseg.fields import Fields, FieldSpec
+from poseg.fields.heatmap import disk_owners, gaussians, heatmap_peaks
+from poseg.fields.paf import Limb, closing_limbs, limb_mirror, limbs_of, paint_limbs
+from poseg.fields.segmentation import at_cells, coverage
+from poseg.geometry.grid import PIXEL_CENTRE, Grid
+from poseg.people import People
+from poseg.skeletons import COCO17, Skeleton
+
+Floats = NDArray[np.float32]
+
+UNSURE_SIGMAS = 3.0  # around a place where a joint may be, nothing is known within so many sigmas
+
+
+@dataclass(frozen=True)
+class PoSegCodec:
+    """How PoSeg paints people into fields and reads them back.
+
+    skeleton   joints
+    stride     pixels between cells
+    origin_px  where the first cell stands on each axis: 0.5 on the first pixel's centre, stride / 2 in the middle of
+               the first block
+    sigma_px   of the Gaussians around joints
+    width_px   how far a limb's field reaches to each side
+    limbs      pairs of joints that people are put together from, in this order; where none are given `limbs_of`
+    """
+
+    skeleton: Skeleton = COCO17
+    stride: int = 8
+    origin_px: float = PIXEL_CENTRE
+    sigma_px: float = 7.0
+    width_px: float = 8.0
+    limbs: tuple[Limb, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.limbs:
+            object.__setattr__(self, "limbs", limbs_of(self.skeleton))
+        closing_limbs(self.skeleton, self.limbs)
+
+    @property
+    def best(self) -> PafDecoding:
+        """The choices that find most."""
+        return PAF
+
+    @property
+    def grid(self) -> Grid:
+        """Where the cells stand."""
+        return Grid(self.stride, self.origin_px)
+
+    @cached_property
+    def ends(self) -> NDArray[np.intp]:
+        """(L, 2) numbers of the joints that each limb joins."""
+        return self.skeleton.indices(self.limbs)
+
+    @cached_property
+    def closing(self) -> NDArray[np.bool_]:
+        """(L,) limbs that join what those before them have joined already."""
+        return closing_limbs(self.skeleton, self.limbs)
+
+    @property
+    def specs(self) -> tuple[FieldSpec, ...]:
+        """Part affinity fields first, as in the paper; then heatmaps, that of nobody's joint, and the person map."""
+        k, n, grid = len(self.skeleton), len(self.limbs), self.grid
+        return (
+            FieldSpec("paf", ("limb", "xy"), (n, 2), "one", grid),
+            FieldSpec("heatmap", ("joint",), (k,), "one", grid),
+            FieldSpec("background", (), (), "one", grid),
+            FieldSpec("segmentation", (), (), "logit", grid),
+        )
+
+    @property
+    def mirrors(self) -> Mirrors:
+        """What a mirror image does to the axes of fields. Raises SkeletonError for lopsided limbs."""
+        joints = self.skeleton.mirror
+        return {"joint": (joints, np.ones(len(joints), np.float32)), "limb": limb_mirror(self.skeleton, self.limbs)}
+
+    def fields_from(self, outputs: Mapping[str, Floats]) -> Fields:
+        """Fields of the one picture that a network has seen: (1, C, h, w) by name."""
+        return Fields.from_flat(self.specs, {name: array[0] for name, array in outputs.items()})
+
+    def to_plain(self) -> dict[str, Any]:
+        """The settings as plain data for a model's card; the skeleton is stored beside them."""
+        numbers = {name: getattr(self, name) for name in ("stride", "origin_px", "sigma_px", "width_px")}
+        return {**numbers, "limbs": [list(limb) for limb in self.limbs]}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any], skeleton: Skeleton) -> PoSegCodec:
+        """The codec that `to_plain` described. Raises FieldError where a setting is missing."""
+        try:
+            lengths = {name: float(plain[name]) for name in ("origin_px", "sigma_px", "width_px")}
+            limbs = tuple((str(a), str(b)) for a, b in plain["limbs"])
+            return cls(skeleton, int(plain["stride"]), limbs=limbs, **lengths)
+        except (KeyError, TypeError, ValueError) as fault:
+            raise FieldError(
+                f"The settings of the PoSeg codec lack a good stride, origin_px, sigma_px, width_px or limbs "
+                f"({fault!r}); export the model again."
+            ) from None
+
+    def encode(
+        self, people: People, size: tuple[int, int], ignore: NDArray[np.bool_] | None = None, *,
+        unsure: Floats | None = None,
+    ) -> Targets:  # fmt: skip
+        """Paint people, in pixels of a network input of `size` (height, width), into fields.
+
+        A joint counts as annotated where its score is above 0. `ignore` (height, width) marks pixels about which
+        nothing is known. What is supervised where:
+
+        paf         everywhere but in `ignore` and in the masks of people without any annotated joint; and, off the
+                    limbs painted, not in the boxes of people of whom a limb's end is unknown: it may run there
+        heatmap     likewise; and, away from the joints painted, not around places where the same joint may be:
+                    `unsure` (M, 3) joint, x, y
+        background  where all heatmaps are
+        segment.    everywhere but in `ignore` and in the boxes of people whose mask nobody knows
+
+        So pictures that have only poses or only masks teach what they have.
+        """
+        if len(people) and people.masks is not None and people.masks.shape[1:] != size:
+            raise ShapeError("people.masks", wanted=(len(people), *size), got=people.masks.shape)
+        cells = self.grid.shape(*size)
+        annotated = people.keypoint_scores > 0
+        masks = people.masks if people.masks is not None else np.zeros((len(people), *size), bool)
+        unknown = np.zeros(cells, bool) if ignore is None else at_cells(ignore, self.grid)
+        unposed = at_cells(np.asarray(masks[~annotated.any(axis=1)].any(axis=0)), self.grid)
+
+        heat = gaussians(people.keypoints, annotated, self.grid, cells, self.sigma_px)
+        nobody: Floats = (1 - heat).min(axis=0)
+        paf, on_limb = paint_limbs(people.keypoints, annotated, self.ends, self.grid, cells, self.width_px)
+        heat_known = np.broadcast_to(~(unknown | unposed), heat.shape)
+        if unsure is not None and len(unsure):
+            heat_known = heat_known & ~(self._doubt(unsure, cells) & (heat == 0))
+        paf_known = ~(unknown | unposed) & ~(self._half_known(people, annotated, cells) & ~on_limb)
+        everybody = np.asarray(masks.any(axis=0), np.bool_)
+        hidden = at_cells(_boxed(people, masks) & ~everybody, self.grid) | unknown
+        return Targets(
+            self.specs,
+            targets={
+                "paf": paf,
+                "heatmap": heat,
+                "background": nobody,
+                "segmentation": coverage(everybody, self.grid),
+            },
+            weights={
+                "paf": paf_known.astype(np.float32),
+                "heatmap": heat_known.astype(np.float32),
+                "background": np.asarray(heat_known.all(axis=0), np.float32),
+                "segmentation": (~hidden).astype(np.float32),
+            },
+        )
+
+    def _doubt(self, unsure: Floats, cells: tuple[int, int]) -> NDArray[np.bool_]:
+        """(K, h, w) cells near one of the places (M, 3) joint, x, y."""
+        points = np.zeros((len(unsure), len(self.skeleton), 2), np.float32)
+        there = np.zeros(points.shape[:2], bool)
+        joint = unsure[:, 0].astype(np.intp)
+        points[np.arange(len(unsure)), joint], there[np.arange(len(unsure)), joint] = unsure[:, 1:], True
+        return disk_owners(points, there, self.grid, cells, UNSURE_SIGMAS * self.sigma_px) >= 0
+
+    def _half_known(self, people: People, annotated: NDArray[np.bool_], cells: tuple[int, int]) -> NDArray[np.bool_]:
+        """(L, h, w) cells in the boxes of people of whom just one end of a limb is annotated."""
+        half = annotated[:, self.ends].sum(axis=2) == 1
+        known = np.zeros((len(self.limbs), *cells), bool)
+        corners = self.grid.to_cells(people.boxes_xyxy.reshape(-1, 2, 2))
+        first = np.maximum(np.ceil(corners[:, 0]), 0).astype(int)
+        last = np.maximum(np.floor(corners[:, 1]) + 1, 0).astype(int)
+        for person, ((x0, y0), (x1, y1)) in enumerate(zip(first, last, strict=True)):
+            known[half[person], y0:y1, x0:x1] = True
+        return known
+
+    def decode(self, fields: Fields, decoding: PafDecoding = PAF) -> People:
+        """People of the picture, surest first, in pixels of the network's input: peaks, limbs, people, masks.
+
+        A joint that was not found has score 0. Masks of the input's size come with the person map; boxes go around
+        the mask, or else around the joints found. Raises FieldError for fields that are not finite.
+        """
+        fields.check_finite()
+        peaks = heatmap_peaks(fields["heatmap"], self.grid, decoding.peak_threshold, decoding.max_peaks)
+        connections = connect(peaks, fields["paf"], self.ends, self.grid, decoding)
+        crowd = assemble(peaks, connections, self.closing & (decoding.closing == "fill"))
+        crowd = [somebody for somebody in crowd if len(somebody[0]) >= decoding.min_joints]
+        keypoints = np.zeros((len(crowd), len(self.skeleton), 2), np.float32)
+        sure = np.zeros(keypoints.shape[:2], np.float32)
+        for person, (found, _) in enumerate(crowd):
+            joints, places = list(found), list(found.values())
+            keypoints[person, joints], sure[person, joints] = peaks.points[places], peaks.scores[places]
+        most = len(self.skeleton) + int((~self.closing).sum())
+        scores = np.clip([score / most for _, score in crowd], 0, 1).astype(np.float32)
+        people = People.from_poses(self.skeleton, keypoints, np.clip(sure, 0, 1), scores=scores.reshape(-1))
+        return self.outlined(fields, people[np.argsort(-people.scores, kind="stable")], decoding)
+
+    def outlined(self, fields: Fields, people: People, decoding: PafDecoding = PAF) -> People:
+        """People given on the network's input, surest first, as the decoder puts them out: with masks, scored, cut."""
+
+        def claims(chosen: People, _: Floats) -> Claims:
+            return claim_by_limbs(fields, chosen, decoding)
+
+        asked = Claimed(claims, self.grid) if decoding.masks else None
+        return outlined(people, decoding, asked)
+
+
+def _boxed(people: People, masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(H, W) pixels in the boxes of people whose mask nobody knows."""
+    boxed = np.zeros(masks.shape[1:], bool)
+    for box in people.boxes_xyxy[~masks.any(axis=(1, 2))]:
+        x0, y0 = np.maximum(np.floor(box[:2]), 0).astype(int)
+        x1, y1 = np.maximum(np.ceil(box[2:]), 0).astype(int)
+        boxed[y0:y1, x0:x1] = True
+    return boxed
