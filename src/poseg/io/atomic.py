@@ -22,7 +22,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     The writer must create the file. A link is followed, so that it still links afterwards. Raises OutputError where
     the folder is missing or refuses us, and where `path` is a folder or a device.
     """
-    target = _writable(path)
+    target = real_file(path)
     spare = target.with_name(f".{secrets.token_hex(8)}{target.suffix[:32]}")
     try:
         yield spare
@@ -47,7 +47,7 @@ def write_text(path: str | Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
-def _writable(path: str | Path) -> Path:
+def real_file(path: str | Path) -> Path:
     """The real file behind `path`, or an OutputError that says why it cannot be one."""
     target = Path(os.path.realpath(path))
     if target.is_dir():
