@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 import poseg
 from poseg.cli.data import data
+from poseg.cli.effect import effect
 from poseg.cli.evaluate import evaluate
 from poseg.cli.export import export
 from poseg.cli.fields import fields
@@ -25,9 +26,12 @@ from poseg.errors import PosegError
 _DEBUG = "POSEG_DEBUG"
 # What is not part of the light core, and the extra that brings it.
 _EXTRAS = {
+    "OneEuroFilter": "video",
     "accelerate": "train",
+    "av": "video",
     "onnx": "export",
     "safetensors": "train",
+    "scipy": "video",
     "tensorboard": "train",
     "tflite": "export",
     "torch": "train",
@@ -61,6 +65,7 @@ app = typer.Typer(
 )
 app.command()(predict)
 app.command()(segment)
+app.command()(effect)
 app.command()(fields)
 app.command()(models)
 app.command()(evaluate)

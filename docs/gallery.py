@@ -1,0 +1,131 @@
+"""The pictures of effects.md: every effect before and after, on a photograph and on drawn figures.
+
+run    python docs/gallery.py [FOLDER]
+
+The photograph is scikit-image's astronaut (NASA, public domain), her pose and mask are found by the models that come
+along. The figures are `poseg.datasets.drawn_people`, whose joints and masks are known.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from skimage.data import astronaut, rocket
+
+import poseg
+from poseg.datasets.drawn_people import drawn_scene
+from poseg.draw.figures import fit, sheet
+from poseg.effects import EFFECTS, Chain, Effect, Pixelate, Replace, Sticker, Winged, chain
+from poseg.effects.sticker_art import STICKERS
+from poseg.effects.wing_styles import STYLES
+from poseg.people import People, Sample
+from poseg.runtime.predictor import Predictor
+from poseg.runtime.segmenter import Refined, Segmenter
+
+Bytes = NDArray[np.uint8]
+
+HERE = Path(__file__).parent / "images" / "effects"
+TILE_PX, SHEET_PX = 360, 220
+GAP_PX = 8
+QUALITY = 82
+SEED, SIZE, PEOPLE = 9, (600, 960), 4
+
+
+def photograph() -> Sample:
+    """The astronaut, with what the models find."""
+    predictor, segmenter = poseg.load(), poseg.load("pose2seg")
+    if not isinstance(predictor, Predictor) or not isinstance(segmenter, Segmenter):
+        raise TypeError("the models that come along are a predictor and a segmenter")
+    image = astronaut()
+    return Sample(image, Refined(predictor, segmenter)(image), name="astronaut")
+
+
+def on_photograph() -> dict[str, Chain | Effect]:
+    """Each effect as it is shown on the photograph, by the name of its picture."""
+    shown: dict[str, Chain | Effect] = {name: effect() for name, effect in EFFECTS.items()}
+    shown["replace"] = Replace(picture=rocket())
+    shown["sticker"] = chain(Sticker(), Sticker(kind="glasses"))
+    shown["ghost"] = EFFECTS["ghost"](strength=0.6)
+    return shown
+
+
+def on_figures() -> dict[str, Chain | Effect]:
+    """Each effect as it is shown on the figures; where one of them alone is meant, it is the second."""
+    shown: dict[str, Chain | Effect] = {name: effect() for name, effect in EFFECTS.items()}
+    shown["blur"] = EFFECTS["blur"](person=1)
+    shown["ghost"] = EFFECTS["ghost"](person=1)
+    shown["grey"] = EFFECTS["grey"](person=1)
+    shown["pixelate"] = chain(
+        Pixelate(person=0), Pixelate(person=1, part="person"), Pixelate(person=2, part="head", colour=(20, 22, 28))
+    )
+    shown["sticker"] = chain(*(Sticker(person=i, kind=kind) for i, kind in enumerate(STICKERS)))
+    shown["winged"] = chain(*(Winged(person=i, style=style) for i, style in enumerate([*STYLES][:PEOPLE])))
+    return shown
+
+
+def seen(picture: Bytes) -> Bytes:
+    """A picture, or a cut-out on a chessboard, as (h, w, 3)."""
+    if picture.shape[2] == 3:
+        return picture
+    y, x = np.mgrid[: picture.shape[0], : picture.shape[1]] // 16
+    ground = np.where((y + x)[..., None] % 2, 205.0, 245.0)
+    alpha = picture[..., 3:] / 255
+    return np.rint(picture[..., :3] * alpha + ground * (1 - alpha)).astype(np.uint8)
+
+
+def pair(before: Bytes, after: Bytes) -> Bytes:
+    """Two pictures side by side, each `TILE_PX` wide."""
+    tiles = [narrowed(picture, TILE_PX) for picture in (before, after)]
+    return np.hstack([tiles[0], np.full((tiles[0].shape[0], GAP_PX, 3), 255, np.uint8), tiles[1]])
+
+
+def narrowed(picture: Bytes, width: int) -> Bytes:
+    """A picture in a width."""
+    height = round(picture.shape[0] * width / picture.shape[1])
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def after(effect: Chain | Effect, image: Bytes, people: People, console: Console) -> Bytes:
+    """The picture after an effect; whom it leaves out is told."""
+    outcome = effect.apply(image, people)
+    for one in outcome.skipped:
+        console.print(f"person {one.person} was left out: {one.reason}")
+    return seen(outcome.image)
+
+
+def main() -> None:
+    """Write the pictures."""
+    console = Console(stderr=True)
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
+    folder.mkdir(parents=True, exist_ok=True)
+    photo, figures = photograph(), drawn_scene(np.random.default_rng(SEED), SIZE, PEOPLE)
+    tiles = [fit(photo.image, SHEET_PX)[0]]
+    photos, scenes = on_photograph(), on_figures()
+    for name in EFFECTS:
+        console.print(name)
+        done = after(photos[name], photo.image, photo.people, console)
+        drawn = after(scenes[name], figures.image, figures.people, console)
+        tiles.append(fit(done, SHEET_PX)[0])
+        rows = [pair(photo.image, done), pair(figures.image, drawn)]
+        gap = np.full((GAP_PX, rows[0].shape[1], 3), 255, np.uint8)
+        write(folder / f"{name}.jpg", np.vstack([rows[0], gap, rows[1]]))
+    write(folder / "sheet.jpg", sheet(tiles, ["before", *EFFECTS], 5))
+    stickers = [Sticker(kind=kind)(photo.image, photo.people)[:280, 100:380] for kind in STICKERS]
+    write(folder / "stickers.jpg", sheet([fit(one, SHEET_PX)[0] for one in stickers], STICKERS, len(STICKERS)))
+    wings = [fit(Winged(style=style)(photo.image, photo.people), SHEET_PX)[0] for style in STYLES]
+    write(folder / "wings.jpg", sheet(wings, list(STYLES), len(STYLES)))
+
+
+def write(path: Path, picture: Bytes) -> None:
+    """Write a JPEG file."""
+    Image.fromarray(picture).save(path, quality=QUALITY, optimize=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""A person's measures, from joints by their names: shoulders, neck, hips, scale, axis of the torso, disc of the head.
+
+Lengths are given in units of the body scale S, so that effects do not depend on the size of the picture:
+
+    S = max(|left shoulder - right shoulder|, 0.6 |neck - middle of the hips|)                            (1)
+
+with 1.9 |nose - neck| for the torso where the hips are missing. A measure whose joints are missing is None, and
+`why` puts that into words. Coordinates are continuous image pixels, x before y.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.geometry.masks import tight_boxes
+from poseg.people import People
+from poseg.skeletons import OPENPOSE18
+
+Point = NDArray[np.float64]
+
+TORSO_OF_SHOULDERS = 0.6
+TORSO_OF_NECK = 1.9
+FACE = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
+# The distance from neck to head centre, in distances between two joints of a face seen from any side.
+NECK_OF_FACE = {
+    ("right_ear", "left_ear"): 1.6,
+    ("right_eye", "left_eye"): 3.8,
+    ("nose", "right_ear"): 2.0,
+    ("nose", "left_ear"): 2.0,
+    ("nose", "right_eye"): 4.5,
+    ("nose", "left_eye"): 4.5,
+    ("right_eye", "right_ear"): 2.8,
+    ("left_eye", "left_ear"): 2.8,
+}
+# People whose lowest row is this close to the picture's lower edge, in its height, are cut off there: no telling whose
+# feet stand lower.
+CUT_OFF = 0.02
+LEAST_SCORE = 0.2  # of a joint: models give a low one to what lies out of sight, such as eyes seen from behind
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeadDisc:
+    """The disc of a head: everything within `core_px` of the centre is head, everything beyond `rim_px` is not.
+
+    centre  (2,) continuous image pixels
+    """
+
+    centre: Point
+    core_px: float
+    rim_px: float
+
+
+@dataclass(frozen=True, eq=False)
+class Body:
+    """One person's joints and what is measured on them. Built by `bodies`.
+
+    points     (18, 2) float64 joints of OPENPOSE18
+    found      (18,) bool
+    bottom_px  y of the lowest row of mask, or of the box where there is no mask
+    """
+
+    points: NDArray[np.float64]
+    found: NDArray[np.bool_]
+    bottom_px: float
+
+    def joint(self, name: str) -> Point | None:
+        """(2,) place of a joint; None where it was not found. Raises SkeletonError for a name there is not."""
+        place = OPENPOSE18.index(name)
+        return self.points[place] if self.found[place] else None
+
+    def middle(self, *names: str) -> Point | None:
+        """(2,) mean of joints; None unless all were found."""
+        places = [OPENPOSE18.index(name) for name in names]
+        return np.asarray(self.points[places].mean(axis=0)) if self.found[places].all() else None
+
+    def why(self, *names: str) -> str:
+        """A sentence saying which of these joints were not found."""
+        absent = [name.replace("_", " ") for name in names if self.joint(name) is None]
+        if not absent:
+            return "The joints lie too close together to measure the person."
+        listed = absent[0] if len(absent) == 1 else f"{', '.join(absent[:-1])} and {absent[-1]}"
+        return f"The {listed} {'was' if len(absent) == 1 else 'were'} not found."
+
+    @cached_property
+    def neck(self) -> Point | None:
+        """The neck: the skeleton's own, or the middle of the shoulders."""
+        neck = self.joint("neck")
+        return self.middle("left_shoulder", "right_shoulder") if neck is None else neck
+
+    @cached_property
+    def mid_hip(self) -> Point | None:
+        """The middle of the hips; of one hip alone, that hip."""
+        hips = self.middle("left_hip", "right_hip")
+        return hips if hips is not None else _first(self.joint("left_hip"), self.joint("right_hip"))
+
+    @cached_property
+    def shoulders(self) -> tuple[Point, Point] | None:
+        """The two shoulders, the one on the left of the image first, whichever side of the body it is."""
+        a, b = self.joint("right_shoulder"), self.joint("left_shoulder")
+        if a is None or b is None or bool(np.all(a == b)):
+            return None
+        return (a, b) if tuple(a) <= tuple(b) else (b, a)
+
+    @cached_property
+    def torso_px(self) -> float | None:
+        """Length of the torso, neck to hips; 1.9 times nose to neck where the hips are missing."""
+        if self.neck is None:
+            return None
+        if self.mid_hip is not None:
+            return _length(self.mid_hip - self.neck)
+        nose = self.joint("nose")
+        return None if nose is None else TORSO_OF_NECK * _length(nose - self.neck)
+
+    @cached_property
+    def scale_px(self) -> float | None:
+        """The body scale S in pixels, equation (1); None where neither shoulders nor torso can be measured."""
+        across = 0.0 if self.shoulders is None else _length(self.shoulders[1] - self.shoulders[0])
+        scale = max(across, TORSO_OF_SHOULDERS * (self.torso_px or 0.0))
+        return scale if scale >= 1 else None
+
+    @cached_property
+    def down(self) -> Point | None:
+        """Unit vector down the torso, neck to hips; without hips square to the shoulders, away from the nose."""
+        if self.neck is not None and self.mid_hip is not None and _length(self.mid_hip - self.neck) > 0:
+            return _unit(self.mid_hip - self.neck)
+        if self.shoulders is None:
+            return None
+        across = self.shoulders[1] - self.shoulders[0]
+        normal = _unit(np.array([-across[1], across[0]]))
+        nose = self.joint("nose")
+        upside_down = nose is not None and self.neck is not None and float((nose - self.neck) @ normal) > 0
+        return -normal if upside_down else normal
+
+    @cached_property
+    def face(self) -> NDArray[np.float64]:
+        """(F, 2) joints of the face that were found."""
+        places = [OPENPOSE18.index(name) for name in FACE]
+        return self.points[places][self.found[places]]
+
+    @cached_property
+    def head(self) -> HeadDisc | None:
+        """The disc of the head; None where neither face nor neck and torso tell where it is.
+
+        The core covers every joint found of the face and, where there is a neck, ends short of it.
+        """
+        centre = self.middle("left_ear", "right_ear")
+        if centre is None and len(self.face):
+            centre = np.asarray(self.face.mean(axis=0))
+        if centre is None and self.neck is not None and self.down is not None and self.scale_px is not None:
+            centre = self.neck - 0.95 * self.scale_px * self.down
+        if centre is None:
+            return None
+        reach = self._neck_distance(centre)
+        if reach is None:
+            return None
+        core = min(max(0.75 * reach, 0.45 * (self.scale_px or 0.0)), 0.95 * reach)
+        if len(self.face):
+            core = max(core, 1.15 * float(np.linalg.norm(self.face - centre, axis=1).max()))
+        return HeadDisc(centre, core, max(1.15 * reach, 1.25 * core))
+
+    def _neck_distance(self, centre: Point) -> float | None:
+        """From head to neck; without a neck, judged by the joints of the face, the longest measure counting."""
+        if self.neck is not None and _length(self.neck - centre) >= 1:
+            return _length(self.neck - centre)
+        lengths = [
+            times * _length(a - b)
+            for (one, other), times in NECK_OF_FACE.items()
+            if (a := self.joint(one)) is not None and (b := self.joint(other)) is not None
+        ]
+        return max(lengths) if lengths and max(lengths) >= 1 else None
+
+
+def bodies(people: People) -> tuple[Body, ...]:
+    """The measures of everybody, in the order of `people`, from joints that are sure enough (`LEAST_SCORE`)."""
+    named = people.to(OPENPOSE18)
+    bottoms = people.boxes_xyxy[:, 3].astype(np.float64)
+    if people.masks is not None:
+        seen = tight_boxes(people.masks)[:, 3]
+        bottoms = np.where(seen > 0, seen, bottoms)
+    return tuple(
+        Body(points.astype(np.float64), sure >= LEAST_SCORE, float(bottom))
+        for points, sure, bottom in zip(named.keypoints, named.keypoint_scores, bottoms, strict=True)
+    )
+
+
+def depth_order(measured: Sequence[Body], height_px: int) -> tuple[int, ...]:
+    """Numbers of the people from far to near: whose lowest row lies lower is nearer, among equals the larger one.
+
+    height_px  height of the picture; people cut off at its lower edge count as equals
+    """
+    edge = (1 - CUT_OFF) * height_px
+    keys = [(min(body.bottom_px, edge), body.scale_px or 0.0) for body in measured]
+    return tuple(sorted(range(len(measured)), key=lambda person: keys[person]))
+
+
+def _first(*points: Point | None) -> Point | None:
+    return next((point for point in points if point is not None), None)
+
+
+def _length(vector: Point) -> float:
+    return float(np.hypot(*vector))
+
+
+def _unit(vector: Point) -> Point:
+    return vector / _length(vector)

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from typer.testing import Result
+
+from poseg.cli.effect_settings import build_chain
+from poseg.datasets.drawn_people import drawn_scene
+from poseg.effects import EFFECTS, Outline, Pixelate, Sticker
+from poseg.errors import EffectError
+from poseg.io.coco_results import coco_results, write_results
+
+Poseg = Callable[..., Result]
+Spots = Callable[..., NDArray[np.uint8]]
+Save = Callable[[str, NDArray[np.uint8]], None]
+
+SCENE = drawn_scene(np.random.default_rng(6), (160, 240), 2)
+
+
+@pytest.fixture
+def drawn(poseg: Poseg, save: Save) -> Poseg:
+    """The command in a folder with a drawn picture, a.png, and its people, people.json."""
+    save("a.png", SCENE.image)
+    write_results("people.json", coco_results(SCENE.people, "a.png"))
+    return lambda name, *rest: poseg("effect", name, "a.png", "--people", "people.json", *rest)
+
+
+def read(path: str) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(path))
+
+
+# Laws.
+
+
+def test_the_command_does_what_the_effect_does(drawn: Poseg) -> None:
+    result = drawn("outline", "-o", "b.png", "--person", "1", "--set", "width_px=5", "--set", "colour=#ff8000")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == "1 picture written to b.png\n"
+    people = SCENE.people  # as they come back from the file, to 0.01 px
+    expected = Outline(width_px=5, colour=(255, 128, 0), person=1)(SCENE.image, people)
+    assert (read("b.png") == expected).all(axis=2).mean() > 0.999
+
+
+def test_strength_0_writes_the_picture_itself(drawn: Poseg) -> None:
+    for name in ("winged", "cutout", "+".join(name for name in EFFECTS if name != "cutout")):
+        assert drawn(name, "-o", "b.png", "--strength", "0").exit_code == 0
+        np.testing.assert_array_equal(read("b.png"), SCENE.image)
+
+
+def test_one_after_the_other_is_both_at_once(drawn: Poseg, poseg: Poseg) -> None:
+    assert drawn("grey+outline", "-o", "both.png").exit_code == 0
+    assert drawn("grey", "-o", "first.png").exit_code == 0
+    again = ("first.png", "--people", "renamed.json", "-o", "second.png")
+    write_results("renamed.json", coco_results(SCENE.people, "first.png"))
+    assert poseg("effect", "outline", *again).exit_code == 0
+    assert (read("both.png") == read("second.png")).all(axis=2).mean() > 0.98
+
+
+# Examples.
+
+
+def test_people_are_found_by_a_model(poseg: Poseg, spots: Spots, save: Save) -> None:
+    save("photos/one.png", spots((60, 70)))
+    save("photos/none.png", spots())
+    result = poseg("effect", "pixelate", "photos", "-o", "out", "--model", "../spots.onnx", "--set", "part=person")
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == "poseg: photos/none.png: nobody was found.\n"
+    assert {path.name for path in Path("out").iterdir()} == {"one.effect.png", "none.effect.png"}
+    np.testing.assert_array_equal(read("out/none.effect.png"), read("photos/none.png"))
+    assert (read("out/one.effect.png") != read("photos/one.png")).any()
+
+
+def test_a_folder_may_be_its_own_destination(drawn: Poseg) -> None:
+    for _ in range(2):
+        assert drawn("grey", ".", "-o", ".").exit_code == 0
+        assert sorted(path.name for path in Path().glob("*.png")) == ["a.effect.png", "a.png"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("b.jpg", "JPEG"), ("b.JPEG", "JPEG"), ("b.webp", "WEBP"), ("b.png", "PNG")]
+)
+def test_the_suffix_tells_the_format(drawn: Poseg, name: str, kind: str) -> None:
+    assert drawn("grey", "-o", name).exit_code == 0
+    with Image.open(name) as written:
+        assert written.format == kind
+    assert np.abs(read(name).astype(int) - read("a.png")).mean() < 60
+
+
+def test_a_cut_out_keeps_its_transparency(drawn: Poseg) -> None:
+    for name in ("b.png", "b.webp"):
+        assert drawn("cutout", "-o", name).exit_code == 0
+        assert set(np.unique(read(name)[..., 3])) >= {0, 255}
+
+
+def test_people_left_out_are_named_with_the_reason(drawn: Poseg) -> None:
+    records = coco_results(SCENE.people, "a.png")
+    records[1]["keypoints"] = [0] * 51
+    records[1].pop("keypoint_scores")
+    Path("people.json").write_text(json.dumps(records))
+    result = drawn("sticker", "-o", "b.png")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("poseg: a.png: person 1 was left out: Fewer than two joints of the face")
+    assert "person 1 was left out: sticker: Fewer" in drawn("grey+sticker", "-o", "b.png").stderr
+
+
+def test_settings_reach_the_effects_that_have_them(save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save("red.png", np.full((20, 20, 4), (255, 0, 0, 90), np.uint8))
+    steps = build_chain(
+        "sticker+pixelate",
+        ["size=2", "shift=0.5,-1", "picture=red.png", "pixelate.strength=0.25", "colour=none", "at=left_wrist"],
+        person=3, strength=0.5,
+    )  # fmt: skip
+    sticker, pixelate = steps.effects
+    assert isinstance(sticker, Sticker)
+    assert isinstance(pixelate, Pixelate)
+    assert (sticker.size, sticker.shift, sticker.at) == (2.0, (0.5, -1.0), "left_wrist")
+    assert sticker.picture is not None
+    assert tuple(sticker.picture[0, 0]) == (255, 0, 0, 90)
+    assert (sticker.person, sticker.strength, pixelate.strength, pixelate.colour) == (3, 0.5, 0.25, None)
+
+
+def test_every_setting_can_be_written_down() -> None:
+    """A value's own text sets it again, for every setting of every effect that is not a picture."""
+    for name, effect in EFFECTS.items():
+        for field, value in vars(effect()).items():
+            flat = value if isinstance(value, tuple) else (value,)
+            words = [part for pair in flat for part in (pair if isinstance(pair, tuple) else (pair,))]
+            if field not in ("picture", "art"):
+                (again,) = build_chain(
+                    name, [f"{field}={','.join(str(word) for word in words)}"], person=None, strength=1
+                ).effects
+                assert getattr(again, field) == value
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("wings", [], "no effect 'wings'; there are blur, cutout"),
+        ("blur+", [], "no effect ''"),
+        ("blur", ["radius"], "FIELD=VALUE"),
+        ("blur", ["=3"], "FIELD=VALUE"),
+        ("blur", ["radius=wide"], "radius of blur is a number, got 'wide'"),
+        ("blur", ["width=3"], "no setting 'width': blur has person, radius"),
+        ("blur", ["outline.width=3"], "not among blur"),
+        ("outline", ["colour=red"], "3 numbers between commas, or #rrggbb"),
+        ("outline", ["colour=#12345"], "#rrggbb"),
+        ("outline", ["colour=1,2"], "colour of outline"),
+        ("pixelate", ["cells=2.5"], "a whole number"),
+        ("sticker", ["kind=crown"], "no sticker 'crown'"),
+        ("cutout+blur", [], "last"),
+    ],
+)
+def test_what_there_is_not_is_named(name: str, settings: list[str], message: str) -> None:
+    with pytest.raises(EffectError) as fault:
+        build_chain(name, settings, person=None, strength=1)
+    assert message in str(fault.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nosuch", "-o", "b.png"), "poseg: There is no effect 'nosuch'"),
+        (("grey", "b.png", "-o", "b.jpg"), "poseg: There is no file or folder b.png"),
+        (("grey", "-o", "b.gif"), "ends in .png"),
+        (("grey", "-o", "nowhere/b.png"), "there is no folder"),
+        (("cutout", "-o", "b.jpg"), "no transparency"),
+        (("grey", "--person", "5", "-o", "b.png"), "a.png: There is no person 5"),
+        (("grey", "--model", "small", "-o", "b.png"), "--people names the people itself"),
+        (("replace", "--set", "picture=gone.png", "-o", "b.png"), "There is no file gone.png"),
+    ],
+)
+def test_bad_input_is_one_sentence(drawn: Poseg, arguments: tuple[str, ...], message: str) -> None:
+    result = drawn(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_several_pictures_do_not_fit_one_file(poseg: Poseg, spots: Spots, save: Save) -> None:
+    for name in ("a.png", "b.png"):
+        save(f"photos/{name}", spots())
+    result = poseg("effect", "grey", "photos", "-o", "c.png", "--model", "../spots.onnx")
+    assert result.exit_code == 2
+    assert "c.png is one file, and there are 2 pictures" in result.stderr
+
+
+def test_a_broken_picture_does_not_stop_the_others(poseg: Poseg, spots: Spots, save: Save) -> None:
+    save("photos/b.png", spots((60, 70)))
+    Path("photos/a.png").write_bytes(Path("photos/b.png").read_bytes()[:200])
+    result = poseg("effect", "grey", "photos", "-o", "out", "--model", "../spots.onnx")
+    assert result.exit_code == 2
+    assert "a.png is damaged" in result.stderr
+    assert [path.name for path in Path("out").iterdir()] == ["b.effect.png"]
+
+
+def test_people_of_another_size_are_named(drawn: Poseg, save: Save) -> None:
+    save("a.png", SCENE.image[:-8])
+    result = drawn("grey", "-o", "b.png")
+    assert result.exit_code == 2
+    assert "a.png: people.masks has shape" in result.stderr

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from poseg.datasets.drawn_people import drawn_scene
+from poseg.effects import Ghost
+from poseg.effects.filling import fill
+from poseg.errors import EffectError
+
+SCENE = drawn_scene(np.random.default_rng(4), (240, 400), 2)
+
+
+def grown(mask, margin):
+    return cv2.dilate(mask.astype(np.uint8), np.ones((2 * margin + 1,) * 2)) > 0
+
+
+def test_what_is_behind_people_comes_back_where_it_is_plain():
+    y, x = np.mgrid[:240, :400]
+    behind = np.stack([60 + x * 0.3, 80 + y * 0.4, 120 + 0 * x], axis=2)
+    behind += np.random.default_rng(0).normal(0, 3, behind.shape)
+    behind = behind.clip(0, 255).astype(np.uint8)
+    people = SCENE.people.masks.any(axis=0)
+    image = np.where(people[..., None], SCENE.image, behind)
+    after = Ghost()(image, SCENE.people)
+    error = np.abs(after[people].astype(int) - behind[people])
+    assert np.abs(image[people].astype(int) - behind[people]).mean() > 40
+    assert error.mean() < 8
+    # The grain goes on into the hole: it is not painted over.
+    inside = cv2.erode(people.astype(np.uint8), np.ones((9, 9))) > 0
+    grain = cv2.Laplacian(after[..., 2].astype(np.float32), -1)
+    assert grain[inside].std() == pytest.approx(cv2.Laplacian(behind[..., 2].astype(np.float32), -1).std(), rel=0.5)
+
+
+def test_stripes_go_on():
+    y, x = np.mgrid[:160, :240]
+    stripes = np.repeat(((x // 12 % 2) * 120 + 60).astype(np.uint8)[..., None], 3, axis=2)
+    hole = np.hypot(x - 120, y - 80) < 30
+    broken = np.where(hole[..., None], np.uint8(255), stripes)
+    filled = fill(broken, hole, ~grown(hole, 1))
+    np.testing.assert_array_equal(filled[~hole], stripes[~hole])
+    assert np.abs(filled[hole].astype(int) - stripes[hole]).mean() < 25
+
+
+def test_others_stay_and_so_does_the_rest():
+    after = Ghost(person=0)(SCENE.image, SCENE.people)
+    gone, stay = SCENE.people.masks
+    assert (after[gone] != SCENE.image[gone]).any(axis=1).mean() > 0.9
+    inside = (cv2.erode(stay.astype(np.uint8), np.ones((9, 9))) > 0) & ~grown(gone, 2)
+    np.testing.assert_array_equal(after[inside], SCENE.image[inside])
+    far = ~grown(gone, 45)
+    np.testing.assert_array_equal(after[far], SCENE.image[far])
+
+
+def test_strength_leaves_people_half_seen():
+    before = SCENE.image.astype(int)
+    full, half = (Ghost(strength=s)(SCENE.image, SCENE.people).astype(int) for s in (1, 0.5))
+    assert np.abs(half - (before + full) / 2).max() <= 1.01
+
+
+def test_nothing_to_copy_from_is_no_fault():
+    image = SCENE.image[:40, :60]
+    everywhere = np.ones((40, 60), bool)
+    assert fill(image, everywhere, ~everywhere).shape == image.shape
+    corner = np.zeros((40, 60), bool)
+    corner[:3, :3] = True
+    filled = fill(np.where(corner[..., None], np.uint8(77), image), ~corner, corner)
+    assert np.abs(filled.astype(int) - 77).max() <= 20
+    np.testing.assert_array_equal(fill(image, ~everywhere, everywhere), image)
+
+
+def test_bad_settings_are_named():
+    with pytest.raises(EffectError, match="margin"):
+        Ghost(margin=-0.1)

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poseg.datasets.drawn_people import drawn_scene
+from poseg.effects import Sticker
+from poseg.effects.body import bodies
+from poseg.effects.sticker import place
+from poseg.effects.sticker_art import STICKERS, Art, sticker_art
+from poseg.errors import EffectError, ShapeError
+from poseg.geometry.affine import apply, compose, similarity
+from poseg.people import People
+from poseg.skeletons import COCO17
+
+SCENE = drawn_scene(np.random.default_rng(6), (240, 320), 1)
+RED = np.full((8, 8, 4), (255, 0, 0, 255), np.uint8)
+PLACES = ("eyes", "head", "left_wrist", "right_elbow-right_wrist")
+
+
+def art_at(at, turns=True):
+    return Art(RED, (-0.5, -0.5, 0.5, 0.5), at, turns)
+
+
+def with_joints(people: People, *, without=(), scores=None, points=None) -> People:
+    sure = people.keypoint_scores.copy() if scores is None else scores
+    sure[:, [COCO17.index(joint) for joint in without]] = 0
+    return replace(people, keypoint_scores=sure, keypoints=people.keypoints if points is None else points)
+
+
+# Laws.
+
+
+@given(st.sampled_from(PLACES), st.floats(-np.pi, np.pi), st.floats(0.4, 3), st.floats(-200, 200), st.floats(-200, 200))
+def test_a_sticker_goes_with_the_body(at, angle, scale, x, y):
+    moved = similarity(scale, angle, (160, 120), (160 + x, 120 + y))
+    people = with_joints(SCENE.people, points=apply(moved, SCENE.people.keypoints))
+    before, after = (place(bodies(one)[0], art_at(at)) for one in (SCENE.people, people))
+    np.testing.assert_allclose(after, compose(moved, before), atol=1e-2)
+
+
+@pytest.mark.parametrize("at", ["eyes", "head"])
+def test_left_and_right_mistaken_do_not_turn_a_head_over(at):
+    points = SCENE.people.keypoints[:, COCO17.mirror]
+    swapped = place(bodies(with_joints(SCENE.people, points=points))[0], art_at(at))
+    np.testing.assert_allclose(swapped, place(bodies(SCENE.people)[0], art_at(at)), atol=1e-3)
+
+
+def test_strength_makes_it_transparent():
+    before = SCENE.image.astype(int)
+    full, half = (Sticker(strength=s)(SCENE.image, SCENE.people).astype(int) for s in (1, 0.5))
+    assert np.abs(half - (before + full) / 2).max() <= 1.01
+    assert (full != before).any()
+
+
+def test_size_grows_about_the_middle_of_the_place():
+    counts = {
+        size: (Sticker(picture=RED, size=size)(SCENE.image, SCENE.people) == (255, 0, 0)).all(axis=2).sum()
+        for size in (1, 2)
+    }
+    assert counts[2] == pytest.approx(4 * counts[1], rel=0.1)
+
+
+def test_a_nearer_person_covers_it():
+    far = SCENE.people
+    mask = np.zeros((1, 240, 320), bool)
+    eyes = far.keypoints[0, 1:3].mean(axis=0)
+    mask[0, :, int(eyes[0]) :] = True
+    near = People.from_poses(COCO17, np.zeros((1, 17, 2)), np.zeros((1, 17)), masks=mask)
+    both = People(
+        COCO17, *(np.concatenate([getattr(far, name), getattr(near, name)])
+                  for name in ("keypoints", "keypoint_scores", "scores", "boxes_xyxy", "masks"))
+    )  # fmt: skip
+    alone, covered = (Sticker(kind="mask", person=0)(SCENE.image, people) for people in (far, both))
+    inside = cv2.erode(mask[0].astype(np.uint8), np.ones((25, 25))) > 0
+    assert (alone[inside] != SCENE.image[inside]).any()
+    np.testing.assert_array_equal(covered[inside], SCENE.image[inside])
+    left = np.s_[:, : int(eyes[0]) - 12]
+    np.testing.assert_array_equal(covered[left], alone[left])
+
+
+# Examples.
+
+
+@pytest.mark.parametrize(
+    ("at", "joint"), [("left_wrist", 9), ("nose", 0), ("left_elbow-left_wrist", [7, 9]), ("eyes", [1, 2])]
+)
+def test_a_picture_of_your_own_lies_at_its_place(at, joint):
+    after = Sticker(picture=RED, at=at)(SCENE.image, SCENE.people)
+    x, y = np.floor(SCENE.people.keypoints[0, np.atleast_1d(joint)].mean(axis=0)).astype(int)
+    assert tuple(after[y, x]) == (255, 0, 0)
+
+
+@pytest.mark.parametrize("kind", STICKERS)
+def test_our_own_art_is_drawn_and_smooth(kind):
+    art = sticker_art(kind)
+    opacity = art.rgba[..., 3]
+    assert 0.1 < (opacity == 255).mean() + ((opacity > 200) & (opacity < 255)).mean() < 0.9
+    assert ((opacity > 20) & (opacity < 235)).sum() > 200
+    # Nothing is cut off at the border, and both halves are alike.
+    assert not np.concatenate([opacity[0], opacity[-1], opacity[:, 0], opacity[:, -1]]).any()
+    assert np.abs(opacity.astype(int) - opacity[:, ::-1]).mean() < 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "without", "reason"),
+    [
+        ("hat", COCO17.joints[:5], "two joints of the face"),
+        ("glasses", ("left_eye",), "The left eye was not found."),
+        ("mask", ("left_eye", "right_eye"), "The left eye and right eye were not found."),
+    ],
+)
+def test_missing_joints_are_told(kind, without, reason):
+    outcome = Sticker(kind=kind).apply(SCENE.image, with_joints(SCENE.people, without=without))
+    assert [one.person for one in outcome.skipped] == [0]
+    assert reason in outcome.skipped[0].reason
+    np.testing.assert_array_equal(outcome.image, SCENE.image)
+
+
+def test_joints_of_low_score_count_as_missing():
+    """Eyes seen from behind: models give them a place and a low score."""
+    sure = np.ones((1, 17), np.float32)
+    sure[:, 1:3] = 0.05
+    outcome = Sticker(kind="glasses").apply(SCENE.image, with_joints(SCENE.people, scores=sure))
+    assert "left eye and right eye" in outcome.skipped[0].reason
+
+
+def test_a_joint_of_somebody_without_shoulders_has_no_size():
+    without = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+    outcome = Sticker(picture=RED, at="left_wrist").apply(SCENE.image, with_joints(SCENE.people, without=without))
+    assert "size of the sticker" in outcome.skipped[0].reason
+
+
+# Bad input.
+
+
+def test_bad_settings_are_named():
+    with pytest.raises(EffectError, match="glasses, hat"):
+        Sticker(kind="crown")
+    with pytest.raises(EffectError, match="left_elbow-left_wrist"):
+        Sticker(at="left_toe")
+    with pytest.raises(EffectError, match="size"):
+        Sticker(size=0)
+    with pytest.raises(EffectError, match="shift"):
+        Sticker(shift=(0, np.nan))
+    with pytest.raises(ShapeError, match="RGBA"):
+        Sticker(picture=RED[..., :3])

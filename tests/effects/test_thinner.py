@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from poseg.datasets.drawn_people import drawn_scene
+from poseg.effects.body import bodies, depth_order
+from poseg.effects.matte import mattes
+from poseg.effects.plate import ring_colours
+from poseg.effects.squeeze import squeezed, torso_of
+from poseg.effects.thinner import Taller, Thinner, Wider
+from poseg.errors import EffectError
+from poseg.people import People
+from poseg.skeletons import COCO17
+
+SIZE = (240, 240)
+seeds = st.integers(0, 10_000)
+effects = st.sampled_from([Thinner(), Thinner(keep=0.65), Wider(), Wider(widen=1.3)])
+GROUND, SHIRT = 40, 210
+
+
+def scene(seed, people=1, size=SIZE):
+    return drawn_scene(np.random.default_rng(seed), size, people)
+
+
+def figure(half_width=30, shift=(0, 0), size=(420, 320)):
+    """A standing person in one colour on another: head, a torso of a known width, legs."""
+    middle = 160 + shift[0]
+    places = {"nose": (0, 66), "left_eye": (6, 60), "right_eye": (-6, 60), "left_ear": (14, 63),
+              "right_ear": (-14, 63), "left_shoulder": (36, 110), "right_shoulder": (-36, 110), "left_hip": (20, 230),
+              "right_hip": (-20, 230), "left_knee": (18, 305), "right_knee": (-18, 305), "left_ankle": (18, 375),
+              "right_ankle": (-18, 375)}  # fmt: skip
+    points = np.zeros((1, 17, 2))
+    for name, (x, y) in places.items():
+        points[0, COCO17.index(name)] = (middle + x, y + shift[1])
+    mask = np.zeros(size, np.uint8)
+    cv2.circle(mask, (middle, 63 + shift[1]), 24, 1, -1)
+    for low, high, half in ((80, 110, 10), (100, 240, half_width), (240, 385, half_width)):
+        mask[low + shift[1] : high + shift[1], middle - half : middle + half] = 1
+    people = People.from_poses(COCO17, points, (points > 0).all(axis=2), masks=mask[None].astype(bool))
+    image = np.where(mask[..., None] > 0, SHIRT, GROUND).astype(np.uint8)
+    return np.repeat(image, 3, axis=2), people
+
+
+def width(image, rows):
+    """Widths of the figure in pixels, to a fraction of one."""
+    return ((image[rows, :, 1].astype(float) - GROUND) / (SHIRT - GROUND)).sum(axis=1)
+
+
+@settings(max_examples=15)
+@given(st.sampled_from([Thinner(keep=0.65), Thinner(keep=0.8), Thinner(), Wider(), Wider(widen=1.1)]),
+       st.integers(22, 44), st.floats(0.3, 1))  # fmt: skip
+def test_the_torso_gets_as_wide_as_asked_within_two_percent(effect, half_width, strength):
+    effect = replace(effect, strength=strength)
+    image, people = figure(half_width)
+    rows = slice(190, 235)
+    ratio = width(effect(image, people), rows) / width(image, rows)
+    assert np.abs(ratio / effect.factor - 1).max() < 0.02
+
+
+@settings(max_examples=12)
+@given(seeds, effects, st.integers(1, 3))
+def test_the_disc_of_the_head_stays_bit_for_bit(seed, effect, people):
+    sample = scene(seed, people)
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
+    for person, body in enumerate(bodies(sample.people)):
+        out = replace(effect, person=person)(sample.image, sample.people)
+        if body.head is None or torso_of(body) is None:
+            continue
+        disc = np.hypot(x - body.head.centre[0], y - body.head.centre[1]) <= body.head.core_px
+        assert np.array_equal(out[disc], sample.image[disc])
+
+
+@given(seeds, st.floats(0.6, 1.3))
+def test_the_map_never_folds(seed, factor):
+    sample = scene(seed)
+    torso = torso_of(bodies(sample.people)[0])
+    assume(torso is not None)
+    shift = squeezed(torso, mattes(sample.image, sample.people)[0], factor)
+    columns, rows = (plane.astype(float) for plane in shift.sources())
+    # The area that a pixel is read from, and the step along the direction of the squeeze, are above 0 everywhere.
+    dx, dy = np.gradient(columns, axis=(1, 0)), np.gradient(rows, axis=(1, 0))
+    assert (dx[0] * dy[1] - dx[1] * dy[0]).min() > 0.1
+    if abs(torso.across[1]) < 0.5:
+        assert np.diff(columns, axis=1).min() > 0.05
+    moved = shift.x * torso.across[0] + shift.y * torso.across[1]
+    assert np.allclose(shift.x, moved * torso.across[0], atol=1e-3)
+
+
+@settings(max_examples=15)
+@given(seeds, st.sampled_from([Thinner(), Wider(), Taller()]))
+def test_background_away_from_people_stays_bit_for_bit(seed, effect):
+    sample = scene(seed)
+    body = bodies(sample.people)[0]
+    reach = int(np.ceil(0.3 * body.scale_px)) + 12
+    rise = round(0.15 * SIZE[0]) if isinstance(effect, Taller) else 0
+    near = cv2.dilate(sample.people.masks[0].astype(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8))
+    near = cv2.dilate(near, np.ones((2 * rise + 1, 1), np.uint8)).astype(bool)
+    out = effect(sample.image, sample.people)
+    assert np.array_equal(out[~near], sample.image[~near])
+    assert not np.array_equal(out, sample.image)
+
+
+@settings(max_examples=12)
+@given(seeds, st.sampled_from([Thinner(), Wider(), Taller()]))
+def test_people_nearer_and_people_not_meant_stay_bit_for_bit(seed, effect):
+    sample = scene(seed, 2)
+    order = depth_order(bodies(sample.people), SIZE[0])
+    out = replace(effect, person=order[0])(sample.image, sample.people)
+    solid = mattes(sample.image, sample.people)[order[1]].whole() == 1
+    assert np.array_equal(out[solid], sample.image[solid])
+
+
+@pytest.mark.parametrize("effect", [Thinner(), Wider(), Taller()])
+def test_no_strength_no_change_no_people_change_nothing(effect):
+    sample = scene(1)
+    assert np.array_equal(replace(effect, strength=0)(sample.image, sample.people), sample.image)
+    assert np.array_equal(effect(sample.image, People.empty(COCO17, SIZE)), sample.image)
+    assert np.array_equal(Thinner(keep=1)(sample.image, sample.people), sample.image)
+    assert np.array_equal(Wider(widen=1)(sample.image, sample.people), sample.image)
+
+
+@settings(max_examples=8)
+@given(st.integers(-20, 20), st.integers(-12, 12), st.sampled_from([Thinner(), Wider()]))
+def test_a_moved_scene_gives_the_moved_picture(dx, dy, effect):
+    (image, people), (moved_image, moved_people) = figure(), figure(shift=(dx, dy))
+    here = np.roll(effect(image, people), (dy, dx), (0, 1)).astype(int)
+    there = effect(moved_image, moved_people)
+    assert np.abs(here - there).max() <= 8  # at edges the warp rounds places to 1/32 pixel
+    assert (np.abs(here - there) > 1).mean() < 1e-3
+
+
+def test_a_hole_in_front_of_a_plain_wall_is_not_seen():
+    image, people = figure()
+    out = Thinner(keep=0.7)(image, people)
+    rows = out[190:235, :, 1]
+    left = rows[:, :135]
+    assert np.abs(left.astype(int) - GROUND).max() <= 2
+    assert (rows[:, 155:165] == SHIRT).all()
+
+
+def test_a_hole_takes_the_slope_and_the_grain_of_the_background():
+    rng = np.random.default_rng(0)
+    wall = np.linspace(40, 200, 240)[None, :, None] + rng.normal(0, 12, (200, 240, 3))
+    wall = np.clip(wall, 0, 255).astype(np.uint8)
+    hole = np.zeros((200, 240), bool)
+    hole[20:180, 110:130] = True
+    spoilt = wall.copy()
+    spoilt[hole] = (255, 0, 0)
+    filled = ring_colours(spoilt, hole, np.flatnonzero(hole)).reshape(160, 20, 3)
+    assert np.abs(filled.mean(axis=0) - wall[20:180, 110:130].mean(axis=0)).max() < 12
+    assert filled.std(axis=0).mean() > 7
+
+
+def test_where_nothing_is_known_the_picture_stays():
+    picture = np.full((20, 20, 3), 77, np.uint8)
+    assert (ring_colours(picture, np.ones((20, 20), bool), np.arange(400)) == 77).all()
+
+
+def test_a_person_cut_off_at_the_left_edge_keeps_that_edge():
+    image, people = figure()
+    cut = image[:, 145:].copy()
+    masks = people.masks[:, :, 145:].copy()
+    there = replace(people, keypoints=people.keypoints - np.array([145, 0], np.float32), masks=masks)
+    out = Thinner()(cut, there)
+    assert (np.abs(out[200:230, 0].astype(int) - cut[200:230, 0]) <= 2).all()
+
+
+@settings(max_examples=15)
+@given(seeds)
+def test_taller_carries_the_head_up_as_it_is_and_leaves_the_feet(seed):
+    sample = scene(seed, size=(300, 240))
+    image, people = sample.image, sample.people
+    body, shape = bodies(people)[0], mattes(image, people)[0]
+    shift = Taller(stretch=1.1).shift(body, shape)
+    assume(not isinstance(shift, str))
+    rise = shift.y.max()
+    assert rise == round(rise)
+    assert (np.diff(shift.sources()[1], axis=0) > 0).all()
+    y, x = np.mgrid[:300, :240] + 0.5
+    disc = np.hypot(x - body.head.centre[0], y - body.head.centre[1]) <= body.head.core_px
+    solid = disc & (shape.whole() == 1)
+    out = Taller(stretch=1.1)(image, people)
+    rows, columns = np.nonzero(solid)
+    assert len(rows)
+    assert np.array_equal(out[rows - int(rise), columns], image[rows, columns])
+    assert np.array_equal(out[shape.window[0].stop + 1 :], image[shape.window[0].stop + 1 :])
+
+
+def test_taller_makes_as_tall_as_asked():
+    image, people = figure()
+    out = Taller(stretch=1.08)(image, people)
+    tall = [np.count_nonzero(picture[:, 160, 1] > (GROUND + SHIRT) / 2) for picture in (image, out)]
+    assert tall[1] == pytest.approx(1.08 * tall[0], abs=1.5)
+
+
+def test_taller_uses_the_room_there_is_and_says_where_there_is_none():
+    image, people = figure(shift=(0, -30))
+    out = Taller(stretch=1.4).apply(image, people)
+    assert not out.skipped
+    assert out.image[0, 160, 1] > 60
+    top = replace(people, masks=people.masks | (np.arange(420) < 40)[None, :, None] & people.masks.any(axis=1)[:, None])
+    assert "no room" in Taller().apply(image, top).skipped[0].reason
+
+
+@pytest.mark.parametrize("effect", [Thinner(), Wider(), Taller()])
+def test_people_without_shoulders_or_mask_are_left_out_with_a_reason(effect):
+    image, people = figure()
+    found = people.keypoint_scores.copy()
+    found[0, COCO17.index("left_shoulder")] = 0
+    blind = effect.apply(image, replace(people, keypoint_scores=found))
+    assert blind.skipped[0].reason == "The left shoulder was not found."
+    assert np.array_equal(blind.image, image)
+    for masks in (None, np.zeros_like(people.masks)):
+        bare = effect.apply(image, replace(people, masks=masks))
+        assert "mask" in bare.skipped[0].reason
+        assert np.array_equal(bare.image, image)
+
+
+def test_taller_leaves_out_people_who_lie():
+    image, people = figure()
+    lying = replace(
+        people, keypoints=people.keypoints[..., ::-1].copy(), masks=np.ascontiguousarray(people.masks.swapaxes(1, 2))
+    )
+    outcome = Taller().apply(np.ascontiguousarray(image.swapaxes(0, 1)), lying)
+    assert "upright" in outcome.skipped[0].reason
+
+
+def test_a_lying_person_gets_thinner_across_the_torso():
+    image, people = figure()
+    lying = replace(
+        people, keypoints=people.keypoints[..., ::-1].copy(), masks=np.ascontiguousarray(people.masks.swapaxes(1, 2))
+    )
+    out = Thinner()(np.ascontiguousarray(image.swapaxes(0, 1)), lying).swapaxes(0, 1)
+    rows = slice(190, 235)
+    assert width(out, rows) / width(image, rows) == pytest.approx(0.8, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("make", "settings_"),
+    [(Thinner, {"keep": 0.5}), (Thinner, {"keep": 1.1}), (Wider, {"widen": 0.9}), (Wider, {"widen": 2}),
+     (Taller, {"stretch": 0.9}), (Taller, {"stretch": 3})],
+)  # fmt: skip
+def test_settings_out_of_range_are_refused(make, settings_):
+    with pytest.raises(EffectError, match="got"):
+        make(**settings_)

@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from poseg.datasets.drawn_people import drawn_scene
+from poseg.effects.body import bodies, depth_order
+from poseg.effects.matte import mattes
+from poseg.effects.wing_art import cut_pair, paint
+from poseg.effects.wing_styles import STYLES, drawn_pair
+from poseg.effects.winged import Winged
+from poseg.errors import EffectError, ShapeError
+from poseg.people import People
+from poseg.skeletons import COCO17
+
+SIZE = (180, 240)
+seeds = st.integers(0, 10_000)
+styles = st.sampled_from(sorted(set(STYLES) - {"angel"}))  # many feathers: slow to draw at every size
+
+
+def scene(seed, people=1, size=SIZE):
+    return drawn_scene(np.random.default_rng(seed), size, people)
+
+
+def turned(people: People, degrees: float, about) -> People:
+    angle = np.deg2rad(degrees)
+    spin = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    points = (people.keypoints - about) @ spin.T + about
+    return replace(people, keypoints=points.astype(np.float32), masks=None)
+
+
+def upright() -> People:
+    """A person who looks straight at us."""
+    places = {"nose": (200, 110), "left_shoulder": (235, 160), "right_shoulder": (165, 160), "left_hip": (225, 260),
+              "right_hip": (175, 260)}  # fmt: skip
+    points = np.zeros((1, 17, 2))
+    for name, place in places.items():
+        points[0, COCO17.index(name)] = place
+    return People.from_poses(COCO17, points, (points > 0).all(axis=2))
+
+
+@settings(max_examples=12)
+@given(seeds, st.integers(1, 3), styles, st.floats(0.05, 1), st.floats(0, 2))
+def test_wings_never_paint_over_the_wearer_or_anybody_nearer(seed, people, style, strength, time_s):
+    sample = scene(seed, people)
+    shapes = mattes(sample.image, sample.people)
+    order = depth_order(bodies(sample.people), SIZE[0])
+    for rank, person in enumerate(order):
+        out = Winged(style=style, strength=strength, time_s=time_s, person=person)(sample.image, sample.people)
+        for hiding in order[rank:]:
+            solid = shapes[hiding].whole() == 1
+            assert np.array_equal(out[solid], sample.image[solid])
+
+
+def test_wings_do_cover_people_farther_away():
+    sample = scene(3, 2)
+    order = depth_order(bodies(sample.people), SIZE[0])
+    out = Winged(style="bat", person=order[-1], size=2)(sample.image, sample.people)
+    far = sample.people.masks[order[0]]
+    assert (out[far] != sample.image[far]).any()
+
+
+@settings(max_examples=12)
+@given(seeds, st.sampled_from([30.0, -75.0, 90.0]))
+def test_turning_the_person_turns_the_wings(seed, degrees):
+    people = scene(seed).people
+    shoulders = people.keypoints[0, [5, 6]]
+    about = shoulders.mean(axis=0)
+    # Which shoulder is left of the image, and with it the frame, changes beyond upright.
+    new = turned(people, degrees, about)
+    before, after = (Winged(style="bat").placed(bodies(who)[0]) for who in (people, new))
+    flips = (shoulders[0, 0] > shoulders[1, 0]) != (new.keypoints[0, 5, 0] > new.keypoints[0, 6, 0])
+    assert len(before) == len(after) == 2
+    if not flips:
+        angle = np.deg2rad(degrees)
+        spin = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        for (_, one), (_, other) in zip(before, after, strict=True):
+            assert (one - about) @ spin.T + about == pytest.approx(other, abs=0.02)
+
+
+def test_turning_the_shoulders_alone_by_30_degrees_turns_the_wings_by_30():
+    people = upright()
+    new = turned(people, 30, people.keypoints[0, [5, 6]].mean(axis=0))
+    points = people.keypoints.copy()
+    points[0, [0, 5, 6]] = new.keypoints[0, [0, 5, 6]]
+    for (_, one), (_, other) in zip(
+        Winged(style="bat").placed(bodies(people)[0]),
+        Winged(style="bat").placed(bodies(replace(people, keypoints=points))[0]),
+        strict=True,
+    ):
+        sides = [quad[1] - quad[0] for quad in (one, other)]
+        angle = np.rad2deg(np.arctan2(*sides[1][::-1]) - np.arctan2(*sides[0][::-1]))
+        assert angle == pytest.approx(30, abs=0.5)
+
+
+@settings(max_examples=12)
+@given(seeds, styles)
+def test_swapped_shoulders_change_nothing(seed, style):
+    sample = scene(seed)
+    points, found = sample.people.keypoints.copy(), sample.people.keypoint_scores.copy()
+    points[:, [5, 6]], found[:, [5, 6]] = points[:, [6, 5]], found[:, [6, 5]]
+    swapped = replace(sample.people, keypoints=points, keypoint_scores=found)
+    effect = Winged(style=style)
+    assert np.array_equal(effect(sample.image, sample.people), effect(sample.image, swapped))
+
+
+@settings(max_examples=10)
+@given(st.integers(-15, 15), st.integers(-15, 15))
+def test_a_moved_scene_gives_the_moved_picture(dx, dy):
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 256, (400, 400, 3), np.uint8)
+    people, effect = upright(), Winged(style="bat", size=0.6)
+    moved = replace(people, keypoints=people.keypoints + np.array([dx, dy], np.float32))
+    here = np.roll(effect(image, people), (dy, dx), (0, 1))
+    there = effect(np.roll(image, (dy, dx), (0, 1)), moved)
+    # The warp rounds places to 1/32 pixel, so a rare value differs by a level.
+    assert np.abs(here.astype(int) - there).max() <= 2
+    assert (here != there).mean() < 0.01
+
+
+@settings(max_examples=12)
+@given(seeds, styles)
+def test_nothing_changes_away_from_the_wings(seed, style):
+    sample = scene(seed, size=(300, 400))
+    effect = Winged(style=style, size=0.5)
+    away = np.ones(sample.image.shape[:2], np.uint8)
+    for _, quad in effect.placed(bodies(sample.people)[0]):
+        cv2.fillConvexPoly(away, np.rint(quad).astype(np.int32), 0)
+    away = cv2.erode(away, np.ones((7, 7), np.uint8)).astype(bool)
+    out = effect(sample.image, sample.people)
+    assert np.array_equal(out[away], sample.image[away])
+    assert not np.array_equal(out, sample.image)
+
+
+@pytest.mark.parametrize("joint", ["left_shoulder", "right_shoulder"])
+def test_a_person_without_a_shoulder_is_left_out_with_a_reason(joint):
+    sample = scene(0, 2)
+    found = sample.people.keypoint_scores.copy()
+    found[1, COCO17.index(joint)] = 0
+    outcome = Winged(style="bat").apply(sample.image, replace(sample.people, keypoint_scores=found))
+    assert [(skip.person, skip.reason) for skip in outcome.skipped] == [
+        (1, f"The {joint.replace('_', ' ')} was not found.")
+    ]
+    alone = Winged(style="bat", person=1).apply(sample.image, replace(sample.people, keypoint_scores=found))
+    assert np.array_equal(alone.image, sample.image)
+
+
+def test_without_strength_or_people_the_picture_stays_as_it_was():
+    sample = scene(0)
+    assert np.array_equal(Winged(strength=0)(sample.image, sample.people), sample.image)
+    assert np.array_equal(Winged()(sample.image, People.empty(COCO17, SIZE)), sample.image)
+
+
+def test_strength_is_opacity():
+    sample = scene(0)
+    none, half, full = (Winged(style="bat", strength=s)(sample.image, sample.people).astype(float) for s in (0, 0.5, 1))
+    # Where two wings lie over each other the lower one shines through.
+    assert np.quantile(np.abs(half - (none + full) / 2), 0.97) <= 1
+    assert (np.abs(half - none) <= np.abs(full - none) + 1).mean() > 0.97
+
+
+def test_wings_beat_and_come_back():
+    body = bodies(upright())[0]
+    quads = [[quad for _, quad in Winged(style="bat", flap_hz=2, time_s=t).placed(body)] for t in (0, 0.125, 0.5)]
+    assert np.allclose(quads[0], quads[2], atol=1e-6)
+    assert np.abs(np.subtract(quads[0], quads[1])).max() > 5
+    still = Winged(style="bat", flap_hz=0, time_s=0.125).placed(body)
+    assert np.allclose([quad for _, quad in still], quads[0])
+
+
+def test_wings_of_a_person_who_faces_us_mirror_each_other():
+    (_, one), (_, other) = Winged(style="bat").placed(bodies(upright())[0])
+    assert np.array_equal(np.sort(one[:, 1]), np.sort(other[:, 1]))
+    assert np.sort(400 - one[:, 0]) == pytest.approx(np.sort(other[:, 0]))
+
+
+def test_a_person_turned_to_the_right_has_wings_to_the_left():
+    people = upright()
+    points = people.keypoints.copy()
+    points[0, 5], points[0, 6], points[0, 0] = (212, 160), (188, 160), (225, 110)
+    quads = [quad for _, quad in Winged(style="bat").placed(bodies(replace(people, keypoints=points))[0])]
+    middle = np.concatenate(quads)[:, 0].mean()
+    flat = np.concatenate([quad for _, quad in Winged(style="bat").placed(bodies(people)[0])])
+    assert middle < 180
+    assert np.ptp(np.concatenate(quads)[:, 0]) < 0.8 * np.ptp(flat[:, 0])
+
+
+def art(size=(60, 100)):
+    pixels = np.zeros((*size, 4), np.uint8)
+    pixels[:, : size[1] // 2] = (255, 0, 0, 255)
+    pixels[:, size[1] // 2 :] = (0, 0, 255, 255)
+    return pixels
+
+
+def test_own_art_lies_with_its_anchors_on_the_shoulders():
+    people, anchors = upright(), ((0.3, 0.4), (0.7, 0.4))
+    pair = cut_pair(art(), anchors)
+    shoulders = sorted(people.keypoints[0, [5, 6]].tolist())
+    for wing, quad in Winged(art=art(), anchors=anchors).placed(bodies(people)[0], pair):
+        height, width = wing.pixels.shape[:2]
+        corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
+        matrix = cv2.getPerspectiveTransform(corners, quad.astype(np.float32))
+        at = cv2.perspectiveTransform(np.array([[wing.root]], np.float32), matrix)[0, 0]
+        wanted = np.add(shoulders[0 if at[0] < 200 else 1], (0, 0.15 * 70))
+        assert at == pytest.approx(wanted, abs=1.5)
+
+
+def test_own_art_shows_left_on_the_left():
+    image = np.zeros((400, 400, 3), np.uint8)
+    out = Winged(art=art(), anchors=((0.4, 0.5), (0.6, 0.5)))(image, upright())
+    assert out[180, 110].tolist() == [255, 0, 0]
+    assert out[180, 290].tolist() == [0, 0, 255]
+
+
+@pytest.mark.parametrize("style", sorted(STYLES))
+def test_drawn_wings_are_premultiplied_and_look_alike_at_any_size(style):
+    fine, coarse = (paint(STYLES[style](), unit) for unit in (64.0, 32.0))
+    assert (fine.pixels[..., :3] <= fine.pixels[..., 3:]).all()
+    assert fine.pixels[..., 3].max() > 100
+    for edge in (fine.pixels[0], fine.pixels[-1], fine.pixels[:, 0], fine.pixels[:, -1]):
+        assert edge[..., 3].max() <= 8
+    inked = [wing.pixels[..., 3].sum() / wing.px_per_unit**2 for wing in (fine, coarse)]
+    assert inked[0] == pytest.approx(inked[1], rel=0.05)
+    pair = drawn_pair(style, 32.0)
+    assert np.array_equal(pair.left.pixels, pair.right.pixels[:, ::-1])
+
+
+def test_settings_are_plain_data():
+    assert Winged(art=art()).settings()["art"] == [60, 100, 4]
+    assert Winged().settings()["style"] == "angel"
+
+
+@pytest.mark.parametrize(
+    ("settings_", "error", "words"),
+    [
+        ({"style": "chicken"}, EffectError, "angel, bat"),
+        ({"size": 0}, EffectError, "above 0"),
+        ({"flap_hz": -1}, EffectError, "0 or more"),
+        ({"flap_deg": 90}, EffectError, "60 degrees"),
+        ({"art": np.zeros((5, 5, 3), np.uint8)}, ShapeError, "RGBA"),
+        ({"art": art(), "anchors": ((0.6, 0.5), (0.4, 0.5))}, EffectError, "first anchor"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings_, error, words):
+    with pytest.raises(error, match=words):
+        Winged(**settings_)
