@@ -1,10 +1,13 @@
-"""`poseg predict`: pictures in; COCO results, overlays and label maps out."""
+"""`poseg predict`: pictures in; COCO results, overlays and label maps out. Videos in; overlays and JSON lines out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from poseg.cli.options import (
     FlipOption,
@@ -19,14 +22,24 @@ from poseg.cli.options import (
     build_predictor,
     refined,
 )
-from poseg.cli.people_files import MasksOption, OverlayOption, SourcesArgument, write_people
+from poseg.cli.people_files import MasksOption, OverlayOption, write_people
+from poseg.cli.video_files import FramesOption, SmoothOption, TwoPassOption, VideoSourcesArgument
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from poseg.cli.people_files import Find
+    from poseg.cli.video_sources import Divided
+    from poseg.io.frames import Frame
+    from poseg.people import People
+
+    # Gives the people of a picture.
+    Finder = Callable[[NDArray[np.uint8]], People]
 
 
 def predict(
-    sources: SourcesArgument,
+    sources: VideoSourcesArgument,
     out: OutOption,
     model: ModelOption = None,
     size: SizeOption = None,
@@ -37,21 +50,79 @@ def predict(
     refine: RefineOption = None,
     masks: MasksOption = False,
     overlay: OverlayOption = True,
+    smooth: SmoothOption = True,
+    two_pass: TwoPassOption = False,
+    webm: Annotated[bool, typer.Option("--webm", help="Videos: write .webm (VP9) rather than .mp4 (H.264).")] = False,
+    frames: FramesOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Find the people of pictures and write them to DIR.
+    """Find the people of pictures and videos, and write them to DIR.
 
-    DIR/results.json holds everybody in COCO's result format, DIR/NAME.overlay.png shows them. A picture that cannot
-    be read is named on stderr, the others are finished, and the exit code is 2.
+    DIR/results.json holds everybody in pictures, in COCO's result format; DIR/NAME.overlay.png shows them.
+    DIR/NAME.people.jsonl holds everybody in a video, a line a frame, with an id for each person;
+    DIR/NAME.overlay.mp4 shows them, with the video's frame rate and sound. Ctrl-C ends a video or a camera early and
+    keeps what was done. What cannot be read is named on stderr, the rest is finished, and the exit code is 2.
     """
+    from poseg.cli.video_sources import divide
+
+    @cache
+    def finder() -> Finder:
+        predictor = build_predictor(
+            model, threads=threads, size=size, scales=scales, flip=flip, max_people=max_people, min_score=min_score
+        )
+        return refined(predictor, refine, threads=threads)
 
     def prepare(paths: Sequence[Path], _: object) -> tuple[Find, Any]:
         from poseg.io.sources import image_ids
 
-        predictor = build_predictor(
-            model, threads=threads, size=size, scales=scales, flip=flip, max_people=max_people, min_score=min_score
-        )
-        find = refined(predictor, refine, threads=threads)
+        find = finder()
         return lambda image, path: find(image), image_ids(paths)
 
-    write_people(sources, out, prepare, masks=masks, overlay=overlay)
+    given = divide(sources, out)
+    failed = bool(given.faults)
+    if given.pictures:
+        try:
+            write_people(given.pictures, out, prepare, masks=masks, overlay=overlay)
+        except typer.Exit:
+            failed = True
+    if given.clips or given.faults:
+        suffix = ".webm" if webm else ".mp4"
+        options = {"smooth": smooth, "two_pass": two_pass, "limit": frames}
+        failed |= _write_videos(given, out, finder, overlay, suffix, options)
+    if failed:
+        raise typer.Exit(2)
+
+
+def _write_videos(
+    given: Divided, out: Path, finder: Callable[[], Finder], overlay: bool, suffix: str, options: dict[str, Any]
+) -> bool:  # fmt: skip
+    """Take one video after the other, cameras last; returns whether any failed."""
+    from poseg.cli.outputs import distinct_names, make_folder
+    from poseg.cli.video_files import Wanted, each_clip, error_console
+
+    console = error_console()
+    for fault in given.faults:
+        console.print(f"poseg: {fault}")
+    if not given.clips:
+        return False
+    find = finder()  # a model that cannot be had stops the command before anything is made
+    make_folder(out)
+    names = distinct_names([path if isinstance(path, Path) else Path(f"camera-{path}") for path in given.clips])
+    paint = _overlay if overlay else None
+    wanted = [
+        Wanted(
+            lambda frame: find(frame.image),
+            paint,
+            out / f"{name}.overlay{suffix}" if overlay else None,
+            out / f"{name}.people.jsonl",
+            **options,
+        )
+        for name in names
+    ]
+    return each_clip(given.clips, wanted, console, f"written to {out}")
+
+
+def _overlay(frame: Frame, people: People) -> NDArray[np.uint8]:
+    from poseg.draw.overlay import overlay
+
+    return overlay(frame.image, people)
