@@ -41,25 +41,25 @@ def connect(peaks: Peaks, pafs: Floats, ends: Places, grid: Grid, decoding: PafD
     agrees on enough of the way, the surest is taken first, and its ends are taken for good (greedy matching: section
     2.4 found it as good as the best one).
     """
-    rows = [np.flatnonzero(peaks.joint == joint) for joint in range(int(ends.max()) + 1)] if len(ends) else []
-    found: list[tuple[Places, Places, Places, Floats]] = []
+    limb, first, last = _pairs(peaks, ends)
+    p, q = peaks.points[first], peaks.points[last]
+    mean = line_integrals(pafs, limb, p, q, grid, decoding.samples, decoding.least_agreement, decoding.least_share)
     prior_px = pafs.shape[2] * grid.stride / 2
-    for limb, (a, b) in enumerate(ends):
-        starts, stops = rows[a], rows[b]
-        if not len(starts) or not len(stops):
-            continue
-        p, q = peaks.points[starts], peaks.points[stops]
-        mean, share = line_integrals(pafs[limb], p, q, grid, decoding.samples, decoding.least_agreement)
-        length = np.hypot(*(q[None] - p[:, None]).transpose(2, 0, 1))
-        score = mean + np.minimum(prior_px / np.maximum(length, 1e-6) - 1, 0)
-        i, j = np.nonzero((share > decoding.least_share) & (score > 0))
-        found.append((np.full(len(i), limb), starts[i], stops[j], score[i, j].astype(np.float32)))
-    if not found:
-        none = np.zeros(0, np.intp)
-        return Connections(none, none, none, np.zeros(0, np.float32))
-    limb_of, first, last, scores = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    order = np.lexsort((last, first, -scores, limb_of))
-    return _greedy(limb_of[order], first[order], last[order], scores[order], len(peaks))
+    scores = mean + np.minimum(prior_px / np.maximum(np.hypot(*(q - p).T), 1e-6) - 1, 0).astype(np.float32)
+    agreed = np.flatnonzero(scores > 0)
+    limb, first, last, scores = limb[agreed], first[agreed], last[agreed], scores[agreed]
+    order = np.lexsort((last, first, -scores, limb))
+    return _greedy(limb[order], first[order], last[order], scores[order], len(peaks))
+
+
+def _pairs(peaks: Peaks, ends: Places) -> tuple[Places, Places, Places]:
+    """All pairs of peaks that a limb may join: its number, and those of the peaks at its ends."""
+    rows = [np.flatnonzero(peaks.joint == joint) for joint in range(int(ends.max(initial=-1)) + 1)]
+    none = np.zeros(0, np.intp)
+    first = [none, *(np.repeat(rows[a], len(rows[b])) for a, b in ends)]
+    last = [none, *(np.tile(rows[b], len(rows[a])) for a, b in ends)]
+    limb = np.repeat(np.arange(len(ends)), [len(pairs) for pairs in first[1:]])
+    return limb, np.concatenate(first), np.concatenate(last)
 
 
 def _greedy(limb: Places, first: Places, last: Places, scores: Floats, peaks: int) -> Connections:

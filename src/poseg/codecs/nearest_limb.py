@@ -1,6 +1,6 @@
 """Whose a person pixel is, told by poses alone: the one's whose limbs are nearest.
 
-Letters: M cells that may be person, N people, S segments of all people, K joints, h x w cells.
+Letters: M cells that may be person, N people, S limbs of one of them, K joints, h x w cells.
 """
 
 from __future__ import annotations
@@ -48,25 +48,22 @@ def limb_distances(points: Floats, keypoints: Floats, there: NDArray[np.bool_], 
     `ends` (L, 2) are the joints that each limb joins.
     A limb is as thick on each side as `THICKNESS` of its length; where a person has no limb, joints stand for limbs.
     """
-    found = there[:, ends].all(axis=2)  # (N, L)
-    who, limb = np.nonzero(found)
-    start, stop = keypoints[who, ends[limb, 0]], keypoints[who, ends[limb, 1]]
-    limbless = np.count_nonzero(found, axis=1) == 0
-    lonely, joint = np.nonzero(there & limbless[:, None])
-    who = np.concatenate([who, lonely])
-    start, stop = (np.concatenate([side, keypoints[lonely, joint]]) for side in (start, stop))
-    along = stop - start
-    squared = (along**2).sum(axis=1)
-    # Expanded, so that nothing larger than (M, S) is made.
-    t = (points @ along.T - (start * along).sum(axis=1)) / np.maximum(squared, 1e-9)
-    np.clip(t, 0, 1, out=t)
-    dx = points[:, :1] - start[:, 0] - t * along[:, 0]
-    dy = points[:, 1:] - start[:, 1] - t * along[:, 1]
-    gap = np.maximum(np.hypot(dx, dy) - THICKNESS * np.sqrt(squared), 0)
+    x, y = np.ascontiguousarray(points.T)
     distances = np.full((len(points), len(keypoints)), np.inf, np.float32)
-    for person in range(len(keypoints)):
-        if (who == person).any():
-            distances[:, person] = gap[:, who == person].min(axis=1)
+    # Person by person, so that what is made on the way stays in the cache.
+    for person, (joints, known) in enumerate(zip(keypoints, there, strict=True)):
+        limbs = ends[known[ends].all(axis=1)]
+        if not len(limbs):
+            limbs = np.repeat(np.flatnonzero(known)[:, None], 2, axis=1)
+        start, stop = joints[limbs[:, 0], :, None], joints[limbs[:, 1], :, None]  # (S, 2, 1)
+        along = stop - start
+        squared = (along**2).sum(axis=1)
+        dx, dy = x - start[:, 0], y - start[:, 1]  # (S, M)
+        t = np.clip((dx * along[:, 0] + dy * along[:, 1]) / np.maximum(squared, 1e-9), 0, 1)
+        dx -= t * along[:, 0]
+        dy -= t * along[:, 1]
+        gap = np.sqrt(dx * dx + dy * dy) - THICKNESS * np.sqrt(squared)
+        distances[:, person] = np.maximum(gap.min(axis=0, initial=np.inf), 0)
     return distances
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from poseg.errors import SkeletonError
+from poseg.fields.offsets import sample_bilinear
 from poseg.geometry.grid import Grid
 from poseg.skeletons import Skeleton
 
@@ -129,7 +129,8 @@ def paint_limbs(
             continue
         v = (b - a) / length
         (x0, y0), (x1, y1) = np.minimum(a, b) - width_px, np.maximum(a, b) + width_px
-        columns, rows = slice(*np.searchsorted(xs, [x0, x1])), slice(*np.searchsorted(ys, [y0, y1]))
+        columns = slice(np.searchsorted(xs, x0), np.searchsorted(xs, x1, "right"))
+        rows = slice(np.searchsorted(ys, y0), np.searchsorted(ys, y1, "right"))
         across = np.abs((xs[columns] - a[0]) * v[1] - (ys[rows, None] - a[1]) * v[0])
         near = (across <= width_px).astype(np.float32)
         total[limb, :, rows, columns] += near * v[:, None, None].astype(np.float32)
@@ -139,25 +140,36 @@ def paint_limbs(
 
 
 def line_integrals(
-    field: Floats, starts: Floats, ends: Floats, grid: Grid, samples: int, least: float
-) -> tuple[Floats, Floats]:
-    """How well a limb's field (2, h, w) runs from each start (A, 2) to each end (B, 2), in image pixels.
+    pafs: Floats, limb: NDArray[np.intp], starts: Floats, ends: Floats, grid: Grid, samples: int, least: float,
+    least_share: float,
+) -> Floats:  # fmt: skip
+    """How well limbs' fields (L, 2, h, w) run from starts (P, 2) to ends (P, 2), in image pixels: (P,).
 
-    The field is read at `samples` places evenly between, both ends included, bilinearly. Returns (A, B) the mean
-    along the way of its part in the direction of the limb, over the places where that is above `least`; and (A, B)
-    the share of these places. Both are 0 for places that coincide.
+    Each pair's field, that of `limb` (P,), is read at `samples` places evenly between, both ends included, bilinearly
+    (`fields.offsets.sample_bilinear`).
+    The result is the mean of its part in the direction of the limb over the places where that is above `least`; 0
+    where these are no more than `least_share` of the places, and for a start and an end that coincide.
     """
-    along = ends[None] - starts[:, None]  # (A, B, 2)
-    length = np.hypot(along[..., 0], along[..., 1])
-    direction = along / np.maximum(length, SHORTEST_PX)[..., None]
-    t = np.linspace(0, 1, samples, dtype=np.float32)
-    places = grid.to_cells(starts[:, None, None] + along[:, :, None] * t[:, None])  # (A, B, T, 2)
-    x, y = (np.ascontiguousarray(places[..., axis].reshape(-1, samples)) for axis in (0, 1))
-    flat = np.ascontiguousarray(field.transpose(1, 2, 0))
-    vectors = np.asarray(cv2.remap(flat, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT), np.float32)
-    vectors = vectors.reshape(*along.shape[:2], samples, 2)
-    agreement = np.einsum("abtx,abx->abt", vectors, direction)
-    kept = (agreement > least) & (length > SHORTEST_PX)[..., None]
-    count = kept.sum(axis=2)
-    mean = np.where(kept, agreement, 0).sum(axis=2) / np.maximum(count, 1)
-    return mean.astype(np.float32), (count / np.float32(samples)).astype(np.float32)
+    # Runs of x and runs of y are faster to work on than pairs of them.
+    start, along = np.ascontiguousarray(starts.T), np.ascontiguousarray((ends - starts).T)
+    length = np.hypot(along[0], along[1])
+    mean, left = np.zeros(len(limb), np.float32), np.flatnonzero(length > SHORTEST_PX)
+    start, along, direction = start[:, left], along[:, left], (along / np.maximum(length, SHORTEST_PX))[:, left]
+    total, kept = np.zeros(len(left), np.float32), np.zeros(len(left), np.intp)
+    # From the middle outwards: a few places there rule out most pairs, which are joints of different people.
+    steps = sorted(range(samples), key=lambda step: abs(2 * step - (samples - 1)))
+    for done, step in enumerate(steps, 1):
+        if not len(left):
+            break
+        places = start + along * np.float32(step / (samples - 1))
+        across, down = sample_bilinear(pafs, limb[left], np.asarray(places.T, np.float32), grid).T * direction
+        agreement = across + down
+        agrees = agreement > least
+        total += np.where(agrees, agreement, 0)
+        kept += agrees
+        may = np.flatnonzero((kept + samples - done) / samples > least_share)
+        if len(may) < len(left):
+            left, total, kept = left[may], total[may], kept[may]
+            start, along, direction = start[:, may], along[:, may], direction[:, may]
+    mean[left] = total / np.maximum(kept, 1)
+    return mean

@@ -98,7 +98,7 @@ class PoSeg:
 class PoSegNetwork(nn.Module):
     """Trunk, merged features, two branches.
 
-    Input: normalised RGB (B, 3, 32 n + 1, 32 m + 1), or (B, 3, 32 n, 32 m) for a trunk that pools blocks. Output: flat
+    Input: normalised RGB (B, 3, 32 n + 1, 32 m + 1), or (B, 3, 8 n, 8 m) for a trunk that pools blocks. Output: flat
     fields (B, C, h, w) by name; in training also those of earlier stages ("stage0.paf"), the auxiliary person map, and
     the log variances of a learned balance.
     """
@@ -203,8 +203,10 @@ class PoSegLoss(nn.Module):
             terms["auxiliary"] = person(AUXILIARY)
             mask = mask + self.config.auxiliary_share * terms["auxiliary"]
         pose = self.config.pose_weight * pose
-        total = by_uncertainty((pose, mask), fields[NOISE].float()) if NOISE in fields else pose + mask
-        return {**terms, "total": total}
+        if NOISE not in fields:
+            return {**terms, "total": pose + mask}
+        shares = torch.stack([weights[n].sum() / count[n].clamp(min=1) for n in ("heatmap", "segmentation")])
+        return {**terms, "total": by_uncertainty((pose, mask), fields[NOISE].float(), shares)}
 
     def _pose(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The pose terms of a stage; nobody's joint is one channel beside the others."""

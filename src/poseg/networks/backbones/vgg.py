@@ -10,7 +10,7 @@ from poseg.errors import WeightsError
 
 POOL = 0
 LAYERS = (64, 64, POOL, 128, 128, POOL, 256, 256, 256, 256, POOL, 512, 512)
-ENDS = (16, 22)  # places of the last layers at strides 4 and 8, counted as torchvision's weights are
+ENDS = (17, 22)  # places of the last activations at strides 4 and 8, counted as torchvision's weights are
 
 
 class Vgg19(nn.Module):

@@ -16,10 +16,14 @@ Norm = Literal["batch", "group"]
 
 
 def normalisation(kind: Norm, channels: int) -> nn.Module:
-    """Batch normalisation, or for batches of a few pictures groups of channels (at most 32)."""
+    """Batch normalisation, or for batches of a few pictures at most 32 groups of 8 channels or more.
+
+    A group of one channel would leave nothing of a mean over the whole picture.
+    """
     if kind == "batch":
         return nn.BatchNorm2d(channels)
-    return nn.GroupNorm(next(groups for groups in range(min(32, channels), 0, -1) if channels % groups == 0), channels)
+    most = min(32, max(channels // 8, 1))
+    return nn.GroupNorm(next(groups for groups in range(most, 0, -1) if channels % groups == 0), channels)
 
 
 def pool_to(x: Tensor, bins: int) -> Tensor:
