@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from poseg.codecs import PersonLabCodec
-from poseg.codecs.fusion import fuse_fields, mirror_fields
+from poseg.codecs import PersonLabCodec, PoSegCodec
+from poseg.codecs.fusion import averaged, fuse_fields, mirror_fields
 from poseg.errors import FieldError, SkeletonError
 from poseg.fields import Fields
 from poseg.people import People
@@ -73,6 +73,27 @@ def test_only_fields_of_one_size_are_fused() -> None:
     for views in ([], [fields, smaller]):
         with pytest.raises(FieldError, match="one size"):
             fuse_fields(views, COCO17)
+
+
+def test_a_mean_over_looks_lies_where_each_of_them_saw_it() -> None:
+    """Fields that are linear in the picture's x and y are the same in every size, whatever is mixed."""
+    codec = PoSegCodec()
+    sizes = {1.0: (13, 17), 0.5: (7, 9)}
+
+    def look(scale: float, gain: float) -> Fields:
+        x, y = codec.grid.positions(*sizes[scale]) / scale
+        plane = gain * (0.1 * x - 0.2 * y + 3)
+        return Fields(codec.specs, {s.name: np.broadcast_to(plane, (*s.shape, *plane.shape)) for s in codec.specs})
+
+    finest = look(1.0, 1)
+    # Cells beyond the outermost of a coarser look read its border.
+    places = np.clip(codec.grid.positions(*finest.cells).reshape(2, -1).T, 1, 97)
+    mixed = averaged(finest, [(finest, places), (look(0.5, 3), places / 2)], codec.averaged)
+    x, y = places.T.reshape(2, *finest.cells)
+    np.testing.assert_allclose(mixed["segmentation"], 2 * (0.1 * x - 0.2 * y + 3), atol=1e-3)
+    np.testing.assert_array_equal(mixed["paf"], finest["paf"])
+    same = averaged(finest, [(finest, codec.grid.positions(*finest.cells).reshape(2, -1).T)], codec.averaged)
+    np.testing.assert_allclose(same["segmentation"], finest["segmentation"], atol=1e-5)
 
 
 def test_a_lopsided_tree_cannot_be_mirrored() -> None:

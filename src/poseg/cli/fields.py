@@ -36,7 +36,10 @@ def fields(
     flip: FlipOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Draw what the network says of a picture: heatmaps, offsets or limbs, person map, and the people read from it."""
+    """Draw what the network says of a picture: heatmaps, offsets or limbs, person map, and the people read from it.
+
+    A model that looks at several sizes is drawn at the one that makes it surest of somebody.
+    """
     from poseg.cli.outputs import make_folder
     from poseg.io.images import write_png
 
@@ -56,7 +59,9 @@ def _figures(predictor: Predictor, seen: Seen) -> Iterator[tuple[str, Figure]]:
     from poseg.draw.overlay import overlay
 
     codec = predictor.session.codec
-    canvas = seen.box.canvas(seen.image, predictor.session.card.mean)
+    view = max(seen.views, key=lambda view: float(codec.decode(view.fields).scores.max(initial=0)))
+    fields = view.fields
+    canvas = view.box.canvas(seen.image, predictor.session.card.mean)
     makers = {
         "heatmap": draw.heatmap_figure,
         "short_offsets": draw.short_offset_figure,
@@ -66,10 +71,10 @@ def _figures(predictor: Predictor, seen: Seen) -> Iterator[tuple[str, Figure]]:
     }
     needs = {"long_offsets": {"segmentation", "long_offsets"}}
     for name, make in makers.items():
-        if needs.get(name, {name}) <= set(seen.fields):
-            yield name, lambda make=make: make(canvas, seen.fields, codec.skeleton)  # type: ignore[misc]
+        if needs.get(name, {name}) <= set(fields):
+            yield name, lambda make=make: make(canvas, fields, codec.skeleton)  # type: ignore[misc]
     if isinstance(codec, PoSegCodec):
-        yield "paf", lambda: draw.paf_figure(canvas, seen.fields, codec.limbs)
+        yield "paf", lambda: draw.paf_figure(canvas, fields, codec.limbs)
     if isinstance(codec, PersonLabCodec):
-        yield "hough", lambda: draw.hough_figure(canvas, codec.hough_maps(seen.fields), codec.skeleton)
+        yield "hough", lambda: draw.hough_figure(canvas, codec.hough_maps(fields), codec.skeleton)
     yield "overlay", lambda: overlay(seen.image, predictor.decode(seen))

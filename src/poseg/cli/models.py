@@ -51,7 +51,7 @@ def _facts(card: Card) -> list[tuple[str, str]]:
         ("system", card.system),
         ("skeleton", f"{card.skeleton.get('name', '?')}, {len(joints)} joints"),
         ("input", f"{card.size_px} px long side; sides {card.size_multiple} n + {card.size_remainder}"),
-        ("codec", _pairs({key: value for key, value in card.codec.items() if key != "points"})),
+        ("codec", _pairs(_counted(card.codec))),
     ]
     blocks = {
         "licence": [f"{what}: {terms}" for what, terms in card.licences.items()],
@@ -63,6 +63,11 @@ def _facts(card: Card) -> list[tuple[str, str]]:
     for label, lines in blocks.items():
         facts += [(label if row == 0 else "", line) for row, line in enumerate(lines)]
     return facts
+
+
+def _counted(codec: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a codec, with a count for lists of limbs and without templates' points."""
+    return {key: len(value) if key == "limbs" else value for key, value in codec.items() if key != "points"}
 
 
 def _score(plain: Mapping[str, Any]) -> str:

@@ -61,6 +61,11 @@ class Finder(Codec, Protocol):
         """What a mirror image does to the axes of fields."""
         ...
 
+    @property
+    def averaged(self) -> tuple[str, ...]:
+        """Fields (h, w) that are better as the mean over looks in several sizes than in the finest alone."""
+        ...
+
     def decode(self, fields: Fields, decoding: Any = ...) -> People:
         """People of the picture, surest first, in pixels of the network's input."""
         ...

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from poseg.codecs.codec import Mirrors
 from poseg.errors import FieldError
 from poseg.fields import Fields, FieldSpec, sigmoid
+from poseg.fields.offsets import sample_bilinear
 from poseg.skeletons import Skeleton
 
 Floats = NDArray[np.float32]
@@ -63,6 +64,20 @@ def fuse_fields(views: Sequence[Fields], skeleton: Skeleton) -> Fields:
             weights = np.stack([_weight(spec, view, skeleton) for view in sure])
             fused[spec.name] = (values * weights).sum(axis=0) / weights.sum(axis=0)
     return Fields(specs, fused)
+
+
+def averaged(fields: Fields, looks: Sequence[tuple[Fields, Floats]], names: Sequence[str]) -> Fields:
+    """Fields where those of `names` (h, w) are the mean over looks at the picture in several sizes.
+
+    looks   the fields of each, and the places (h w, 2) on its input of the h x w cells that are wanted
+    """
+    means = {}
+    for name in names:
+        h, w = fields[name].shape
+        first = np.zeros(h * w, np.intp)
+        seen = [sample_bilinear(view[name][None], first, places, view.grid) for view, places in looks]
+        means[name] = np.mean(seen, axis=0, dtype=np.float32).reshape(h, w)
+    return Fields(fields.specs, {**fields.arrays, **means})
 
 
 def _weight(spec: FieldSpec, view: dict[str, Floats], skeleton: Skeleton) -> Floats:

@@ -91,6 +91,11 @@ class PersonLabCodec:
         )
         return tuple(spec for spec in every if spec.name in self.fields)
 
+    @property
+    def averaged(self) -> tuple[str, ...]:
+        """None: masks are best where they are seen largest."""
+        return ()
+
     def fields_from(self, outputs: Mapping[str, Floats]) -> Fields:
         """Fields of the one picture that a network has seen: (1, C, h, w) by name."""
         return Fields.from_flat(self.specs, {name: array[0] for name, array in outputs.items()})

@@ -96,6 +96,11 @@ class PoSegCodec:
         joints = self.skeleton.mirror
         return {"joint": (joints, np.ones(len(joints), np.float32)), "limb": limb_mirror(self.skeleton, self.limbs)}
 
+    @property
+    def averaged(self) -> tuple[str, ...]:
+        """The person map: means over parts of the picture know large people best where they are seen small."""
+        return ("segmentation",)
+
     def fields_from(self, outputs: Mapping[str, Floats]) -> Fields:
         """Fields of the one picture that a network has seen: (1, C, h, w) by name."""
         return Fields.from_flat(self.specs, {name: array[0] for name, array in outputs.items()})

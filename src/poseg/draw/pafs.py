@@ -23,7 +23,7 @@ FAINT = 0.15  # a field weaker than this says nothing
 
 
 def paf_tiles(image: Bytes, fields: Fields, limbs: Sequence[Pair], chosen: Sequence[Pair] = ()) -> dict[str, Bytes]:
-    """All limbs in one picture, the strongest on top, then one picture for each chosen limb (the first by default).
+    """All limbs in one picture, the strongest on top, then one for each chosen limb: by default those seen best.
 
     Hue is direction, strength is the length of the vector. `limbs` (L) name the field's channels.
     """
@@ -38,7 +38,8 @@ def paf_tiles(image: Bytes, fields: Fields, limbs: Sequence[Pair], chosen: Seque
     top = np.take_along_axis(vectors, best[None, None], axis=0)[0]
     dye(together, _visible(np.asarray(strength.max(axis=0))), direction_colours(top, 1.0))
     tiles = {"all limbs": together}
-    for a, b in chosen or limbs[:SHOWN]:
+    seen_best = np.sort(np.argsort(-strength.max(axis=(1, 2)), kind="stable")[:SHOWN])
+    for a, b in chosen or [limbs[limb] for limb in seen_best]:
         place = list(limbs).index((a, b))
         tile = plate.dark()
         dye(tile, _visible(strength[place]), direction_colours(vectors[place], 1.0))

@@ -12,13 +12,10 @@ from torch import nn
 
 from poseg.codecs import Codec
 from poseg.fields import Fields
-from poseg.networks.backbones.build import pools_blocks
 from poseg.runtime.card import Card
 from poseg.systems import SYSTEMS, System
 
 AnyCodec = TypeVar("AnyCodec", bound=Codec)
-
-INPUT_MULTIPLE = 32  # sides of the input are so many pixels times n, and one but where blocks are pooled
 
 
 class NetworkRunner(Generic[AnyCodec]):
@@ -50,15 +47,15 @@ def system_card(
     **facts: object,
 ) -> Card:
     """The card of a system's network; `facts` are the card's licences, data, scores and notes."""
-    codec = system.codec
+    codec, (multiple, remainder) = system.codec, system.input_rule
     return Card(
         name=name,
         system=next(key for key, kind in SYSTEMS.items() if type(system) is kind),
         codec=codec.to_plain(),
         skeleton=asdict(system.skeleton),
         size_px=size_px,
-        size_multiple=INPUT_MULTIPLE,
-        size_remainder=0 if pools_blocks(system.backbone) else 1,
+        size_multiple=multiple,
+        size_remainder=remainder,
         mean=mean,
         std=std,
         outputs={spec.name: spec.name for spec in codec.specs},

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from poseg.codecs import Decoding, Finder, PafDecoding
 from poseg.codecs.agreement import Look, agree
-from poseg.codecs.fusion import fuse_fields, mirror_fields
+from poseg.codecs.fusion import averaged, fuse_fields, mirror_fields
 from poseg.errors import PosegError
 from poseg.fields import Fields
 from poseg.io.images import Source, read_image
@@ -186,11 +186,16 @@ class Predictor:
         return replace(people, timings=Timings(seen.pre_ms, seen.net_ms, 1e3 * (perf_counter() - start)))
 
     def _agreed(self, seen: Seen, choices: Decoding | PafDecoding) -> People:
-        """The people that the views agree on, outlined in the finest."""
+        """The people that the views agree on, outlined in the finest, or in what the views make of it together."""
         each = replace(choices, max_people=MOST_IN_A_LOOK, min_score=LEAST_IN_A_LOOK, masks=False)
         codec = self.session.codec
         looks = [Look(view.box.undo(codec.decode(view.fields, each))) for view in seen.views]
-        return seen.box.undo(codec.outlined(seen.fields, seen.box.apply(agree(looks).people), choices))
+        fields = seen.fields
+        if codec.averaged:
+            places = seen.box.to_image(fields.grid.positions(*fields.cells).reshape(2, -1).T)
+            views = [(view.fields, view.box.to_input(places)) for view in seen.views]
+            fields = averaged(fields, views, codec.averaged)
+        return seen.box.undo(codec.outlined(fields, seen.box.apply(agree(looks).people), choices))
 
     def _side_px(self, scale: float) -> int:
         return round((self.size_px or self.session.card.size_px) * scale)

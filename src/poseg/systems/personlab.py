@@ -91,6 +91,11 @@ class PersonLab:
         """Mean and standard deviation of the RGB values (0..255) that the network reads."""
         return input_normalisation(self.backbone)
 
+    @property
+    def input_rule(self) -> tuple[int, int]:
+        """(a, b): sides of the network's input are a n + b pixels."""
+        return (32, 1)
+
     def network(self) -> PersonLabNetwork:
         """A fresh network with random weights."""
         return PersonLabNetwork(self)

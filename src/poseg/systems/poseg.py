@@ -72,6 +72,8 @@ class PoSeg:
         for name, words in (("branch", BRANCHES), ("balance", BALANCES), ("norm", ("batch", "group"))):
             if getattr(self, name) not in words:
                 raise PosegError(f"`{name}` is one of {', '.join(words)}, got {getattr(self, name)!r}.")
+        if self.refining < 0:
+            raise PosegError(f"`refining` counts the stages after the first, 0 or more, got {self.refining}.")
 
     @property
     def codec(self) -> PoSegCodec:
@@ -85,6 +87,11 @@ class PoSeg:
     def normalisation(self) -> Normalisation:
         """Mean and standard deviation of the RGB values (0..255) that the network reads."""
         return input_normalisation(self.backbone)
+
+    @property
+    def input_rule(self) -> tuple[int, int]:
+        """(a, b): sides of the network's input are a n + b pixels."""
+        return (32, 0 if pools_blocks(self.backbone) else 1)
 
     def network(self) -> PoSegNetwork:
         """A fresh network with random weights."""

@@ -34,6 +34,11 @@ class System(Protocol):
         """Mean and standard deviation of the RGB values (0..255) that the network reads."""
         ...
 
+    @property
+    def input_rule(self) -> tuple[int, int]:
+        """(a, b): sides of the network's input are a n + b pixels."""
+        ...
+
     def network(self) -> nn.Module:
         """A fresh network with random weights."""
         ...
