@@ -278,3 +278,9 @@ def test_fields_come_from_a_networks_flat_outputs(codec):
     np.testing.assert_array_equal(fields["paf"][2, 1], flat["paf"][0, 5])
     with pytest.raises(FieldError, match="paf"):
         codec.fields_from({"heatmap": flat["heatmap"]})
+
+
+@pytest.mark.parametrize("setting", [{"stride": 0}, {"origin_px": 8.0}, {"sigma_px": 0.0}, {"width_px": -1.0}])
+def test_settings_that_paint_nothing_are_refused(setting):
+    with pytest.raises(FieldError, match="above 0"):
+        PoSegCodec(**setting)

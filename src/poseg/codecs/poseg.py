@@ -58,6 +58,11 @@ class PoSegCodec:
         if not self.limbs:
             object.__setattr__(self, "limbs", limbs_of(self.skeleton))
         closing_limbs(self.skeleton, self.limbs)
+        if not (self.stride >= 1 and 0 <= self.origin_px < self.stride and self.sigma_px > 0 and self.width_px > 0):
+            raise FieldError(
+                f"The PoSeg codec needs a stride of 1 or more, an origin_px from 0 to below it, sigma_px and width_px "
+                f"above 0; got {self.stride}, {self.origin_px}, {self.sigma_px} and {self.width_px}."
+            )
 
     @property
     def best(self) -> PafDecoding:

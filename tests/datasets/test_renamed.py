@@ -1,0 +1,155 @@
+"""A data set on another skeleton: joints by their names, what is not known stays unknown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from poseg.datasets.renamed import Renamed
+from poseg.people import People, Sample
+from poseg.skeletons import COCO17, LSP14, OPENPOSE18, Skeleton
+
+SIZE = (90, 120)
+NECK, SHOULDERS = OPENPOSE18.index("neck"), COCO17.indices([("left_shoulder", "right_shoulder")])[0]
+TARGETS = pytest.mark.parametrize("target", [COCO17, OPENPOSE18, LSP14], ids=lambda skeleton: skeleton.name)
+
+
+def sample(index: int, skeleton: Skeleton) -> Sample:
+    """Three people of whom joints are missing here and there, and for each joint a place where one may be."""
+    rng = np.random.default_rng(index)
+    points = rng.uniform(5, 85, (3, len(skeleton), 2))
+    sure = rng.integers(0, 3, (3, len(skeleton))) / 2
+    unsure = np.column_stack([np.arange(len(skeleton)), rng.uniform(0, 90, (len(skeleton), 2))]).astype(np.float32)
+    masks, ignore = rng.random((3, *SIZE)) > 0.5, rng.random(SIZE) > 0.9
+    people = People.from_poses(skeleton, points, sure, masks=masks)
+    return Sample(rng.integers(0, 256, (*SIZE, 3), np.uint8), people, ignore, f"{index}.png", unsure)
+
+
+@dataclass
+class Pictures:
+    skeleton: Skeleton = COCO17
+    complete: bool = False
+    name: str = "pictures"
+    unknown: tuple[str, ...] = ()
+    known: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.known = np.array([joint not in self.unknown for joint in self.skeleton.joints])
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> Sample:
+        return sample(index, self.skeleton)
+
+    def key(self, index: int) -> str:
+        return f"pictures/{index}"
+
+
+@TARGETS
+def test_people_are_those_of_the_other_skeleton(target):
+    data, renamed = Pictures(), Renamed(Pictures(), target)
+    assert len(renamed) == len(data)
+    for index in range(len(data)):
+        seen, wanted = renamed[index], data[index].people.to(target)
+        assert renamed.skeleton == seen.people.skeleton == target
+        np.testing.assert_array_equal(seen.people.keypoints, wanted.keypoints)
+        np.testing.assert_array_equal(seen.people.keypoint_scores, wanted.keypoint_scores)
+
+
+@TARGETS
+def test_the_picture_masks_boxes_and_lesson_stay(target):
+    data, renamed = Pictures(), Renamed(Pictures(), target)
+    for index in range(len(data)):
+        seen, plain = renamed[index], data[index]
+        for one, other in (
+            (seen.image, plain.image), (seen.ignore, plain.ignore), (seen.people.masks, plain.people.masks),
+            (seen.people.boxes_xyxy, plain.people.boxes_xyxy), (seen.people.scores, plain.people.scores),
+        ):  # fmt: skip
+            np.testing.assert_array_equal(one, other)
+        assert (seen.name, renamed.key(index)) == (plain.name, data.key(index))
+    assert renamed.name == data.name
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_it_is_as_complete_as_it_was(complete):
+    assert Renamed(Pictures(complete=complete), OPENPOSE18).complete is complete
+
+
+@TARGETS
+@pytest.mark.parametrize("unknown", [(), ("left_shoulder",), ("nose", "right_hip", "left_knee")], ids=str)
+def test_a_joint_is_known_where_all_that_it_is_made_from_are(target, unknown):
+    """And then only can a sample have one."""
+    renamed = Renamed(Pictures(unknown=unknown), target)
+    made_from = {"neck": ("left_shoulder", "right_shoulder")}
+    for joint, known in zip(target.joints, renamed.known, strict=True):
+        parts = made_from.get(joint, (joint,))
+        assert known == (all(part in COCO17.joints for part in parts) and not set(parts) & set(unknown)), joint
+    everything = np.concatenate([renamed[index].people.keypoint_scores for index in range(4)])
+    assert not everything[:, ~Renamed(Pictures(), target).known].any()
+
+
+@TARGETS
+def test_doubt_follows_its_joint_by_name(target):
+    wanted = {COCO17.joints[int(j)]: (x, y) for j, x, y in sample(0, COCO17).unsure}
+    seen = {target.joints[int(j)]: (x, y) for j, x, y in Renamed(Pictures(), target)[0].unsure}
+    assert seen == {joint: wanted[joint] for joint in target.joints if joint in wanted}
+    assert "neck" not in seen, "a shoulder's doubt is no place of the neck"
+    assert len(seen) >= 12
+
+
+def test_no_doubt_is_no_doubt():
+    @dataclass
+    class Sure(Pictures):
+        def __getitem__(self, index: int) -> Sample:
+            plain = sample(index, COCO17)
+            return Sample(plain.image, plain.people)
+
+    assert Renamed(Sure(), OPENPOSE18)[0].unsure.shape == (0, 3)
+
+
+def test_what_is_underneath_is_left_alone():
+    """A data set may keep its samples."""
+
+    @dataclass
+    class Kept(Pictures):
+        kept: Sample = field(default_factory=lambda: sample(0, COCO17))
+
+        def __getitem__(self, index: int) -> Sample:
+            return self.kept
+
+    data = Kept()
+    first, second = (Renamed(data, OPENPOSE18)[0] for _ in range(2))
+    np.testing.assert_array_equal(data.kept.unsure, sample(0, COCO17).unsure)
+    np.testing.assert_array_equal(second.unsure, first.unsure)
+
+
+def test_a_neck_is_between_the_shoulders_that_are_there():
+    data, renamed = Pictures(), Renamed(Pictures(), OPENPOSE18)
+    halves = 0
+    for index in range(4):
+        plain, seen = data[index].people, renamed[index].people
+        shoulders, sure = plain.keypoints[:, SHOULDERS], plain.keypoint_scores[:, SHOULDERS].min(axis=1)
+        np.testing.assert_allclose(seen.keypoints[sure > 0, NECK], shoulders[sure > 0].mean(axis=1), atol=1e-4)
+        np.testing.assert_array_equal(seen.keypoint_scores[:, NECK], sure)
+        halves += int((sure > 0).sum())
+    assert 0 < halves < 12
+
+
+@pytest.mark.parametrize("source", [COCO17, LSP14], ids=lambda skeleton: skeleton.name)
+def test_on_its_own_skeleton_nothing_changes(source):
+    data, renamed = Pictures(source), Renamed(Pictures(source), source)
+    np.testing.assert_array_equal(renamed.known, data.known)
+    for index in range(4):
+        np.testing.assert_array_equal(renamed[index].unsure, data[index].unsure)
+        np.testing.assert_array_equal(renamed[index].people.keypoint_scores, data[index].people.keypoint_scores)
+
+
+def test_joints_that_no_name_leads_to_are_unknown():
+    tail = Skeleton("tail", ("nose", "tail"), (("nose", "tail"),))
+    renamed = Renamed(Pictures(), tail)
+    assert renamed.known.tolist() == [True, False]
+    assert not renamed[0].people.keypoint_scores[:, 1].any()
+    assert set(renamed[0].unsure[:, 0]) == {0}

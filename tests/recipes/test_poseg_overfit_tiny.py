@@ -1,0 +1,35 @@
+"""PoSeg's whole road, from nothing: drawn pictures, training, a model file, and COCO's own evaluator."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("accelerate")
+pytest.importorskip("onnx")
+
+import poseg  # noqa: E402
+from poseg.cli.main import app  # noqa: E402
+from poseg.evaluation import evaluate  # noqa: E402
+from poseg.runtime.session import Session  # noqa: E402
+from poseg.systems.poseg import PoSeg  # noqa: E402
+
+pytestmark = pytest.mark.slow  # two minutes on two free cores
+
+
+def test_eight_pictures_are_learned_by_heart(tmp_path):
+    runner, data, run, model = CliRunner(), tmp_path / "drawn", tmp_path / "run", tmp_path / "tiny.onnx"
+    command = ["train", "poseg_overfit_tiny", "--data", str(data), "--out", str(run), "--workers", "0"]
+    trained = runner.invoke(app, command)
+    assert trained.exit_code == 0, trained.output
+    exported = runner.invoke(app, ["export", str(run), "-o", str(model), "--pictures", str(data / "pictures")])
+    assert exported.exit_code == 0, exported.output
+    session = Session(model)
+    assert session.card.system == "poseg"
+    assert session.codec == PoSeg(backbone="mobilenet_v3_small").codec
+    assert set(session.card.outputs) == {"paf", "heatmap", "background", "segmentation"}, "no field of training alone"
+    report = evaluate(poseg.load(model, min_score=0.0), data / "annotations.json", data / "pictures")
+    assert report.images == 8
+    assert report.keypoints["AP"] > 0.9
+    assert report.person_iou > 0.95
