@@ -9,6 +9,8 @@ with a disc K, in linear light, so that small lights become bright discs.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from poseg.geometry.grid import pixel_centres
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+Kind = TypeVar("Kind", np.uint8, np.float32)
 
 GAMMA = 2.2
 # The blur works on the picture made so small that its disc has this radius: a wider one shows no finer detail.
@@ -55,7 +58,7 @@ def bokeh(image: Bytes, people: Floats, radius_px: float) -> Bytes:
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
-def widened(alpha: Floats, margin_px: int, *, closing: int = 0) -> Floats:
+def widened(alpha: NDArray[Kind], margin_px: int, *, closing: int = 0) -> NDArray[Kind]:
     """A matte whose edge lies so many pixels farther out, more or less; nowhere is it less than before.
 
     closing  times the margin: gaps and bays up to twice as wide are filled too
@@ -65,14 +68,16 @@ def widened(alpha: Floats, margin_px: int, *, closing: int = 0) -> Floats:
     # A wide kernel costs as many steps as it has pixels, so it works on a smaller matte.
     shrink = max(margin_px // 2, 1)
     height, width = alpha.shape
-    small = cv2.resize(alpha, (-(-width // shrink), -(-height // shrink)), interpolation=cv2.INTER_AREA)
-    grown = cv2.dilate(small, _ellipse(-(-margin_px // shrink)))
+    whole = cv2.copyMakeBorder(alpha, 0, -height % shrink, 0, -width % shrink, cv2.BORDER_REPLICATE)
+    size = whole.shape[1] // shrink, whole.shape[0] // shrink
+    grown = cv2.dilate(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), _ellipse(-(-margin_px // shrink)))
     if closing:
         reach = -(-closing * margin_px // shrink)
         padded = cv2.copyMakeBorder(grown, reach, reach, reach, reach, cv2.BORDER_CONSTANT)
         closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, _ellipse(reach))
-        grown = closed[reach : reach + small.shape[0], reach : reach + small.shape[1]]
-    return np.maximum(alpha, np.asarray(cv2.resize(grown, (width, height)), np.float32))
+        grown = closed[reach : reach + size[1], reach : reach + size[0]]
+    large = cv2.resize(grown, whole.shape[::-1])[:height, :width]
+    return np.asarray(cv2.max(alpha, large), alpha.dtype)
 
 
 def _ellipse(radius: int) -> Bytes:

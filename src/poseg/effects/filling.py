@@ -3,7 +3,7 @@
 A picture of cells is completed by patches of the known rest (Wexler, Shechtman and Irani, "Space-time completion of
 video", 2007): each patch in the hole looks for the patch of the rest that is most like it, known cells counting most,
 and each cell becomes the mean of what those patches say; a few rounds, coarse to fine. The shifts found that way then
-carry whole pixels of the picture into the hole, and a smooth field of colour takes away the step at its edge.
+carry whole pixels of the picture into the hole: see `carrying`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.geometry.grid import pixel_centres
+from poseg.effects.carrying import SQUARE, carried
 
 Bytes = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
@@ -24,13 +24,13 @@ Indices = NDArray[np.intp]
 RADIUS = 2  # of a patch, in cells
 LEVELS = (700, 2800)  # cells of the picture, coarse to fine
 ROUNDS = 3
+LARGE_CELLS = 64  # pixels
 LEAST_SOURCES = 30
 DOUBT = 0.5  # how much less a cell counts for each cell that it lies deeper in the hole
 NEAR = 0.02  # penalty for a patch from far away, against colours in [0, 1]
 BORDER = 0.004  # what a border between two shifts costs, against colours in [0, 1]
 SWEEPS = 12
 NEIGHBOURS = ((-1, 0), (1, 0), (0, -1), (0, 1))
-SEAM = 2  # how narrow the seams between shifts are: the power of the weights that mix them
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,29 +56,55 @@ def fill(image: Bytes, hole: Bools, known: Bools) -> Bytes:
     """
     if not hole.any():
         return image
+    more = [-length % SQUARE for length in hole.shape]
+    if any(more):  # whole squares shrink several times as fast
+        wider = (
+            cv2.copyMakeBorder(part, 0, more[0], 0, more[1], cv2.BORDER_REPLICATE)
+            for part in (image, hole.view(np.uint8), known.view(np.uint8))
+        )
+        picture, *flags = (np.asarray(part, np.uint8) for part in wider)
+        filled = fill(picture, flags[0].view(np.bool_), flags[1].view(np.bool_))
+        return np.ascontiguousarray(filled[: hole.shape[0], : hole.shape[1]])
+    small = _halved(image, hole, known)
     guess, shifts = None, None
     for cells in LEVELS:
-        level = _in_cells(image, hole, known, cells)
+        level = _in_cells(small, hole.shape, cells)
         colour = _spread(level) if guess is None else _finer(guess, level)
         found = _completed(Cells(colour, level.hole, level.known))
         if found is not None:
             guess, shifts = found
     if guess is None or shifts is None:
-        return _laid(image, hole, np.asarray(_spread(_in_cells(image, hole, known, LEVELS[-1])), np.float32))
-    return _carried(image, hole, known, shifts)
+        return _laid(image, hole, np.asarray(_spread(_in_cells(small, hole.shape, LEVELS[-1])), np.float32))
+    return carried(image, hole, known, shifts)
 
 
-def _in_cells(image: Bytes, hole: Bools, known: Bools, cells: int) -> Cells:
-    """The picture in so many cells; a cell is a hole where any of it is, and known where nearly all of it is."""
-    height, width = hole.shape
+def _halved(image: Bytes, hole: Bools, known: Bools) -> tuple[Bytes, Bytes, Bytes]:
+    """Sums of known colours (h, w, 3), how much is hole and how much is known (h, w), in bytes.
+
+    Pictures of large cells are halved, which is quick; a square with any hole still has some.
+    """
+    flags = [part.view(np.uint8) * np.uint8(255) for part in (hole, known)]
+    parts = [np.asarray(cv2.copyTo(image, flags[1]), np.uint8), *flags]
+    if hole.size >= LARGE_CELLS * LEVELS[-1]:
+        size = hole.shape[1] // 2, hole.shape[0] // 2
+        parts = [np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8) for part in parts]
+    return parts[0], parts[1], parts[2]
+
+
+def _in_cells(small: tuple[Bytes, Bytes, Bytes], shape: tuple[int, ...], cells: int) -> Cells:
+    """Known colours in so many cells; a cell is a hole where any of it is, and known where nearly all of it is."""
+    height, width = shape
     shrink = max(1.0, float(np.sqrt(height * width / cells)))
     size = max(round(width / shrink), 1), max(round(height / shrink), 1)
-    share = np.asarray(cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_AREA), np.float32)
-    seen = cv2.copyTo(image, known.view(np.uint8))
-    sums = np.asarray(cv2.resize(seen, size, interpolation=cv2.INTER_AREA), np.float32) / 255
+    seen, *flags = small
+    hole, share = (
+        np.asarray(cv2.resize(part * np.float32(1 / 255), size, interpolation=cv2.INTER_AREA), np.float32)
+        for part in flags
+    )
+    sums = np.asarray(cv2.resize(seen, size, interpolation=cv2.INTER_AREA), np.float32) * np.float32(1 / 255)
     colour = np.clip(sums / np.maximum(share, 1e-3)[..., None], 0, 1)
-    in_hole = np.asarray(cv2.resize(hole.astype(np.float32), size, interpolation=cv2.INTER_AREA)) > 0
-    return Cells(colour.astype(np.float32), in_hole, (share > 0.98) & ~in_hole)
+    in_hole = hole > 0
+    return Cells(np.asarray(colour, np.float32), in_hole, (share > 0.98) & ~in_hole)
 
 
 def _spread(level: Cells) -> Floats:
@@ -98,12 +124,19 @@ def _finer(guess: Floats, level: Cells) -> Floats:
     return np.asarray(np.where(level.known[..., None], level.colour, large), np.float32)
 
 
-def _patches(plane: Floats) -> Floats:
-    """(h, w, patch, channels) of (h, w, channels); the border is carried on."""
+def _patches(plane: Floats, rows: Indices, columns: Indices) -> Floats:
+    """(N, patch, channels) around N cells of (h, w, channels); the border is carried on."""
     padded = np.pad(plane, ((RADIUS, RADIUS), (RADIUS, RADIUS), (0, 0)), mode="edge")
-    side = 2 * RADIUS + 1
-    views = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(0, 1))
-    return np.ascontiguousarray(views.transpose(0, 1, 3, 4, 2)).reshape(*plane.shape[:2], side * side, -1)
+    corners = rows * padded.shape[1] + columns
+    within = _offsets(padded.shape[1]) + RADIUS * (padded.shape[1] + 1)
+    patches: Floats = padded.reshape(-1, plane.shape[2]).take(corners[:, None] + within, axis=0)
+    return patches
+
+
+def _offsets(width: int) -> Indices:
+    """(patch,) how far the cells of a patch lie from its middle, in flattened rows so wide."""
+    reach = np.arange(-RADIUS, RADIUS + 1)
+    return np.asarray((reach[:, None] * width + reach).reshape(-1), np.intp)
 
 
 def _completed(level: Cells) -> tuple[Floats, Indices] | None:
@@ -113,28 +146,31 @@ def _completed(level: Cells) -> tuple[Floats, Indices] | None:
     targets = np.argwhere(level.hole)
     if len(sources) < LEAST_SOURCES or not len(targets):
         return None
+    size = level.hole.shape
     depth = cv2.distanceTransform((~level.known).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
-    trust = _patches(np.power(np.float32(DOUBT), depth, dtype=np.float32)[..., None])[
-        targets[:, 0], targets[:, 1], :, 0
-    ]
+    trust = _patches(np.power(np.float32(DOUBT), depth, dtype=np.float32)[..., None], *targets.T)[..., 0]
     trust /= trust.sum(axis=1, keepdims=True)
-    away = np.float32(np.hypot(*level.hole.shape))
+    votes = Votes.of(targets, sources, trust, size)
+    from_patches = _patches(level.colour, *sources.T)
+    # Differences squared, weighted by trust, and the way between the places squared: less what is the same for all
+    # sources, all of it is one product of matrices.
+    away = np.float32(np.hypot(*size))
     places, homes = targets.astype(np.float32) / away, sources.astype(np.float32) / away
-    apart = (places**2).sum(axis=1)[:, None] - 2 * places @ homes.T + (homes**2).sum(axis=1)
-    colour = level.colour.copy()
-    from_patches = _patches(level.colour)[sources[:, 0], sources[:, 1]]
-    squared = (from_patches**2).sum(axis=2)
-    flat = from_patches.reshape(len(sources), -1)
-    nearest = np.zeros(len(targets), np.intp)
+    offered = np.concatenate(
+        [(from_patches**2).sum(axis=2), from_patches.reshape(len(sources), -1), homes, (homes**2).sum(1)[:, None]],
+        axis=1,
+    ).T
+    way = np.concatenate([-2 * NEAR * places, np.full((len(targets), 1), NEAR)], axis=1).astype(np.float32)
+    colour, nearest, cost = level.colour, np.zeros(len(targets), np.intp), np.zeros((0, 0), np.float32)
     for _ in range(ROUNDS):
-        asked = _patches(colour)[targets[:, 0], targets[:, 1]]
-        cost = trust @ squared.T - 2 * ((asked * trust[..., None]).reshape(len(targets), -1) @ flat.T) + NEAR * apart
+        asked = _patches(colour, *targets.T) * (-2 * trust[..., None])
+        cost = np.concatenate([trust, asked.reshape(len(targets), -1), way], axis=1) @ offered
         nearest = cost.argmin(axis=1)
-        colour = _voted(colour, targets, sources[nearest], trust)
-    nearest = _agreed(cost, nearest, targets, sources, level.hole.shape)
-    shifts = np.zeros((2, *level.hole.shape), np.intp)
+        colour = votes.counted(colour, nearest)
+    nearest = _agreed(cost, nearest, targets, sources, size)
+    shifts = np.zeros((2, *size), np.intp)
     shifts[:, targets[:, 0], targets[:, 1]] = (sources[nearest] - targets).T
-    return _voted(colour, targets, sources[nearest], trust), shifts
+    return votes.counted(colour, nearest), shifts
 
 
 def _agreed(cost: Floats, nearest: Indices, targets: Indices, sources: Indices, size: tuple[int, ...]) -> Indices:
@@ -142,122 +178,71 @@ def _agreed(cost: Floats, nearest: Indices, targets: Indices, sources: Indices, 
 
     Least sum of costs and of borders between different shifts, by iterated conditional modes on a chessboard.
     """
-    height, width = size
-    number = np.full((height + 2, width + 2), -1, np.intp)
-    number[sources[:, 0] + 1, sources[:, 1] + 1] = np.arange(len(sources))
-    place = np.full((height + 2, width + 2), -1, np.intp)
-    place[targets[:, 0] + 1, targets[:, 1] + 1] = np.arange(len(targets))
-    beside = np.stack([place[targets[:, 0] + 1 + dy, targets[:, 1] + 1 + dx] for dy, dx in NEIGHBOURS])
-    there = beside >= 0
-    chosen = nearest.copy()
-    everyone = np.arange(len(targets))
+    # Places are numbers in a grid with as much room on each side as a shift can go beyond.
+    grid = tuple(3 * length for length in size)
+    here, source = (((spots + size) * (grid[1], 1)).sum(axis=1) for spots in (targets, sources))
+    number = np.full(grid[0] * grid[1], -1, np.intp)
+    number[source] = np.arange(len(sources))
+    place = np.full(grid[0] * grid[1], -1, np.intp)
+    place[here] = np.arange(len(targets))
+    beside = np.stack([place[here + dy * grid[1] + dx] for dy, dx in NEIGHBOURS])
+    odd = targets.sum(axis=1) % 2 == 1
+    shift = source[nearest] - here
+    chosen, still = nearest.copy(), 0
     for sweep in range(SWEEPS):
-        turn = (targets.sum(axis=1) + sweep) % 2 == 0
-        theirs = (sources[chosen] - targets)[beside]  # (4, T, 2) shifts of the neighbours
-        options = np.concatenate([theirs, (sources[chosen] - targets)[None]])
-        at = np.clip(targets + options, -1, (height, width)) + 1
-        index = number[at[..., 0], at[..., 1]]
+        turn = np.flatnonzero(odd if sweep % 2 else ~odd)
+        nearby = beside[:, turn]
+        theirs, there = shift[nearby], nearby >= 0
+        options = np.concatenate([theirs, shift[None, turn]])
+        index = number[here[turn] + options]
         usable = (index >= 0) & np.concatenate([there, np.ones_like(there[:1])])
-        borders = ((options[:, None] != theirs[None]).any(axis=3) & there[None]).sum(axis=1)
-        energy = np.where(usable, cost[everyone, index] + BORDER * borders, np.inf)
-        best = index[energy.argmin(axis=0), everyone]
-        chosen = np.where(turn, best, chosen)
+        borders = ((options[:, None] != theirs) & there).sum(axis=1)
+        costs = cost.reshape(-1).take(turn * len(sources) + np.maximum(index, 0))
+        energy = np.where(usable, costs + BORDER * borders, np.inf)
+        best = np.take_along_axis(index, energy.argmin(axis=0)[None], axis=0)[0]
+        still = 0 if (best != chosen[turn]).any() else still + 1
+        if still == 2:  # both colours of the chessboard are content
+            break
+        chosen[turn] = best
+        shift[turn] = source[best] - here[turn]
     return chosen
 
 
-def _voted(colour: Floats, targets: Indices, chosen: Indices, trust: Floats) -> Floats:
-    """Each cell of the hole becomes the mean of what the patches over it say; surer patches count more."""
-    height, width = colour.shape[:2]
-    sums, total = np.zeros((height * width, 3), np.float32), np.zeros(height * width, np.float32)
-    place = np.full((height, width), -1, np.intp)
-    place[targets[:, 0], targets[:, 1]] = np.arange(len(targets))
-    sureness = trust.max(axis=1) ** 0.5
-    for dy in range(-RADIUS, RADIUS + 1):
-        for dx in range(-RADIUS, RADIUS + 1):
-            at = targets + np.array([dy, dx])
-            inside: Bools = np.asarray(((at >= 0) & (at < (height, width))).all(axis=1))
-            inside[inside] = place[at[inside, 0], at[inside, 1]] >= 0
-            flat = at[inside, 0] * width + at[inside, 1]
-            source = chosen[inside] + np.array([dy, dx])
-            sums[flat] += colour[source[:, 0], source[:, 1]] * sureness[inside, None]
-            total[flat] += sureness[inside]
-    out = colour.copy()
-    flat = targets[:, 0] * width + targets[:, 1]
-    out[targets[:, 0], targets[:, 1]] = sums[flat] / np.maximum(total[flat], 1e-6)[:, None]
-    return out
+@dataclass(frozen=True, slots=True, eq=False)
+class Votes:
+    """Who says what about which cell of the hole: each of its cells lies in the patches of those around it.
 
+    cells    (T,) numbers of the hole's cells in the flattened picture
+    source   (S,) numbers of the sources there
+    voters   (patch, T) which of the T cells votes for each; T, with no weight, where there is none
+    weights  (patch, T, 1) float32, their sum over the patch is 1; surer patches count more
+    """
 
-def _carried(image: Bytes, hole: Bools, known: Bools, shifts: Indices) -> Bytes:
-    """Pixels carried into the hole by the shifts of the cells, with narrow seams, and no step at its edge."""
-    height, width = hole.shape
-    step_px = np.array([[[width / shifts.shape[2]]], [[height / shifts.shape[1]]]])
-    moved = np.rint(_widespread(shifts)[::-1] * step_px).astype(np.int16)
-    # x and y of a shift lie side by side, so that they are copied as one number.
-    paired = np.ascontiguousarray(moved.transpose(1, 2, 0)).view(np.int32)[..., 0]
-    here = np.ascontiguousarray(np.mgrid[:height, :width][::-1].transpose(1, 2, 0).astype(np.int16))
-    (above, below), (weight_above, weight_below) = _two_nearest(height, shifts.shape[1])
-    (left, right), (weight_left, weight_right) = _two_nearest(width, shifts.shape[2])
+    cells: Indices
+    source: Indices
+    voters: Indices
+    weights: Floats
 
-    def taken(rows: Indices, columns: Indices) -> Bytes:
-        """The picture shifted by one cell's shift at each pixel."""
-        places = paired[rows][:, columns][..., None].view(np.int16) + here
-        empty = np.zeros(0, np.float32)
-        return np.asarray(
-            cv2.remap(image, places, empty, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101), np.uint8
-        )
+    @classmethod
+    def of(cls, targets: Indices, sources: Indices, trust: Floats, size: tuple[int, ...]) -> Votes:
+        """The votes on a hole's cells (T, 2), from sources (S, 2) and the trust (T, patch) in each cell's patch."""
+        wide = size[1] + 2 * RADIUS
+        spots = (targets[:, 0] + RADIUS) * wide + targets[:, 1] + RADIUS
+        place = np.full((size[0] + 2 * RADIUS) * wide, len(targets), np.intp)
+        place[spots] = np.arange(len(targets))
+        voters = place[spots - _offsets(wide)[:, None]]
+        weights = np.append(trust.max(axis=1) ** 0.5, np.float32(0))[voters]
+        weights /= np.maximum(weights.sum(axis=0), 1e-6)
+        cells, source = (spots[:, 0] * size[1] + spots[:, 1] for spots in (targets, sources))
+        return cls(cells, source, voters, weights[..., None])
 
-    across = [np.ascontiguousarray(np.broadcast_to(weight, hole.shape)) for weight in (weight_left, weight_right)]
-    downward = [
-        np.ascontiguousarray(np.broadcast_to(weight[:, None], hole.shape)) for weight in (weight_above, weight_below)
-    ]
-    upper = cv2.blendLinear(taken(above, left), taken(above, right), *across)
-    lower = cv2.blendLinear(taken(below, left), taken(below, right), *across)
-    carried = np.asarray(cv2.blendLinear(upper, lower, *downward), np.uint8)
-    level = carried + _step_at_edge(image, carried, hole, known)
-    return _laid(image, hole, level * np.float32(1 / 255))
-
-
-def _widespread(shifts: Indices) -> Indices:
-    """Shifts carried on from the hole over all cells, so that the step at its edge can be measured."""
-    outside = (shifts == 0).all(axis=0)
-    _, nearest = cv2.distanceTransformWithLabels(
-        outside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    numbers = np.zeros(nearest.max() + 1, np.intp)
-    numbers[nearest[~outside]] = np.flatnonzero(~outside)
-    return np.asarray(shifts.reshape(2, -1)[:, numbers[nearest]], np.intp)
-
-
-def _two_nearest(pixels: int, cells: int) -> tuple[tuple[Indices, Indices], tuple[Floats, Floats]]:
-    """For each pixel along an axis the two cells around it, and their weights, which sum to 1."""
-    place = pixel_centres(np.arange(pixels)) * np.float32(cells / pixels) - np.float32(0.5)
-    first = np.floor(place)
-    share = np.asarray(place - first, np.float32)
-    near, far = (1 - share) ** SEAM, share**SEAM
-    index = first.astype(np.intp)
-    both = np.clip(index, 0, cells - 1), np.clip(index + 1, 0, cells - 1)
-    return both, (np.asarray(near / (near + far), np.float32), np.asarray(far / (near + far), np.float32))
-
-
-def _step_at_edge(image: Bytes, carried: Bytes, hole: Bools, known: Bools) -> Floats:
-    """What the fill lacks at the hole's edge, carried smoothly over the hole."""
-    height, width = hole.shape
-    reach = max(round(0.01 * float(np.hypot(height, width))), 2)
-    ring = (known & (cv2.dilate(hole.view(np.uint8), np.ones((2 * reach + 1,) * 2, np.uint8)) > 0)).view(np.uint8)
-    small = max(width // 4, 1), max(height // 4, 1)
-    share = np.asarray(cv2.resize(ring * np.uint8(255), small, interpolation=cv2.INTER_AREA), np.float32) / 255
-    there, made = (
-        np.asarray(cv2.resize(cv2.copyTo(part, ring), small, interpolation=cv2.INTER_AREA), np.float32)
-        for part in (image, carried)
-    )
-    lack = there - made
-    sums, total = np.zeros((*share.shape, 3), np.float32), np.full((*share.shape, 1), 1e-6, np.float32)
-    for power in range(2, 8):
-        box = (2**power + 1,) * 2
-        weight = np.float32(8.0**-power)
-        sums += cv2.blur(lack, box) * weight
-        total += cv2.blur(share, box)[..., None] * weight
-    return np.asarray(cv2.resize(sums / total, (width, height)), np.float32)
+    def counted(self, colour: Floats, chosen: Indices) -> Floats:
+        """Colours (h, w, 3) where each cell of the hole is the mean of what the patches over it say."""
+        flat = colour.reshape(-1, 3)
+        said = np.append(self.source[chosen], self.source[0])[self.voters] + _offsets(colour.shape[1])[:, None]
+        out = colour.copy()
+        out.reshape(-1, 3)[self.cells] = (flat.take(said, axis=0) * self.weights).sum(axis=0)
+        return out
 
 
 def _laid(image: Bytes, hole: Bools, colour: Floats) -> Bytes:

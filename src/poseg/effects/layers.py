@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from poseg.effects.effect import Skipped
 from poseg.effects.matte import Matte, Window
+from poseg.effects.sampling import put
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -27,27 +28,35 @@ def together(made: Sequence[Matte], chosen: Iterable[int]) -> tuple[Floats, Wind
 
     (h, w) float32 and the rows and columns of the window; of no pixels where nobody is anywhere.
     """
-    there = [made[person] for person in chosen if not made[person].empty]
-    if not there:
-        return np.zeros((0, 0), np.float32), (slice(0, 0), slice(0, 0))
-    spans = [
-        slice(min(one.window[axis].start for one in there), max(one.window[axis].stop for one in there))
-        for axis in (0, 1)
-    ]
-    window = (spans[0], spans[1])
+    there = [made[person] for person in chosen]
+    window = span(there)
     return union(there, window), window
+
+
+def span(made: Iterable[Matte]) -> Window:
+    """Rows and columns of the smallest window that holds mattes; of no pixels where nobody is anywhere."""
+    there = [one.window for one in made if not one.empty]
+    if not there:
+        return slice(0, 0), slice(0, 0)
+    rows, columns = (
+        slice(min(one[axis].start for one in there), max(one[axis].stop for one in there)) for axis in (0, 1)
+    )
+    return rows, columns
 
 
 def union(made: Sequence[Matte], window: Window) -> Floats:
     """1 - prod(1 - alpha) of mattes on a window (h, w) of the picture."""
+    rows, columns = window
+    size = (rows.stop - rows.start, columns.stop - columns.start)
+    if not made:
+        return np.zeros(size, np.float32)
     if len(made) == 1:
         return made[0].on(window)
-    rows, columns = window
-    clear = np.ones((rows.stop - rows.start, columns.stop - columns.start), np.float32)
+    clear = np.ones(size, np.float32)
     for one in made:
         place, part = _shared(one, window)
         clear[place] *= 1 - part
-    return np.asarray(1 - clear, np.float32)
+    return np.asarray(np.subtract(1, clear, out=clear), np.float32)
 
 
 def in_front_of(person: int, order: Sequence[int], made: Sequence[Matte], window: Window) -> Floats:
@@ -69,20 +78,18 @@ def lay(under: Bytes, over: ArrayLike, share: Floats) -> Bytes:
 
     over  (h, w, 3) or (3,), 0 to 255
     """
-    out = np.ascontiguousarray(under.copy())
     if not share.size:
-        return out
+        return under.copy()
     top = np.asarray(over)
     if top.ndim == 3 and top.dtype == np.uint8:
-        cv2.copyTo(top, (share >= 1).view(np.uint8), out)
-        mixed = np.flatnonzero((share > 0) & (share < 1))
-    else:
-        mixed = np.flatnonzero(share > 0)
+        return np.asarray(cv2.blendLinear(top, under, share, 1 - share), np.uint8)
+    out = np.ascontiguousarray(under.copy())
+    mixed = np.flatnonzero(share > 0)
     pixels = out.reshape(-1, 3)
-    ground = pixels[mixed].astype(np.float32)
-    colour = np.ascontiguousarray(top).reshape(-1, 3)[mixed] if top.ndim == 3 else top
-    ground += (colour - ground) * share.reshape(-1)[mixed, None]
-    pixels[mixed] = np.rint(ground, out=ground).astype(np.uint8)
+    ground = pixels.take(mixed, axis=0).astype(np.float32)
+    colour = np.ascontiguousarray(top).reshape(-1, 3).take(mixed, axis=0) if top.ndim == 3 else top
+    ground += (colour - ground) * share.reshape(-1).take(mixed)[:, None]
+    put(pixels, mixed, np.rint(ground, out=ground).astype(np.uint8))
     return out
 
 

@@ -34,45 +34,59 @@ def ring_colours(image: Bytes, unknown: Bools, wanted: NDArray[np.intp]) -> Floa
     """
     own = image.reshape(-1, 3)
     if not len(wanted) or unknown.all():
-        return own[wanted].astype(np.float32)
-    mirrored = _mirrored(unknown, wanted)
-    low, shrink = _low_frequencies(image, unknown)
-    blurred = [
-        sample(low, *_coarse(places, unknown.shape[1], shrink)).astype(np.float32) for places in (wanted, mirrored)
-    ]
-    known = ~unknown.reshape(-1)[mirrored]
-    colours = blurred[0] + (own.take(mirrored, axis=0) - blurred[1]) * known[:, None]
-    return np.asarray(np.clip(colours, 0, 255), np.float32)
+        return own.take(wanted, axis=0).astype(np.float32)
+    width = unknown.shape[1]
+    here = _places(wanted, width)
+    behind = _mirrored(unknown, *here)
+    mirrored = behind[1].astype(np.intp) * width + behind[0].astype(np.intp)
+    low = _low_frequencies(image, unknown).reshape(-1, 3)
+    colours, detail = (low.take(spots, axis=0).astype(np.float32) for spots in (wanted, mirrored))
+    np.subtract(own.take(mirrored, axis=0), detail, out=detail)
+    detail *= ~unknown.reshape(-1).take(mirrored)[:, None]
+    colours += detail
+    return np.asarray(np.clip(colours, 0, 255, out=colours), np.float32)
 
 
-def _low_frequencies(image: Bytes, unknown: Bools) -> tuple[Bytes, int]:
-    """A small picture of the known part, carried on smoothly over the unknown part, and how much smaller it is."""
+def _places(wanted: NDArray[np.intp], width: int) -> tuple[Floats, Floats]:
+    """Columns and rows of pixels given by their numbers in the flattened picture; whole numbers."""
+    rows, columns = np.divmod(wanted.astype(np.int32), np.int32(width))
+    return columns.astype(np.float32), rows.astype(np.float32)
+
+
+def _low_frequencies(image: Bytes, unknown: Bools) -> Bytes:
+    """The known part of the picture (h, w, 3) without its detail, carried on smoothly over the unknown part."""
     shrink = max(2, round(float(np.sqrt(np.count_nonzero(unknown) / INPAINTED_PX))))
     known = 1 - unknown.view(np.uint8)
     share = _shrunk(known * np.uint8(255), shrink).astype(np.float32) / 255
-    sums = _shrunk(np.asarray(cv2.bitwise_and(image, image, mask=known), np.uint8), shrink)
+    sums = _shrunk(np.asarray(cv2.copyTo(image, known), np.uint8), shrink)
     small = np.clip(sums / np.maximum(share, 0.1)[..., None], 0, 255).astype(np.uint8)
     drawn = cv2.inpaint(small, (share < 0.5).astype(np.uint8), RADIUS_PX, cv2.INPAINT_TELEA)
-    return np.asarray(drawn, np.uint8), shrink
+    large = cv2.resize(drawn, (drawn.shape[1] * shrink, drawn.shape[0] * shrink))
+    more = [max(0, length - large.shape[axis]) for axis, length in enumerate(unknown.shape)]
+    large = cv2.copyMakeBorder(large, 0, more[0], 0, more[1], cv2.BORDER_REPLICATE)
+    return np.ascontiguousarray(large[: unknown.shape[0], : unknown.shape[1]], np.uint8)
 
 
-def _mirrored(unknown: Bools, wanted: NDArray[np.intp]) -> NDArray[np.intp]:
-    """(M,) numbers of the pixels that lie as far behind the hole's edge as the wanted ones lie before it."""
+def _mirrored(unknown: Bools, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Columns and rows (M,) of the pixels that lie as far behind the hole's edge as pixels (x, y) lie before it."""
     hole = (_shrunk(unknown.view(np.uint8) * np.uint8(255), MIRROR_PX) > 0).astype(np.uint8)
     if hole.all():
-        return wanted
+        return x, y
     _, labels = cv2.distanceTransformWithLabels(hole, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL)
-    known = np.flatnonzero(hole == 0)
-    places = np.zeros(int(labels.max()) + 1, np.intp)
-    places[labels.reshape(-1)[known]] = known
-    rows, columns = np.divmod(places[labels], hole.shape[1])
-    offsets = np.stack([columns - np.arange(hole.shape[1]), rows - np.arange(hole.shape[0])[:, None]], axis=2)
-    offsets = np.asarray(cv2.blur(offsets.astype(np.float32), (3, 3)), np.float32)
+    across, down = (np.arange(length, dtype=np.float32) for length in hole.shape[::-1])
+    rows, columns = np.nonzero(hole == 0)
+    number = labels[rows, columns]
+    nearest = np.zeros((int(labels.max()) + 1, 2), np.float32)
+    nearest[number, 0], nearest[number, 1] = columns, rows
+    offsets = nearest.take(np.asarray(labels, np.intp), axis=0)
+    offsets[..., 0] -= across
+    offsets[..., 1] -= down[:, None]
+    offsets = np.asarray(cv2.blur(offsets, (3, 3)), np.float32)
+    jumps = sample(offsets, _coarse(x, MIRROR_PX), _coarse(y, MIRROR_PX))
+    jumps *= 2 * MIRROR_PX
+    np.rint(jumps, out=jumps)
     height, width = unknown.shape
-    jumps = np.rint(sample(offsets, *_coarse(wanted, width, MIRROR_PX)) * (2 * MIRROR_PX)).astype(np.intp)
-    y, x = np.divmod(wanted, width)
-    x, y = np.clip(x + jumps[:, 0], 0, width - 1), np.clip(y + jumps[:, 1], 0, height - 1)
-    return np.asarray(y * width + x, np.intp)
+    return np.clip(x + jumps[:, 0], 0, width - 1), np.clip(y + jumps[:, 1], 0, height - 1)
 
 
 def _shrunk(plane: Bytes, shrink: int) -> Bytes:
@@ -82,8 +96,6 @@ def _shrunk(plane: Bytes, shrink: int) -> Bytes:
     return np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _coarse(places: NDArray[np.intp], width: int, shrink: int) -> tuple[Floats, Floats]:
-    """Fractional column and row numbers in the shrunk picture of pixels given by their number in the whole one."""
-    rows, columns = np.divmod(places, width)
-    x, y = (np.asarray(pixel_indices(pixel_centres(n) / np.float32(shrink)), np.float32) for n in (columns, rows))
-    return x, y
+def _coarse(along: Floats, shrink: int) -> Floats:
+    """Fractional column or row numbers in the shrunk picture of those in the whole one."""
+    return np.asarray(pixel_indices(pixel_centres(along) / np.float32(shrink)), np.float32)

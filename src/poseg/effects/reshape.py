@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from poseg.effects.matte import Matte, Window
 from poseg.effects.plate import ring_colours
-from poseg.effects.sampling import sample
+from poseg.effects.sampling import put, sample
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -59,36 +59,40 @@ def reshape(canvas: Bytes, matte: Matte, shift: Shift, nearer: Floats, others: F
     nearer  (h, w) on the shift's window: the matte of everybody in front, who stays as he or she is
     others  (h, w): the matte of everybody else, in front or behind, who is no background to fill holes from
     """
-    part = np.ascontiguousarray(canvas[shift.window])
+    part = canvas[shift.window].copy()
     alpha = matte.on(shift.window)
     columns, rows = shift.sources()
     read = cv2.remap(alpha, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    cover = np.asarray(read, np.float32) * (1 - nearer)
-    plate = _plate(part, alpha, cover, shift, others)
+    cover = np.asarray(cv2.multiply(read, 1 - nearer, dst=read), np.float32)
     person = np.flatnonzero(cover > 0)
-    moved = sample(part, columns.reshape(-1)[person], rows.reshape(-1)[person], cv2.INTER_CUBIC)
-    share = cover.reshape(-1)[person]
+    moved = sample(part, columns.reshape(-1).take(person), rows.reshape(-1).take(person), cv2.INTER_CUBIC)
+    _fill_ring(part, alpha, cover, shift, others)
+    share = cover.reshape(-1).take(person)
     soft = np.flatnonzero(share < SOLID)
-    under = plate.reshape(-1, 3)
-    ground = under.take(person[soft], axis=0).astype(np.float32)
-    moved[soft] = np.rint(ground + (moved[soft] - ground) * share[soft, None])
-    under[person] = moved
-    canvas[shift.window] = plate
+    plate = part.reshape(-1, 3)
+    ground = plate.take(person.take(soft), axis=0).astype(np.float32)
+    mixed = (moved.take(soft, axis=0) - ground) * share.take(soft)[:, None] + ground
+    put(moved, soft, np.rint(mixed).astype(np.uint8))
+    put(plate, person, moved)
+    canvas[shift.window] = part
     return Matte(cover, shift.window[1].start, shift.window[0].start, matte.size)
 
 
-def _plate(part: Bytes, alpha: Floats, cover: Floats, shift: Shift, others: Floats) -> Bytes:
-    """(h, w, 3) uint8: the window with background where the person was and is no more."""
+def _fill_ring(part: Bytes, alpha: Floats, cover: Floats, shift: Shift, others: Floats) -> None:
+    """Put background into the window (h, w, 3) where the person was and is no more."""
     rim = max(2, round(RIM * float(np.sqrt(alpha.sum()))))
     person = (alpha > 0).view(np.uint8)
     around = cv2.dilate(person, np.ones((2 * rim + 1, 2 * rim + 1), np.uint8)).view(np.bool_)
     wanted = np.flatnonzero(around & (cover < SOLID) & (others < 0.5))
-    dx, dy = shift.x.reshape(-1)[wanted], shift.y.reshape(-1)[wanted]
-    share = np.clip(np.hypot(dx, dy) / np.float32(FILLED_FROM_PX), 0, 1)
+    if not len(wanted):
+        return
+    dx, dy = (along.reshape(-1).take(wanted) for along in (shift.x, shift.y))
+    share = np.minimum(cv2.magnitude(dx, dy).reshape(-1) / np.float32(FILLED_FROM_PX), 1)
     wanted, share = wanted[share > 0], share[share > 0]
-    plate = part.copy()
-    flat = plate.reshape(-1, 3)
+    flat = part.reshape(-1, 3)
     own = flat.take(wanted, axis=0).astype(np.float32)
     filled = ring_colours(part, around | (others > 0), wanted)
-    flat[wanted] = np.rint(own + (filled - own) * share[:, None]).astype(np.uint8)
-    return plate
+    filled -= own
+    filled *= share[:, None]
+    filled += own
+    put(flat, wanted, np.rint(filled, out=filled).astype(np.uint8))

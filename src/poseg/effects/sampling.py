@@ -1,4 +1,4 @@
-"""Reading a picture at a list of places: what `cv2.remap` does, for only the pixels that are needed."""
+"""Reading a picture at a list of places, what `cv2.remap` does for only the pixels that are needed; and writing."""
 
 from __future__ import annotations
 
@@ -32,3 +32,10 @@ def sample(picture: NDArray[Kind], x: Floats, y: Floats, interpolation: int = cv
         folded.append(plane.reshape(rows, ROW))
     values = cv2.remap(picture, folded[0], folded[1], interpolation, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(values, picture.dtype).reshape(-1, picture.shape[2])[:count]
+
+
+def put(pixels: NDArray[np.uint8], places: NDArray[np.intp], colours: NDArray[np.uint8]) -> None:
+    """Write colours (M, 3) over pixels (N, 3), both of them contiguous, at their places (M,)."""
+    # A pixel copied as one item takes a quarter of the time of three.
+    whole = np.dtype((np.void, pixels.shape[1]))
+    np.put(pixels.view(whole), places, colours.view(whole))

@@ -62,7 +62,7 @@ def build_table(records: Sequence[Record], sizes: Mapping[int, Size], joints: in
     return Table(
         records,
         places.reshape(-1, 2),
-        _column(records, "keypoints", 3 * joints, findings).reshape(-1, joints, 3),
+        _column(records, "keypoints", 3 * joints, findings).reshape(len(records), joints, 3),
         _column(records, "bbox", 4, findings),
         _column(records, "area", 0, findings),
         np.array([bool(record.get("iscrowd") or record.get("ignore")) for record in records], np.bool_),
