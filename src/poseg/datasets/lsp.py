@@ -17,24 +17,28 @@ from poseg.geometry import boxes
 from poseg.geometry.grid import pixel_centres
 from poseg.io.images import read_image
 from poseg.people import People, Sample
-from poseg.skeletons import COCO17, LSP14, remap_weights
+from poseg.skeletons import COCO17, LSP14, Skeleton, remap_weights
 
 MARGIN = 0.2  # a body is that much larger than the box of its joints
 
 
 class Lsp:
-    """LSP or LSPET as COCO-17 people.
+    """LSP or LSPET, on their own joints or on those that another skeleton has too.
 
     folder          with `joints.npz` and `images`
     pattern         file name of picture number i, counted from 1
     first, last     1-based range of pictures, both included: LSP's own split is 1-1000 for training
     hidden_counts   whether the third value 0 means hidden with a place given (LSP) or missing (LSPET)
+    skeleton        of the people given out
     """
 
-    def __init__(self, name: str, folder: Path, pattern: str, first: int, last: int, *, hidden_counts: bool) -> None:
-        self.skeleton = COCO17
+    def __init__(
+        self, name: str, folder: Path, pattern: str, first: int, last: int, *, hidden_counts: bool,
+        skeleton: Skeleton = COCO17,
+    ) -> None:  # fmt: skip
+        self.skeleton = skeleton
         self.name, self.complete = name, False
-        self.known = remap_weights(LSP14, COCO17).sum(axis=1) > 0
+        self.known = remap_weights(LSP14, skeleton).sum(axis=1) > 0
         self._folder, self._pattern = folder, pattern
         try:
             with np.load(folder / "joints.npz", allow_pickle=False) as file:
@@ -62,5 +66,4 @@ class Lsp:
         margin = (box[:, 2:] - box[:, :2]).max() * MARGIN
         height, width = image.shape[:2]
         grown = np.clip(box + np.array([-1, -1, 1, 1]) * margin, 0, np.array([width, height, width, height]))
-        coco = replace(people.to(COCO17), boxes_xyxy=grown.astype(np.float32))
-        return Sample(image, coco, name=name)
+        return Sample(image, replace(people.to(self.skeleton), boxes_xyxy=grown.astype(np.float32)), name=name)

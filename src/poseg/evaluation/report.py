@@ -182,11 +182,11 @@ def _measure(pictures: Pictures, outcomes: Mapping[int, _Outcome], rng: np.rando
         ),
         data=pictures.dataset.path,
         results=tuple(records),
-        about=_about(pictures.plain),
+        about=about(pictures.plain),
     )
 
 
-def _about(plain: Mapping[str, Any]) -> str:
+def about(plain: Mapping[str, Any]) -> str:
     """What an annotation file says of itself."""
     info = plain.get("info")
     return str(info.get("description", "")) if isinstance(info, Mapping) else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ def card_scores(reports: Sequence[Path], size_px: int) -> tuple[dict[str, Any], 
     scores = []
     for path in reports:
         report = read_json(path)
+        if "scores" in report:
+            scores += _joint_scores(report)
+            continue
         given = report.get("poses", "").startswith(GIVEN)
         for metric in METRICS[given:]:  # given poses say nothing of the model
             kind, _, number = metric.partition(".")
@@ -34,3 +37,22 @@ def card_scores(reports: Sequence[Path], size_px: int) -> tuple[dict[str, Any], 
                 }
             )
     return tuple(scores)
+
+
+def _joint_scores(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The scores of joints, from what `--metric pck` wrote."""
+    common = {"data": Path(report["data"]).name, "pictures": report["images"], "joints": len(report["joints"])}
+    return [
+        {
+            **common,
+            "metric": score["name"],
+            "value": round(score["overall"]["value"], 4),
+            **(
+                {}
+                if not score["overall"]["interval"]
+                else {"interval": [round(bound, 4) for bound in score["overall"]["interval"]]}
+            ),
+        }
+        for score in report["scores"].values()
+        if score["overall"]["value"] is not None
+    ]
