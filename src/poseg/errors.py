@@ -3,6 +3,7 @@
 PosegError
 ├── ShapeError        an array does not have the shape its name promises
 ├── SkeletonError     joints or bones that do not fit together
+├── GeometryError     points in space that a camera cannot see, or a camera that is none
 ├── FieldError        fields that cannot be decoded (NaN, a missing head)
 ├── ImageError        a picture that cannot be read or is of no use
 ├── AnnotationError   a label or result file with a fault in it
@@ -34,6 +35,10 @@ class ShapeError(PosegError, ValueError):
 
 class SkeletonError(PosegError, ValueError):
     """Joints, bones or a tree that do not fit together."""
+
+
+class GeometryError(PosegError, ValueError):
+    """Points in space that a camera cannot see, or a camera whose numbers make no sense."""
 
 
 class FieldError(PosegError, ValueError):

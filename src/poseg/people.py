@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from poseg.errors import ShapeError
+from poseg.errors import ShapeError, SkeletonError
 from poseg.geometry import boxes
 from poseg.skeletons import Skeleton, remap
 
@@ -45,6 +45,9 @@ class People:
     masks            (N, H, W) bool or None; an all-false mask is one that nobody knows
     ids              (N,) int64 or None: the same person over time
     timings          where the time went, or None
+    keypoints_3d     (N, J, 3) float32 or None: mm about each person's root, x right, y down, z away from the camera;
+                     NaN where nobody knows
+    skeleton_3d      names the J joints; there with `keypoints_3d` and only then
     """
 
     skeleton: Skeleton
@@ -55,6 +58,8 @@ class People:
     masks: NDArray[np.bool_] | None = None
     ids: NDArray[np.int64] | None = None
     timings: Timings | None = None
+    keypoints_3d: Floats | None = None
+    skeleton_3d: Skeleton | None = None
 
     def __post_init__(self) -> None:
         n, k = len(self.keypoints), len(self.skeleton)
@@ -68,6 +73,12 @@ class People:
             if self.masks.ndim != 3 or len(self.masks) != n:
                 raise ShapeError("masks", wanted=(n, "height", "width"), got=self.masks.shape)
             self._settle("masks", np.bool_, self.masks.shape)
+        if (self.keypoints_3d is None) != (self.skeleton_3d is None):
+            raise SkeletonError(
+                "Joints in space go with a skeleton; give both keypoints_3d and skeleton_3d, or neither."
+            )
+        if self.skeleton_3d is not None:
+            self._settle("keypoints_3d", np.float32, (n, len(self.skeleton_3d), 3))
 
     def _settle(self, name: str, dtype: Any, wanted: tuple[int, ...]) -> None:
         """Check one array at the door and make it read-only; a view, never a copy, where the type fits."""
@@ -120,10 +131,14 @@ class People:
             boxes_xyxy=self.boxes_xyxy[rows],
             masks=None if self.masks is None else self.masks[rows],
             ids=None if self.ids is None else self.ids[rows],
+            keypoints_3d=None if self.keypoints_3d is None else self.keypoints_3d[rows],
         )
 
     def to(self, skeleton: Skeleton) -> People:
-        """The same people on another skeleton, by the names of the joints; joints it lacks get score 0."""
+        """The same people on another skeleton, by the names of the joints; joints it lacks get score 0.
+
+        Joints in space stay on their own skeleton.
+        """
         points, sure = remap(self.keypoints, self.keypoint_scores, self.skeleton, skeleton)
         return replace(self, skeleton=skeleton, keypoints=points, keypoint_scores=sure)
 

@@ -8,7 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poseg.errors import SkeletonError
-from poseg.skeletons import COCO17, CROWDPOSE14, LSP14, OCHUMAN19, OPENPOSE18, SKELETONS, Skeleton, remap, remap_weights
+from poseg.skeletons import (
+    BODY17_3D,
+    COCO17,
+    CROWDPOSE14,
+    LSP14,
+    OCHUMAN19,
+    OPENPOSE18,
+    SKELETONS,
+    UPPER8,
+    Skeleton,
+    remap,
+    remap_weights,
+)
 
 ALL = pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda skeleton: skeleton.name)
 ANY = st.sampled_from(list(SKELETONS.values()))
@@ -22,9 +34,16 @@ def some_poses(skeleton, seed=0, people=3):
 
 
 def test_skeletons_are_known_by_their_names():
-    assert {COCO17, CROWDPOSE14, LSP14, OPENPOSE18, OCHUMAN19} == set(SKELETONS.values())
+    assert {COCO17, CROWDPOSE14, LSP14, OPENPOSE18, OCHUMAN19, UPPER8, BODY17_3D} == set(SKELETONS.values())
     assert all(name == skeleton.name for name, skeleton in SKELETONS.items())
-    assert [len(skeleton) for skeleton in (COCO17, LSP14, OPENPOSE18, OCHUMAN19)] == [17, 14, 18, 19]
+    assert [len(skeleton) for skeleton in (COCO17, LSP14, OPENPOSE18, OCHUMAN19, UPPER8, BODY17_3D)] == [
+        17,
+        14,
+        18,
+        19,
+        8,
+        17,
+    ]
 
 
 @ALL
@@ -143,6 +162,33 @@ def test_the_neck_is_the_middle_of_the_shoulders_and_as_sure_as_the_less_sure_on
     moved, sure = remap(points, scores, COCO17, OPENPOSE18)
     assert sure[0, OPENPOSE18.index("neck")] == 0
     assert moved[0, OPENPOSE18.index("neck")].tolist() == [0, 0]
+
+
+def test_limbs_of_the_body_in_space_are_those_of_the_paper():
+    limbs = [(0, 1), (1, 2), (2, 3), (0, 4), (4, 5), (5, 6), (0, 7), (7, 8), (8, 9), (9, 10),
+             (8, 11), (11, 12), (12, 13), (8, 14), (14, 15), (15, 16)]  # fmt: skip
+    assert BODY17_3D.indices(BODY17_3D.tree).tolist() == [list(limb) for limb in limbs]
+
+
+def test_parts_of_the_upper_body_are_those_of_the_paper():
+    parts = [(0, 2), (1, 2), (2, 3), (1, 4), (4, 6), (3, 5), (5, 7)]
+    assert UPPER8.indices(UPPER8.bones).tolist() == [list(part) for part in parts]
+    assert UPPER8.mirror.tolist() == [0, 3, 2, 1, 5, 4, 7, 6]
+
+
+def test_a_head_is_the_middle_of_neck_and_head_top_and_a_spine_that_of_neck_and_pelvis():
+    points, scores = some_poses(LSP14, people=2)
+    scores[:] = 1
+    head = remap(points, scores, LSP14, UPPER8)[0][:, UPPER8.index("head")]
+    ends = points[:, [LSP14.index("neck"), LSP14.index("head_top")]]
+    np.testing.assert_allclose(head, ends.mean(axis=1), rtol=1e-6)
+    points, scores = some_poses(COCO17, people=2)
+    scores[:] = 1
+    body, sure = remap(points, scores, COCO17, BODY17_3D)
+    neck, pelvis, spine = (body[:, BODY17_3D.index(joint)] for joint in ("neck", "pelvis", "spine"))
+    np.testing.assert_allclose(spine, (neck + pelvis) / 2, rtol=1e-5)
+    unknown = [joint for joint, score in zip(BODY17_3D.joints, sure[0], strict=True) if score == 0]
+    assert unknown == ["head_top"]
 
 
 def test_nobody_can_be_remapped():

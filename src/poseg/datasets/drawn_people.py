@@ -33,7 +33,7 @@ SHIFT = 4  # fractional bits of cv2's drawing coordinates
 def drawn_scene(rng: np.random.Generator, size: tuple[int, int], people: int) -> Sample:
     """A picture of `size` (height, width) with so many people side by side, those to the right in front."""
     height, width = size
-    image = _ground(rng, size)
+    image = textured_ground(rng, size)
     masks = np.zeros((people, height, width), np.bool_)
     points = np.zeros((people, len(COCO17), 2))
     lane = width / people
@@ -101,7 +101,7 @@ def _towards(side: int, angle: float) -> NDArray[np.float64]:
     return np.array([side * np.sin(angle), np.cos(angle)])
 
 
-def _ground(rng: np.random.Generator, size: tuple[int, int]) -> Bytes:
+def textured_ground(rng: np.random.Generator, size: tuple[int, int]) -> Bytes:
     """Soft coloured blotches with a fine grain."""
     blotches = rng.integers(40, 200, (5, 5, 3), np.uint8)
     grain = rng.integers(0, 30, (size[0] // 4 + 1, size[1] // 4 + 1, 3), np.uint8)

@@ -7,6 +7,8 @@ from poseg.draw.mask import colour_label_map, draw_masks, label_map
 from poseg.draw.overlay import draw_boxes, draw_scores, overlay
 from poseg.draw.palette import PEOPLE_COLOURS, person_colours
 from poseg.draw.pose import draw_poses
+from poseg.draw.pose3d import views_3d
+from poseg.draw.turntable import turntable_html
 
 __all__ = [
     "PEOPLE_COLOURS",
@@ -18,4 +20,6 @@ __all__ = [
     "label_map",
     "overlay",
     "person_colours",
+    "turntable_html",
+    "views_3d",
 ]

@@ -18,6 +18,7 @@ from poseg.geometry import boxes
 from poseg.geometry.grid import pixel_centres, pixel_indices
 from poseg.geometry.masks import areas, decode_rle, encode_rle, tight_boxes
 from poseg.io.coco_columns import complete_boxes
+from poseg.io.joints_in_space import joints_in_space, read_joints_in_space
 from poseg.io.plain_json import read_json, write_json
 from poseg.people import People
 from poseg.skeletons import COCO17, SKELETONS, Skeleton
@@ -40,6 +41,9 @@ def coco_results(
     keypoint_scores    one number a joint, to 0.0001
     segmentation       compressed run lengths; absent where the people have no masks
     skeleton           its name, unless it is COCO17
+    keypoints_3d       x, y, z for each joint in space, mm about the person's root, x right, y down, z away from the
+                       camera, to 0.01 mm; null where nobody knows. Absent, with `skeleton_3d`, for those who have none
+    skeleton_3d        name of the skeleton of those joints
     """
     records = []
     points = pixel_indices(people.keypoints)
@@ -65,7 +69,7 @@ def coco_results(
             record["file_name"] = file_name
         if people.skeleton != COCO17:
             record["skeleton"] = people.skeleton.name
-        records.append(record)
+        records.append(record | joints_in_space(people, row))
     return records
 
 
@@ -137,6 +141,7 @@ def people_of_records(records: Sequence[dict[str, Any]], wanted: Skeleton, where
     rows = [_row(record, source, where) for record in records]
     points, sure, scores, given = (np.stack(column) for column in zip(*rows, strict=True))
     masks = masks_of_records(records, where)
+    keypoints_3d, skeleton_3d = read_joints_in_space(records, where) or (None, None)
     found = People(
         skeleton=source,
         keypoints=points,
@@ -144,6 +149,8 @@ def people_of_records(records: Sequence[dict[str, Any]], wanted: Skeleton, where
         scores=scores,
         boxes_xyxy=complete_boxes(boxes.xywh_to_xyxy(given), masks, points, sure > 0),
         masks=masks,
+        keypoints_3d=keypoints_3d,
+        skeleton_3d=skeleton_3d,
     )
     return found if source == wanted else found.to(wanted)
 

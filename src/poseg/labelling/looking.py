@@ -110,7 +110,14 @@ def mirrored(people: People, width: int) -> People:
         keypoint_scores=people.keypoint_scores[:, order],
         boxes_xyxy=boxes,
         masks=None if people.masks is None else people.masks[:, :, ::-1],
+        keypoints_3d=_mirrored_in_space(people),
     )
+
+
+def _mirrored_in_space(people: People) -> NDArray[np.float32] | None:
+    if people.keypoints_3d is None or people.skeleton_3d is None:
+        return None
+    return people.keypoints_3d[:, people.skeleton_3d.mirror] * np.array([-1, 1, 1], np.float32)
 
 
 def part_windows(height: int, width: int, parts: int) -> list[tuple[int, int, int, int]]:

@@ -218,9 +218,8 @@ def _seen(
     first = sightings[new, None] == 2
     follow = np.where(first, 1, 1 - np.exp(-gone_s / choices.steady_s)) * passed
     velocities[new] = tracks.velocities[old] + follow * (measured - tracks.velocities[old])
-    return Tracks(
-        replace(people, masks=None, timings=None), seen, velocities, np.full(len(people), time_s), sightings, time_s, 0
-    )
+    bare = replace(people, masks=None, timings=None, keypoints_3d=None, skeleton_3d=None)
+    return Tracks(bare, seen, velocities, np.full(len(people), time_s), sightings, time_s, 0)
 
 
 def _joined(first: Tracks, second: Tracks) -> Tracks:

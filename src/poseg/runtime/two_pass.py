@@ -188,9 +188,9 @@ def _spread(stretch: Stretch) -> Iterator[tuple[int, People]]:
 
 
 def _together(given: People, found: list[People]) -> People:
-    """The people of a frame, by id."""
+    """The people of a frame, by id; without joints in space, which belong to the poses as they were found."""
     if not found:
-        return replace(given[:0], masks=None, ids=np.zeros(0, np.int64))
+        return replace(given[:0], masks=None, ids=np.zeros(0, np.int64), keypoints_3d=None, skeleton_3d=None)
     order = sorted(found, key=lambda person: int(_ids(person)[0]))
     return People(
         given.skeleton,

@@ -9,7 +9,13 @@ from poseg.skeletons.skeleton import Skeleton
 
 # A joint that one skeleton names and another does not, as the middle of joints that it does name.
 # OpenPose defines its neck so; LSP's neck sits a little higher, which its own annotators' spread covers.
-MIDPOINTS = {"neck": ("left_shoulder", "right_shoulder"), "pelvis": ("left_hip", "right_hip")}
+# The spine of a straight back is half way between the two middles.
+MIDPOINTS = {
+    "neck": ("left_shoulder", "right_shoulder"),
+    "pelvis": ("left_hip", "right_hip"),
+    "spine": ("left_shoulder", "right_shoulder", "left_hip", "right_hip"),
+    "head": ("neck", "head_top"),
+}
 
 
 def remap_weights(source: Skeleton, target: Skeleton) -> NDArray[np.float32]:

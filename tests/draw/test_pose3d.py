@@ -1,0 +1,146 @@
+"""People in space stand where the picture says, keep their bones, and have one colour in all views."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from poseg.draw import PEOPLE_COLOURS, views_3d
+from poseg.draw.scene3d import FLOOR_MM, SPREAD_MM, scenes
+from poseg.errors import SkeletonError
+from poseg.geometry.bones import bone_lengths
+from poseg.people import People
+from poseg.skeletons import BODY17_3D, COCO17, LSP14
+
+GREY = np.full((480, 640, 3), 128, np.uint8)
+
+
+def roots(scene):
+    return scene.joints_mm[:, 0][:, [0, 2]]
+
+
+def has_colour(picture, colour, least=20):
+    return (np.abs(picture.astype(int) - colour).max(axis=-1) <= 2).sum() >= least
+
+
+def test_people_stand_where_they_stood_before_the_camera(before_camera):
+    places = np.array([(-900, 0), (0, -700), (800, 400)], float)
+    (scene,) = scenes([before_camera(places)], (480, 640))
+    found, wanted = roots(scene), places - np.median(places, axis=0)
+    apart = np.linalg.norm(found[:, None] - found[None], axis=-1)
+    np.testing.assert_allclose(
+        apart, np.linalg.norm(wanted[:, None] - wanted[None], axis=-1), rtol=0.15
+    )  # fmt: skip
+    assert found[:, 0].argsort().tolist() == [0, 1, 2]
+    assert found[:, 1].argsort().tolist() == [1, 0, 2]
+
+
+def test_bones_keep_their_lengths_and_everybody_stands_on_the_floor(before_camera):
+    people = before_camera([(-500, 0), (600, 300)])
+    (scene,) = scenes([people], (480, 640))
+    np.testing.assert_allclose(
+        bone_lengths(scene.joints_mm, BODY17_3D), bone_lengths(people.keypoints_3d, BODY17_3D), rtol=1e-4
+    )  # fmt: skip
+    np.testing.assert_allclose(scene.joints_mm[..., 1].min(axis=1), FLOOR_MM)
+    # Up is up and the camera is in front: the head is above the hips, the nose nearer than the head.
+    assert (scene.joints_mm[:, 10, 1] > scene.joints_mm[:, 0, 1]).all()
+    assert (scene.joints_mm[:, 9, 2] > scene.joints_mm[:, 10, 2]).all()
+
+
+def test_the_size_of_the_picture_changes_nothing(before_camera):
+    people = before_camera([(-500, 0), (600, 300)])
+    twice = replace(people, keypoints=people.keypoints * 2, boxes_xyxy=people.boxes_xyxy * 2)
+    (one,), (other,) = scenes([people], (480, 640)), scenes([twice], (960, 1280))
+    np.testing.assert_allclose(other.joints_mm, one.joints_mm, atol=1)
+
+
+def test_people_found_on_another_skeleton_stand_where_they_stood(before_camera):
+    people = before_camera([(-500, 0), (600, 300)])
+    (one,), (other,) = scenes([people], (480, 640)), scenes([people.to(LSP14)], (480, 640))
+    np.testing.assert_allclose(roots(other), roots(one), atol=150)
+    np.testing.assert_allclose(
+        other.joints_mm - other.joints_mm[:, :1], one.joints_mm - one.joints_mm[:, :1], atol=1e-6
+    )  # fmt: skip
+
+
+def test_crowds_are_brought_together_and_keep_their_order(before_camera):
+    people = before_camera([(-1500, 0), (0, 0), (1500, 0), (3000, -20_000)])
+    (scene,) = scenes([people], (480, 640))
+    assert np.abs(roots(scene)).max() <= SPREAD_MM
+    assert roots(scene)[:, 0].argsort().tolist() == [0, 1, 2, 3]
+
+
+def test_a_person_seen_by_two_joints_stands_by_the_box(before_camera):
+    people = before_camera([(-500, 0), (600, 0)])
+    sure = people.keypoint_scores.copy()
+    sure[1, 1:] = 0
+    (scene,) = scenes([replace(people, keypoint_scores=sure)], (480, 640))
+    assert np.isfinite(scene.joints_mm).all()
+    assert roots(scene)[1, 0] > roots(scene)[0, 0] + 500
+
+
+def test_where_people_stand_is_steady_over_time(before_camera):
+    rng = np.random.default_rng(0)
+    people = replace(before_camera([(-500, 0), (600, 0)]), ids=np.array([4, 7]))
+    frames = []
+    for _ in range(30):
+        shake = people.keypoints[:, :1] + (people.keypoints - people.keypoints[:, :1]) * rng.normal(1, 0.05)
+        frames.append(replace(people, keypoints=shake.astype(np.float32))[[0, 1] if rng.random() < 0.7 else [1]])
+    alone = np.array([roots(scenes([frame], (480, 640))[0])[0, 1] for frame in frames])
+    together = scenes(frames, (480, 640))
+    steady = np.array([roots(scene)[scene.ids == 7][0, 1] for scene in together])
+    assert len(alone) == len(steady) == 30
+    assert np.abs(np.diff(steady)).mean() < 100
+    still = scenes([people] * 5, (480, 640))
+    np.testing.assert_allclose(roots(still[0]), roots(scenes([people], (480, 640))[0]), atol=1e-6)
+
+
+def test_the_views_show_each_person_in_one_colour_and_leave_the_picture_alone(before_camera):
+    image, people = GREY.copy(), before_camera([(-700, 0), (700, 200)])
+    drawn = views_3d(image, people)
+    assert (image == 128).all()
+    assert drawn.dtype == np.uint8
+    height, width = drawn.shape[:2]
+    photo = int(width * 0.6)
+    for colour in PEOPLE_COLOURS[:2]:
+        for part in (drawn[:, :photo], drawn[: height // 2, photo:], drawn[height // 2 :, photo:]):
+            assert has_colour(part, colour)
+    assert not has_colour(drawn, PEOPLE_COLOURS[2], 5)
+    named = views_3d(image, replace(people, ids=np.array([0, 2])))
+    assert has_colour(named, PEOPLE_COLOURS[2])
+    assert not has_colour(named, PEOPLE_COLOURS[1], 5)
+
+
+def test_the_order_of_the_people_does_not_matter(before_camera):
+    people = replace(before_camera([(-700, 0), (700, 200), (0, -500)]), ids=np.arange(3))
+    np.testing.assert_array_equal(views_3d(GREY, people), views_3d(GREY, people[[2, 0, 1]]))
+
+
+@pytest.mark.parametrize("size", [(60, 40), (200, 1500), (1500, 200)])
+def test_pictures_of_any_shape_are_shown(before_camera, size):
+    drawn = views_3d(np.full((*size, 3), 90, np.uint8), before_camera([(0, 0)], *size))
+    assert drawn.ndim == 3
+    assert min(drawn.shape[:2]) > 300
+    assert max(drawn.shape[:2]) < 2500
+
+
+def test_nobody_and_people_that_are_unknown_in_space_are_drawn_as_an_empty_floor(before_camera):
+    nobody = views_3d(GREY, before_camera([(0, 0)])[:0])
+    assert not has_colour(nobody, PEOPLE_COLOURS[0], 1)
+    people = before_camera([(-500, 0), (600, 0)])
+    joints = people.keypoints_3d.copy()
+    joints[0] = np.nan
+    joints[1, 13] = np.nan
+    drawn = views_3d(GREY, replace(people, keypoints_3d=joints))
+    assert has_colour(drawn[:, -300:], PEOPLE_COLOURS[1])
+    assert not has_colour(drawn[:, -300:], PEOPLE_COLOURS[0], 5)
+
+
+def test_people_that_are_not_lifted_are_refused():
+    flat = People.from_poses(COCO17, np.zeros((1, 17, 2)), np.ones((1, 17)))
+    with pytest.raises(SkeletonError, match="keypoints_3d on one skeleton, got none; lift them"):
+        views_3d(GREY, flat)
+    with pytest.raises(SkeletonError, match="lift them"):
+        scenes([])
