@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
 from poseg.errors import PosegError  # noqa: E402
-from poseg.networks.backbones.build import pools_blocks  # noqa: E402
+from poseg.export.torch_onnx import person_shape  # noqa: E402
 from poseg.recipes import RECIPES, find_recipe  # noqa: E402
 from poseg.recipes.launch import check_folder, recipe_of  # noqa: E402
 from poseg.systems.pose2seg import Pose2Seg  # noqa: E402
@@ -21,9 +21,9 @@ from poseg.training.settings import from_plain, to_plain, with_settings  # noqa:
 def test_a_recipe_survives_json_and_its_parts_agree(name):
     recipe = find_recipe(name)
     assert from_plain(recipe, json.loads(json.dumps(to_plain(recipe)))) == recipe
-    blocks = pools_blocks(recipe.system.backbone)  # whole blocks of pixels, or cells on both edge pixels
-    assert recipe.view.side_px % 8 == 0 if blocks else (recipe.view.side_px - 1) % 32 == 0
-    assert blocks or (recipe.facts.size_px - 1) % 32 == 0 or name == "personlab_coco"
+    multiple, remainder = recipe.system.input_rule
+    assert recipe.view.side_px % multiple == remainder % multiple
+    assert recipe.facts.size_px % multiple == remainder % multiple or name == "personlab_coco"
     assert recipe.facts.licences["code"] == "Apache-2.0"
 
 
@@ -31,9 +31,11 @@ def test_a_recipe_survives_json_and_its_parts_agree(name):
 def test_a_recipe_builds_a_network_with_the_fields_of_its_codec(name):
     recipe = find_recipe(name)
     network = recipe.system.network().eval()
-    codec, image = recipe.system.codec, torch.zeros(1, 3, 65, 97)
+    codec, image, person = recipe.system.codec, torch.zeros(1, 3, 65, 97), person_shape(recipe.system)
     with torch.no_grad():
-        if isinstance(recipe.system, Pose2Seg):
+        if person is not None:
+            fields, wanted = network(torch.zeros(2, *person)), (2, None, 1, 1)
+        elif isinstance(recipe.system, Pose2Seg):
             fields, wanted = network(image, torch.ones(1, 2, 2, 3), torch.ones(1, 2, 17, 3)), (2, 1, 64, 64)
         else:
             fields, wanted = network(image), (1, None, *codec.grid.shape(65, 97))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from poseg.cli.data_lsp import lsp
 from poseg.cli.data_ochuman import ochuman
 from poseg.cli.options import OutOption
 
@@ -77,6 +78,7 @@ def show(
 
 
 data.command()(ochuman)
+data.command()(lsp)
 
 
 def _print(annotations: Path, report: Report) -> None:

@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 import poseg
+from poseg.cli.analyze import analyze
 from poseg.cli.data import data
 from poseg.cli.effect import effect
 from poseg.cli.evaluate import evaluate
@@ -29,6 +30,7 @@ _EXTRAS = {
     "OneEuroFilter": "video",
     "accelerate": "train",
     "av": "video",
+    "matplotlib": "analysis",
     "onnx": "export",
     "safetensors": "train",
     "scipy": "video",
@@ -74,6 +76,7 @@ app.command("import-google")(import_google)
 app.command()(label)
 app.command()(train)
 app.command()(export)
+app.command()(analyze)
 app.add_typer(data)
 app.add_typer(pose2seg)
 

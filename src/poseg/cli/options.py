@@ -10,8 +10,19 @@ import typer
 from poseg.errors import PosegError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from poseg.people import People
+    from poseg.runtime.lifter import Lifter
+    from poseg.runtime.poser import Poser
     from poseg.runtime.predictor import Predictor
     from poseg.runtime.segmenter import Refined, Segmenter
+
+    # Gives the people of a picture.
+    Finder = Callable[[NDArray[np.uint8]], People]
 
 ModelOption = Annotated[
     str | None,
@@ -40,6 +51,17 @@ FlipOption = Annotated[
 RefineOption = Annotated[
     str | None,
     typer.Option("--refine", metavar="MODEL", help="Give people masks by a second model, such as pose2seg."),
+]
+LiftOption = Annotated[
+    bool, typer.Option("--lift/--no-lift", help="Lift people into space: keypoints_3d, and pictures from the side.")
+]
+BoxesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--boxes",
+        metavar="MODEL|FILE.json",
+        help="For a model of crops: who says where people are; the whole picture is one person by default.",
+    ),
 ]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads that compute one picture; all cores by default.")
@@ -88,3 +110,27 @@ def refined(predictor: Predictor, refine: str | None, *, threads: int | None) ->
     from poseg.runtime.segmenter import Refined
 
     return predictor if refine is None else Refined(predictor, build_segmenter(refine, threads=threads))
+
+
+def build_lifter(*, threads: int | None) -> Lifter:
+    """Gives people joints in space."""
+    from poseg.runtime.lifter import Lifter
+    from poseg.runtime.zoo import open_model
+
+    return Lifter(open_model("lifter", threads=threads))
+
+
+def is_poser(model: str | None) -> bool:
+    """Whether a model is given crops of people. Raises WeightsError where there is no such model."""
+    from poseg.runtime.poser import SYSTEM
+    from poseg.runtime.zoo import card_of
+
+    return model is not None and card_of(model).system == SYSTEM
+
+
+def build_poser(model: str, *, threads: int | None, flip: bool | None = None) -> Poser:
+    """The poser that the options describe."""
+    from poseg.runtime.poser import Poser
+    from poseg.runtime.zoo import open_model
+
+    return Poser(open_model(model, threads=threads), flip=flip is not False)

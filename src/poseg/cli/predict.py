@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from poseg.cli.finding import Finding
 from poseg.cli.options import (
+    BoxesOption,
     FlipOption,
+    LiftOption,
     MaxPeopleOption,
     MinScoreOption,
     ModelOption,
@@ -19,8 +22,6 @@ from poseg.cli.options import (
     ScalesOption,
     SizeOption,
     ThreadsOption,
-    build_predictor,
-    refined,
 )
 from poseg.cli.people_files import MasksOption, OverlayOption, write_people
 from poseg.cli.video_files import FramesOption, SmoothOption, TwoPassOption, VideoSourcesArgument
@@ -29,13 +30,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from poseg.cli.people_files import Find
+    from poseg.cli.options import Finder
     from poseg.cli.video_sources import Divided
     from poseg.io.frames import Frame
     from poseg.people import People
-
-    # Gives the people of a picture.
-    Finder = Callable[[NDArray[np.uint8]], People]
 
 
 def predict(
@@ -48,6 +46,8 @@ def predict(
     scales: ScalesOption = None,
     flip: FlipOption = None,
     refine: RefineOption = None,
+    boxes: BoxesOption = None,
+    lift: LiftOption = False,
     masks: MasksOption = False,
     overlay: OverlayOption = True,
     smooth: SmoothOption = True,
@@ -65,24 +65,13 @@ def predict(
     """
     from poseg.cli.video_sources import divide
 
-    @cache
-    def finder() -> Finder:
-        predictor = build_predictor(
-            model, threads=threads, size=size, scales=scales, flip=flip, max_people=max_people, min_score=min_score
-        )
-        return refined(predictor, refine, threads=threads)
-
-    def prepare(paths: Sequence[Path], _: object) -> tuple[Find, Any]:
-        from poseg.io.sources import image_ids
-
-        find = finder()
-        return lambda image, path: find(image), image_ids(paths)
-
+    finding = Finding(model, size, max_people, min_score, scales, flip, refine, boxes, lift, threads)
+    finder = cache(finding.finder)
     given = divide(sources, out)
     failed = bool(given.faults)
     if given.pictures:
         try:
-            write_people(given.pictures, out, prepare, masks=masks, overlay=overlay)
+            write_people(given.pictures, out, finding.prepare(finder), masks=masks, overlay=overlay)
         except typer.Exit:
             failed = True
     if given.clips or given.faults:

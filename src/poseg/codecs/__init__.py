@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from poseg.codecs.codec import Codec, Finder
 from poseg.codecs.decoding import BEST, CORAL, PAPER, TFJS, Decoding
+from poseg.codecs.lifting import LiftingCodec
+from poseg.codecs.multitask import MultitaskCodec
 from poseg.codecs.paf_decoding import PAF, PafDecoding
 from poseg.codecs.personlab import PersonLabCodec
 from poseg.codecs.pose2seg import Pose2SegCodec
 from poseg.codecs.poseg import PoSegCodec
 
-CODECS: dict[str, type[PersonLabCodec] | type[Pose2SegCodec] | type[PoSegCodec]] = {
+CODECS: dict[str, type[Codec]] = {
+    "lifter": LiftingCodec,
+    "multitask": MultitaskCodec,
     "personlab": PersonLabCodec,
     "pose2seg": Pose2SegCodec,
     "poseg": PoSegCodec,
 }
 
-__all__ = ["BEST", "CODECS", "CORAL", "PAF", "PAPER", "TFJS", "Codec", "Decoding", "Finder", "PafDecoding",
-           "PersonLabCodec", "PoSegCodec", "Pose2SegCodec"]  # fmt: skip
+__all__ = ["BEST", "CODECS", "CORAL", "PAF", "PAPER", "TFJS", "Codec", "Decoding", "Finder", "LiftingCodec",
+           "MultitaskCodec", "PafDecoding", "PersonLabCodec", "PoSegCodec", "Pose2SegCodec"]  # fmt: skip

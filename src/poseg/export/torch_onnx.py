@@ -31,8 +31,11 @@ from poseg.people import People
 from poseg.runtime.card import Card
 from poseg.runtime.session import Session
 from poseg.systems import System
+from poseg.systems.lifter import Lifter
+from poseg.systems.multitask import Multitask
 from poseg.systems.pose2seg import Pose2Seg
 from poseg.transforms.letterbox import letterbox
+from poseg.transforms.warp import picture_through
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -79,11 +82,12 @@ def export_onnx(
     """
     names = [spec.name for spec in system.codec.specs]
     flat = _Flat(_rounded(fold_norms(network)), names).eval()
-    example = torch.zeros(1, 3, 160 + card.size_remainder, 192 + card.size_remainder).numpy()
+    example, person = _noise(system, (160, 192), 1), person_shape(system)
     given = _given(system, example)
-    dynamic = {"image": {2: "height", 3: "width"}, **{name: {1: "people"} for name in given}}
+    dynamic = {"image": {0: "people"} if person else {2: "height", 3: "width"}}
+    dynamic |= {name: {1: "people"} for name in given}
     for name in names:
-        dynamic[name] = {0: "people"} if given else {2: "rows", 3: "columns"}
+        dynamic[name] = {0: "people"} if given or person else {2: "rows", 3: "columns"}
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # The tracing exporter is the one that needs no further package; its deprecation is known.
@@ -96,10 +100,7 @@ def export_onnx(
     _halve(model)
     data, written = with_card(model, card)
     ours, theirs = NetworkRunner(flat.network, system.codec, written), Session(data, name=card.name)
-    inputs = [
-        torch.randn(1, 3, 224 + card.size_remainder, 160 + card.size_remainder, generator=_generator()).numpy(),
-        *_inputs(pictures, card),
-    ]
+    inputs = [_noise(system, (224, 160), 3), *(_people(system, pictures, card) if person else _inputs(pictures, card))]
     difference = float(np.max([parity(ours, theirs, tensor, **_given(system, tensor)) for tensor in inputs]))
     if not difference <= TOLERANCE:  # not a number is no agreement either
         raise WeightsError(
@@ -115,6 +116,34 @@ def parity(ours: Any, theirs: Any, tensor: Floats, **given: Floats) -> float:
     expected, found = ours.run(tensor, **given), theirs.run(tensor, **given)
     differences = [np.abs(found[name] - field).max() / max(np.abs(field).max(), 1) for name, field in expected.items()]
     return float(np.max(differences))
+
+
+def person_shape(system: System) -> tuple[int, int, int] | None:
+    """(C, h, w) of what a network sees of each person, where it sees people and not pictures."""
+    if isinstance(system, Multitask):
+        return 3, system.crop_px, system.crop_px
+    return (system.codec.inputs, 1, 1) if isinstance(system, Lifter) else None
+
+
+def _noise(system: System, size: tuple[int, int], people: int) -> Floats:
+    """Noise as a network's input: a picture of about `size`, or so many people."""
+    remainder = system.input_rule[1]
+    shape = (1, 3, *(side + remainder for side in size))
+    person = person_shape(system)
+    drawn: Floats = torch.randn(*((people, *person) if person else shape), generator=_generator()).numpy()
+    return drawn
+
+
+def _people(system: System, pictures: Sequence[Bytes], card: Card) -> Iterator[Floats]:
+    """Every picture as a crop of one person; a lifter sees none."""
+    if not isinstance(system, Multitask):
+        return
+    mean, std = (np.array(v, np.float32)[:, None, None] for v in (card.mean, card.std))
+    for picture in pictures:
+        height, width = picture.shape[:2]
+        (crop,) = system.codec.crops([[0, 0, width, height]], margin=0)
+        seen = picture_through(picture, crop, (system.crop_px, system.crop_px)).transpose(2, 0, 1)
+        yield np.ascontiguousarray((seen - mean) / std, np.float32)[None]
 
 
 def _inputs(pictures: Sequence[Bytes], card: Card) -> Iterator[NDArray[np.float32]]:

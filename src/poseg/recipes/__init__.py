@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from poseg.training.recipe import Recipe
 
 RECIPES = {
+    "lifter": "poseg.recipes.lifter",
+    "multitask_3d": "poseg.recipes.multitask_3d",
+    "multitask_polish": "poseg.recipes.multitask_polish",
+    "multitask_published": "poseg.recipes.multitask_published",
+    "multitask_small": "poseg.recipes.multitask_small",
     "overfit_tiny": "poseg.recipes.overfit_tiny",
     "personlab_coco": "poseg.recipes.personlab_coco",
     "personlab_fast": "poseg.recipes.personlab_fast",

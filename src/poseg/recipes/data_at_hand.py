@@ -7,6 +7,7 @@ from pathlib import Path
 from poseg.datasets.labelled_folder import LabelledFolder
 from poseg.datasets.lsp import Lsp
 from poseg.datasets.person_free import PersonFree
+from poseg.skeletons import LSP14
 from poseg.training.loader import Share
 
 LARGE = ("bsds500", "flickr8k_500", "street")  # folders of people_unlabelled whose pictures were not shrunk to 224 px
@@ -67,3 +68,12 @@ def photographs(data: Path) -> tuple[Share, ...]:
         Share(Lsp("lspet", data / "lspet", "im{:05d}.jpg", 1, 10_000, hidden_counts=False), 0.5),
         Share(PersonFree("backgrounds_inria", data / "backgrounds_inria"), 0.5),
     )  # fmt: skip
+
+
+def sports_people(data: Path) -> tuple[Share, ...]:
+    """Leeds Sports Pose's training part and its extension, on their own joints, and pictures of nobody."""
+    return (
+        Share(Lsp("lsp", data / "lsp", "im{:04d}.jpg", 1, 1000, hidden_counts=True, skeleton=LSP14), 2.0),
+        Share(Lsp("lspet", data / "lspet", "im{:05d}.jpg", 1, 10_000, hidden_counts=False, skeleton=LSP14), 8.0),
+        Share(PersonFree("backgrounds_inria", data / "backgrounds_inria", skeleton=LSP14), 0.5),
+    )

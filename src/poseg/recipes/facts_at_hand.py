@@ -37,6 +37,19 @@ MASK_DATA = tuple(
     )
     if entry["name"] == name
 )
+SPORTS_DATA = tuple(
+    {**entry, "use": "14 joints"} if entry["name"].startswith("lsp") else entry
+    for entry in DATA
+    if entry["name"] in ("lsp 0001-1000", "lspet", "backgrounds_inria")
+)
+MOCAP_DATA = (
+    {
+        "name": "CMU motion capture (mocap.cs.cmu.edu)",
+        "pictures": 0,
+        "use": "poses in space",
+        "terms": "free for research and commercial use; created with funding from NSF EIA-0196217",
+    },
+)
 MASK_NOTES = (
     "The backbone started from that of our `small`, which had started from Google's BodyPix MobileNetV1 0.75 "
     "(Apache-2.0), and was trained further here with all the rest.",

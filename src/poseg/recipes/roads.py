@@ -11,19 +11,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
 
+from poseg.datasets.mocap import Poses
 from poseg.datasets.renamed import Renamed
 from poseg.errors import PosegError
 from poseg.evaluation import Model, Report, evaluate, true_people
 from poseg.export.network_runner import NetworkRunner, system_card
 from poseg.runtime.predictor import Predictor
 from poseg.runtime.segmenter import Segmenter
+from poseg.systems.lifter import Lifter
+from poseg.systems.multitask import Multitask
 from poseg.systems.personlab import PersonLab
 from poseg.systems.pose2seg import Pose2Seg
 from poseg.systems.poseg import PoSeg
-from poseg.training.loader import Mixture, Views
+from poseg.training.crop_views import CropView, CropViews
+from poseg.training.feed import Item
+from poseg.training.lift_views import LiftView, LiftViews
+from poseg.training.loader import Mixture, Share, Views
 from poseg.training.loop import Progress
-from poseg.training.pictures import training_picture, window_picture
+from poseg.training.pictures import crop_picture, lift_picture, training_picture, window_picture
 from poseg.training.poseg_views import PoSegViews
 from poseg.training.recipe import Recipe
 from poseg.training.window_views import WindowView, WindowViews
@@ -34,7 +41,7 @@ Bytes = NDArray[np.uint8]
 class Road(Protocol):
     """One system's surroundings."""
 
-    def items(self, recipe: Recipe, data: Path) -> Views:
+    def items(self, recipe: Recipe, data: Path) -> TorchDataset[Item]:
         """What is learned from, by position."""
 
     def picture(self, recipe: Recipe, progress: Progress) -> Bytes:
@@ -51,7 +58,7 @@ class PersonLabRoad:
     def items(self, recipe: Recipe, data: Path) -> Views:
         """Fields of whole views, with a teacher's lessons where there are any."""
         return Mixture(
-            recipe.data(data), _system(recipe, PersonLab).codec, recipe.view,
+            _shares(recipe, data), _system(recipe, PersonLab).codec, recipe.view,
             length=_length(recipe), seed=recipe.seed, lessons=recipe.lessons,
         )  # fmt: skip
 
@@ -73,7 +80,7 @@ class PoSegRoad:
         codec = _system(recipe, PoSeg).codec
         shares = [
             share if share.data.skeleton == codec.skeleton else replace(share, data=Renamed(share.data, codec.skeleton))
-            for share in recipe.data(data)
+            for share in _shares(recipe, data)
         ]
         return PoSegViews(
             shares, codec, recipe.view, length=_length(recipe), seed=recipe.seed, lessons=recipe.lessons
@@ -97,7 +104,7 @@ class Pose2SegRoad:
         if not isinstance(recipe.view, WindowView):
             raise PosegError("A Pose2Seg recipe needs a WindowView; make its view one.")
         codec = _system(recipe, Pose2Seg).codec
-        return WindowViews(recipe.data(data), codec, recipe.view, length=_length(recipe), seed=recipe.seed)
+        return WindowViews(_shares(recipe, data), codec, recipe.view, length=_length(recipe), seed=recipe.seed)
 
     def picture(self, recipe: Recipe, progress: Progress) -> Bytes:
         """The windows of a picture: pose, mask wanted, mask found."""
@@ -110,17 +117,72 @@ class Pose2SegRoad:
         return _evaluated(recipe, segmenter, data, true_people(data / asked.annotations))
 
 
+@dataclass(frozen=True)
+class MultitaskRoad:
+    """The multi-task network sees a crop of one person."""
+
+    def items(self, recipe: Recipe, data: Path) -> Views:
+        """Crops of people."""
+        if not isinstance(recipe.view, CropView):
+            raise PosegError("A multi-task recipe needs a CropView; make its view one.")
+        codec = _system(recipe, Multitask).codec
+        return CropViews(_shares(recipe, data), codec, recipe.view, length=_length(recipe), seed=recipe.seed)
+
+    def picture(self, recipe: Recipe, progress: Progress) -> Bytes:
+        """Crops with the joints wanted, and with those found."""
+        return crop_picture(progress.batch, progress.fields, _system(recipe, Multitask).codec, recipe.view)
+
+    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> Report:
+        """Not during a run: the joints of a crop are measured by `poseg evaluate --metric pck`."""
+        raise PosegError("A multi-task run is measured after it, by poseg evaluate --metric pck; leave validation out.")
+
+
+@dataclass(frozen=True)
+class LifterRoad:
+    """A lifter sees no pictures but poses of motion capture, before cameras."""
+
+    def items(self, recipe: Recipe, data: Path) -> LiftViews:
+        """Poses in a picture with their joints in space."""
+        poses = recipe.data(data)
+        if not isinstance(poses, Poses) or not isinstance(recipe.view, LiftView):
+            raise PosegError("A lifter's recipe needs poses for its data and a LiftView; make its data and view such.")
+        codec = _system(recipe, Lifter).codec
+        return LiftViews(poses, codec, recipe.view, length=_length(recipe), seed=recipe.seed)
+
+    def picture(self, recipe: Recipe, progress: Progress) -> Bytes:
+        """What went in, and joints wanted and found from the front and from the side."""
+        return lift_picture(progress.batch, progress.fields, _system(recipe, Lifter).codec)
+
+    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> Report:
+        """Not during a run: joints in space are measured by benchmarks/lifting.py."""
+        raise PosegError("A lifter is measured after its run, by benchmarks/lifting.py; leave validation out.")
+
+
 def road_of(recipe: Recipe) -> Road:
     """The surroundings of a recipe's system."""
     return ROADS[type(recipe.system)]
 
 
-ROADS: dict[type, Road] = {PersonLab: PersonLabRoad(), Pose2Seg: Pose2SegRoad(), PoSeg: PoSegRoad()}
+ROADS: dict[type, Road] = {
+    Lifter: LifterRoad(),
+    Multitask: MultitaskRoad(),
+    PersonLab: PersonLabRoad(),
+    Pose2Seg: Pose2SegRoad(),
+    PoSeg: PoSegRoad(),
+}
 
 
 def _system(recipe: Recipe, kind: type[Any]) -> Any:
     assert isinstance(recipe.system, kind)
     return recipe.system
+
+
+def _shares(recipe: Recipe, data: Path) -> tuple[Share, ...]:
+    """The recipe's pictures. Raises PosegError for a recipe of poses."""
+    shares = recipe.data(data)
+    if isinstance(shares, Poses):
+        raise PosegError(f"The recipe {recipe.name} has poses for its data, but its system learns from pictures.")
+    return shares
 
 
 def _length(recipe: Recipe) -> int:

@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from poseg.errors import WeightsError
 from poseg.runtime.card import Card
+from poseg.runtime.lifter import SYSTEM as LIFTERS
+from poseg.runtime.lifter import Lifter
+from poseg.runtime.poser import SYSTEM as POSERS
+from poseg.runtime.poser import Poser
 from poseg.runtime.predictor import Predictor
 from poseg.runtime.segmenter import SYSTEM as SEGMENTERS
 from poseg.runtime.segmenter import Segmenter
@@ -25,23 +29,32 @@ _SUFFIX = ".onnx"
 @overload
 def load(model: Literal["pose2seg"], *, threads: int | None = None, **options: Any) -> Segmenter: ...
 @overload
+def load(model: Literal["multitask"], *, threads: int | None = None, **options: Any) -> Poser: ...
+@overload
+def load(model: Literal["lifter"], *, threads: int | None = None, **options: Any) -> Lifter: ...
+@overload
 def load(model: str | os.PathLike[str] | None = None, *, threads: int | None = None, **options: Any) -> Predictor: ...
 def load(
     model: str | os.PathLike[str] | None = None, *, threads: int | None = None, **options: Any
-) -> Predictor | Segmenter:
+) -> Predictor | Segmenter | Poser | Lifter:
     """A model ready to use: `poseg.load()("photo.jpg")` finds people.
 
-    `poseg.load("pose2seg")("photo.jpg", people)` gives people masks.
+    `poseg.load("pose2seg")("photo.jpg", people)` gives people masks, `poseg.load("multitask")("photo.jpg", boxes)`
+    poses, and `poseg.load("lifter")(people)` joints in space.
 
     model    name of a model that comes along (`models()`), or path of an ONNX file with a card; None is "small"
     threads  how many compute one picture; None leaves the choice to the runtime
     options  those of `Predictor`: size_px, max_people, min_score, scales, flip, masks; for a Pose2Seg model those of
-             `Segmenter`: size_px, exclusive, least_probability, rescored
+             `Segmenter`: size_px, exclusive, least_probability, rescored; for a multi-task model those of `Poser`:
+             flip, min_score
 
     Raises WeightsError where there is no such model and CardError where the file does not say how to run it.
     """
     session = open_model(model, threads=threads)
-    return (Segmenter if session.card.system == SEGMENTERS else Predictor)(session, **options)
+    kinds: dict[str, type[Segmenter] | type[Poser] | type[Lifter]] = {
+        SEGMENTERS: Segmenter, POSERS: Poser, LIFTERS: Lifter,
+    }  # fmt: skip
+    return kinds.get(session.card.system, Predictor)(session, **options)
 
 
 def open_model(model: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> Session:
@@ -56,6 +69,12 @@ def open_model(model: str | os.PathLike[str] | None = None, *, threads: int | No
     raise WeightsError(
         f"There is no model {name!r}; give the path of an ONNX file or a name of those inside ({listed})."
     )
+
+
+def card_of(model: str | os.PathLike[str]) -> Card:
+    """The card of a model that comes along or of a file, without preparing it to run. Raises as `load` does."""
+    known, name = _embedded(), os.fspath(model)
+    return read_card(known[name].read_bytes(), name=name) if name in known else open_model(model).card
 
 
 def models() -> dict[str, Card]:

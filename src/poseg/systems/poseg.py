@@ -91,7 +91,7 @@ class PoSeg:
     @property
     def input_rule(self) -> tuple[int, int]:
         """(a, b): sides of the network's input are a n + b pixels."""
-        return (32, 0 if pools_blocks(self.backbone) else 1)
+        return (STRIDE, 0) if pools_blocks(self.backbone) else (32, 1)
 
     def network(self) -> PoSegNetwork:
         """A fresh network with random weights."""

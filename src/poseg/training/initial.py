@@ -47,14 +47,14 @@ def whole_weights(source: Path) -> dict[str, Tensor]:
 
 
 def _load_whole(network: nn.Module, state: dict[str, Tensor], source: str) -> None:
-    """Load everything but heads of another shape, as those for another skeleton are."""
+    """Load everything but heads that are missing or of another shape, as those for another skeleton or task are."""
     own = network.state_dict()
     for name, tensor in own.items():
         given = state.get(name)
         if given is not None and given.shape == tensor.shape:
             continue
-        if given is not None and name.startswith(HEADS):
-            del state[name]
+        if name.startswith(HEADS):
+            state.pop(name, None)
             continue
         got = "is missing" if given is None else f"has shape {tuple(given.shape)}, wanted {tuple(tensor.shape)}"
         raise WeightsError(f"The weights in {source} are of another network: {name} {got}; give those of the same one.")

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from poseg.codecs import Finder
+from poseg.codecs.lifting import FIELD, LiftingCodec
+from poseg.codecs.multitask import JOINT_WINDOWS, JOINTS, MultitaskCodec
 from poseg.codecs.pose2seg import Pose2SegCodec
 from poseg.draw import overlay
 from poseg.draw.windows import draw_windows
@@ -19,11 +21,15 @@ from poseg.fields import Fields
 from poseg.fields.align import Windows
 from poseg.fields.spec import sigmoid
 from poseg.geometry import affine
+from poseg.geometry.bones import from_parent_relative
 from poseg.people import People
+from poseg.skeletons import Skeleton
 from poseg.training.loader import View
 
 Bytes = NDArray[np.uint8]
 MIN_SCORE, MAX_PEOPLE = 0.1, 10
+CROPS = 6
+FIGURE_PX = 256
 
 
 def training_picture(batch: Mapping[str, Any], fields: Mapping[str, Tensor], codec: Finder, view: View) -> Bytes:
@@ -61,6 +67,45 @@ def window_picture(batch: Mapping[str, Any], fields: Mapping[str, Tensor], codec
     found = sigmoid(fields["window_mask"].float().cpu().numpy()[: len(there), 0][there])
     wanted = batch["targets"]["window_mask"][0].float().cpu().numpy()[there]
     return draw_windows(image, people, windows, wanted, found) if there.any() else image
+
+
+def crop_picture(batch: Mapping[str, Any], fields: Mapping[str, Tensor], codec: MultitaskCodec, view: View) -> Bytes:
+    """The first crops of a batch with the joints wanted, and below with those found: (2 S, n S, 3) uint8 RGB."""
+    whole, columns = np.eye(2, 3)[None], []
+    for row in range(min(len(batch["image"]), CROPS)):
+        image = _shown(batch["image"][row], view)
+        found = {spec.name: fields[spec.name][row : row + 1].float().cpu().numpy() for spec in codec.specs}
+        wanted = {spec.name: batch["targets"][spec.name][row].float().cpu().numpy() for spec in codec.specs}
+        true = {n: np.log((a + 1e-3) / (1.001 - a)) if n.endswith("windows") else a for n, a in wanted.items()}
+        if JOINTS not in codec.tasks and JOINT_WINDOWS not in codec.tasks:
+            return image
+        people = [codec.decode(Fields(codec.specs, true), whole), codec.decode(codec.fields_from(found), whole)]
+        columns.append(np.concatenate([overlay(image, one) for one in people]))
+    return np.concatenate(columns, axis=1)
+
+
+def lift_picture(batch: Mapping[str, Any], fields: Mapping[str, Tensor], codec: LiftingCodec) -> Bytes:
+    """The first person of a batch: joints that went in, then in space, from the front and from the side.
+
+    Joints wanted are above, those found below: (2 S, 3 S, 3) uint8 RGB.
+    """
+    read = batch["image"][0].float().cpu().numpy().reshape(-1, 3)
+    wanted, found = (array[FIELD][0].float().cpu().numpy().reshape(-1, 3) for array in (batch["targets"], fields))
+    rows = []
+    for bones in (wanted, found):
+        joints = from_parent_relative(bones, codec.skeleton)
+        views = [(read[:, :2], read[:, 2]), *((joints[:, axes], np.ones(len(joints))) for axes in ([0, 1], [2, 1]))]
+        rows.append(np.concatenate([_figure(points, sure, codec.skeleton) for points, sure in views], axis=1))
+    return np.concatenate(rows)
+
+
+def _figure(points: NDArray[np.float32], sure: NDArray[np.float32], skeleton: Skeleton) -> Bytes:
+    """A pose that fills a dark square."""
+    low, high = points[sure > 0].min(axis=0), points[sure > 0].max(axis=0)
+    scale = 0.8 * FIGURE_PX / max(float((high - low).max()), 1e-6)
+    placed = (points - (low + high) / 2) * scale + FIGURE_PX / 2
+    ground = np.full((FIGURE_PX, FIGURE_PX, 3), 24, np.uint8)
+    return overlay(ground, People.from_poses(skeleton, placed[None], sure[None]))
 
 
 def _shown(tensor: Tensor, view: View) -> Bytes:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from poseg.datasets.mocap import Poses
+from poseg.systems.lifter import Lifter
+from poseg.systems.multitask import Multitask
 from poseg.systems.personlab import PersonLab
 from poseg.systems.pose2seg import Pose2Seg
 from poseg.systems.poseg import PoSeg
@@ -21,8 +24,8 @@ class Start:
     backbone   ImageNet weights: a file (.pth, .safetensors), or "package:NAME" for the one an installed package ships;
                or the backbone of a network of ours: the folder of a run, or a .safetensors file
     published  Google's BodyPix (.npz), for a network that contains it (`recipes.google_start`)
-    weights    a whole network: the folder of a run (its averaged weights) or a .safetensors file. Heads whose shape
-               differs, as for another skeleton, start afresh
+    weights    a whole network: the folder of a run (its averaged weights) or a .safetensors file. Heads that it lacks
+               or whose shape differs, as for another skeleton or task, start afresh
     """
 
     backbone: str = ""
@@ -72,7 +75,7 @@ class Recipe:
     system      network, codec and loss
     view        what the network is shown
     schedule    how long and how fast
-    data        the training sets in a data folder, with the weights of their mixture
+    data        the training sets in a data folder, with the weights of their mixture; poses for a lifter
     start       initial weights
     lessons     folder of a teacher's lessons (`recipes.teach`), or None
     validation  pictures to measure on during the run
@@ -81,10 +84,10 @@ class Recipe:
     """
 
     name: str
-    system: PersonLab | Pose2Seg | PoSeg
+    system: Lifter | Multitask | PersonLab | Pose2Seg | PoSeg
     view: View
     schedule: Schedule
-    data: Callable[[Path], tuple[Share, ...]]
+    data: Callable[[Path], tuple[Share, ...] | Poses]
     start: Start = Start()
     lessons: Path | None = None
     validation: Validation = Validation()

@@ -20,16 +20,23 @@ def warp(sample: Sample, matrix: affine.Matrix, size: tuple[int, int]) -> Sample
     """
     height, width = size
     at_centres = affine.for_cv2(matrix)
-    shrinks = np.sqrt(abs(np.linalg.det(matrix[:, :2]))) < 0.7
-    image = cv2.warpAffine(
-        _blurred(sample.image, matrix) if shrinks else sample.image,
-        at_centres, (width, height), flags=cv2.INTER_LINEAR, borderValue=GREY,
-    )  # fmt: skip
+    image = picture_through(sample.image, matrix, size)
     outside = np.ones(sample.image.shape[:2], np.uint8) if sample.ignore is None else (~sample.ignore).astype(np.uint8)
     ignore = cv2.warpAffine(outside, at_centres, (width, height), flags=cv2.INTER_NEAREST) == 0
     people = _warp_people(sample.people, matrix, at_centres, size)
     unsure = _warp_unsure(sample, matrix)
-    return Sample(np.asarray(image, np.uint8), people, ignore, sample.name, unsure)
+    return Sample(image, people, ignore, sample.name, unsure)
+
+
+def picture_through(image: NDArray[np.uint8], matrix: affine.Matrix, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) seen through an affine map, on a canvas of `size` (height, width); grey beyond its border."""
+    height, width = size
+    shrinks = np.sqrt(abs(np.linalg.det(matrix[:, :2]))) < 0.7
+    seen = cv2.warpAffine(
+        _blurred(image, matrix) if shrinks else image,
+        affine.for_cv2(matrix), (width, height), flags=cv2.INTER_LINEAR, borderValue=GREY,
+    )  # fmt: skip
+    return np.asarray(seen, np.uint8)
 
 
 def _blurred(image: NDArray[np.uint8], matrix: affine.Matrix) -> NDArray[np.uint8]:

@@ -1,0 +1,130 @@
+"""Joints in space from pictures, by both of the paper's strategies and without: trained and measured side by side.
+
+run    python benchmarks/in_space.py --data DATA --out RUNS [--set schedule.steps=1000] [--pictures 2000] [--measure]
+
+    alone      regression from nothing
+    together   strategy 1: regression while windows are detected
+    after      strategy 2: the trunk learns from windows alone for as many steps, then regression from its weights
+
+Poses of motion capture are drawn as figures (`datasets.drawn_in_space`); those measured were held out by subject and by
+action. Runs that are there go on; `--measure` trains nothing. Errors are in mm with 95 % bootstrap intervals over
+clips. The last column is how much predictions vary, in parts of how much true poses do: 0 for one mean pose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from poseg.codecs.multitask import BONES, JOINT_WINDOWS
+from poseg.datasets.drawn_in_space import drawn_in_space
+from poseg.datasets.mocap import Poses, read_mocap, split
+from poseg.export.network_runner import NetworkRunner, system_card
+from poseg.geometry import boxes
+from poseg.geometry.bones import from_parent_relative
+from poseg.metrics.bootstrap import image_counts
+from poseg.metrics.mpjpe import mpjpe, pa_mpjpe
+from poseg.metrics.pairs import PosePairs, pair_up
+from poseg.recipes import find_recipe
+from poseg.skeletons import BODY17_3D
+from poseg.training.initial import whole_weights
+from poseg.training.recipe import Recipe
+from poseg.training.settings import with_settings
+from poseg.transforms.warp import picture_through
+
+NAME = "multitask_3d"
+# What each run is trained on, and the run whose trunk it starts from.
+RUNS = {
+    "alone": ((BONES,), ""),
+    "together": ((BONES, JOINT_WINDOWS), ""),
+    "windows": ((JOINT_WINDOWS,), ""),
+    "after": ((BONES,), "windows"),
+}
+
+
+def settings_of(run: str, given: list[str], folder: Path) -> list[str]:
+    """What `--set` says of one of `RUNS`."""
+    tasks, start = RUNS[run]
+    return [*given, f"system.tasks={','.join(tasks)}", *([f"start.backbone={folder / start}"] if start else [])]
+
+
+def trained(settings: list[str], data: Path, folder: Path) -> None:
+    """Train in a folder, or go on there; in a process of its own, as forks of one that has trained hang."""
+    chosen = [part for setting in settings for part in ("--set", setting)]
+    command = [sys.executable, "-m", "poseg", "train", NAME, "--data", str(data), "--out", str(folder), *chosen]
+    subprocess.run([*command, "--pictures-every", "0"], check=True)
+
+
+def measured(recipe: Recipe, folder: Path, poses: Poses, rows: np.ndarray) -> tuple[PosePairs, float]:
+    """Pairs of true and found poses of drawn pictures, and how much what was found varies."""
+    network = recipe.system.network()
+    network.load_state_dict(whole_weights(folder))
+    view, codec = recipe.view, recipe.system.codec
+    card = system_card(recipe.system, name=NAME, size_px=recipe.facts.size_px, mean=view.mean, std=view.std)
+    runner = NetworkRunner(network.eval(), codec, card)
+    true, found = [], []
+    mean, std = (np.array(v, np.float32)[:, None, None] for v in (view.mean, view.std))
+    for number, row in enumerate(rows):
+        sample = drawn_in_space(poses.joints_mm[row], np.random.default_rng((7, number)))
+        box = boxes.around_points(sample.people.keypoints, np.ones((1, 17), bool))
+        maps = codec.crops(box)
+        seen = picture_through(sample.image, maps[0], (codec.crop_px,) * 2).transpose(2, 0, 1)
+        fields = runner.run(np.ascontiguousarray((seen - mean) / std, np.float32)[None])
+        bones = fields[BONES][..., 0, 0].astype(np.float64) * codec.largest_mm
+        found.append(from_parent_relative(bones, BODY17_3D))
+        true.append(sample.people.keypoints_3d[0])
+    pairs = pair_up(BODY17_3D, true, found, picture=poses.clip[rows], pictures=len(poses.clips))
+    return pairs, float(np.var(found, axis=0).sum() / np.var(true, axis=0).sum())
+
+
+def asked() -> argparse.Namespace:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="holds mocap")
+    parser.add_argument("--out", type=Path, required=True, help="a folder for all runs")
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="FIELD=VALUE")
+    parser.add_argument("--pictures", type=int, default=2000)
+    parser.add_argument("--measure", action="store_true", help="measure the runs that are there; train nothing")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train, measure, print."""
+    given = asked()
+    torch.set_num_threads(2)
+    test = split(read_mocap(given.data / "mocap"))[2]
+    rows = np.sort(np.random.default_rng(0).choice(len(test), min(given.pictures, len(test)), replace=False))
+    table = Table(
+        "", "MPJPE", "PA-MPJPE", "variation", title=f"{len(rows):,} drawn pictures of {len(test.clips)} clips"
+    )
+    protocol = ""
+    for run in RUNS:
+        settings, folder = settings_of(run, given.settings, given.out), given.out / run
+        recipe = with_settings(find_recipe(NAME), settings)
+        if not given.measure:
+            trained(settings, given.data, folder)
+        if BONES not in recipe.system.tasks:
+            continue
+        pairs, variation = measured(recipe, folder, test, rows)
+        draws = image_counts(np.random.default_rng(0), pairs.pictures, 500)
+        scores = (mpjpe(pairs, draws=draws), pa_mpjpe(pairs, draws=draws))
+        cells = []
+        for score in scores:
+            low, high = score.overall.interval or (np.nan, np.nan)
+            cells.append(f"{score.overall.value:.1f} ({low:.0f}-{high:.0f})")
+        table.add_row(run, *cells, f"{variation:.2f}")
+        protocol = "\n".join(f"{score.name}: {score.protocol}" for score in scores)
+    console = Console(width=140)
+    console.print(table)
+    console.print(protocol)
+
+
+if __name__ == "__main__":
+    main()

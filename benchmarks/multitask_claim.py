@@ -1,0 +1,141 @@
+"""Does detecting joints and parts help regressing them? The published claim on Leeds Sports Pose, over several seeds.
+
+run    python benchmarks/multitask_claim.py --data DATA --out RUNS [--recipe multitask_published] [--seeds 3]
+       [--set schedule.steps=1000] [--variants joints joints+joint_windows all] [--measure]
+
+Trains a recipe for each variant of its tasks and each seed (runs that are there go on; `--measure` trains nothing), on
+LSPET and LSP 1-1000, and measures all on LSP 1001-2000. A crop is the box of the annotated joints with the recipe's
+margin, not mirrored. The table has the mean over seeds and the spread (standard deviation), in per cent: PCK@0.2 by
+torso and by box, and strict PCP. The last column is how much predictions vary over pictures, in parts of how much true
+poses do: a network that has learnt one mean pose has 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from poseg.codecs.multitask import JOINT_WINDOWS, JOINTS, PART_WINDOWS
+from poseg.datasets.lsp import Lsp
+from poseg.export.network_runner import NetworkRunner, system_card
+from poseg.geometry import boxes
+from poseg.metrics.pairs import pair_up
+from poseg.metrics.pck import pck
+from poseg.metrics.pcp import pcp
+from poseg.recipes import find_recipe
+from poseg.runtime.poser import Poser
+from poseg.skeletons import LSP14
+from poseg.training.initial import whole_weights
+from poseg.training.recipe import Recipe
+from poseg.training.settings import with_settings
+
+VARIANTS = {
+    "joints": (JOINTS,),
+    "joints+joint_windows": (JOINTS, JOINT_WINDOWS),
+    "joints+part_windows": (JOINTS, PART_WINDOWS),
+    "all": (JOINTS, JOINT_WINDOWS, PART_WINDOWS),
+}
+METRICS = ("PCK torso", "PCK box", "PCP strict", "variation")
+
+
+def settings_of(variant: str, seed: int, given: list[str]) -> list[str]:
+    """What `--set` says of a run."""
+    return [*given, f"system.tasks={','.join(VARIANTS[variant])}", f"seed={seed}"]
+
+
+def trained(name: str, settings: list[str], data: Path, folder: Path) -> None:
+    """Train a recipe in a folder, or go on there; in a process of its own, as forks of one that has trained hang."""
+    chosen = [part for setting in settings for part in ("--set", setting)]
+    command = [sys.executable, "-m", "poseg", "train", name, "--data", str(data), "--out", str(folder), *chosen]
+    subprocess.run([*command, "--pictures-every", "0"], check=True)
+
+
+def measured(recipe: Recipe, folder: Path, data: Path, limit: int | None) -> dict[str, float]:
+    """Scores of a run on LSP's test part."""
+    network = recipe.system.network()
+    network.load_state_dict(whole_weights(folder))
+    network.eval()
+    card = system_card(
+        recipe.system, name=recipe.name, size_px=recipe.facts.size_px, mean=recipe.view.mean, std=recipe.view.std
+    )
+    poser = Poser(NetworkRunner(network, recipe.system.codec, card), flip=False)
+    last = 2000 if limit is None else 1000 + limit
+    test = Lsp("lsp", data / "lsp", "im{:04d}.jpg", 1001, last, hidden_counts=True, skeleton=LSP14)
+    true, found, seen_true, seen_found = [], [], [], []
+    for index in range(len(test)):
+        sample = test[index]
+        joints = sample.people.keypoints
+        box = boxes.around_points(joints, np.ones(joints.shape[:2], bool))
+        people = poser(sample.image, box)
+        true.append(joints[0])
+        found.append(people.keypoints[0])
+        side = (box[0, 2:] - box[0, :2]).max()
+        seen_true.append((joints[0] - box[0, :2]) / side)
+        seen_found.append((people.keypoints[0] - box[0, :2]) / side)
+    pairs = pair_up(LSP14, true, found)
+    variation = np.var(seen_found, axis=0).sum() / np.var(seen_true, axis=0).sum()
+    return {
+        "PCK torso": pck(pairs, "torso").overall.value, "PCK box": pck(pairs, "box").overall.value,
+        "PCP strict": pcp(pairs, strict=True).overall.value, "variation": float(variation), "pictures": len(pairs),
+    }  # fmt: skip
+
+
+def asked() -> argparse.Namespace:
+    """The command's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="holds lsp, lspet and backgrounds_inria")
+    parser.add_argument("--out", type=Path, required=True, help="a folder for all runs")
+    parser.add_argument("--recipe", default="multitask_published")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="FIELD=VALUE")
+    parser.add_argument("--measure", action="store_true", help="measure the runs that are there; train nothing")
+    parser.add_argument("--limit", type=int, help="the first test pictures only")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train, measure, print."""
+    given = asked()
+    torch.set_num_threads(2)
+    rows: dict[str, list[dict[str, float]]] = {variant: [] for variant in given.variants}
+    for seed in range(given.seeds):
+        for variant in given.variants:
+            settings = settings_of(variant, seed, given.settings)
+            recipe = with_settings(find_recipe(given.recipe), settings)
+            folder = given.out / f"{given.recipe}.{variant}.{seed}"
+            scores = folder / "claim.json"
+            if not given.measure and not scores.exists():
+                trained(given.recipe, settings, given.data, folder)
+            if given.measure and not folder.exists():
+                continue
+            if not scores.exists() or given.limit:
+                scores.write_text(json.dumps(measured(recipe, folder, given.data, given.limit)))
+            rows[variant].append(json.loads(scores.read_text()))
+            print(folder.name, scores.read_text(), flush=True)
+    shown(given.recipe, rows)
+
+
+def shown(recipe: str, rows: dict[str, Sequence[dict[str, float]]]) -> None:
+    """Print the table."""
+    table = Table("tasks", "seeds", *METRICS, title=f"{recipe}, trained on LSPET + LSP 1-1000, tested on LSP 1001-2000")
+    for variant, runs in rows.items():
+        if runs:
+            cells = [
+                f"{100 * np.mean(v):.1f} +- {100 * np.std(v):.1f}" for v in ([run[m] for run in runs] for m in METRICS)
+            ]
+            table.add_row(variant, str(len(runs)), *cells)
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()

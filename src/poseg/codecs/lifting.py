@@ -1,0 +1,118 @@
+"""The lifter: joints in a picture to joints in space, and nothing else of the picture.
+
+What goes in are places about the person's middle in units of the person's size, so that it does not matter where and
+how large somebody is seen; what comes out are joints as seen from their parents (Li and Chan, ACCV 2014, section 3.1).
+
+Letters: N people, K joints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from poseg.codecs.targets import Targets
+from poseg.errors import FieldError, ShapeError
+from poseg.fields import Fields, FieldSpec
+from poseg.geometry import boxes
+from poseg.geometry.bones import from_parent_relative, to_parent_relative
+from poseg.geometry.grid import Grid
+from poseg.people import People
+from poseg.skeletons import BODY17_3D, Skeleton
+
+Floats = NDArray[np.float32]
+
+FIELD = "bones"
+READ = 3  # numbers for each joint that goes in: x, y, and whether it was found
+
+
+@dataclass(frozen=True, slots=True)
+class LiftingCodec:
+    """How people in a picture become a network's input, and its output people in space.
+
+    skeleton     of the joints in space; people's own are taken to it by name
+    largest_mm   what 1 stands for in "bones"
+    min_joints   people with fewer joints found are not lifted
+    least_score  joints that are less sure were not found
+    """
+
+    skeleton: Skeleton = BODY17_3D
+    largest_mm: float = 1000.0
+    min_joints: int = 6
+    least_score: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not (self.largest_mm > 0 and self.min_joints >= 2 and 0 <= self.least_score < 1):
+            raise FieldError(
+                "A lifter needs a largest_mm above 0, min_joints of 2 or more and a least_score from 0 to below 1; got "
+                f"{self.largest_mm}, {self.min_joints} and {self.least_score}."
+            )
+
+    @property
+    def specs(self) -> tuple[FieldSpec, ...]:
+        """One field. People stand in rows, and there is one column: (K, 3, N, 1)."""
+        return (FieldSpec(FIELD, ("joint", "xyz"), (len(self.skeleton), 3), "one", Grid(1)),)
+
+    @property
+    def inputs(self) -> int:
+        """How many numbers go in for each person."""
+        return READ * len(self.skeleton)
+
+    def fields_from(self, outputs: Mapping[str, Floats]) -> Fields:
+        """Fields of the people that a network was given: (N, C, 1, 1) by name."""
+        return Fields.from_flat(self.specs, {name: np.moveaxis(a[..., 0], 0, 1) for name, a in outputs.items()})
+
+    def to_plain(self) -> dict[str, Any]:
+        """The settings as plain data for a model's card; the skeleton is stored beside them."""
+        return {name: getattr(self, name) for name in ("largest_mm", "min_joints", "least_score")}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any], skeleton: Skeleton) -> LiftingCodec:
+        """The codec that `to_plain` described. Raises FieldError where a setting is missing or makes no sense."""
+        try:
+            return cls(skeleton, float(plain["largest_mm"]), int(plain["min_joints"]), float(plain["least_score"]))
+        except (KeyError, TypeError, ValueError) as fault:
+            raise FieldError(
+                f"The settings of the lifter lack a good largest_mm, min_joints or least_score ({fault!r}); export "
+                "the model again."
+            ) from None
+
+    def given(self, people: People) -> tuple[Floats, NDArray[np.bool_]]:
+        """What a network is given, (N, 3 K, 1, 1), and who has joints enough to be lifted, (N,)."""
+        named = people.to(self.skeleton)
+        found = np.asarray((named.keypoint_scores >= self.least_score) & (named.keypoint_scores > 0))
+        box = boxes.around_points(named.keypoints, found)
+        middle, side = (box[:, :2] + box[:, 2:]) / 2, (box[:, 2:] - box[:, :2]).max(axis=1, initial=0)
+        places = (named.keypoints - middle[:, None]) * (2 / np.maximum(side, 1e-6))[:, None, None]
+        read = np.concatenate([places * found[..., None], found[..., None]], axis=2).astype(np.float32)
+        enough = (found.sum(axis=1) >= self.min_joints) & (side > 0)
+        return read.reshape(len(people), self.inputs, 1, 1), np.asarray(enough, np.bool_)
+
+    def encode(self, joints_mm: ArrayLike) -> Targets:
+        """The targets of joints (N, K, 3) in camera axes: x right, y down, z away; weight 0 where one is not finite."""
+        joints = np.asarray(joints_mm, np.float64)
+        if joints.ndim != 3 or joints.shape[1:] != (len(self.skeleton), 3):
+            raise ShapeError("joints_mm", wanted=("people", len(self.skeleton), 3), got=joints.shape)
+        bones = to_parent_relative(joints, self.skeleton) / self.largest_mm
+        known = np.asarray(np.isfinite(bones).all(axis=2))
+        target = np.where(known[..., None], bones, 0)
+        return Targets(
+            self.specs,
+            {FIELD: np.moveaxis(target, 0, -1)[..., None].astype(np.float32)},
+            {FIELD: np.moveaxis(known, 0, -1)[..., None].astype(np.float32)},
+        )
+
+    def decode(self, fields: Fields, people: People, lifted: NDArray[np.bool_]) -> People:
+        """People with joints in space: (N, K, 3) mm about the root, in camera axes; NaN for those not `lifted` (N,).
+
+        The fields are of the lifted ones alone, in their order. Raises FieldError for fields that are not finite.
+        """
+        fields.check_finite()
+        bones = np.moveaxis(fields[FIELD][..., 0], -1, 0).astype(np.float64) * self.largest_mm
+        joints = np.full((len(people), len(self.skeleton), 3), np.nan, np.float32)
+        joints[lifted] = from_parent_relative(bones, self.skeleton)
+        return replace(people, keypoints_3d=joints, skeleton_3d=self.skeleton)

@@ -1,0 +1,253 @@
+"""The multi-task network: crops of single people to joints, and to windows that hold joints and parts, and back.
+
+Li, Liu and Chan (CVPRW 2014) regress joints in the crop; Li and Chan (ACCV 2014) regress in three dimensions where
+each joint lies as seen from its parent. Both train, beside it, windows that slide over the crop, each of which says
+whether a joint or a part of the body lies in it.
+
+Letters: N people, a crop each; K joints, P parts, m x m windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from poseg.codecs.targets import Targets
+from poseg.errors import FieldError, ShapeError
+from poseg.fields import Fields, FieldSpec, sigmoid
+from poseg.fields.windows import SlidingWindows
+from poseg.geometry import affine, boxes
+from poseg.geometry.bones import from_parent_relative, to_parent_relative
+from poseg.geometry.grid import Grid
+from poseg.people import People
+from poseg.skeletons import LSP14, Pair, Skeleton
+
+Floats = NDArray[np.float32]
+
+JOINTS, BONES, JOINT_WINDOWS, PART_WINDOWS = TASKS = ("joints", "bones", "joint_windows", "part_windows")
+LABELS = ("all", "nearest")
+
+
+@dataclass(frozen=True)
+class MultitaskCodec:
+    """How crops of people are painted into the tasks' targets and read back.
+
+    skeleton          joints
+    tasks             what the network puts out: "joints" in the crop, "bones" in three dimensions, "joint_windows",
+                      "part_windows"
+    parts             pairs of joints; the skeleton's bones where none are given
+    crop_px           side of the crop
+    margin            by which a person's box is grown on every side, as a part of its longer one
+    window_px         side of the windows
+    window_stride_px  from one to the next
+    labels            of joints: "all" windows that hold one, or the "nearest" alone
+    largest_mm        what 1 stands for in "bones": the longest along any axis
+    """
+
+    skeleton: Skeleton = LSP14
+    tasks: tuple[str, ...] = (JOINTS, JOINT_WINDOWS, PART_WINDOWS)
+    parts: tuple[Pair, ...] = ()
+    crop_px: int = 112
+    margin: float = 0.15
+    window_px: int = 30
+    window_stride_px: int = 12
+    labels: str = "all"
+    largest_mm: float = 1200.0
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            object.__setattr__(self, "parts", self.skeleton.bones)
+        self.skeleton.indices(self.parts)
+        unknown = [task for task in self.tasks if task not in TASKS]
+        if unknown or not self.tasks or len(set(self.tasks)) < len(self.tasks):
+            raise FieldError(f"Tasks are some of {', '.join(TASKS)}, each once; got {', '.join(self.tasks) or 'none'}.")
+        if self.labels not in LABELS:
+            raise FieldError(f"`labels` is one of {', '.join(LABELS)}, got {self.labels!r}.")
+        if not (self.largest_mm > 0 and self.margin >= 0):
+            raise FieldError(
+                f"Bones need a largest_mm above 0, boxes a margin of 0 or more; got {self.largest_mm}, {self.margin}."
+            )
+        self.windows  # noqa: B018  its own checks
+
+    @cached_property
+    def windows(self) -> SlidingWindows:
+        """Over the crop."""
+        return SlidingWindows(self.crop_px, self.window_px, self.window_stride_px)
+
+    @property
+    def grid(self) -> Grid:
+        """Where the windows' middles stand."""
+        return Grid(self.window_stride_px, self.window_px / 2)
+
+    @property
+    def specs(self) -> tuple[FieldSpec, ...]:
+        """A field for each task. People stand in rows, and there is one column: (..., N, 1)."""
+        k, p, m2 = len(self.skeleton), len(self.parts), self.windows.across**2
+        every = {
+            JOINTS: FieldSpec(JOINTS, ("joint", "xy"), (k, 2), "one", self.grid),
+            BONES: FieldSpec(BONES, ("joint", "xyz"), (k, 3), "one", self.grid),
+            JOINT_WINDOWS: FieldSpec(JOINT_WINDOWS, ("joint", "window"), (k, m2), "logit", self.grid),
+            PART_WINDOWS: FieldSpec(PART_WINDOWS, ("part", "window"), (p, m2), "logit", self.grid),
+        }
+        return tuple(every[task] for task in TASKS if task in self.tasks)
+
+    def fields_from(self, outputs: Mapping[str, Floats]) -> Fields:
+        """Fields of the crops that a network has seen: (N, C, 1, 1) by name."""
+        return Fields.from_flat(self.specs, {name: np.moveaxis(array[..., 0], 0, 1) for name, array in outputs.items()})
+
+    def to_plain(self) -> dict[str, Any]:
+        """The settings as plain data for a model's card; the skeleton is stored beside them."""
+        plain = {name: getattr(self, name) for name in asdict(self) if name not in ("skeleton", "parts", "tasks")}
+        return {**plain, "tasks": list(self.tasks), "parts": [list(part) for part in self.parts]}
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any], skeleton: Skeleton) -> MultitaskCodec:
+        """The codec that `to_plain` described. Raises FieldError where a setting is missing or makes no sense."""
+        try:
+            return cls(
+                skeleton,
+                tuple(str(task) for task in plain["tasks"]),
+                tuple((str(a), str(b)) for a, b in plain["parts"]),
+                int(plain["crop_px"]), float(plain["margin"]), int(plain["window_px"]),
+                int(plain["window_stride_px"]), str(plain["labels"]), float(plain["largest_mm"]),
+            )  # fmt: skip
+        except (KeyError, TypeError, ValueError) as fault:
+            raise FieldError(
+                f"The settings of the multi-task codec lack something good ({fault!r}); export the model again."
+            ) from None
+
+    def crops(self, boxes_xyxy: ArrayLike, margin: float | None = None) -> NDArray[np.float64]:
+        """(N, 2, 3) maps from a picture to square crops around boxes (N, 4), which keep the aspect ratio.
+
+        `margin` is another than the codec's own, such as 0 for a picture that is a crop already.
+        """
+        grown = self.margin if margin is None else margin
+        corners = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
+        sides = np.maximum((corners[:, 2:] - corners[:, :2]).max(axis=1, initial=0), 1) * (1 + 2 * grown)
+        middles, half = (corners[:, :2] + corners[:, 2:]) / 2, self.crop_px / 2
+        maps = [
+            affine.similarity(self.crop_px / side, 0.0, (float(x), float(y)), (half, half))
+            for side, (x, y) in zip(sides, middles, strict=True)
+        ]
+        return np.array(maps).reshape(-1, 2, 3)
+
+    def encode(self, people: People, joints_mm: ArrayLike | None = None) -> Targets:
+        """The targets of people (N), each in the pixels of an own crop; a joint counts where its score is above 0.
+
+        joints_mm  (N, K, 3) in camera axes, for "bones"; NaN where nobody measured
+
+        Joints outside their crop are in no window and are not regressed. Arrays are (..., N, 1), of weights too; a
+        window's weight is 0 where its joint, or an end of its part, is not annotated. Somebody without any annotated
+        joint is nobody: all windows are empty, and count. Raises ShapeError for joints_mm of another shape.
+        """
+        points = people.keypoints.astype(np.float64)
+        known = np.asarray((people.keypoint_scores > 0) & np.isfinite(points).all(axis=2))
+        inside = known & ((points >= 0) & (points < self.crop_px)).all(axis=2)
+        nobody = ~known.any(axis=1, keepdims=True)
+        places = np.where(known[..., None], points, np.nan)
+        ends = self.skeleton.indices(self.parts)
+        holding = self.windows.holding_joints if self.labels == "all" else self.windows.nearest
+        m2 = self.windows.across**2
+        both = np.asarray(known[:, ends].all(axis=2) | nobody)
+        targets = {
+            JOINTS: np.where(inside[..., None], 2 * points / self.crop_px - 1, 0),
+            JOINT_WINDOWS: holding(places).reshape(*known.shape, m2),
+            PART_WINDOWS: self.windows.holding_parts(places[:, ends[:, 0]], places[:, ends[:, 1]]).reshape(
+                len(people), len(ends), m2
+            ),
+        }
+        weights = {
+            JOINTS: inside,
+            JOINT_WINDOWS: np.broadcast_to(np.asarray(known | nobody)[..., None], targets[JOINT_WINDOWS].shape),
+            PART_WINDOWS: np.broadcast_to(both[..., None], targets[PART_WINDOWS].shape),
+        }
+        if BONES in self.tasks:
+            targets[BONES], weights[BONES] = self._bones(people, joints_mm)
+        names = [spec.name for spec in self.specs]
+        return Targets(self.specs, {n: _rows(targets[n]) for n in names}, {n: _rows(weights[n]) for n in names})
+
+    def _bones(self, people: People, joints_mm: ArrayLike | None) -> tuple[Floats, NDArray[np.bool_]]:
+        """(N, K, 3) joints as seen from their parents, in units of `largest_mm`, and which of them are known."""
+        wanted = (*people.keypoint_scores.shape, 3)
+        joints = np.full(wanted, np.nan) if joints_mm is None else np.asarray(joints_mm, np.float64)
+        if joints.shape != wanted:
+            raise ShapeError("joints_mm", wanted=wanted, got=joints.shape)
+        bones = to_parent_relative(joints, self.skeleton) / self.largest_mm
+        known = np.asarray(np.isfinite(bones).all(axis=-1))
+        return np.where(known[..., None], bones, 0).astype(np.float32), known
+
+    def decode(self, fields: Fields, crops: ArrayLike, min_score: float = 0.0) -> People:
+        """The people (N) of crops (N, 2, 3), in pixels of the picture that the crops are of, in their order.
+
+        Joints are where the regressor says, or where there is none in the middle of the windows that hold them. A
+        joint's score is how sure the windows around it are that they hold it: without windows, 1. Somebody's score is
+        the mean over joints; people with a lower one than `min_score` are left out. Boxes go around the joints.
+        Raises FieldError for fields that are not finite.
+        """
+        fields.check_finite()
+        maps = np.asarray(crops, np.float64).reshape(-1, 2, 3)
+        people = len(maps)
+        windows = None
+        if JOINT_WINDOWS in self.tasks:
+            m = self.windows.across
+            windows = sigmoid(_people_first(fields[JOINT_WINDOWS])).reshape(people, len(self.skeleton), m, m)
+        if JOINTS in self.tasks:
+            points = np.asarray((_people_first(fields[JOINTS]) + 1) / 2 * self.crop_px, np.float32)
+        elif windows is not None:
+            points = self._middles(windows)
+        else:
+            raise FieldError("A network without joints and joint_windows does not say where joints are in the picture.")
+        sure = np.ones(points.shape[:2], np.float32) if windows is None else self._evidence(windows, points)
+        placed = [affine.apply(affine.invert(one), there) for one, there in zip(maps, points, strict=True)]
+        keypoints = np.array(placed, np.float32).reshape(people, len(self.skeleton), 2)
+        found = People.from_poses(self.skeleton, keypoints, sure)
+        found = replace(found, boxes_xyxy=boxes.around_points(keypoints, np.ones_like(sure, np.bool_)))
+        if BONES in self.tasks:
+            bones = _people_first(fields[BONES]).astype(np.float64) * self.largest_mm
+            found = replace(
+                found, keypoints_3d=from_parent_relative(bones, self.skeleton).astype(np.float32),
+                skeleton_3d=self.skeleton,
+            )  # fmt: skip
+        return found[found.scores >= min_score]
+
+    def with_mirrored(self, fields: Fields, mirrored: Fields) -> Fields:
+        """Fields of crops, where joints and bones are the mean with what the network said of the mirrored crops.
+
+        Windows stay: the last ones may hang over, and then mirrored ones lie elsewhere.
+        """
+        arrays = dict(fields.arrays)
+        for task in (JOINTS, BONES):
+            if task in arrays:
+                back = mirrored[task][self.skeleton.mirror]
+                back = back * np.array([-1, 1, 1], np.float32)[: back.shape[1], None, None]
+                arrays[task] = np.asarray((arrays[task] + back) / 2, np.float32)
+        return Fields(fields.specs, arrays)
+
+    def _evidence(self, windows: Floats, points: Floats) -> Floats:
+        """(N, K) mean over the windows (N, K, m, m) that hold a joint, of how likely they are to; 0 where none does."""
+        held = self.windows.holding_joints(points)
+        count = held.sum(axis=(2, 3))
+        return np.asarray((held * windows).sum(axis=(2, 3)) / np.maximum(count, 1), np.float32)
+
+    def _middles(self, windows: Floats) -> Floats:
+        """(N, K, 2) mean of the windows' middles, each weighing as the windows (N, K, m, m) are likely to hold it."""
+        weights = windows**2 + 1e-6
+        total = weights.sum(axis=(2, 3))
+        middles = self.windows.starts_px + self.window_px / 2
+        x, y = ((weights.sum(axis=axis) * middles).sum(axis=2) / total for axis in (2, 3))
+        return np.stack([x, y], axis=2).astype(np.float32)
+
+
+def _rows(array: NDArray[Any]) -> Floats:
+    """(N, ...) -> (..., N, 1)."""
+    return np.ascontiguousarray(np.moveaxis(array, 0, -1)[..., None], np.float32)
+
+
+def _people_first(field: Floats) -> Floats:
+    """(..., N, 1) -> (N, ...)."""
+    return np.moveaxis(field[..., 0], -1, 0)

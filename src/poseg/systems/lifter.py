@@ -1,0 +1,132 @@
+"""The lifter in one file: config, network, codec and loss. Joints in a picture go in, joints in space come out.
+
+Fully connected layers with residuals (Martinez et al., ICCV 2017) on what `codecs.lifting` makes of people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from poseg.codecs.lifting import FIELD, LiftingCodec
+from poseg.geometry.bones import from_parent_relative
+from poseg.networks.backbones.build import Normalisation
+from poseg.skeletons import BODY17_3D, Skeleton
+
+
+@dataclass(frozen=True, slots=True)
+class Lifter:
+    """A lifter.
+
+    skeleton, largest_mm, min_joints, least_score   of the codec
+    width       of the layers
+    blocks      of two layers each, with a residual around them
+    dropout     after each layer
+    """
+
+    skeleton: Skeleton = BODY17_3D
+    largest_mm: float = 1000.0
+    min_joints: int = 6
+    least_score: float = 0.1
+    width: int = 768
+    blocks: int = 2
+    dropout: float = 0.1
+    backbone: str = "joints"
+
+    @property
+    def codec(self) -> LiftingCodec:
+        """The codec that makes the input, paints targets and reads the output."""
+        return LiftingCodec(self.skeleton, self.largest_mm, self.min_joints, self.least_score)
+
+    @property
+    def normalisation(self) -> Normalisation:
+        """There is no picture to normalise."""
+        return (0.0,) * 3, (1.0,) * 3
+
+    @property
+    def input_rule(self) -> tuple[int, int]:
+        """There is no picture: the input has one cell."""
+        return 1, 0
+
+    def network(self) -> nn.Module:
+        """A fresh network with random weights."""
+        return LifterNetwork(self)
+
+    def loss(self) -> LifterLoss:
+        """The loss that goes with the codec's targets."""
+        return LifterLoss(self)
+
+
+class LifterNetwork(nn.Module):
+    """(B, 3 K, 1, 1) -> "bones" (B, 3 K, 1, 1)."""
+
+    def __init__(self, config: Lifter) -> None:
+        super().__init__()
+        codec, width = config.codec, config.width
+        self.backbone = nn.Sequential(
+            _layer(codec.inputs, width, config.dropout), *(_Block(width, config.dropout) for _ in range(config.blocks))
+        )
+        self.out = nn.Linear(width, codec.specs[0].channels)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """The bones of each person."""
+        return {FIELD: self.out(self.backbone(image.flatten(1)))[..., None, None]}
+
+
+def _layer(inputs: int, width: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Dropout(dropout))
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(_layer(width, width, dropout), _layer(width, width, dropout))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x + self.layers(x)
+        return y
+
+
+class LifterLoss(nn.Module):
+    """Mean distance of joints about the root, and of bones: what is measured, and what keeps limbs in their lengths."""
+
+    def __init__(self, config: Lifter) -> None:
+        super().__init__()
+        k = len(config.skeleton)
+        steps = from_parent_relative(torch.eye(k).numpy(), config.skeleton)
+        self.register_buffer("chains", torch.from_numpy(steps).float(), persistent=False)
+        self.joints = k
+
+    chains: Tensor
+
+    def counts(self, weights: Mapping[str, Tensor]) -> Tensor:
+        """(1,) how many people there are; those of the slices of a batch add up."""
+        return weights[FIELD].new_tensor([float(len(weights[FIELD]))])
+
+    def forward(
+        self,
+        fields: Mapping[str, Tensor],
+        targets: Mapping[str, Tensor],
+        weights: Mapping[str, Tensor],
+        counts: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Both in units of `largest_mm`, as "joints" and "bones", and their sum as "total"; targets (B, K, 3, 1, 1)."""
+        people = (self.counts(weights) if counts is None else counts)[0]
+        found = fields[FIELD].float().reshape(-1, self.joints, 3)
+        gap = found - targets[FIELD].reshape(found.shape)
+        known = weights[FIELD].reshape(found.shape[:2])
+        whole = (known.min(dim=1, keepdim=True).values > 0).float()  # a joint is where all before it are known
+        places = torch.einsum("ij,bjd->bid", self.chains, gap)
+        terms = {
+            "joints": (_length(places) * whole).sum() / (people * self.joints),
+            "bones": (_length(gap) * known).sum() / (people * self.joints),
+        }
+        return {**terms, "total": terms["joints"] + terms["bones"]}
+
+
+def _length(vectors: Tensor) -> Tensor:
+    """Lengths (B, K) of vectors (B, K, 3), with a gradient at 0 too."""
+    return (vectors.square().sum(dim=2) + 1e-8).sqrt()

@@ -1,0 +1,106 @@
+"""`poseg evaluate --metric pck`, with models that find nobody or the truth in place of a network."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from poseg.cli import evaluate as command
+from poseg.cli.main import app
+from poseg.people import People
+from poseg.skeletons import LSP14
+
+POSE = np.random.default_rng(0).uniform(5, 95, (1, 14, 2))
+runner = CliRunner(env={"COLUMNS": "100", "POSEG_DEBUG": ""})
+
+
+class Finder:
+    session = SimpleNamespace(card=SimpleNamespace(name="finder"))
+
+    def __call__(self, image):
+        return People.from_poses(LSP14, POSE, np.ones((1, 14)))
+
+
+class Cropper(Finder):
+    wants_boxes = True
+
+    def __call__(self, image, boxes_xyxy):
+        assert boxes_xyxy.tolist() == [[0, 0, 100, 100]]
+        return super().__call__(image)
+
+
+@pytest.fixture
+def arguments(tmp_path, monkeypatch):
+    """Builds the arguments for a model and a file with that one person."""
+
+    def build(model, *more):
+        monkeypatch.setattr(command, "build_predictor", lambda name, **options: model)
+        triplets = np.column_stack([POSE[0] - 0.5, np.full(14, 2)]).reshape(-1).tolist()
+        plain = {
+            "images": [{"id": 1, "file_name": "a.png", "height": 100, "width": 100}],
+            "categories": [{"id": 1, "name": "person", "keypoints": list(LSP14.joints)}],
+            "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 100, 100], "area": 10000,
+                             "iscrowd": 0, "num_keypoints": 14, "keypoints": triplets}],
+        }  # fmt: skip
+        (tmp_path / "truth.json").write_text(json.dumps(plain))
+        Image.new("RGB", (100, 100)).save(tmp_path / "a.png")
+        return ["evaluate", "--data", str(tmp_path / "truth.json"), "--images", str(tmp_path), *map(str, more)]
+
+    return build
+
+
+@pytest.mark.parametrize(("model", "says"), [(Finder(), "found by finder"), (Cropper(), "in the boxes of the file")])
+def test_tables_scores_and_curves(arguments, tmp_path, model, says):
+    out, curve = tmp_path / "scores.json", tmp_path / "curve.png"
+    done = runner.invoke(app, arguments(model, "--metric", "pck", "--json", out, "--curve", curve))
+    assert done.exit_code == 0, done.output
+    for name in ("PCK@0.2 by torso", "PCK@0.2 by box", "PCKh@0.5", "PDJ@0.2", "PCP@0.5 strict", "PCP@0.5 loose", says):
+        assert name in done.stdout
+    assert "lower arms" in done.stdout
+    assert "14 of the 14 joints of lsp14" in done.stdout
+    plain = json.loads(out.read_text())
+    assert (plain["metric"], plain["model"], plain["persons"]) == ("pck", "finder", 1)
+    for score in plain["scores"].values():
+        assert score["overall"]["value"] == 1
+        assert score["protocol"]
+    with Image.open(curve) as picture:
+        assert min(picture.size) > 300
+
+
+def test_a_model_of_crops_is_handed_boxes(arguments, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(command, "is_poser", lambda model: model == "crops")
+    monkeypatch.setattr(command, "build_poser", lambda model, **options: asked.update(options) or Cropper())
+    given = arguments(None, "--metric", "pck", "--model", "crops", "--no-flip", "--threads", "1")
+    done = runner.invoke(app, given)
+    assert done.exit_code == 0, done.output
+    assert "made by finder in the boxes of the file" in done.stdout
+    assert asked == {"threads": 1, "flip": False}
+    done = runner.invoke(app, [*given, "--size", "257", "--min-score", "0.3"])
+    assert done.exit_code == 2
+    assert "--size, --min-score would do nothing" in done.output
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--metric", "pck", "--posed", "--refine", "pose2seg"], "--refine, --posed would do nothing"),
+        (["--curve", "c.png"], "add --metric pck"),
+        (["--metric", "pck", "--curve", "nowhere/c.png"], "Cannot write nowhere/c.png"),
+    ],
+)
+def test_options_that_do_not_fit(arguments, more, says):
+    done = runner.invoke(app, arguments(Finder(), *more))
+    assert done.exit_code == 2
+    assert says in done.output
+
+
+def test_average_precision_points_here_where_nobody_measured_sigmas(arguments):
+    done = runner.invoke(app, arguments(Finder()))
+    assert done.exit_code == 2
+    assert "measure PCK instead" in done.output

@@ -1,0 +1,197 @@
+"""Crops of people to the tasks' targets and back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from poseg.codecs import CODECS, MultitaskCodec
+from poseg.codecs.multitask import BONES, JOINT_WINDOWS, JOINTS, PART_WINDOWS, TASKS
+from poseg.errors import FieldError, ShapeError, SkeletonError
+from poseg.fields import Fields
+from poseg.geometry import affine
+from poseg.people import People
+from poseg.skeletons import BODY17_3D, LSP14
+
+EVERYTHING = MultitaskCodec(BODY17_3D, TASKS)
+FLAT = MultitaskCodec()
+laws = settings(max_examples=25, deadline=None)
+
+
+def crowd(seed: int, n: int = 3, codec: MultitaskCodec = FLAT) -> tuple[People, np.ndarray]:
+    """People, each in an own crop, and what their joints are in space."""
+    rng = np.random.default_rng(seed)
+    k = len(codec.skeleton)
+    points = rng.uniform(1, codec.crop_px - 1, (n, k, 2))
+    return People.from_poses(codec.skeleton, points, np.ones((n, k))), rng.normal(0, 300, (n, k, 3))
+
+
+def same(n: int) -> np.ndarray:
+    return np.repeat(affine.identity()[None], n, axis=0)
+
+
+@laws
+@given(st.integers(0, 1000), st.integers(0, 5))
+def test_what_is_encoded_is_decoded(seed, n):
+    people, joints_mm = crowd(seed, n, EVERYTHING)
+    joints_mm = joints_mm - joints_mm[:, :1]  # the pelvis is the root
+    found = EVERYTHING.decode(EVERYTHING.encode(people, joints_mm).as_fields(), same(n))
+    np.testing.assert_allclose(found.keypoints, people.keypoints, atol=1e-3)
+    np.testing.assert_allclose(found.keypoints_3d, joints_mm, atol=0.01)
+    assert (found.keypoint_scores > 0.99).all()
+    assert found.skeleton_3d == BODY17_3D
+
+
+def test_without_a_regressor_joints_are_among_their_windows():
+    codec = MultitaskCodec(tasks=(JOINT_WINDOWS,))
+    people, _ = crowd(0, 4)
+    found = codec.decode(codec.encode(people).as_fields(), same(4))
+    assert np.abs(found.keypoints - people.keypoints).max() < codec.window_px
+    assert np.abs(found.keypoints - people.keypoints).mean() < codec.window_stride_px / 2
+
+
+def test_without_windows_a_joint_is_taken_at_its_word():
+    codec = MultitaskCodec(tasks=(JOINTS,))
+    people, _ = crowd(0)
+    assert (codec.decode(codec.encode(people).as_fields(), same(3)).keypoint_scores == 1).all()
+
+
+def test_windows_that_hold_nothing_take_the_score_away():
+    people, _ = crowd(0)
+    fields = FLAT.encode(people).as_fields()
+    fields[JOINT_WINDOWS][2] = -9
+    found = FLAT.decode(fields, same(3))
+    assert (found.keypoint_scores[:, 2] < 0.01).all()
+    assert (np.delete(found.keypoint_scores, 2, axis=1) > 0.99).all()
+    assert len(FLAT.decode(fields, same(3), min_score=0.95)) == 0
+
+
+@laws
+@given(st.integers(0, 1000), st.floats(-50, 500), st.floats(-50, 500), st.floats(20, 300), st.floats(20, 300))
+def test_a_crop_holds_its_box_with_the_margin_and_keeps_the_aspect(seed, x, y, width, height):
+    (crop,) = FLAT.crops([[x, y, x + width, y + height]])
+    corners = affine.apply(crop, [[x, y], [x + width, y + height]])
+    longest = FLAT.crop_px / (1 + 2 * FLAT.margin)
+    assert corners.min() >= (FLAT.crop_px - longest) / 2 - 0.01
+    assert np.isclose((corners[1] - corners[0]).max(), longest, atol=0.01)
+    assert np.isclose((corners[1] - corners[0])[0] * height, (corners[1] - corners[0])[1] * width, rtol=1e-3)
+    np.testing.assert_allclose(corners.mean(axis=0), FLAT.crop_px / 2, atol=0.01)
+
+
+@laws
+@given(st.integers(0, 1000))
+def test_people_come_back_into_the_picture_that_their_crops_are_of(seed):
+    rng = np.random.default_rng(seed)
+    low = rng.uniform(0, 400, (3, 2))
+    maps = FLAT.crops(np.concatenate([low, low + rng.uniform(30, 200, (3, 2))], axis=1))
+    people, _ = crowd(seed)
+    found = FLAT.decode(FLAT.encode(people).as_fields(), maps)
+    for there, here, one in zip(found.keypoints, people.keypoints, maps, strict=True):
+        np.testing.assert_allclose(affine.apply(one, there), here, atol=0.01)
+
+
+def test_joints_nobody_annotated_and_those_outside_teach_nothing_about_places():
+    people, joints_mm = crowd(1, 2, EVERYTHING)
+    points, sure = people.keypoints.copy(), people.keypoint_scores.copy()
+    sure[0, 3], points[1, 4] = 0, (200, 50)
+    joints_mm[1, 5] = np.nan
+    targets = EVERYTHING.encode(People.from_poses(BODY17_3D, points, sure), joints_mm)
+    joints = targets.weights[JOINTS][..., 0]
+    assert joints.shape == (17, 2)
+    assert joints[3, 0] == 0
+    assert joints[4, 1] == 0
+    assert joints.sum() == 2 * 17 - 2
+    windows = targets.weights[JOINT_WINDOWS][..., 0]
+    assert (windows[3, :, 0] == 0).all(), "not annotated: it may be in any window"
+    assert (windows[4, :, 1] == 1).all(), "outside: it is in none"
+    assert (targets.targets[JOINT_WINDOWS][4, :, 1] == 0).all()
+    held = [part for part, ends in enumerate(EVERYTHING.parts) if BODY17_3D.joints[3] in ends]
+    assert held
+    assert (targets.weights[PART_WINDOWS][held, :, 0] == 0).all()
+    bones = targets.weights[BONES][..., 0]
+    unknown = [5, *(BODY17_3D.index(child) for parent, child in BODY17_3D.tree if parent == BODY17_3D.joints[5])]
+    assert (bones[unknown, 1] == 0).all()
+    assert bones.sum() == 2 * 17 - len(unknown)
+
+
+def test_nobody_teaches_windows_that_they_are_empty_and_no_place():
+    nobody = People.from_poses(LSP14, np.zeros((1, 14, 2)), np.zeros((1, 14)))
+    targets = FLAT.encode(nobody)
+    assert not targets.weights[JOINTS].any()
+    for task in (JOINT_WINDOWS, PART_WINDOWS):
+        assert not targets.targets[task].any()
+        assert targets.weights[task].all()
+
+
+def test_the_nearest_window_alone():
+    people, _ = crowd(0)
+    targets = replace(FLAT, labels="nearest").encode(people).targets[JOINT_WINDOWS]
+    assert (targets.sum(axis=1) == 1).all()
+
+
+@laws
+@given(st.integers(0, 1000))
+def test_a_mirrored_person_in_a_mirrored_crop_is_the_same_person(seed):
+    people, joints_mm = crowd(seed, 2, EVERYTHING)
+    mirror = BODY17_3D.mirror
+    flipped = replace(people, keypoints=(np.array([112, 0]) + people.keypoints * [-1, 1])[:, mirror])
+    flipped_mm = joints_mm[:, mirror] * [-1, 1, 1]
+    fields = EVERYTHING.encode(people, joints_mm).as_fields()
+    mirrored = EVERYTHING.encode(flipped, flipped_mm).as_fields()
+    both = EVERYTHING.with_mirrored(fields, mirrored)
+    for task in TASKS:
+        np.testing.assert_allclose(both[task], fields[task], atol=1e-5)
+    halfway = EVERYTHING.with_mirrored(fields, Fields(fields.specs, {n: 0 * a for n, a in fields.arrays.items()}))
+    np.testing.assert_allclose(halfway[JOINTS], fields[JOINTS] / 2, atol=1e-6)
+
+
+def test_a_networks_outputs_are_put_in_rows():
+    rng = np.random.default_rng(0)
+    outputs = {spec.name: rng.normal(size=(4, spec.channels, 1, 1)).astype(np.float32) for spec in EVERYTHING.specs}
+    fields = EVERYTHING.fields_from(outputs)
+    assert fields.cells == (4, 1)
+    np.testing.assert_array_equal(fields[BONES][:, :, 2, 0].reshape(-1), outputs[BONES][2, :, 0, 0])
+
+
+def test_a_card_says_all_of_it():
+    codec = MultitaskCodec(BODY17_3D, (BONES, JOINT_WINDOWS), (("neck", "nose"),), 193, 0.2, 52, 21, "nearest", 900.0)
+    plain = json.loads(json.dumps(codec.to_plain()))
+    assert CODECS["multitask"].from_plain(plain, BODY17_3D) == codec
+    for name in plain:
+        with pytest.raises(FieldError, match="export the model again"):
+            MultitaskCodec.from_plain({key: value for key, value in plain.items() if key != name}, BODY17_3D)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"tasks": ()}, FieldError, "Tasks are"),
+        ({"tasks": ("joints", "joints")}, FieldError, "each once"),
+        ({"tasks": ("heads",)}, FieldError, "Tasks are"),
+        ({"labels": "some"}, FieldError, "nearest"),
+        ({"largest_mm": 0.0}, FieldError, "above 0"),
+        ({"window_stride_px": 40}, FieldError, "do not cover"),
+        ({"parts": (("neck", "tail"),)}, SkeletonError, "tail"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings, error, words):
+    with pytest.raises(error, match=words):
+        MultitaskCodec(**settings)
+
+
+def test_bad_input_gets_one_sentence():
+    people, joints_mm = crowd(0, 2, EVERYTHING)
+    with pytest.raises(ShapeError, match="joints_mm"):
+        EVERYTHING.encode(people, joints_mm[:1])
+    fields = EVERYTHING.encode(people, joints_mm).as_fields()
+    fields[JOINTS][3, 0, 1, 0] = np.nan
+    with pytest.raises(FieldError, match="not finite"):
+        EVERYTHING.decode(fields, same(2))
+    bones = MultitaskCodec(BODY17_3D, (BONES,))
+    with pytest.raises(FieldError, match="does not say where"):
+        bones.decode(bones.encode(people, joints_mm).as_fields(), same(2))
