@@ -12,7 +12,7 @@ from poseg.errors import FieldError, PosegError, ShapeError
 from poseg.fields import Fields
 from poseg.people import People, Timings
 from poseg.runtime.card import Card
-from poseg.runtime.lifter import Lifted, Lifter
+from poseg.runtime.lifter import Lifter
 from poseg.runtime.poser import Posed, Poser
 from poseg.skeletons import COCO17, LSP14
 
@@ -177,7 +177,7 @@ def test_people_are_lifted_and_keep_everything_else():
 
 
 def test_nobody_is_lifted_to_nobody():
-    lifted = Lifted(lambda image: People.empty(COCO17), Lifter(Told(standing())))(picture([]))
+    lifted = Lifter(Told(standing()))(People.empty(COCO17))
     assert lifted.keypoints_3d.shape == (0, 17, 3)
 
 

@@ -59,12 +59,6 @@ class Finding:
         """Finds the people of any picture. Raises PosegError where only a file knows where they are."""
         if self.from_file:
             raise PosegError(f"{self.boxes} knows people of pictures; for videos give --boxes a model, such as small.")
-        from poseg.runtime.lifter import Lifted
-
-        finder = self._finder()
-        return Lifted(finder, build_lifter(threads=self.threads)) if self.lift else finder
-
-    def _finder(self) -> Finder:
         if not is_poser(self.model):
             return refined(self._predictor(self.model, self.flip), self.refine, threads=self.threads)
         from poseg.runtime.poser import Posed
@@ -74,14 +68,18 @@ class Finding:
             return poser
         return Posed(refined(self._predictor(self.boxes), self.refine, threads=self.threads), poser)
 
+    def lifter(self) -> Callable[[People], People]:
+        """Lifts people into space, where that is asked for."""
+        return build_lifter(threads=self.threads) if self.lift else lambda people: people
+
     def prepare(self, finder: Callable[[], Finder]) -> Prepare:
         """Gets ready for pictures: by `finder`, or by the file that knows where people are."""
 
         def by_finder(paths: Sequence[Path], _: Console) -> tuple[Find, Any]:
             from poseg.io.sources import image_ids
 
-            find = finder()
-            return lambda image, path: find(image), image_ids(paths)
+            find, lift = finder(), self.lifter()
+            return lambda image, path: lift(find(image)), image_ids(paths)
 
         return self._by_file if self.from_file else by_finder
 
@@ -91,7 +89,7 @@ class Finding:
 
         given, numbers, poser = read_people(self.boxes or ""), image_ids(paths), self._poser()
         theirs = dict(zip(paths, match_pictures(given, paths, [numbers[path] for path in paths]), strict=True))
-        lift = build_lifter(threads=self.threads) if self.lift else lambda people: people
+        lift = self.lifter()
 
         def find_in(image: NDArray[np.uint8], path: Path) -> People:
             return lift(poser(image, given.people(theirs[path]).boxes_xyxy))

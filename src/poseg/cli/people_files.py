@@ -81,6 +81,8 @@ def _write_all(
             continue
         if overlay:
             write_png(out / f"{name}.overlay.png", draw(image, people))
+        if people.keypoints_3d is not None:
+            _write_space(out, name, image, people)
         if masks:
             write_png(out / f"{name}.masks.png", label_map(people, (image.shape[0], image.shape[1])))
         file_name = path.as_posix() if same_names else path.name
@@ -90,6 +92,17 @@ def _write_all(
         write_results(out / RESULTS, records)
         typer.echo(f"{_summary(len(records), timings)}; written to {out}")
     return len(paths) - len(timings)
+
+
+def _write_space(out: Path, name: str, image: NDArray[np.uint8], people: People) -> None:
+    """People in space: a picture from the side and from above, and a page on which they can be turned."""
+    from poseg.draw.pose3d import views_3d
+    from poseg.draw.turntable import turntable_html
+    from poseg.io.atomic import write_text
+    from poseg.io.images import write_png
+
+    write_png(out / f"{name}.space.png", views_3d(image, people))
+    write_text(out / f"{name}.space.html", turntable_html(people, image, title=name))
 
 
 def _summary(people: int, timings: Sequence[Timings]) -> str:

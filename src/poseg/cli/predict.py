@@ -61,7 +61,9 @@ def predict(
     DIR/results.json holds everybody in pictures, in COCO's result format; DIR/NAME.overlay.png shows them.
     DIR/NAME.people.jsonl holds everybody in a video, a line a frame, with an id for each person;
     DIR/NAME.overlay.mp4 shows them, with the video's frame rate and sound. Ctrl-C ends a video or a camera early and
-    keeps what was done. What cannot be read is named on stderr, the rest is finished, and the exit code is 2.
+    keeps what was done. With --lift people are in space as well: DIR/NAME.space.png shows those of a picture from the
+    side and from above, DIR/NAME.space.html is a page on which they can be turned. What cannot be read is named on
+    stderr, the rest is finished, and the exit code is 2.
     """
     from poseg.cli.video_sources import divide
 
@@ -76,7 +78,9 @@ def predict(
             failed = True
     if given.clips or given.faults:
         suffix = ".webm" if webm else ".mp4"
-        options = {"smooth": smooth, "two_pass": two_pass, "limit": frames}
+        options: dict[str, Any] = {"smooth": smooth, "two_pass": two_pass, "limit": frames}
+        if lift:
+            options["finish"] = finding.lifter()
         failed |= _write_videos(given, out, finder, overlay, suffix, options)
     if failed:
         raise typer.Exit(2)
@@ -108,7 +112,23 @@ def _write_videos(
         )
         for name in names
     ]
-    return each_clip(given.clips, wanted, console, f"written to {out}")
+    failed = each_clip(given.clips, wanted, console, f"written to {out}")
+    if "finish" in options:
+        for one in wanted:
+            _write_turntable(one.lines)
+    return failed
+
+
+def _write_turntable(lines: Path | None) -> None:
+    """Beside the people of a video, a page on which they can be turned and played."""
+    from poseg.draw.turntable import turntable_html
+    from poseg.io.atomic import write_text
+    from poseg.io.frames_json import read_frames
+
+    if lines is None or not lines.exists():
+        return
+    name = lines.name.removesuffix(".people.jsonl")
+    write_text(lines.with_name(f"{name}.space.html"), turntable_html(read_frames(lines), title=name))
 
 
 def _overlay(frame: Frame, people: People) -> NDArray[np.uint8]:

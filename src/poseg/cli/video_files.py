@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     Look = Callable[[Frame], People]
     # Makes the picture that is written from a frame and its people, who have ids.
     Paint = Callable[[Frame, People], NDArray[np.uint8]]
+    # What becomes of people at the end.
+    Finish = Callable[[People], People]
     # Told after every frame.
     Tick = Callable[[], None]
 
@@ -51,6 +53,10 @@ FramesOption = Annotated[
 ]
 
 
+def _as_they_are(people: People) -> People:
+    return people
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What is to be done with a video.
@@ -62,6 +68,7 @@ class Wanted:
     smooth    steady joints and masks
     two_pass  look at everything first
     limit     frames; None for all
+    finish    what becomes of people at the end, before they are painted and written
     """
 
     look: Look
@@ -71,6 +78,7 @@ class Wanted:
     smooth: bool = True
     two_pass: bool = False
     limit: int | None = None
+    finish: Finish = _as_they_are
 
 
 @dataclass(slots=True)
@@ -231,6 +239,7 @@ def _outputs(source: FrameSource, wanted: Wanted) -> Iterator[Callable[[Frame, P
     with ExitStack() as stack:
 
         def write(frame: Frame, people: People) -> None:
+            people = wanted.finish(people)
             image = None if wanted.paint is None or wanted.video is None else wanted.paint(frame, people)
             if wanted.lines is not None:
                 if "lines" not in made:

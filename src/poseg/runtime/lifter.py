@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Protocol
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 from poseg.codecs.lifting import LiftingCodec
 from poseg.errors import PosegError
 from poseg.fields import Fields
-from poseg.io.images import Source, read_image
 from poseg.people import People
 from poseg.runtime.card import Card
 
@@ -76,15 +74,3 @@ class Lifter:
         if spent is None:
             return lifted
         return replace(lifted, timings=replace(spent, decode_ms=spent.decode_ms + 1e3 * (perf_counter() - start)))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Lifted:
-    """A finder of people whose people are lifted into space: `lifted(image)`."""
-
-    finder: Callable[[NDArray[np.uint8]], People]
-    lifter: Lifter
-
-    def __call__(self, image: Source, *, name: str = "") -> People:
-        """The people of a picture with `keypoints_3d`. Raises as finder and lifter do."""
-        return self.lifter(self.finder(read_image(image, name=name)))
