@@ -24,7 +24,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from poseg.codecs.multitask import JOINT_WINDOWS, JOINTS, PART_WINDOWS
+from poseg.codecs.multitask import BODY, JOINT_WINDOWS, JOINTS, PART_WINDOWS
 from poseg.datasets.lsp import Lsp
 from poseg.export.network_runner import NetworkRunner, system_card
 from poseg.geometry import boxes
@@ -75,7 +75,7 @@ def measured(recipe: Recipe, folder: Path, data: Path, limit: int | None) -> dic
         sample = test[index]
         joints = sample.people.keypoints
         box = boxes.around_points(joints, np.ones(joints.shape[:2], bool))
-        people = poser(sample.image, box)
+        people = poser(sample.image, box + np.float32([-1, -1, 1, 1]) * BODY * (box[:, 2:] - box[:, :2]).max())
         true.append(joints[0])
         found.append(people.keypoints[0])
         side = (box[0, 2:] - box[0, :2]).max()

@@ -83,6 +83,12 @@ def test_a_crop_holds_its_box_with_the_margin_and_keeps_the_aspect(seed, x, y, w
     np.testing.assert_allclose(corners.mean(axis=0), FLAT.crop_px / 2, atol=0.01)
 
 
+def test_boxes_around_bodies_and_around_their_joints_give_the_same_crop():
+    joints = np.array([[100.0, 50.0, 160.0, 250.0]])
+    body = joints + np.array([-1, -1, 1, 1]) * 0.1 * 200
+    np.testing.assert_allclose(FLAT.body_crops(body), FLAT.crops(joints), atol=1e-9)
+
+
 @laws
 @given(st.integers(0, 1000))
 def test_people_come_back_into_the_picture_that_their_crops_are_of(seed):

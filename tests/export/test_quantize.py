@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
 from poseg.errors import WeightsError  # noqa: E402
-from poseg.export.quantize import field_convolutions, quantize  # noqa: E402
+from poseg.export.quantize import last_layers, quantize  # noqa: E402
 from poseg.export.torch_onnx import export_onnx  # noqa: E402
 from poseg.runtime.session import Session  # noqa: E402
 from poseg.systems.personlab import PersonLab  # noqa: E402
@@ -62,7 +62,7 @@ def test_fields_stay_the_same_but_for_rounding(exported, tmp_path):
 
 def test_the_last_convolutions_are_the_heads(exported):
     model = onnx.load(exported)
-    last = set(field_convolutions(model))
+    last = set(last_layers(model))
     channels = {t.name: t.dims[0] for t in model.graph.initializer}
     heads = [n for n in model.graph.node if n.op_type == "Conv" and n.name in last]
     assert len(heads) == 3, "of stride 16, of stride 8, and the linear ones"

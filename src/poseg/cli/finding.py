@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from poseg.runtime.poser import Poser
 
 FILES = (".json", ".gz")
+MOST_PEOPLE, LEAST_SCORE = 20, 0.4
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,12 @@ class Finding:
         if self.boxes is not None and not is_poser(self.model):
             raise PosegError(
                 "--boxes says where people are for a model of crops; add --model multitask, or leave it out."
+            )
+        idle = self._idle() if self.boxes is None or self.from_file else []
+        if idle and is_poser(self.model):
+            raise PosegError(
+                f"{self.model} is told where people are and looks for nobody, so {', '.join(idle)} would do nothing; "
+                "leave it out, or give --boxes a model that looks for them, such as small."
             )
 
     @property
@@ -83,18 +90,28 @@ class Finding:
 
         return self._by_file if self.from_file else by_finder
 
-    def _by_file(self, paths: Sequence[Path], _: Console) -> tuple[Find, Any]:
+    def _by_file(self, paths: Sequence[Path], console: Console) -> tuple[Find, Any]:
+        from poseg.cli.people_files import tell_silence
         from poseg.io.given_people import match_pictures, read_people
         from poseg.io.sources import image_ids
 
         given, numbers, poser = read_people(self.boxes or ""), image_ids(paths), self._poser()
-        theirs = dict(zip(paths, match_pictures(given, paths, [numbers[path] for path in paths]), strict=True))
+        matched = match_pictures(given, paths, [numbers[path] for path in paths])
+        tell_silence(given, paths, matched, console)
+        theirs = dict(zip(paths, matched, strict=True))
         lift = self.lifter()
 
         def find_in(image: NDArray[np.uint8], path: Path) -> People:
             return lift(poser(image, given.people(theirs[path]).boxes_xyxy))
 
         return find_in, {path: number if theirs[path] is None else theirs[path] for path, number in numbers.items()}
+
+    def _idle(self) -> list[str]:
+        """The options given that only a model that looks for people takes."""
+        given = {"--size": self.size, "--scales": self.scales, "--refine": self.refine}
+        names = [name for name, value in given.items() if value is not None]
+        names += ["--max-people"] if self.max_people != MOST_PEOPLE else []
+        return names + (["--min-score"] if self.min_score != LEAST_SCORE else [])
 
     def _predictor(self, model: str | None, flip: bool | None = None) -> Any:
         return build_predictor(

@@ -67,7 +67,7 @@ def _facts(card: Card) -> list[tuple[str, str]]:
 
 def _counted(codec: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of a codec, with a count for lists of limbs and without templates' points."""
-    return {key: len(value) if key == "limbs" else value for key, value in codec.items() if key != "points"}
+    return {key: len(value) if key in ("limbs", "parts") else value for key, value in codec.items() if key != "points"}
 
 
 def _score(plain: Mapping[str, Any]) -> str:

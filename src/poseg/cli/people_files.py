@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
+    from poseg.io.coco_results import ImageId
+    from poseg.io.given_people import GivenPeople
     from poseg.people import People, Timings
 
     # Gives the people of a picture that was read from a path.
@@ -53,6 +55,18 @@ def write_people(sources: Sequence[str], out: Path, prepare: Prepare, *, masks: 
         raise typer.Exit(2)
 
 
+def tell_silence(
+    given: GivenPeople, paths: Sequence[Path], ids: Sequence[ImageId | None], console: Console
+) -> None:  # fmt: skip
+    """Name a picture of which the file says nothing; results do not list pictures without people either."""
+    silent = [path for path, image_id in zip(paths, ids, strict=True) if image_id is None]
+    if silent:
+        console.print(
+            f"poseg: {given.source} says nothing of {len(silent)} of {len(paths)} pictures, such as {silent[0]}; "
+            "nobody is taken to be there."
+        )
+
+
 def _write_all(
     find: Find, paths: Sequence[Path], ids: Mapping[Path, int | str], out: Path, console: Console, *,
     masks: bool, overlay: bool,
@@ -63,7 +77,7 @@ def _write_all(
     from poseg.cli.outputs import distinct_names, make_folder
     from poseg.draw.mask import label_map
     from poseg.draw.overlay import overlay as draw
-    from poseg.errors import FieldError, ImageError, WeightsError
+    from poseg.errors import AnnotationError, FieldError, ImageError, WeightsError
     from poseg.io.coco_results import coco_results, write_results
     from poseg.io.images import read_image, write_png
 
@@ -76,7 +90,7 @@ def _write_all(
         try:
             image = read_image(path)
             people = find(image, path)
-        except (FieldError, ImageError, WeightsError) as fault:
+        except (AnnotationError, FieldError, ImageError, WeightsError) as fault:
             console.print(f"poseg: {fault}" if isinstance(fault, ImageError) else f"poseg: {path}: {fault}")
             continue
         if overlay:

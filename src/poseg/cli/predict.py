@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from poseg.cli.finding import Finding
+from poseg.cli.finding import LEAST_SCORE, MOST_PEOPLE, Finding
 from poseg.cli.options import (
     BoxesOption,
     FlipOption,
@@ -41,8 +41,8 @@ def predict(
     out: OutOption,
     model: ModelOption = None,
     size: SizeOption = None,
-    max_people: MaxPeopleOption = 20,
-    min_score: MinScoreOption = 0.4,
+    max_people: MaxPeopleOption = MOST_PEOPLE,
+    min_score: MinScoreOption = LEAST_SCORE,
     scales: ScalesOption = None,
     flip: FlipOption = None,
     refine: RefineOption = None,

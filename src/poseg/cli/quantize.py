@@ -32,12 +32,14 @@ def quantize(
     from poseg.evaluation import card_scores
     from poseg.export.quantize import quantize as in_bytes
     from poseg.io.sources import find_images
+    from poseg.runtime.poser import SYSTEM as POSERS
     from poseg.runtime.segmenter import SYSTEM as SEGMENTERS
     from poseg.runtime.session import read_card
 
     card = read_card(model)
     paths = find_images([pictures]).paths
-    shown = _windows(model, paths) if card.system == SEGMENTERS else _looks(card, paths)
+    given = {SEGMENTERS: _windows, POSERS: _crops}.get(card.system)
+    shown = _looks(card, paths) if given is None else given(model, paths)
     in_bytes(model, islice(shown, count), out, card_scores(scores or (), card.size_px))
     before, after = (path.stat().st_size / 1e6 for path in (model, out))
     typer.echo(f"Written to {out}, {after:.1f} MB instead of {before:.1f}. Measure it with `poseg evaluate`.")
@@ -69,3 +71,17 @@ def _windows(model: Path, paths: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
         if len(people):
             asked = segmenter.ask(picture, people)
             yield {"image": asked.tensor, **{name: array[None] for name, array in asked.given.items()}}
+
+
+def _crops(model: Path, paths: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
+    """Crops of the people that our own model finds in each picture; those without people are passed over."""
+    from poseg.io.images import read_image
+    from poseg.runtime.poser import Poser
+    from poseg.runtime.zoo import load, open_model
+
+    finder, poser = load(masks=False), Poser(open_model(model))
+    for path in paths:
+        picture = read_image(path)
+        people = finder(picture)
+        if len(people):
+            yield {"image": poser.crops(picture, poser.session.codec.crops(people.boxes_xyxy))}

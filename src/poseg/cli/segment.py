@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from poseg.cli.options import OutOption, SizeOption, ThreadsOption, build_segmenter
-from poseg.cli.people_files import MasksOption, OverlayOption, SourcesArgument, write_people
+from poseg.cli.people_files import MasksOption, OverlayOption, SourcesArgument, tell_silence, write_people
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from poseg.cli.people_files import Find
-    from poseg.io.coco_results import ImageId
-    from poseg.io.given_people import GivenPeople
 
 
 def segment(
@@ -51,21 +49,9 @@ def segment(
         given, numbers = read_people(poses), image_ids(paths)
         theirs = match_pictures(given, paths, [numbers[path] for path in paths])
         segmenter = build_segmenter(model, threads=threads, size=size, exclusive=not shared)
-        _tell_silence(given, paths, theirs, console)
+        tell_silence(given, paths, theirs, console)
         known = dict(zip(paths, theirs, strict=True))
         ids = {path: number if known[path] is None else known[path] for path, number in numbers.items()}
         return lambda image, path: segmenter(image, given.people(known[path])), ids
 
     write_people(sources, out, prepare, masks=masks, overlay=overlay)
-
-
-def _tell_silence(
-    given: GivenPeople, paths: Sequence[Path], ids: Sequence[ImageId | None], console: Console
-) -> None:  # fmt: skip
-    """Name a picture of which the file says nothing; results do not list pictures without people either."""
-    silent = [path for path, image_id in zip(paths, ids, strict=True) if image_id is None]
-    if silent:
-        console.print(
-            f"poseg: {given.source} says nothing of {len(silent)} of {len(paths)} pictures, such as {silent[0]}; "
-            "nobody is taken to be there."
-        )

@@ -31,6 +31,7 @@ Floats = NDArray[np.float32]
 
 JOINTS, BONES, JOINT_WINDOWS, PART_WINDOWS = TASKS = ("joints", "bones", "joint_windows", "part_windows")
 LABELS = ("all", "nearest")
+BODY = 0.1  # how far a body reaches beyond the box of its joints, on each side, in the longer one
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class MultitaskCodec:
                       "part_windows"
     parts             pairs of joints; the skeleton's bones where none are given
     crop_px           side of the crop
-    margin            by which a person's box is grown on every side, as a part of its longer one
+    margin            by which the box of a person's joints is grown on every side, as a part of its longer one
     window_px         side of the windows
     window_stride_px  from one to the next
     labels            of joints: "all" windows that hold one, or the "nearest" alone
@@ -122,7 +123,7 @@ class MultitaskCodec:
             ) from None
 
     def crops(self, boxes_xyxy: ArrayLike, margin: float | None = None) -> NDArray[np.float64]:
-        """(N, 2, 3) maps from a picture to square crops around boxes (N, 4), which keep the aspect ratio.
+        """(N, 2, 3) maps from a picture to square crops around boxes of joints (N, 4), which keep the aspect ratio.
 
         `margin` is another than the codec's own, such as 0 for a picture that is a crop already.
         """
@@ -135,6 +136,10 @@ class MultitaskCodec:
             for side, (x, y) in zip(sides, middles, strict=True)
         ]
         return np.array(maps).reshape(-1, 2, 3)
+
+    def body_crops(self, boxes_xyxy: ArrayLike) -> NDArray[np.float64]:
+        """(N, 2, 3) as `crops`, for boxes (N, 4) around bodies, which reach beyond the boxes of their joints."""
+        return self.crops(boxes_xyxy, ((1 + 2 * self.margin) / (1 + 2 * BODY) - 1) / 2)
 
     def encode(self, people: People, joints_mm: ArrayLike | None = None) -> Targets:
         """The targets of people (N), each in the pixels of an own crop; a joint counts where its score is above 0.

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.datasets.lsp import MARGIN
 from poseg.errors import AnnotationError
 from poseg.geometry.boxes import around_points, xyxy_to_xywh
 from poseg.geometry.grid import pixel_centres
@@ -21,6 +20,7 @@ from poseg.skeletons import LSP14
 
 PATTERNS = ("im{:04d}.jpg", "im{:05d}.jpg")  # of LSP and of LSPET
 DIGITS = 2
+MARGIN = 0.1  # how far a body reaches beyond the box of its joints
 
 
 def lsp_as_coco(folder: Path, first: int = 1, last: int | None = None) -> dict[str, Any]:
@@ -29,8 +29,9 @@ def lsp_as_coco(folder: Path, first: int = 1, last: int | None = None) -> dict[s
     folder  with `joints.npz` (`joints`: (pictures, 14, 3), x, y and whether visible or annotated) and `images`
 
     Image and annotation ids are the numbers of the pictures; `file_name` counts from `images`. Boxes lie around the
-    joints with a margin of a fifth of the longer side, cut to the picture, and `area` is the box's. `info.description`
-    says which pictures these are. Raises AnnotationError, and ImageError for a picture that cannot be read.
+    joints with a margin of a tenth of the longer side, as far as bodies reach, cut to the picture, and `area` is the
+    box's. `info.description` says which pictures these are. Raises AnnotationError, and ImageError for a picture that
+    cannot be read.
     """
     joints = read_joints(folder)
     end = len(joints) if last is None else last

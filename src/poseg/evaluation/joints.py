@@ -154,8 +154,11 @@ def _run(model: Model, image: Pixels, pictures: Pictures, image_id: int, boxes: 
     true = _annotated(pictures, image_id, (image.shape[0], image.shape[1]))
     if boxes and not len(true):
         return _Outcome(true, true, 0, 0, np.ones(len(true.skeleton), np.bool_))
-    people = model(image, true.boxes_xyxy) if boxes else model(image)
     name = pictures.dataset.images[image_id].file_name
+    try:
+        people = model(image, true.boxes_xyxy) if boxes else model(image)
+    except AnnotationError as fault:  # of a box: only we know of which picture
+        raise AnnotationError(f"{name}: {fault}") from None
     _refuse_nowhere(people, name)
     weights = remap_weights(people.skeleton, true.skeleton)
     known = np.asarray(weights.sum(axis=1) > 0)

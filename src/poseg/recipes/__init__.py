@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 RECIPES = {
     "lifter": "poseg.recipes.lifter",
     "multitask_3d": "poseg.recipes.multitask_3d",
+    "multitask_overfit_tiny": "poseg.recipes.multitask_overfit_tiny",
     "multitask_polish": "poseg.recipes.multitask_polish",
     "multitask_published": "poseg.recipes.multitask_published",
     "multitask_small": "poseg.recipes.multitask_small",

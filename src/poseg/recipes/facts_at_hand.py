@@ -50,6 +50,11 @@ MOCAP_DATA = (
         "terms": "free for research and commercial use; created with funding from NSF EIA-0196217",
     },
 )
+SPORTS_NOTES = (
+    "The trunk and the merged features started from those of our `poseg`, whose trunk is that of `small`, which had "
+    "started from Google's BodyPix MobileNetV1 0.75 (Apache-2.0); all was trained further here.",
+    "A crop is the box of somebody's body with a margin; joints are person-centric, one person a crop.",
+)
 MASK_NOTES = (
     "The backbone started from that of our `small`, which had started from Google's BodyPix MobileNetV1 0.75 "
     "(Apache-2.0), and was trained further here with all the rest.",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from poseg.codecs.multitask import MultitaskCodec
-from poseg.errors import PosegError, ShapeError
+from poseg.errors import AnnotationError, PosegError, ShapeError
 from poseg.fields import Fields
 from poseg.io.images import Source, read_image
 from poseg.people import People, Timings
@@ -76,21 +76,22 @@ class Poser:
 
         Without boxes the whole picture is the crop of one person. `image` and `name` as in `io.images.read_image`. A
         person's boxes are those given. Raises ImageError for a bad picture, ShapeError for boxes of another shape,
-        PosegError for those that show nothing of it, and FieldError where the network puts out numbers that are not
-        finite.
+        AnnotationError for those that show nothing of it, and FieldError where the network puts out numbers that are
+        not finite.
         """
         picture = read_image(image, name=name)
         height, width = picture.shape[:2]
         start = perf_counter()
         codec = self.session.codec
         if boxes_xyxy is None:
-            boxes, margin = np.array([[0, 0, width, height]], np.float32), 0.0
+            boxes = np.array([[0, 0, width, height]], np.float32)
+            maps = codec.crops(boxes, margin=0)
         else:
-            boxes, margin = _checked(boxes_xyxy, (height, width)), codec.margin
+            boxes = _checked(boxes_xyxy, (height, width))
+            maps = codec.body_crops(boxes)
         if not len(boxes):
             return replace(People.empty(codec.skeleton), timings=Timings(0, 0, 0))
-        maps = codec.crops(boxes, margin)
-        tensor = self._crops(picture, maps)
+        tensor = self.crops(picture, maps)
         ready = perf_counter()
         fields = self._run(tensor)
         done = perf_counter()
@@ -99,8 +100,8 @@ class Poser:
         spent = Timings(1e3 * (ready - start), 1e3 * (done - ready), 1e3 * (perf_counter() - done))
         return replace(people, timings=spent)
 
-    def _crops(self, picture: NDArray[np.uint8], maps: NDArray[np.float64]) -> Floats:
-        """Normalised crops (N, 3, S, S)."""
+    def crops(self, picture: NDArray[np.uint8], maps: NDArray[np.float64]) -> Floats:
+        """What the network sees of a picture (H, W, 3) through maps (N, 2, 3): normalised crops (N, 3, S, S)."""
         card, side = self.session.card, self.session.codec.crop_px
         seen = np.stack([picture_through(picture, one, (side, side)) for one in maps]).transpose(0, 3, 1, 2)
         mean, std = (np.array(v, np.float32)[:, None, None] for v in (card.mean, card.std))
@@ -121,23 +122,31 @@ class Poser:
 
 
 def _checked(boxes_xyxy: ArrayLike, size: tuple[int, int]) -> Floats:
-    """Boxes (N, 4) that each show something of a picture of `size`. Raises ShapeError."""
+    """Boxes (N, 4) that each show something of a picture of `size`. Raises ShapeError and AnnotationError."""
     boxes = np.asarray(boxes_xyxy, np.float32)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ShapeError("boxes_xyxy", wanted=("people", 4), got=boxes.shape)
-    low, high = np.maximum(boxes[:, :2], 0), np.minimum(boxes[:, 2:], size[::-1])
-    bad = np.flatnonzero(~(np.isfinite(boxes).all(axis=1) & (high > low).all(axis=1)))
+    bad = np.flatnonzero(~in_picture(boxes, size))
     if len(bad):
-        raise PosegError(
+        raise AnnotationError(
             f"Box {bad[0]} ({', '.join(f'{v:g}' for v in boxes[bad[0]])}) shows nothing of the picture of {size[1]} x "
             f"{size[0]} pixels; give x0, y0, x1 and y1 in its pixels."
         )
     return boxes
 
 
+def in_picture(boxes_xyxy: Floats, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """(N,) which boxes (N, 4) show something of a picture of `size` (height, width)."""
+    low, high = np.maximum(boxes_xyxy[:, :2], 0), np.minimum(boxes_xyxy[:, 2:], size[::-1])
+    return np.asarray(np.isfinite(boxes_xyxy).all(axis=1) & (high > low).all(axis=1))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Posed:
-    """A finder of people who get their poses from a poser: `posed(image)`; masks, boxes and scores stay."""
+    """A finder of people who get their poses from a poser: `posed(image)`; masks, boxes and scores stay.
+
+    People found whose box shows nothing of the picture are left out.
+    """
 
     finder: Callable[[NDArray[np.uint8]], People]
     poser: Poser
@@ -146,6 +155,7 @@ class Posed:
         """The people of a picture, in the finder's order, with the timings of both together. Raises as both do."""
         picture = read_image(image, name=name)
         found = self.finder(picture)
+        found = found[in_picture(found.boxes_xyxy, picture.shape[:2])]
         posed = self.poser(picture, found.boxes_xyxy)
         people = replace(posed, scores=found.scores, masks=found.masks, ids=found.ids)
         first, second = found.timings, posed.timings

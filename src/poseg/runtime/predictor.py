@@ -118,7 +118,7 @@ class Predictor:
         if card.system not in SYSTEMS:
             raise PosegError(
                 f"The model {card.name!r} is of the system {card.system!r}, which is given people and does not find "
-                f"them; take one of {' or '.join(SYSTEMS)} to find them, and refine their masks with it."
+                f"them; take one of {' or '.join(SYSTEMS)} to find them, then give them to this one."
             )
         best = self.session.codec.best
         if self.decoding is None:

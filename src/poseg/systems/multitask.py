@@ -153,7 +153,12 @@ class MapsNetwork(nn.Module):
     def __init__(self, config: Multitask) -> None:
         super().__init__()
         codec, k, width = config.codec, len(config.skeleton), config.channels
-        self.backbone = build_backbone(config.backbone, 8)
+        self.backbone = build_backbone(config.backbone, STRIDE)
+        if len(self.backbone.strides) != len(config.widths):
+            raise PosegError(
+                f"{config.backbone} has features of {len(self.backbone.strides)} strides; give as many widths, "
+                f"got {len(config.widths)}."
+            )
         self.merge = Merge(self.backbone.channels, self.backbone.strides, STRIDE, config.widths, width)
         origin = STRIDE / 2 if pools_blocks(config.backbone) else PIXEL_CENTRE
         self.heads = nn.ModuleDict()

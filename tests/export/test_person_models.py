@@ -1,0 +1,269 @@
+"""Models that see people, not pictures, as files: from crops of people, and from joints in a picture into space."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+torch = pytest.importorskip("torch")
+onnx = pytest.importorskip("onnx")
+
+import poseg  # noqa: E402
+from poseg.cli.main import app  # noqa: E402
+from poseg.errors import PosegError, WeightsError  # noqa: E402
+from poseg.export.network_runner import NetworkRunner, system_card  # noqa: E402
+from poseg.export.quantize import LAYERS, quantize  # noqa: E402
+from poseg.export.torch_onnx import export_onnx, person_shape  # noqa: E402
+from poseg.people import People  # noqa: E402
+from poseg.runtime.lifter import Lifter as Lifting  # noqa: E402
+from poseg.runtime.poser import Poser  # noqa: E402
+from poseg.runtime.predictor import Predictor  # noqa: E402
+from poseg.runtime.segmenter import Segmenter  # noqa: E402
+from poseg.runtime.session import Session  # noqa: E402
+from poseg.skeletons import BODY17_3D, COCO17, LSP14  # noqa: E402
+from poseg.systems.lifter import Lifter  # noqa: E402
+from poseg.systems.multitask import Multitask  # noqa: E402
+
+pytestmark = pytest.mark.slow  # exports networks
+
+SYSTEMS = {
+    "published": Multitask(regression=(16, 24), detection=(24, 16)),
+    "maps": Multitask(
+        backbone="mobilenet_v3_small", widths=(8, 8, 8, 8), channels=16, blocks=1, crop_px=97, window_px=26,
+        window_stride_px=10,
+    ),
+    "bones": Multitask(tasks=("bones", "joint_windows"), skeleton=BODY17_3D, regression=(16, 16), detection=(16, 16)),
+    "lifter": Lifter(width=32, blocks=1),
+}  # fmt: skip
+CROPPED = [name for name, system in SYSTEMS.items() if isinstance(system, Multitask)]
+BOXES = np.array([[10, 20, 90, 100], [-20, -30, 60, 150], [100, 0, 200, 120], [0, 0, 200, 120], [150, 60, 260, 200]])
+LICENCES = {"code": "Apache-2.0", "weights": "Apache-2.0"}
+
+
+def told_apart(network):
+    """Layers that say something else of every person, as those of a fresh network hardly do."""
+    for name, module in network.named_modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if ".outputs." in name or name.endswith(".maps"):
+            torch.nn.init.normal_(module.weight, std=0.2)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Network, path, card and export of each system."""
+    made = {}
+    for name, system in SYSTEMS.items():
+        torch.manual_seed(1)
+        network, path = told_apart(system.network()), tmp_path_factory.mktemp("models") / f"{name}.onnx"
+        mean, std = system.normalisation
+        card = system_card(
+            system, name=name, size_px=getattr(system, "crop_px", 1), mean=mean, std=std, licences=LICENCES,
+            data=({"name": "drawn", "pictures": 8},), notes=("Random weights.",),
+        )  # fmt: skip
+        pictures = [picture(seed) for seed in range(2)]
+        made[name] = SimpleNamespace(
+            system=system, network=network, path=path, exported=export_onnx(network, system, card, path, pictures)
+        )
+    return made
+
+
+def picture(seed: int = 0) -> np.ndarray:
+    rough = np.random.default_rng(seed).integers(0, 255, (6, 10, 3), np.uint8)
+    return np.asarray(Image.fromarray(rough).resize((200, 120), Image.Resampling.BICUBIC))
+
+
+def crowd(count: int, seed: int = 0) -> People:
+    rng = np.random.default_rng(seed)
+    return People.from_poses(COCO17, rng.uniform(0, 300, (count, 17, 2)), np.ones((count, 17)))
+
+
+def inputs(system, count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(count, *person_shape(system))).astype(np.float32)
+
+
+# The file is the network.
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("count", [1, 5])
+def test_file_and_network_agree_for_any_number_of_people(models, name, count):
+    model = models[name]
+    session = Session(model.path)
+    given = inputs(model.system, count, seed=7)
+    found, expected = session.run(given), NetworkRunner(model.network, session.codec, session.card).run(given)
+    for spec in session.codec.specs:
+        assert found[spec.name].shape == (*spec.shape, count, 1)
+        gap = np.abs(found[spec.name] - expected[spec.name]).max()
+        assert gap < 0.01 * np.abs(expected[spec.name]).max()  # weights are stored in half precision
+    assert model.exported.difference < 1e-4
+    assert model.exported.pictures == 2
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_people_of_one_run_do_not_change_each_other(models, name):
+    session, given = Session(models[name].path), inputs(models[name].system, 5)
+    together = session.run(given)
+    for spec in session.codec.specs:
+        field = together[spec.name]
+        alone = np.concatenate([session.run(given[[row]])[spec.name] for row in range(5)], axis=-2)
+        np.testing.assert_allclose(field, alone, atol=1e-4)
+        assert field.std(axis=-2).max() > 0.01, "and everybody is told something else"
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_the_card_says_everything(models, name):
+    system, session = models[name].system, Session(models[name].path)
+    card = session.card
+    assert card.to_json() == models[name].exported.card.to_json()
+    assert session.codec == system.codec
+    assert (card.name, card.system) == (name, "lifter" if name == "lifter" else "multitask")
+    assert (card.mean, card.std) == system.normalisation
+    assert card.size_px == card.size_multiple == getattr(system, "crop_px", 1)
+    assert set(card.outputs) == {spec.name for spec in system.codec.specs}
+    assert card.licences == LICENCES
+    assert card.data[0]["pictures"] == 8
+    assert card.notes == ("Random weights.",)
+    assert len(card.sha256) == 64
+    shown = CliRunner(env={"COLUMNS": "120"}).invoke(app, ["models", str(models[name].path)])
+    assert shown.exit_code == 0, shown.output
+    assert card.system in shown.stdout
+
+
+# Examples.
+
+
+@pytest.mark.parametrize("name", CROPPED)
+def test_crops_become_people(models, name):
+    if name == "bones":
+        pytest.skip("has a test of its own")
+    poser = poseg.load(models[name].path)
+    assert isinstance(poser, Poser)
+    people = poser(picture(), BOXES)
+    assert people.skeleton == LSP14
+    assert people.keypoints.shape == (5, 14, 2)
+    one = poser(picture(), BOXES[2:3])
+    np.testing.assert_allclose(one.keypoints[0], people.keypoints[2], atol=0.01)
+    np.testing.assert_allclose(one.keypoint_scores[0], people.keypoint_scores[2], atol=1e-3)
+    grown = (BOXES[:, 2:] - BOXES[:, :2]).max(axis=1) * 1.3 / 2  # joints lie in their crops
+    middles = (BOXES[:, :2] + BOXES[:, 2:]) / 2
+    assert (np.abs(people.keypoints - middles[:, None]) < grown[:, None, None] + 0.01).all()
+    assert len(poser(picture())) == 1
+
+
+def test_crops_become_people_in_space(models):
+    people = poseg.load(models["bones"].path)(picture(), BOXES)
+    assert people.skeleton_3d == BODY17_3D
+    assert people.keypoints_3d.shape == (5, 17, 3)
+    assert not people.keypoints_3d[:, 0].any(), "about the pelvis"
+    assert np.isfinite(people.keypoints_3d).all()
+
+
+def test_joints_are_lifted(models):
+    lifter = poseg.load(models["lifter"].path)
+    assert isinstance(lifter, Lifting)
+    lifted = lifter(crowd(5))
+    assert lifted.keypoints_3d.shape == (5, 17, 3)
+    np.testing.assert_allclose(lifter(crowd(5)[[3]]).keypoints_3d[0], lifted.keypoints_3d[3], atol=0.1)
+
+
+# In eight bits.
+
+
+def from_fields(path) -> set[str]:
+    """Kinds of the nodes that lead from the last layers to the outputs."""
+    graph = onnx.load(path).graph
+    made = {output: node for node in graph.node for output in node.output}
+    waiting, kinds = [output.name for output in graph.output], set()
+    while waiting:
+        node = made.get(waiting.pop())
+        if node is not None and node.op_type not in LAYERS:
+            kinds.add(node.op_type)
+            waiting += node.input
+    return kinds
+
+
+@pytest.mark.parametrize("name", ["published", "maps"])
+def test_in_eight_bits_joints_stay(models, name, tmp_path):
+    system, small = models[name].system, tmp_path / "bytes.onnx"
+    exact = Poser(Session(models[name].path))
+    shown = [{"image": exact.crops(picture(seed), system.codec.crops(BOXES))} for seed in range(8)]
+    card = quantize(models[name].path, shown, small)
+    assert (card.system, Session(small).codec) == ("multitask", system.codec)
+    kinds = [node.op_type for node in onnx.load(small).graph.node]
+    assert kinds.count("QuantizeLinear") > 4
+    assert not {"QuantizeLinear", "DequantizeLinear"} & from_fields(small)
+    rounded = poseg.load(small)
+    ours, theirs = (poser(picture(99), BOXES).keypoints for poser in (exact, rounded))
+    crops = (BOXES[:, 2:] - BOXES[:, :2]).max(axis=1)[:, None, None] * 1.3
+    assert 0 < np.abs((ours - theirs) / crops).mean() < 0.04
+    np.testing.assert_allclose(rounded(picture(99), BOXES[:1]).keypoints, theirs[:1], atol=0.01)
+
+
+def test_the_command_shows_crops_of_people_that_our_own_model_finds(models, tmp_path, monkeypatch):
+    (tmp_path / "pictures").mkdir()
+    for seed in range(10):
+        Image.fromarray(picture(seed)).save(tmp_path / "pictures" / f"{seed}.png")
+    nobody = People.empty(COCO17)
+    found = People(COCO17, np.zeros((5, 17, 2)), np.zeros((5, 17)), np.ones(5), BOXES.astype(np.float32))
+    zoo, exporting, shapes = import_module("poseg.runtime.zoo"), import_module("poseg.export.quantize"), []
+    # Nobody is found in the first picture, which is passed over; nine are left.
+    answers = iter([nobody] + [found] * 9)
+    monkeypatch.setattr(zoo, "load", lambda **_: lambda image: next(answers))
+
+    def noted(source, shown, *rest):
+        every = list(shown)
+        shapes.extend(one["image"].shape for one in every)
+        return quantize(source, every, *rest)
+
+    monkeypatch.setattr(exporting, "quantize", noted)
+    out = tmp_path / "bytes.onnx"
+    command = ["quantize", str(models["maps"].path), "--pictures", str(tmp_path / "pictures"), "-o", str(out)]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == 0, done.output
+    assert shapes == [(5, 3, 97, 97)] * 9
+    assert isinstance(poseg.load(out), Poser)
+
+
+def test_a_lifter_in_eight_bits_is_refused(models, tmp_path):
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    command = ["quantize", str(models["lifter"].path), "--pictures", str(tmp_path), "-o", str(tmp_path / "b.onnx")]
+    done = CliRunner(env={"POSEG_DEBUG": ""}).invoke(app, command)
+    assert done.exit_code == 2
+    assert "is a lifter, which sees joints and no pictures" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "b.onnx").exists()
+    with pytest.raises(WeightsError, match="is a lifter"):
+        quantize(models["lifter"].path, [], tmp_path / "b.onnx")
+
+
+# Bad input.
+
+
+def test_models_that_are_given_people_do_not_find_them(models):
+    for name in ("published", "lifter"):
+        session = Session(models[name].path)
+        with pytest.raises(PosegError, match=f"{name!r} is of the system .* is given people and does not find them"):
+            Predictor(session)
+        with pytest.raises(PosegError, match=f"{name!r} is of the system"):
+            Segmenter(session)
+    with pytest.raises(PosegError, match="'lifter' is of the system 'lifter'; joints in crops"):
+        Poser(Session(models["lifter"].path))
+    with pytest.raises(PosegError, match="'maps' is of the system 'multitask'; people are lifted"):
+        Lifting(Session(models["maps"].path))
+
+
+def test_another_size_of_crop_is_told(models):
+    with pytest.raises(WeightsError, match="does not run on an input of 64 x 64 pixels"):
+        Session(models["published"].path).run(np.zeros((1, 3, 64, 64), np.float32))
+
+
+def test_features_and_widths_must_go_together():
+    with pytest.raises(PosegError, match="has features of 4 strides; give as many widths, got 3"):
+        Multitask(backbone="mobilenet_v3_small", crop_px=97).network()
