@@ -104,3 +104,65 @@ def test_average_precision_points_here_where_nobody_measured_sigmas(arguments):
     done = runner.invoke(app, arguments(Finder()))
     assert done.exit_code == 2
     assert "measure PCK instead" in done.output
+
+
+def renamed(plain):
+    chain = [[number, number + 1] for number in range(1, 14)]
+    plain["categories"][0].update(keypoints=[f"point_{number}" for number in range(14)], skeleton=chain)
+
+
+def boxless(plain):
+    del plain["annotations"][0]["bbox"]
+
+
+def one_joint_without_a_box(plain):
+    boxless(plain)
+    plain["annotations"][0]["keypoints"][3:] = [0] * 39
+
+
+def outside(plain):
+    plain["annotations"][0]["bbox"] = [300, 10, 50, 50]
+
+
+class Strict(Cropper):
+    """Refuses boxes as a model of crops does, and takes those of any size."""
+
+    def __call__(self, image, boxes_xyxy):
+        from poseg.runtime.poser import _checked
+
+        _checked(boxes_xyxy, image.shape[:2])
+        return Finder.__call__(self, image)
+
+
+def changed(tmp_path, given, change):
+    path = tmp_path / "truth.json"
+    plain = json.loads(path.read_text())
+    change(plain)
+    path.write_text(json.dumps(plain))
+    return runner.invoke(app, given)
+
+
+def test_joints_of_other_names_are_told(arguments, tmp_path):
+    done = changed(tmp_path, arguments(Finder(), "--metric", "pck"), renamed)
+    assert done.exit_code == 2
+    assert done.stderr.count("\n") == 1
+    assert "The model has none of the joints point_0, point_1, " in done.stderr
+    assert "point_13 that " in done.stderr
+    assert "truth.json annotates; give a model of these joints, or rename those of the file" in done.stderr
+
+
+@pytest.mark.parametrize("model", [Finder(), Strict()], ids=["finder", "crops"])
+def test_people_without_boxes_have_those_of_their_joints(arguments, tmp_path, model):
+    out = tmp_path / "scores.json"
+    done = changed(tmp_path, arguments(model, "--metric", "pck", "--json", out), boxless)
+    assert done.exit_code == 0, done.output
+    assert json.loads(out.read_text())["scores"]["pck_box"]["overall"]["value"] == 1
+
+
+@pytest.mark.parametrize(("change", "box"), [(outside, "300, 10, 350, 60"), (one_joint_without_a_box, "")])
+def test_boxes_that_show_nothing_are_told_with_their_picture(arguments, tmp_path, change, box):
+    done = changed(tmp_path, arguments(Strict(), "--metric", "pck"), change)
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"poseg: a.png: Box 0 ({box}")
+    assert "shows nothing of the picture of 100 x 100 pixels" in done.stderr
+    assert done.stderr.count("\n") == 1

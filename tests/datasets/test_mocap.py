@@ -236,6 +236,14 @@ def test_broken_files_are_refused_with_their_name(tmp_path, changes, message):
     assert "cmu_asfamc_fk_5fps.npz" in str(caught.value)
 
 
+def test_a_file_that_was_copied_by_half_is_refused(tmp_path):
+    path = tmp_path / "cmu_subset_expmap_fk.npz"
+    np.savez(path, clip=np.zeros(1000, np.int64))
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(AnnotationError, match=r"Cannot read .*cmu_subset.*File is not a zip file"):
+        read_mocap(tmp_path, ["cmu_subset"])
+
+
 def test_unknown_sources_and_missing_files_are_said(tmp_path):
     with pytest.raises(AnnotationError, match="no motion capture called 'h36m'; choose from cmu_asfamc"):
         read_mocap(tmp_path, ("h36m",))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -127,8 +128,13 @@ def _write_turntable(lines: Path | None) -> None:
 
     if lines is None or not lines.exists():
         return
+    # Masks of a whole video do not fit in memory; of a frame in which nobody was lifted, nobody is shown.
+    frames = (
+        (time_s, replace(people[: len(people) if people.keypoints_3d is not None else 0], masks=None))
+        for _, time_s, people in read_frames(lines)
+    )
     name = lines.name.removesuffix(".people.jsonl")
-    write_text(lines.with_name(f"{name}.space.html"), turntable_html(read_frames(lines), title=name))
+    write_text(lines.with_name(f"{name}.space.html"), turntable_html(frames, title=name))
 
 
 def _overlay(frame: Frame, people: People) -> NDArray[np.uint8]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ class Lsp:
     first, last     1-based range of pictures, both included: LSP's own split is 1-1000 for training
     hidden_counts   whether the third value 0 means hidden with a place given (LSP) or missing (LSPET)
     skeleton        of the people given out
+
+    Raises AnnotationError for a folder that is none of LSP, and ImageError for a picture that cannot be read.
     """
 
     def __init__(
@@ -40,11 +43,7 @@ class Lsp:
         self.name, self.complete = name, False
         self.known = remap_weights(LSP14, skeleton).sum(axis=1) > 0
         self._folder, self._pattern = folder, pattern
-        try:
-            with np.load(folder / "joints.npz", allow_pickle=False) as file:
-                joints: NDArray[np.float32] = file["joints"].astype(np.float32)
-        except (OSError, KeyError, ValueError) as fault:
-            raise AnnotationError(f"Cannot read {folder / 'joints.npz'}: {fault}; give the folder of LSP.") from None
+        joints = read_joints(folder).astype(np.float32)
         self._numbers = range(first, min(last, len(joints)) + 1)
         self._joints, self._hidden_counts = joints, hidden_counts
 
@@ -67,3 +66,21 @@ class Lsp:
         height, width = image.shape[:2]
         grown = np.clip(box + np.array([-1, -1, 1, 1]) * margin, 0, np.array([width, height, width, height]))
         return Sample(image, replace(people.to(self.skeleton), boxes_xyxy=grown.astype(np.float32)), name=name)
+
+
+def read_joints(folder: Path) -> NDArray[np.float64]:
+    """(pictures, 14, 3) joints of LSP or LSPET as they are stored. Raises AnnotationError."""
+    path = folder / "joints.npz"
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            joints: NDArray[np.float64] = file["joints"].astype(np.float64)
+    except FileNotFoundError:
+        raise AnnotationError(f"There is no {path}; give the folder that holds joints.npz and images.") from None
+    except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile) as fault:
+        raise AnnotationError(f"Cannot read {path}: {fault}; give the folder of LSP or LSPET.") from None
+    if joints.ndim != 3 or joints.shape[1:] != (len(LSP14), 3) or len(joints) == 0:
+        raise AnnotationError(f"{path} has joints of shape {joints.shape}, wanted (pictures, 14, 3); get it again.")
+    if not np.isfinite(joints).all():
+        number = int(np.argwhere(~np.isfinite(joints))[0][0]) + 1
+        raise AnnotationError(f"{path} has NaN or infinity among the joints of picture {number}; get it again.")
+    return joints

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from poseg.datasets.lsp import read_joints
 from poseg.errors import AnnotationError
 from poseg.geometry.boxes import around_points, xyxy_to_xywh
 from poseg.geometry.grid import pixel_centres
@@ -60,24 +61,6 @@ def lsp_as_coco(folder: Path, first: int = 1, last: int | None = None) -> dict[s
         "annotations": _records(chosen, sizes, first),
         "categories": [{"id": 1, "name": "person", "keypoints": list(LSP14.joints), "skeleton": bones}],
     }
-
-
-def read_joints(folder: Path) -> NDArray[np.float64]:
-    """(pictures, 14, 3) joints of LSP or LSPET as they are stored. Raises AnnotationError."""
-    path = folder / "joints.npz"
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            joints: NDArray[np.float64] = file["joints"].astype(np.float64)
-    except FileNotFoundError:
-        raise AnnotationError(f"There is no {path}; give the folder that holds joints.npz and images.") from None
-    except (OSError, KeyError, ValueError) as fault:
-        raise AnnotationError(f"Cannot read {path}: {fault}; give the folder of LSP or LSPET.") from None
-    if joints.ndim != 3 or joints.shape[1:] != (len(LSP14), 3) or len(joints) == 0:
-        raise AnnotationError(f"{path} has joints of shape {joints.shape}, wanted (pictures, 14, 3); get it again.")
-    if not np.isfinite(joints).all():
-        number = int(np.argwhere(~np.isfinite(joints))[0][0]) + 1
-        raise AnnotationError(f"{path} has NaN or infinity among the joints of picture {number}; get it again.")
-    return joints
 
 
 def visibility(joints: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -31,6 +31,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,14 +183,14 @@ def _read(folder: Path, source: str) -> Poses:
         raise AnnotationError(f"There is no motion capture called {source!r}; choose from {', '.join(SOURCES)}.")
     path = folder / _FILES[source]
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
         joints_mm = READERS[source](arrays)
         number = arrays["clip"].astype(np.int64)
         clips = tuple(_clip(source, str(name)) for name in arrays["clip_names"])
         if len(number) != len(joints_mm) or (number < 0).any() or (number >= len(clips)).any():
             raise IndexError(f"{len(joints_mm)} poses do not go with {len(number)} numbers of {len(clips)} clips")
-    except (OSError, KeyError, ValueError, IndexError, EOFError) as fault:
+    except (OSError, KeyError, ValueError, TypeError, IndexError, EOFError, BadZipFile) as fault:
         raise AnnotationError(f"Cannot read {path}: {fault}; give the folder of the motion capture files.") from None
     broken = np.flatnonzero(~np.isfinite(joints_mm).all(axis=(1, 2)))
     if len(broken):

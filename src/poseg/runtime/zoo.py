@@ -74,7 +74,9 @@ def open_model(model: str | os.PathLike[str] | None = None, *, threads: int | No
 def card_of(model: str | os.PathLike[str]) -> Card:
     """The card of a model that comes along or of a file, without preparing it to run. Raises as `load` does."""
     known, name = _embedded(), os.fspath(model)
-    return read_card(known[name].read_bytes(), name=name) if name in known else open_model(model).card
+    if name in known:
+        return read_card(known[name].read_bytes(), name=name)
+    return read_card(name) if os.path.exists(name) else open_model(name).card
 
 
 def models() -> dict[str, Card]:

@@ -1,0 +1,53 @@
+"""Folders that are said to hold Leeds Sports Pose and do not: one sentence each, for training and for the file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from poseg.datasets.lsp import Lsp, read_joints
+from poseg.datasets.lsp_file import lsp_as_coco
+from poseg.errors import AnnotationError, ImageError
+
+
+def damaged(path):
+    np.savez(path, joints=np.zeros((3, 14, 3)))
+    path.write_bytes(path.read_bytes()[:300])
+
+
+def one_array(path):
+    with path.open("wb") as file:
+        np.save(file, np.zeros((3, 14, 3)))
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda path: None, r"There is no .*joints\.npz; give the folder that holds joints\.npz and images"),
+        (lambda path: path.touch(), "Cannot read .*: No data left in file"),
+        (lambda path: path.write_text("x"), "Cannot read"),
+        (lambda path: path.mkdir(), "Cannot read .*directory"),
+        (damaged, "Cannot read .*: File is not a zip file"),
+        (one_array, "Cannot read"),
+        (lambda path: np.savez(path, places=np.zeros((3, 14, 3))), "Cannot read .*joints is not a file in the archive"),
+        (lambda path: np.savez(path, joints=np.array([["a"]])), "Cannot read .*could not convert"),
+        (lambda path: np.savez(path, joints=np.zeros((3, 13, 3))), r"shape \(3, 13, 3\), wanted \(pictures, 14, 3\)"),
+        (lambda path: np.savez(path, joints=np.zeros((0, 14, 3))), r"shape \(0, 14, 3\)"),
+        (lambda path: np.savez(path, joints=np.full((3, 14, 3), np.inf)), "infinity among the joints of picture 1"),
+    ],
+    ids=["none", "empty", "text", "folder", "damaged", "array", "key", "letters", "joints", "nobody", "infinite"],
+)
+def test_folders_that_are_not_lsp_are_told_in_a_sentence(tmp_path, make, complaint):
+    make(tmp_path / "joints.npz")
+    for read in (lsp_as_coco, lambda folder: Lsp("lsp", folder, "im{:04d}.jpg", 1, 1000, hidden_counts=True)):
+        with pytest.raises(AnnotationError, match=complaint) as told:
+            read(tmp_path)
+        assert "\n" not in str(told.value)
+
+
+def test_a_picture_that_is_not_there_is_named(tmp_path):
+    np.savez(tmp_path / "joints.npz", joints=np.ones((3, 14, 3)))
+    data = Lsp("lsp", tmp_path, "im{:04d}.jpg", 2, 1000, hidden_counts=True)
+    assert (len(data), len(read_joints(tmp_path))) == (2, 3)
+    with pytest.raises(ImageError, match=r"im0003\.jpg"):
+        data[1]
