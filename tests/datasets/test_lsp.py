@@ -23,7 +23,7 @@ def one_array(path):
 @pytest.mark.parametrize(
     ("make", "complaint"),
     [
-        (lambda path: None, r"There is no .*joints\.npz; give the folder that holds joints\.npz and images"),
+        (lambda path: None, r"There is no .*joints\.npz; give the folder of LSP or LSPET, with joints\.npz"),
         (lambda path: path.touch(), "Cannot read .*: No data left in file"),
         (lambda path: path.write_text("x"), "Cannot read"),
         (lambda path: path.mkdir(), "Cannot read .*directory"),
