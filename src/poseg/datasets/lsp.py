@@ -75,7 +75,9 @@ def read_joints(folder: Path) -> NDArray[np.float64]:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             joints: NDArray[np.float64] = file["joints"].astype(np.float64)
     except FileNotFoundError:
-        raise AnnotationError(f"There is no {path}; give the folder of LSP or LSPET, with joints.npz and images.") from None
+        raise AnnotationError(
+            f"There is no {path}; give the folder of LSP or LSPET, with joints.npz and images."
+        ) from None
     except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile) as fault:
         raise AnnotationError(f"Cannot read {path}: {fault}; give the folder of LSP or LSPET.") from None
     if joints.ndim != 3 or joints.shape[1:] != (len(LSP14), 3) or len(joints) == 0:
