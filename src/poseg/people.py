@@ -32,6 +32,10 @@ class Timings:
         """Everything from the decoded picture to the people."""
         return self.pre_ms + self.net_ms + self.decode_ms
 
+    def __add__(self, other: Timings) -> Timings:
+        """Both, one after the other."""
+        return Timings(self.pre_ms + other.pre_ms, self.net_ms + other.net_ms, self.decode_ms + other.decode_ms)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class People:

@@ -143,6 +143,21 @@ def test_posed_people_keep_masks_scores_and_boxes():
     assert people.timings.net_ms > 2
 
 
+def test_posed_people_of_whom_the_poser_is_not_sure_are_left_out_with_all_that_is_theirs():
+    class SureOfTheSecond(Brightest):
+        def run(self, tensor):
+            fields = super().run(tensor)
+            fields["joint_windows"][:, :, 0] = -8
+            return fields
+
+    def finder(image):
+        return People(COCO17, np.zeros((2, 17, 2)), np.zeros((2, 17)), np.array([0.9, 0.7]), BOXES)
+
+    people = Posed(finder, Poser(SureOfTheSecond(), flip=False, min_score=0.5))(picture(PLACES))
+    assert people.scores.tolist() == pytest.approx([0.7])
+    np.testing.assert_array_equal(people.boxes_xyxy, BOXES[1:])
+
+
 class Told:
     """A lifter that says one pose of everybody."""
 

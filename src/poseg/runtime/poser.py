@@ -156,10 +156,10 @@ class Posed:
         picture = read_image(image, name=name)
         found = self.finder(picture)
         found = found[in_picture(found.boxes_xyxy, picture.shape[:2])]
-        posed = self.poser(picture, found.boxes_xyxy)
+        posed = replace(self.poser, min_score=0.0)(
+            picture, found.boxes_xyxy
+        )  # those found stay in step with their poses
         people = replace(posed, scores=found.scores, masks=found.masks, ids=found.ids)
-        first, second = found.timings, posed.timings
-        if first is None or second is None:
-            return people
-        spent = Timings(first.pre_ms + second.pre_ms, first.net_ms + second.net_ms, first.decode_ms + second.decode_ms)
-        return replace(people, timings=spent)
+        if found.timings is not None and posed.timings is not None:
+            people = replace(people, timings=found.timings + posed.timings)
+        return people[posed.scores >= self.poser.min_score]

@@ -174,5 +174,4 @@ class Refined:
         first, second = found.timings, people.timings
         if first is None or second is None:
             return people
-        spent = Timings(first.pre_ms + second.pre_ms, first.net_ms + second.net_ms, first.decode_ms + second.decode_ms)
-        return replace(people, timings=spent)
+        return replace(people, timings=first + second)
