@@ -55,6 +55,15 @@ SPORTS_NOTES = (
     "started from Google's BodyPix MobileNetV1 0.75 (Apache-2.0); all was trained further here.",
     "A crop is the box of somebody's body with a margin; joints are person-centric, one person a crop.",
 )
+NON_COMMERCIAL_MOCAP_DATA = (
+    *MOCAP_DATA,
+    {
+        "name": "Bandai Namco Research motion data",
+        "pictures": 0,
+        "use": "poses in space",
+        "terms": "CC BY-NC 4.0",
+    },
+)
 MASK_NOTES = (
     "The backbone started from that of our `small`, which had started from Google's BodyPix MobileNetV1 0.75 "
     "(Apache-2.0), and was trained further here with all the rest.",

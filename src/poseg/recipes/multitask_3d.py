@@ -18,7 +18,7 @@ from pathlib import Path
 from poseg.codecs.multitask import BONES, JOINT_WINDOWS
 from poseg.datasets.drawn_in_space import DrawnInSpace
 from poseg.datasets.mocap import read_mocap, split
-from poseg.recipes.facts_at_hand import LICENCES, MOCAP_DATA
+from poseg.recipes.facts_at_hand import LICENCES, NON_COMMERCIAL_MOCAP_DATA
 from poseg.skeletons import BODY17_3D
 from poseg.systems.multitask import Multitask
 from poseg.training.crop_views import CropView
@@ -49,5 +49,8 @@ RECIPE = Recipe(
         precision="bf16", save_every=200,
     ),
     data=drawn,
-    facts=Facts(size_px=SYSTEM.crop_px, licences=LICENCES, data=MOCAP_DATA),
+    facts=Facts(
+        size_px=SYSTEM.crop_px, licences={**LICENCES, "weights": "CC BY-NC 4.0, as the motion capture"},
+        data=NON_COMMERCIAL_MOCAP_DATA,
+    ),
 )  # fmt: skip
