@@ -33,11 +33,11 @@ from poseg.metrics.bootstrap import image_counts
 from poseg.metrics.mpjpe import mpjpe, pa_mpjpe
 from poseg.metrics.pairs import PosePairs, pair_up
 from poseg.recipes import find_recipe
+from poseg.runtime.poser import Poser
 from poseg.skeletons import BODY17_3D
 from poseg.training.initial import whole_weights
 from poseg.training.recipe import Recipe
 from poseg.training.settings import with_settings
-from poseg.transforms.warp import picture_through
 
 NAME = "multitask_3d"
 # What each run is trained on, and the run whose trunk it starts from.
@@ -69,14 +69,12 @@ def measured(recipe: Recipe, folder: Path, poses: Poses, rows: np.ndarray) -> tu
     view, codec = recipe.view, recipe.system.codec
     card = system_card(recipe.system, name=NAME, size_px=recipe.facts.size_px, mean=view.mean, std=view.std)
     runner = NetworkRunner(network.eval(), codec, card)
-    true, found = [], []
-    mean, std = (np.array(v, np.float32)[:, None, None] for v in (view.mean, view.std))
+    poser, true, found = Poser(runner), [], []
     for number, row in enumerate(rows):
         sample = drawn_in_space(poses.joints_mm[row], np.random.default_rng((7, number)))
         box = boxes.around_points(sample.people.keypoints, np.ones((1, 17), bool))
         maps = codec.crops(box)
-        seen = picture_through(sample.image, maps[0], (codec.crop_px,) * 2).transpose(2, 0, 1)
-        fields = runner.run(np.ascontiguousarray((seen - mean) / std, np.float32)[None])
+        fields = runner.run(poser.crops(sample.image, maps))
         bones = fields[BONES][..., 0, 0].astype(np.float64) * codec.largest_mm
         found.append(from_parent_relative(bones, BODY17_3D))
         true.append(sample.people.keypoints_3d[0])

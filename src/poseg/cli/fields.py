@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,7 +60,8 @@ def _figures(predictor: Predictor, seen: Seen) -> Iterator[tuple[str, Figure]]:
     from poseg.draw.overlay import overlay
 
     codec = predictor.session.codec
-    view = max(seen.views, key=lambda view: float(codec.decode(view.fields).scores.max(initial=0)))
+    poses = replace(codec.best, masks=False)
+    view = max(seen.views, key=lambda view: float(codec.decode(view.fields, poses).scores.max(initial=0)))
     fields = view.fields
     canvas = view.box.canvas(seen.image, predictor.session.card.mean)
     makers = {

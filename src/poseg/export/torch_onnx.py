@@ -29,13 +29,13 @@ from poseg.export.onnx_card import with_card
 from poseg.io.atomic import write_bytes
 from poseg.people import People
 from poseg.runtime.card import Card
+from poseg.runtime.poser import Poser
 from poseg.runtime.session import Session
 from poseg.systems import System
 from poseg.systems.lifter import Lifter
 from poseg.systems.multitask import Multitask
 from poseg.systems.pose2seg import Pose2Seg
 from poseg.transforms.letterbox import letterbox
-from poseg.transforms.warp import picture_through
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -100,7 +100,7 @@ def export_onnx(
     _halve(model)
     data, written = with_card(model, card)
     ours, theirs = NetworkRunner(flat.network, system.codec, written), Session(data, name=card.name)
-    inputs = [_noise(system, (224, 160), 3), *(_people(system, pictures, card) if person else _inputs(pictures, card))]
+    inputs = [_noise(system, (224, 160), 3), *(_people(system, pictures, ours) if person else _inputs(pictures, card))]
     difference = float(np.max([parity(ours, theirs, tensor, **_given(system, tensor)) for tensor in inputs]))
     if not difference <= TOLERANCE:  # not a number is no agreement either
         raise WeightsError(
@@ -134,16 +134,14 @@ def _noise(system: System, size: tuple[int, int], people: int) -> Floats:
     return drawn
 
 
-def _people(system: System, pictures: Sequence[Bytes], card: Card) -> Iterator[Floats]:
+def _people(system: System, pictures: Sequence[Bytes], ours: NetworkRunner[Any]) -> Iterator[Floats]:
     """Every picture as a crop of one person; a lifter sees none."""
     if not isinstance(system, Multitask):
         return
-    mean, std = (np.array(v, np.float32)[:, None, None] for v in (card.mean, card.std))
+    poser = Poser(ours)
     for picture in pictures:
         height, width = picture.shape[:2]
-        (crop,) = system.codec.crops([[0, 0, width, height]], margin=0)
-        seen = picture_through(picture, crop, (system.crop_px, system.crop_px)).transpose(2, 0, 1)
-        yield np.ascontiguousarray((seen - mean) / std, np.float32)[None]
+        yield poser.crops(picture, ours.codec.crops([[0, 0, width, height]], margin=0))
 
 
 def _inputs(pictures: Sequence[Bytes], card: Card) -> Iterator[NDArray[np.float32]]:
