@@ -6,7 +6,7 @@ or      ... --set system.tasks=joints     regression alone, which the published 
 expect  benchmarks/multitask_claim.py prints both, for several seeds
 differs from the published training in AdamW with half a cosine in place of SGD with drops, in shifts drawn anew for
         each crop in place of 16 prepared beforehand, in the joints (LSP's 14 in place of the upper body's 8), and in
-        the first weights (scaled to the width of the layers)
+        the first weights of all layers but the last ones (scaled to the width of the layers)
 """
 
 from __future__ import annotations

@@ -49,7 +49,8 @@ class FullyConnected(nn.Module):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
             nn.init.zeros_(layer.bias)
         for layer in ends.values():
-            nn.init.normal_(layer.weight, std=0.01)
+            # As published; with larger ones, what was learnt would drown in what was drawn (`poseg.analysis.weights`).
+            nn.init.normal_(layer.weight, std=0.001)
             nn.init.zeros_(layer.bias)
 
     def forward(self, features: Tensor) -> Said:
