@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from poseg.codecs.personlab import PersonLabCodec
 from poseg.errors import OutputError, WeightsError
+from poseg.export.google_tflite import read_convolutions, read_tflite
 from poseg.export.import_google import import_google
 from poseg.runtime.card import Card
 from poseg.skeletons import COCO17
@@ -352,6 +353,18 @@ def test_tflite_and_npz_hold_the_same_bodypix(tmp_path: Path, bodypix: dict[str,
     assert (card.mean, card.std) == ((128.0,) * 3, (128.0,) * 3)
     for name, field in run(tmp_path / "bodypix.onnx", normalised(picture(384))).items():
         assert correlation(field, bodypix[name]) >= 0.9995, name
+
+
+@needs_published
+def test_convolutions_of_any_tflite_are_those_of_the_network_it_holds() -> None:
+    pytest.importorskip("tflite")
+    every = read_convolutions(BODYPIX_TFLITE)
+    layers = {name: layer for layer in read_tflite(BODYPIX_TFLITE).layers.values() for name in layer.names}
+    assert len(layers.keys() & every.keys()) > 27
+    for name in layers.keys() & every.keys():  # the network leaves heads out that it does not use
+        weight, bias = every[name]
+        np.testing.assert_array_equal(weight, layers[name].weight)
+        np.testing.assert_array_equal(bias, layers[name].bias)
 
 
 @needs_published

@@ -42,3 +42,13 @@ def test_networks_of_another_shape_are_refused():
     posenet = WEIGHTS / "posenet_mnv1_075_s16_f16.npz"
     with pytest.raises(WeightsError):
         start_from_google(CONFIG.network(), posenet)
+
+
+@needs_weights
+def test_a_file_of_another_network_is_no_movenet():
+    pytest.importorskip("tflite")
+    bodypix = WEIGHTS / "bodypix_mobilenet_v1_075_720_1280_16_quant.tflite"
+    with pytest.raises(WeightsError, match=r"give MoveNet MultiPose\.$"):
+        start_from_google(PersonLab(backbone="mobilenet_v2_150").network(), bodypix)
+    with pytest.raises(WeightsError, match="mobilenet_v2_150"):
+        start_from_google(CONFIG.network(), bodypix)

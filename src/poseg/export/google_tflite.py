@@ -1,4 +1,4 @@
-"""PoseNet and BodyPix as TensorFlow Lite files, 8-bit or float, folded into convolutions.
+"""PoseNet and BodyPix as TensorFlow Lite files, 8-bit or float, folded into convolutions; and convolutions of others.
 
 Weights are turned back into floats, value = scale * (number - zero point), with one scale for the tensor or one
 for each of its channels. What an 8-bit network rounds between its layers is not imitated.
@@ -7,6 +7,8 @@ for each of its channels. What an 8-bit network rounds between its layers is not
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,23 @@ Array = NDArray[Any]
 
 def read_tflite(path: Path) -> GoogleNetwork:
     """The network of a .tflite file with raw heads. Raises WeightsError."""
+    with _opened(path) as folder:
+        folder.fold()
+    return assemble(folder.layers, mean=folder.mean, std=folder.std, source=path.name)
+
+
+def read_convolutions(path: Path) -> dict[str, tuple[Array, Array]]:
+    """Weight (O, I / groups, h, w) and bias (O,) of every convolution of any .tflite file, in order of execution.
+
+    By the name of what it puts out. Raises WeightsError.
+    """
+    with _opened(path) as folder:
+        return folder.convolutions()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Folder]:
+    """A file's first subgraph; whatever a damaged one raises becomes a WeightsError."""
     tflite = _require_tflite()
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -42,15 +61,13 @@ def read_tflite(path: Path) -> GoogleNetwork:
     except OSError as fault:
         raise WeightsError(f"{path} cannot be read ({fault.strerror}); give a .tflite file.") from None
     if content[4:8] != b"TFL3":
-        raise WeightsError(f"{path.name} is not a TensorFlow Lite file; give a .tflite of PoseNet or BodyPix.")
+        raise WeightsError(f"{path.name} is not a TensorFlow Lite file; give a .tflite of Google's networks.")
     try:
-        folder = _Folder(tflite, tflite.Model.GetRootAs(content, 0))
-        folder.fold()
+        yield _Folder(tflite, tflite.Model.GetRootAs(content, 0))
     except (struct.error, IndexError, TypeError, ValueError, AttributeError, OverflowError, KeyError) as fault:
         if isinstance(fault, WeightsError):
             raise
         raise WeightsError(f"{path.name} is damaged or cut short ({fault}); fetch it again.") from None
-    return assemble(folder.layers, mean=folder.mean, std=folder.std, source=path.name)
 
 
 def _require_tflite() -> Any:
@@ -73,7 +90,7 @@ class _Folder:
         if self._graph is None or max(self._graph.TensorsLength(), self._graph.OperatorsLength()) > MAX_TENSORS:
             raise WeightsError(f"The file has no network, or one of more than {MAX_TENSORS} tensors.")
         self._values: dict[int, str] = {int(index): IMAGE for index in self._graph.InputsAsNumpy()}
-        self._constants: dict[int, Array] = {}
+        self._sources: dict[int, int] = {}  # stored tensors by those that hold the same in another type
         self._superseded: set[str] = set()
 
     def fold(self) -> None:
@@ -89,14 +106,39 @@ class _Folder:
             ops.QUANTIZE: self._pass_on,
             ops.DEQUANTIZE: self._pass_on,
         }
+        for operator, kind in self._operators():
+            if kind in folds:
+                folds[kind](operator, kind)
+        self.layers = without_superseded(self.layers, self._superseded)
+
+    def convolutions(self) -> dict[str, tuple[Array, Array]]:
+        """Weight and bias of every convolution by the name of its result, whatever lies between them."""
+        ops = self._tflite.BuiltinOperator
+        found: dict[str, tuple[Array, Array]] = {}
+        for operator, kind in self._operators():
+            if kind == ops.DEQUANTIZE:
+                self._pass_on(operator, kind)
+            elif kind in (ops.CONV_2D, ops.DEPTHWISE_CONV_2D):
+                found[self._name(int(operator.Outputs(0)))] = self._weight_and_bias(operator, kind)
+        return found
+
+    def _operators(self) -> Iterator[tuple[Any, int]]:
+        """Operators and their kinds, in order of execution."""
         for number in range(self._graph.OperatorsLength()):
             operator = self._graph.Operators(number)
             code = self._model.OperatorCodes(operator.OpcodeIndex())
             # Old files hold the code in a byte, new ones in a wider field: the larger of both is meant.
-            kind = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-            if kind in folds:
-                folds[kind](operator, kind)
-        self.layers = without_superseded(self.layers, self._superseded)
+            yield operator, max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+
+    def _weight_and_bias(self, operator: Any, kind: int) -> tuple[Array, Array]:
+        weight = self._constant(int(operator.Inputs(1)))
+        if weight.ndim != 4:
+            name = self._name(int(operator.Outputs(0)))
+            raise WeightsError(f"Layer {name} has weights {weight.shape}; wanted 4 axes.")
+        depthwise = kind == self._tflite.BuiltinOperator.DEPTHWISE_CONV_2D
+        weight = weight.transpose(3, 0, 1, 2) if depthwise else weight.transpose(0, 3, 1, 2)
+        has_bias = operator.InputsLength() > 2 and operator.Inputs(2) >= 0
+        return weight, self._constant(int(operator.Inputs(2))) if has_bias else np.zeros(len(weight), np.float32)
 
     def _read_input_scale(self) -> None:
         """An 8-bit input says itself which number stands for 0 and which step for one number."""
@@ -114,12 +156,9 @@ class _Folder:
         options = tflite.DepthwiseConv2DOptions() if depthwise else tflite.Conv2DOptions()
         options.Init(operator.BuiltinOptions().Bytes, operator.BuiltinOptions().Pos)
         result, name = int(operator.Outputs(0)), self._name(int(operator.Outputs(0)))
-        weight = self._constant(int(operator.Inputs(1)))
-        if weight.ndim != 4 or (depthwise and options.DepthMultiplier() != 1):
-            raise WeightsError(f"Layer {name} has weights {weight.shape}; wanted 4 axes and a depth multiplier of 1.")
-        weight = weight.transpose(3, 0, 1, 2) if depthwise else weight.transpose(0, 3, 1, 2)
-        has_bias = operator.InputsLength() > 2 and operator.Inputs(2) >= 0
-        bias = self._constant(int(operator.Inputs(2))) if has_bias else np.zeros(len(weight), np.float32)
+        weight, bias = self._weight_and_bias(operator, kind)
+        if depthwise and options.DepthMultiplier() != 1:
+            raise WeightsError(f"Layer {name} has weights {weight.shape}; wanted a depth multiplier of 1.")
         if options.StrideH() != options.StrideW() or options.DilationHFactor() != options.DilationWFactor():
             raise WeightsError(f"Layer {name} has different strides or dilations for rows and columns.")
         if options.FusedActivationFunction() not in _ACTIVATIONS:
@@ -165,7 +204,7 @@ class _Folder:
         if source in self._values:
             self._values[result] = self._values[source]
         elif self._model.Buffers(self._graph.Tensors(source).Buffer()).DataLength():
-            self._constants[result] = self._constant(source)
+            self._sources[result] = source
 
     def _data(self, index: int, layer: str) -> str:
         if index not in self._values:
@@ -182,8 +221,7 @@ class _Folder:
 
     def _constant(self, index: int) -> Array:
         """A stored tensor as floats (integers without a scale stay as they are)."""
-        if index in self._constants:
-            return self._constants[index]
+        index = self._sources.get(index, index)
         tensor, types = self._graph.Tensors(index), self._tflite.TensorType
         dtypes = {types.FLOAT32: "<f4", types.FLOAT16: "<f2", types.UINT8: "u1", types.INT8: "i1", types.INT32: "<i4"}
         shape = tensor.ShapeAsNumpy()

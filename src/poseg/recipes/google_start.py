@@ -1,4 +1,7 @@
-"""Published PoseNet and BodyPix weights as the start of a PersonLab network: they are PersonLab networks themselves."""
+"""Google's published weights as the start of a network.
+
+PoseNet and BodyPix are PersonLab networks themselves; MoveNet MultiPose lends its trunk and pyramid.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,34 @@ import torch
 from poseg.errors import WeightsError
 from poseg.export.google_npz import read_npz
 from poseg.export.google_onnx import field_layers
+from poseg.export.google_tflite import read_convolutions
 from poseg.networks.backbones.mobilenet_v1 import MobileNetV1
+from poseg.networks.backbones.mobilenet_v2 import MobileNetV2
 from poseg.systems.personlab import PersonLabNetwork
 
 
-def start_from_google(network: PersonLabNetwork, archive: Path) -> None:
+def start_from_google(network: PersonLabNetwork, source: Path) -> None:
+    """Load BodyPix (.npz) or MoveNet MultiPose (.tflite). Raises WeightsError for a network of another shape."""
+    if source.suffix == ".tflite":
+        _start_from_movenet(network, source)
+    else:
+        _start_from_bodypix(network, source)
+
+
+def _start_from_movenet(network: PersonLabNetwork, source: Path) -> None:
+    """Load the trunk and the pyramid of MoveNet MultiPose into the backbone; heads stay as they are."""
+    if not isinstance(network.backbone, MobileNetV2):
+        raise WeightsError("MoveNet MultiPose starts a network with backbone mobilenet_v2_150.")
+    published = list(read_convolutions(source).values())
+    names = network.backbone.convolutions()
+    if len(published) < len(names):
+        raise WeightsError(
+            f"{source.name} has {len(published)} convolutions, wanted {len(names)}; give MoveNet MultiPose."
+        )
+    network.backbone.load_google(dict(zip(names, published, strict=False)))
+
+
+def _start_from_bodypix(network: PersonLabNetwork, archive: Path) -> None:
     """Load a published network (.npz) into the backbone and the linear heads: the first step decodes as it does.
 
     The heads that correct these fields begin silent. Raises WeightsError for a network of another shape.

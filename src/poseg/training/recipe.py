@@ -23,7 +23,8 @@ class Start:
 
     backbone   ImageNet weights: a file (.pth, .safetensors), or "package:NAME" for the one an installed package ships;
                or the backbone of a network of ours: the folder of a run, or a .safetensors file
-    published  Google's BodyPix (.npz), for a network that contains it (`recipes.google_start`)
+    published  Google's BodyPix (.npz) or MoveNet MultiPose (.tflite), for a network that contains its trunk
+               (`recipes.google_start`)
     weights    a whole network: the folder of a run (its averaged weights) or a .safetensors file. Heads that it lacks
                or whose shape differs, as for another skeleton or task, start afresh
     """

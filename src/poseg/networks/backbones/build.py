@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from poseg.errors import PosegError
 from poseg.networks.backbones.efficientnet_lite import EfficientNetLite
 from poseg.networks.backbones.mobilenet_v1 import MobileNetV1
+from poseg.networks.backbones.mobilenet_v2 import MobileNetV2
 from poseg.networks.backbones.mobilenet_v3 import MobileNetV3
 from poseg.networks.backbones.resnet import ResNet
 from poseg.networks.backbones.timm_adapter import TimmBackbone, timm_normalisation
@@ -60,6 +61,7 @@ BACKBONES: dict[str, Callable[[int], Backbone]] = {
     "lite1": lambda _: EfficientNetLite("lite1"),
     "lite2": lambda _: EfficientNetLite("lite2"),
     "mobilenet_v1_075": lambda _: MobileNetV1(0.75),
+    "mobilenet_v2_150": lambda _: MobileNetV2(),
     "mobilenet_v3_large": lambda _: MobileNetV3("mobilenet_v3_large"),
     "mobilenet_v3_small": lambda _: MobileNetV3("mobilenet_v3_small"),
     "resnet50": partial(ResNet, "resnet50"),
@@ -72,12 +74,14 @@ BACKBONES: dict[str, Callable[[int], Backbone]] = {
 Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
 LITE: Normalisation = ((127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
 GOOGLE: Normalisation = ((128.0, 128.0, 128.0), (128.0, 128.0, 128.0))
+MOVENET: Normalisation = ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
 IMAGENET: Normalisation = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 NORMALISATION: dict[str, Normalisation] = {
     "lite0": LITE,
     "lite1": LITE,
     "lite2": LITE,
     "mobilenet_v1_075": GOOGLE,
+    "mobilenet_v2_150": MOVENET,
     "mobilenet_v3_large": IMAGENET,
     "mobilenet_v3_small": IMAGENET,
     "resnet50": IMAGENET,

@@ -1,0 +1,159 @@
+"""MobileNetV2 one and a half times as wide, with the small pyramid that MoveNet MultiPose reads (stride 32 up to 4).
+
+Inverted residuals (Sandler et al., CVPR 2018); the pyramid is CenterNet's mobile one: bilinear steps up, sums,
+separable convolutions. Batch norms are folded into the convolutions, as in the published file: this backbone is made to
+start from such weights (`load_google`), not to be trained from nothing.
+
+With an input side of 32 n + 1 pixels every cell of every stage stands on a pixel's centre, as `geometry.grid` has it;
+the published network, with sides of 32 n, has its cells between pixels and steps up with half-pixel centres.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from poseg.errors import WeightsError
+
+STEM, FIRST, LAST = 48, 24, 1280
+EXPANSION = 6
+# Channels and stride of each inverted residual behind the first layers.
+BLOCKS = (
+    (40, 2), (40, 1),
+    (48, 2), (48, 1), (48, 1),
+    (96, 2), (96, 1), (96, 1), (96, 1), (144, 1), (144, 1), (144, 1),
+    (240, 2), (240, 1), (240, 1), (480, 1),
+)  # fmt: skip
+TAPS = (1, 4, 8)  # blocks that the pyramid reads at strides 4, 8 and 16
+DEEP = 11  # the last block at stride 16
+PYRAMID = (24, 32, 64, 64)  # what is read at strides 4, 8, 16 and 32
+STEPS_UP = ((64, 32), (32, 24), (24, 24))  # channels in and out of what each step up ends with, coarsest first
+
+
+class InvertedResidual(nn.Module):
+    """Pointwise expansion, depthwise 3x3, pointwise projection without a rectifier; a sum around where shapes fit."""
+
+    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
+        super().__init__()
+        middle = EXPANSION * channels_in
+        self.conv_pw = nn.Conv2d(channels_in, middle, 1)
+        self.conv_dw = nn.Conv2d(middle, middle, 3, stride, 1, groups=middle)
+        self.conv_pwl = nn.Conv2d(middle, channels, 1)
+        self.act = nn.ReLU6(inplace=True)
+        self.adds = stride == 1 and channels_in == channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, h, w) -> (B, C', h / stride, w / stride)."""
+        y: Tensor = self.conv_pwl(self.act(self.conv_dw(self.act(self.conv_pw(x)))))
+        return x + y if self.adds else y
+
+
+class StepUp(nn.Module):
+    """A coarser feature on top of a finer one, then depthwise 3x3 and pointwise."""
+
+    def __init__(self, channels_in: int, channels: int) -> None:
+        super().__init__()
+        self.conv_dw = nn.Conv2d(channels_in, channels_in, 3, 1, 1, groups=channels_in)
+        self.conv_pw = nn.Conv2d(channels_in, channels, 1)
+
+    def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        """(B, C, h, w) and (B, C, 2 h - 1, 2 w - 1) -> (B, C', 2 h - 1, 2 w - 1)."""
+        up = F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=True)
+        return F.relu(self.conv_pw(self.conv_dw(up + fine)))
+
+
+class MobileNetV2(nn.Module):
+    """Features at strides 4, 8, 16 and 32 of normalised images (B, 3, 32 n + 1, 32 m + 1).
+
+    At stride 4 they are the block's own; at stride 8 also the pyramid's, and the pyramid's of stride 4 as sampled and
+    as their maximum around; at stride 16 the block's and the pyramid's; at stride 32 the last layer's.
+
+    channels  channels of the features
+    strides   their strides
+    """
+
+    strides = (4, 8, 16, 32)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv_stem = nn.Conv2d(3, STEM, 3, 2, 1)
+        self.conv_dw = nn.Conv2d(STEM, STEM, 3, 1, 1, groups=STEM)
+        self.conv_pwl = nn.Conv2d(STEM, FIRST, 1)
+        self.act = nn.ReLU6(inplace=True)
+        blocks, channels = [], FIRST
+        for wide, stride in BLOCKS:
+            blocks.append(InvertedResidual(channels, wide, stride))
+            channels = wide
+        self.blocks = nn.ModuleList(blocks)
+        self.conv_head = nn.Conv2d(channels, LAST, 1)
+        reads = (*(BLOCKS[tap][0] for tap in TAPS), LAST)
+        self.laterals = nn.ModuleList(nn.Conv2d(c, wide, 1) for c, wide in zip(reads, PYRAMID, strict=True))
+        self.steps_up = nn.ModuleList(StepUp(*step) for step in STEPS_UP)
+        at16, at8, at4 = (step[1] for step in STEPS_UP)
+        self.channels = (BLOCKS[TAPS[0]][0], BLOCKS[TAPS[1]][0] + at8 + 2 * at4, BLOCKS[DEEP][0] + at16, LAST)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Features, finest first."""
+        x = self.act(self.conv_dw(self.act(self.conv_stem(image))))
+        x = self.conv_pwl(x)
+        kept: dict[int, Tensor] = {}
+        for place, block in enumerate(self.blocks):
+            x = block(x)
+            if place in (*TAPS, DEEP):
+                kept[place] = x
+        last = self.act(self.conv_head(x))
+        finer = [lateral(kept[tap]) for lateral, tap in zip(self.laterals, TAPS, strict=False)]
+        pyramid = self.laterals[-1](last)
+        ups = []
+        for step, fine in zip(self.steps_up, finer[::-1], strict=True):
+            pyramid = step(pyramid, fine)
+            ups.append(pyramid)
+        at16, at8, at4 = ups
+        around = F.max_pool2d(at4, 3, 2, 1)
+        return (
+            kept[TAPS[0]],
+            torch.cat([kept[TAPS[1]], at8, at4[..., ::2, ::2], around], 1),
+            torch.cat([kept[DEEP], at16], 1),
+            last,
+        )
+
+    def stem_to_stride4(self) -> tuple[nn.Module, ...]:
+        """The modules up to stride 4, which may stay frozen: their features are the same for any task."""
+        return self.conv_stem, self.conv_dw, self.conv_pwl, *list(self.blocks)[: TAPS[0] + 1]
+
+    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+        """Load a state dict of this class. Raises WeightsError where it is of another network."""
+        try:
+            self.load_state_dict(dict(state))
+        except RuntimeError as fault:
+            raise WeightsError(
+                f"These weights are not of this MobileNetV2 ({str(fault).splitlines()[-1].strip()}); "
+                "give a state dict that this backbone saved."
+            ) from None
+
+    def convolutions(self) -> list[str]:
+        """Names of all convolutions as they are executed where each lateral one follows the block that it reads."""
+        names = ["conv_stem", "conv_dw", "conv_pwl"]
+        for place in range(len(BLOCKS)):
+            names += [f"blocks.{place}.{part}" for part in ("conv_pw", "conv_dw", "conv_pwl")]
+            if place in TAPS:
+                names.append(f"laterals.{TAPS.index(place)}")
+        names += ["conv_head", f"laterals.{len(TAPS)}"]
+        return [*names, *(f"steps_up.{n}.{part}" for n in range(len(STEPS_UP)) for part in ("conv_dw", "conv_pw"))]
+
+    def load_google(self, layers: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
+        """Load folded convolutions by this class's names: weight (O, I / groups, h, w) and bias (O,).
+
+        Raises WeightsError where one is missing or of another shape.
+        """
+        state: dict[str, Tensor] = {}
+        for name, (weight, bias) in layers.items():
+            state |= {
+                f"{name}.{part}": torch.from_numpy(np.ascontiguousarray(values))
+                for part, values in (("weight", weight), ("bias", bias))
+            }
+        self.load_imagenet(state)
