@@ -4,8 +4,9 @@ Inverted residuals (Sandler et al., CVPR 2018); the pyramid is CenterNet's mobil
 separable convolutions. Batch norms are folded into the convolutions, as in the published file: this backbone is made to
 start from such weights (`load_google`), not to be trained from nothing.
 
-With an input side of 32 n + 1 pixels every cell of every stage stands on a pixel's centre, as `geometry.grid` has it;
-the published network, with sides of 32 n, has its cells between pixels and steps up with half-pixel centres.
+With an input side of 32 n + 1 pixels every cell of every stage stands on a pixel's centre, as `geometry.grid` has it.
+The published network takes sides of 32 n and pads them at the bottom and right alone, so that its cells stand 31 pixels
+further on; that shift apart, both compute the same, but for the borders.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ class StepUp(nn.Module):
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
         """(B, C, h, w) and (B, C, 2 h - 1, 2 w - 1) -> (B, C', 2 h - 1, 2 w - 1)."""
-        up = F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=True)
+        # Half-pixel centres lay coarse cells a quarter of a cell beside where they are; the weights are used to that.
+        up = F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)[..., 1:, 1:]
         return F.relu(self.conv_pw(self.conv_dw(up + fine)))
 
 
