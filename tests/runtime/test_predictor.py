@@ -69,6 +69,25 @@ def test_every_scale_and_its_mirror_image_goes_through_the_network(cast: Callabl
     assert seen.fields.cells == scene.session.codec.grid.shape(*seen.box.input_size)
 
 
+def test_somebody_too_long_for_the_finest_look_is_outlined_in_a_coarser_one(cast: Callable[..., Any]) -> None:
+    scene = cast(480, 640)
+    see = scene.session.run
+
+    def blind_to_outlines_up_close(tensor: np.ndarray) -> Fields:
+        fields = see(tensor)
+        if max(tensor.shape) > 600:
+            fields["segmentation"][:] = -20
+        return fields
+
+    scene.session.run = blind_to_outlines_up_close
+    people = Predictor(scene.session, size_px=801, scales=(0.5, 1.0), min_score=0.0)(scene.image)
+    assert people.masks is not None
+    long, short = np.argsort(people.keypoints[:, 0, 0])
+    assert not people.masks[short].any(), "he fits into the look that is blind"
+    true = scene.people.masks[scene.people.keypoints[:, 0, 0].argmin()]
+    assert (people.masks[long] & true).sum() / (people.masks[long] | true).sum() > 0.8
+
+
 def test_the_model_says_how_large_its_input_is(cast: Callable[..., Any]) -> None:
     scene = cast()
     Predictor(scene.session)(scene.image)

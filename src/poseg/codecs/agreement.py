@@ -123,13 +123,18 @@ def agree(looks: Sequence[Look], choices: Agreement = Agreement()) -> Agreed:
     return Agreed(people, agreeing[kept], possible[kept], members)
 
 
-def pose_areas(points: Floats, sure: Floats) -> Floats:
-    """(N,) square pixels that the sure joints of poses (N, K, 2) span, never less than a slender person's."""
+def pose_sides(points: Floats, sure: Floats) -> Floats:
+    """(N, 2) width and height in pixels that the sure joints of poses (N, K, 2) span; all joints of a vague pose."""
     counts = sure >= FOUND
     counts |= counts.sum(axis=1, keepdims=True) < 3
     low = np.where(counts[..., None], points, np.inf).min(axis=1)
     high = np.where(counts[..., None], points, -np.inf).max(axis=1)
-    sides = high - low
+    return np.asarray(high - low, np.float32)
+
+
+def pose_areas(points: Floats, sure: Floats) -> Floats:
+    """(N,) square pixels that the sure joints of poses (N, K, 2) span, never less than a slender person's."""
+    sides = pose_sides(points, sure)
     areas: Floats = np.maximum(sides.prod(axis=1), SLENDER * sides.max(axis=1) ** 2)
     return np.maximum(areas, np.float32(LEAST_AREA_PX)).astype(np.float32)
 

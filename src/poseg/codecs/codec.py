@@ -70,6 +70,11 @@ class Finder(Codec, Protocol):
         """People of the picture, surest first, in pixels of the network's input."""
         ...
 
-    def outlined(self, fields: Fields, people: People, decoding: Any = ...) -> People:
-        """People given on the network's input, surest first, as `decode` puts them out: with masks, scored, cut."""
+    def outlined(
+        self, fields: Fields, people: People, decoding: Any = ..., *, shown: NDArray[np.bool_] | None = None
+    ) -> People:
+        """People given on the network's input, surest first, as `decode` puts them out: with masks, scored, cut.
+
+        All compete for pixels; those of `shown` (N,), or else all, are put out.
+        """
         ...

@@ -50,20 +50,24 @@ def claim_by_offsets(fields: Fields, people: People, weights: Floats, decoding: 
     return claim(fields, people.keypoints, weights, scales, people.scores, decoding)
 
 
-def outlined(people: People, choices: Choices, claimed: Claimed | None, weights: Floats | None = None) -> People:
+def outlined(
+    people: People, choices: Choices, claimed: Claimed | None, weights: Floats | None = None, shown: Mask | None = None
+) -> People:
     """People (N) on the network's input, surest first, as a decoder puts them out: with masks, scored by them, cut.
 
-    `weights` (N, K), or else `keypoint_scores`, say how much a joint counts for its person's pixels. Where nothing is
-    claimed people have no masks.
+    `weights` (N, K), or else `keypoint_scores`, say how much a joint counts for its person's pixels. All compete for
+    pixels; those of `shown` (N,), or else all, are put out. Where nothing is claimed people have no masks.
     """
     by_mask = claimed is not None and choices.person_score == "mask"
     # The mask can lift a score up to the square root of the pose's alone.
     least = choices.min_score**2 if by_mask else choices.min_score
     chosen = np.flatnonzero(people.scores >= least)[: choices.max_people]
     weights, people = (people.keypoint_scores if weights is None else weights)[chosen], people[chosen]
+    wanted = np.ones(len(chosen), bool) if shown is None else shown[chosen]
     if claimed is None:
-        return people
+        return people[wanted]
     claims = claimed.claims(people, weights)
+    people, claims = people[wanted], replace(claims, margin=claims.margin[:, wanted])
     if by_mask:
         sure = people.keypoint_scores
         scores = np.sqrt(

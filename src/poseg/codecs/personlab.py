@@ -93,7 +93,7 @@ class PersonLabCodec:
 
     @property
     def averaged(self) -> tuple[str, ...]:
-        """None: masks are best where they are seen largest."""
+        """None: a person is outlined in the look that shows him in a size that the network knows."""
         return ()
 
     def fields_from(self, outputs: Mapping[str, Floats]) -> Fields:
@@ -260,19 +260,25 @@ class PersonLabCodec:
         return self.outlined(fields, people, decoding, probability)
 
     def outlined(
-        self, fields: Fields, people: People, decoding: Decoding = BEST, weights: Floats | None = None
+        self,
+        fields: Fields,
+        people: People,
+        decoding: Decoding = BEST,
+        weights: Floats | None = None,
+        shown: NDArray[np.bool_] | None = None,
     ) -> People:
         """People given on the network's input, surest first, as the decoder puts them out: with masks, scored, cut.
 
-        `weights` (N, K), or else `keypoint_scores`, say how much a joint counts for its person's pixels. Fields are
-        those that were decoded before, so they are not looked through again for what is not finite.
+        `weights` (N, K), or else `keypoint_scores`, say how much a joint counts for its person's pixels. All compete
+        for pixels, those of `shown` (N,), or else all, are put out. Fields are those that were decoded before, so they
+        are not looked through again for what is not finite.
         """
 
         def claims(chosen: People, weights: Floats) -> Claims:
             return claim_by_offsets(fields, chosen, weights, decoding)
 
         masked = decoding.masks and all(name in fields for name in MASK_FIELDS)
-        return outlined(people, decoding, Claimed(claims, fields.grid) if masked else None, weights)
+        return outlined(people, decoding, Claimed(claims, fields.grid) if masked else None, weights, shown)
 
     def hough_maps(self, fields: Fields, stride_px: int = 4) -> Floats:
         """Mass of the votes for each joint on a grid of `stride_px`, for drawing: (K, H, W)."""

@@ -219,14 +219,19 @@ class PoSegCodec:
         people = People.from_poses(self.skeleton, keypoints, np.clip(sure, 0, 1), scores=scores.reshape(-1))
         return self.outlined(fields, people[np.argsort(-people.scores, kind="stable")], decoding)
 
-    def outlined(self, fields: Fields, people: People, decoding: PafDecoding = PAF) -> People:
-        """People given on the network's input, surest first, as the decoder puts them out: with masks, scored, cut."""
+    def outlined(
+        self, fields: Fields, people: People, decoding: PafDecoding = PAF, *, shown: NDArray[np.bool_] | None = None
+    ) -> People:
+        """People given on the network's input, surest first, as the decoder puts them out: with masks, scored, cut.
+
+        All compete for pixels; those of `shown` (N,), or else all, are put out.
+        """
 
         def claims(chosen: People, _: Floats) -> Claims:
             return claim_by_limbs(fields, chosen, decoding)
 
         asked = Claimed(claims, self.grid) if decoding.masks else None
-        return outlined(people, decoding, asked)
+        return outlined(people, decoding, asked, shown=shown)
 
 
 def _boxed(people: People, masks: NDArray[np.bool_]) -> NDArray[np.bool_]:

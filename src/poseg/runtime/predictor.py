@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from poseg.codecs import Decoding, Finder, PafDecoding
 from poseg.codecs.agreement import Look, agree
 from poseg.codecs.fusion import averaged, fuse_fields, mirror_fields
+from poseg.codecs.suiting_look import put_together, suiting_looks
 from poseg.errors import PosegError
 from poseg.fields import Fields
 from poseg.io.images import Source, read_image
@@ -186,16 +187,28 @@ class Predictor:
         return replace(people, timings=Timings(seen.pre_ms, seen.net_ms, 1e3 * (perf_counter() - start)))
 
     def _agreed(self, seen: Seen, choices: Decoding | PafDecoding) -> People:
-        """The people that the views agree on, outlined in the finest, or in what the views make of it together."""
+        """The people that the views agree on, each outlined in the view that suits him.
+
+        Where the codec has the views' mean of some fields, people are outlined in that.
+        """
         each = replace(choices, max_people=MOST_IN_A_LOOK, min_score=LEAST_IN_A_LOOK, masks=False)
         codec = self.session.codec
         looks = [Look(view.box.undo(codec.decode(view.fields, each))) for view in seen.views]
-        fields = seen.fields
+        people = agree(looks).people
         if codec.averaged:
-            places = seen.box.to_image(fields.grid.positions(*fields.cells).reshape(2, -1).T)
+            places = seen.box.to_image(seen.fields.grid.positions(*seen.fields.cells).reshape(2, -1).T)
             views = [(view.fields, view.box.to_input(places)) for view in seen.views]
-            fields = averaged(fields, views, codec.averaged)
-        return seen.box.undo(codec.outlined(fields, seen.box.apply(agree(looks).people), choices))
+            fields = averaged(seen.fields, views, codec.averaged)
+            return seen.box.undo(codec.outlined(fields, seen.box.apply(people), choices))
+        which = suiting_looks(people, [view.box.scale_xy for view in seen.views])
+        finest_first = sorted(range(len(seen.views)), key=lambda number: seen.views[number].box.input_size)[::-1]
+        parts = []
+        for number in finest_first:
+            view, shown = seen.views[number], which == number
+            if shown.any() or not len(people):
+                outlined = codec.outlined(view.fields, view.box.apply(people), choices, shown=shown)
+                parts.append(view.box.undo(outlined))
+        return put_together(parts, choices.max_people, choices.exclusive)
 
     def _side_px(self, scale: float) -> int:
         return round((self.size_px or self.session.card.size_px) * scale)

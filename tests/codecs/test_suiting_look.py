@@ -1,0 +1,99 @@
+"""A person is outlined in the look that suits his size; what looks outline fits together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poseg.codecs import PersonLabCodec
+from poseg.codecs.decoding import BEST
+from poseg.codecs.suiting_look import LONGEST_PX, put_together, suiting_looks
+from poseg.geometry.masks import tight_boxes
+from poseg.people import People
+from poseg.skeletons import COCO17
+
+
+def standing(*lengths_px: float) -> People:
+    """People as long as said, a third as wide, one after another."""
+    shape = np.random.default_rng(0).uniform(0, 1, (17, 2))
+    shape = (shape - shape.min(axis=0)) / np.ptp(shape, axis=0)
+    points = np.stack([shape * (length / 3, length) + (40 * i, 7) for i, length in enumerate(lengths_px)])
+    return People.from_poses(COCO17, points, np.ones(points.shape[:2]))
+
+
+def with_masks(rng: np.random.Generator, count: int) -> People:
+    people = standing(*rng.uniform(10, 60, count)) if count else People.empty(COCO17)
+    masks = rng.random((count, 20, 30)) > 0.7
+    return People(
+        COCO17, people.keypoints, people.keypoint_scores, rng.random(count), tight_boxes(masks), masks
+    )  # fmt: skip
+
+
+@given(
+    lengths=st.lists(st.floats(5, 3000), min_size=1, max_size=5),
+    scales=st.lists(st.floats(0.05, 3), min_size=1, max_size=4, unique=True),
+)
+def test_it_is_the_finest_that_holds_him_or_else_the_coarsest(lengths, scales):
+    chosen = suiting_looks(standing(*lengths), [(scale, scale) for scale in scales])
+    for length, look in zip(lengths, chosen, strict=True):
+        fitting = [scale for scale in scales if length * scale <= LONGEST_PX * (1 - 1e-4)]
+        vague = [scale for scale in scales if abs(length * scale / LONGEST_PX - 1) <= 1e-4]
+        assert scales[look] in {max(fitting, default=min(scales)), *vague}
+
+
+def test_nobody_is_outlined_nowhere():
+    assert suiting_looks(People.empty(COCO17), [(1.0, 1.0), (0.5, 0.5)]).shape == (0,)
+
+
+@pytest.mark.parametrize("exclusive", [True, False])
+@pytest.mark.parametrize("counts", [(0, 0), (3,), (2, 3), (3, 0, 2)])
+def test_everybody_is_there_once_surest_first(counts, exclusive):
+    rng = np.random.default_rng(1)
+    parts = [with_masks(rng, count) for count in counts]
+    people = put_together(parts, 100, exclusive)
+    scores = np.concatenate([part.scores for part in parts])
+    np.testing.assert_array_equal(people.scores, np.sort(scores)[::-1])
+    owned = np.concatenate([part.masks for part in parts])[np.argsort(-scores, kind="stable")]
+    if not exclusive:
+        np.testing.assert_array_equal(people.masks, owned)
+    assert not (people.masks & ~owned).any()
+    np.testing.assert_array_equal(people.masks.any(axis=0), owned.any(axis=0))
+    np.testing.assert_array_equal(people.boxes_xyxy, tight_boxes(people.masks))
+    assert len(put_together(parts, 2, exclusive)) == min(2, sum(counts))
+
+
+def test_a_pixel_of_two_looks_is_the_first_ones():
+    rng = np.random.default_rng(2)
+    first, second = with_masks(rng, 2), with_masks(rng, 3)
+    people = put_together([first, second], 100, exclusive=True)
+    order = np.argsort(-np.concatenate([first.scores, second.scores]), kind="stable")
+    np.testing.assert_array_equal(people.masks[np.isin(order, (0, 1))].any(axis=0), first.masks.any(axis=0))
+    theirs = people.masks[np.isin(order, (2, 3, 4))].any(axis=0)
+    np.testing.assert_array_equal(theirs, second.masks.any(axis=0) & ~first.masks.any(axis=0))
+
+
+def test_without_masks_people_have_none():
+    people = put_together([standing(30.0), standing(60.0, 20.0)], 2, exclusive=True)
+    assert people.masks is None
+    assert len(people) == 2
+
+
+def test_what_is_shown_of_all_is_what_all_would_show():
+    """Those who are not shown still compete: the shown have the pixels and scores that they have among all."""
+    rng = np.random.default_rng(3)
+    points = rng.uniform((20, 20), (110, 110), (3, 17, 2))
+    masks = np.zeros((3, 129, 129), bool)
+    masks[0, :, :43], masks[1, :, 43:90], masks[2, :, 90:] = True, True, True
+    codec = PersonLabCodec(stride=8)
+    truth = People.from_poses(COCO17, points, np.ones((3, 17)), masks=masks)
+    fields = codec.encode(truth, (129, 129)).as_fields()
+    people = codec.decode(fields)
+    everybody = codec.outlined(fields, people, BEST)
+    for shown in ([True, False, True], [False, True, False], [False] * 3):
+        some = codec.outlined(fields, people, BEST, shown=np.array(shown))
+        kept = np.isin(everybody.keypoints[:, 0, 0], people.keypoints[shown][:, 0, 0])
+        np.testing.assert_array_equal(some.keypoints, everybody.keypoints[kept])
+        np.testing.assert_allclose(some.scores, everybody.scores[kept], rtol=1e-5)
+        np.testing.assert_array_equal(some.masks, everybody.masks[kept])
