@@ -47,6 +47,7 @@ ONCE: Mapping[str, Any] = {"scales": (1.0,), "flip": False}
 LOOKS: Mapping[str, Mapping[str, Any]] = {
     "once": ONCE,
     "mirrored too": {**ONCE, "flip": True},
+    "sizes 1 and 0.35 agree": {**ONCE, "scales": (1.0, 0.35)},
     "sizes 1 and 0.7 agree": {**ONCE, "scales": (1.0, 0.7)},
     "sizes 1 and 1.4 agree": {**ONCE, "scales": (1.0, 1.4)},
     "sizes 1, 0.7 and 1.4 agree, mirrored too": {"scales": (1.0, 0.7, 1.4), "flip": True},
@@ -89,6 +90,11 @@ def ways() -> list[Way]:
         *(Way(name, replace(BEST, **change)) for name, change in one.items()),
         Way("every second cell only", step=2),
         *(Way(look, look=look) for look in LOOKS if look != "once"),
+        *(
+            Way(f"{look}, all outlined in 1", replace(BEST, longest_px=inf), look=look)
+            for look in LOOKS
+            if look.startswith("sizes 1 and 0")
+        ),
         *(Way(name, decoding) for name, decoding in presets.items()),
     ]
 

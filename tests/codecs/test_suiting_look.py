@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from poseg.codecs import PersonLabCodec
 from poseg.codecs.decoding import BEST
-from poseg.codecs.suiting_look import LONGEST_PX, put_together, suiting_looks
+from poseg.codecs.suiting_look import put_together, suiting_looks
 from poseg.geometry.masks import tight_boxes
 from poseg.people import People
 from poseg.skeletons import COCO17
@@ -36,15 +36,15 @@ def with_masks(rng: np.random.Generator, count: int) -> People:
     scales=st.lists(st.floats(0.05, 3), min_size=1, max_size=4, unique=True),
 )
 def test_it_is_the_finest_that_holds_him_or_else_the_coarsest(lengths, scales):
-    chosen = suiting_looks(standing(*lengths), [(scale, scale) for scale in scales])
+    chosen = suiting_looks(standing(*lengths), [(scale, scale) for scale in scales], BEST.longest_px)
     for length, look in zip(lengths, chosen, strict=True):
-        fitting = [scale for scale in scales if length * scale <= LONGEST_PX * (1 - 1e-4)]
-        vague = [scale for scale in scales if abs(length * scale / LONGEST_PX - 1) <= 1e-4]
+        fitting = [scale for scale in scales if length * scale <= BEST.longest_px * (1 - 1e-4)]
+        vague = [scale for scale in scales if abs(length * scale / BEST.longest_px - 1) <= 1e-4]
         assert scales[look] in {max(fitting, default=min(scales)), *vague}
 
 
 def test_nobody_is_outlined_nowhere():
-    assert suiting_looks(People.empty(COCO17), [(1.0, 1.0), (0.5, 0.5)]).shape == (0,)
+    assert suiting_looks(People.empty(COCO17), [(1.0, 1.0), (0.5, 0.5)], BEST.longest_px).shape == (0,)
 
 
 @pytest.mark.parametrize("exclusive", [True, False])

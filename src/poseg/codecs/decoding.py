@@ -49,6 +49,8 @@ class Decoding:
     mask_metric          distance of a pixel from a person: "paper" (section 3.2), "tfjs", "tfjs_webgl" or "coral"
     mask_threshold       pixels farther away belong to nobody; "tfjs" and "coral" measure in square pixels and use inf
     exclusive            a pixel belongs to the nearest person only; False gives it to all within the threshold
+    longest_px           of several looks in different sizes, a person is outlined in the finest where the pose is no
+                         longer than this, or else in the coarsest (`suiting_look`)
     """
 
     evidence: str = "hough"
@@ -73,6 +75,7 @@ class Decoding:
     mask_metric: str = "paper"
     mask_threshold: float = 0.25
     exclusive: bool = True
+    longest_px: float = 350.0
 
     def __post_init__(self) -> None:
         for name, words in CHOICES.items():

@@ -27,6 +27,8 @@ class PafDecoding:
     mask_probability  least probability of a pixel that belongs to somebody
     mask_threshold    pixels farther from a person's limbs, in units of the person's scale, belong to nobody
     exclusive         a pixel belongs to the nearest person only; False gives it to all within the threshold
+    longest_px        of several looks in different sizes, a person is outlined in the finest where the pose is no
+                      longer than this; since the person map is the mean of all looks, in the finest at any length
     """
 
     peak_threshold: float = 0.1
@@ -43,6 +45,7 @@ class PafDecoding:
     mask_probability: float = 0.5
     mask_threshold: float = 0.5
     exclusive: bool = True
+    longest_px: float = float("inf")
 
     def __post_init__(self) -> None:
         if self.person_score not in ("pose", "mask"):

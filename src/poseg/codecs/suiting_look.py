@@ -17,18 +17,16 @@ from poseg.codecs.agreement import pose_sides
 from poseg.geometry.masks import tight_boxes
 from poseg.people import People
 
-# Long side of a pose on a network's input: training views are little larger (docs/decoder.md says what it gives).
-LONGEST_PX = 350.0
 
-
-def suiting_looks(people: People, scales_xy: Sequence[tuple[float, float]]) -> NDArray[np.intp]:
+def suiting_looks(people: People, scales_xy: Sequence[tuple[float, float]], longest_px: float) -> NDArray[np.intp]:
     """The look in which each person is outlined: (N,). `scales_xy` are the L looks' pixels in one of the picture.
 
-    It is the one where he is longest but no longer than LONGEST_PX, and where there is none, that where he is shortest.
+    It is the one where the pose is longest but no longer than `longest_px` pixels of the input, and where there is
+    none, that where it is shortest.
     """
     sides = pose_sides(people.keypoints, people.keypoint_scores)
     lengths_px = (sides[:, None] * np.array(scales_xy, np.float32)).max(axis=2)
-    fitting = np.where(lengths_px <= LONGEST_PX, lengths_px, -1)
+    fitting = np.where(lengths_px <= longest_px, lengths_px, -1)
     some = fitting.max(axis=1) >= 0
     return np.asarray(np.where(some, fitting.argmax(axis=1), lengths_px.argmin(axis=1)), np.intp)
 

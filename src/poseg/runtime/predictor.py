@@ -187,28 +187,30 @@ class Predictor:
         return replace(people, timings=Timings(seen.pre_ms, seen.net_ms, 1e3 * (perf_counter() - start)))
 
     def _agreed(self, seen: Seen, choices: Decoding | PafDecoding) -> People:
-        """The people that the views agree on, each outlined in the view that suits him.
-
-        Where the codec has the views' mean of some fields, people are outlined in that.
-        """
+        """The people that the views agree on, each outlined in the view that suits him."""
         each = replace(choices, max_people=MOST_IN_A_LOOK, min_score=LEAST_IN_A_LOOK, masks=False)
         codec = self.session.codec
         looks = [Look(view.box.undo(codec.decode(view.fields, each))) for view in seen.views]
-        people = agree(looks).people
-        if codec.averaged:
-            places = seen.box.to_image(seen.fields.grid.positions(*seen.fields.cells).reshape(2, -1).T)
-            views = [(view.fields, view.box.to_input(places)) for view in seen.views]
-            fields = averaged(seen.fields, views, codec.averaged)
-            return seen.box.undo(codec.outlined(fields, seen.box.apply(people), choices))
-        which = suiting_looks(people, [view.box.scale_xy for view in seen.views])
-        finest_first = sorted(range(len(seen.views)), key=lambda number: seen.views[number].box.input_size)[::-1]
+        people, views = agree(looks).people, self._outlining(seen)
+        which = suiting_looks(people, [view.box.scale_xy for view in views], choices.longest_px)
         parts = []
-        for number in finest_first:
-            view, shown = seen.views[number], which == number
+        for number, view in enumerate(views):
+            shown = which == number
             if shown.any() or not len(people):
                 outlined = codec.outlined(view.fields, view.box.apply(people), choices, shown=shown)
                 parts.append(view.box.undo(outlined))
         return put_together(parts, choices.max_people, choices.exclusive)
+
+    def _outlining(self, seen: Seen) -> list[View]:
+        """The views that people are outlined in, the finest first; what looks average stands in that."""
+        views = sorted(seen.views, key=lambda view: view.box.input_size, reverse=True)
+        names = self.session.codec.averaged
+        if names:
+            box, fields = views[0].box, views[0].fields
+            places = box.to_image(fields.grid.positions(*fields.cells).reshape(2, -1).T)
+            mean = averaged(fields, [(view.fields, view.box.to_input(places)) for view in views], names)
+            views[0] = View(box, mean)
+        return views
 
     def _side_px(self, scale: float) -> int:
         return round((self.size_px or self.session.card.size_px) * scale)
