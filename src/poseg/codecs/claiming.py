@@ -22,8 +22,8 @@ from poseg.geometry.grid import Grid, pixel_centres
 
 Floats = NDArray[np.float32]
 
-# Cells less probable than this have too little weight to turn a pixel.
-LEAST_PROBABILITY = 0.05
+# Cells less probable than this, or than half of what a mask asks of a pixel, have too little weight to turn one.
+LEAST_PROBABILITY = 0.2
 LEAST_TRUST = 1e-3
 FACE = 5
 SURE = 0.3
@@ -205,6 +205,11 @@ class Claims:
     margin: Floats
 
 
+def probable(person: Floats, least_probability: float) -> NDArray[np.intp]:
+    """Numbers in the raster of the cells that count where pixels must be person with `least_probability`."""
+    return np.flatnonzero(person >= min(LEAST_PROBABILITY, least_probability / 2))
+
+
 def claim(
     fields: Fields, keypoints: Floats, weights: Floats, scales: Floats, scores: Floats, decoding: Decoding
 ) -> Claims:
@@ -215,7 +220,7 @@ def claim(
     and after refinement. The published decoders know neither that nor the scores.
     """
     person = sigmoid(fields["segmentation"])
-    place = np.flatnonzero(person >= LEAST_PROBABILITY) if len(keypoints) else np.zeros(0, np.intp)
+    place = probable(person, decoding.mask_probability) if len(keypoints) else np.zeros(0, np.intp)
     threshold, looks, trust = decoding.mask_threshold, [decoding], np.ones_like(scores)
     if decoding.mask_metric == "paper":
         looks.append(replace(decoding, long_steps=0, long_short_steps=0))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.codecs.claiming import LEAST_PROBABILITY, Claims, margins
+from poseg.codecs.claiming import Claims, margins, probable
 from poseg.codecs.paf_decoding import PafDecoding
 from poseg.codecs.scoring import person_scales
 from poseg.fields import Fields, sigmoid
@@ -29,7 +29,7 @@ def claim_by_limbs(fields: Fields, people: People, decoding: PafDecoding) -> Cla
     """
     person = sigmoid(fields["segmentation"])
     there = people.keypoint_scores > 0
-    place = np.flatnonzero(person >= LEAST_PROBABILITY) if len(people) else np.zeros(0, np.intp)
+    place = probable(person, decoding.mask_probability) if len(people) else np.zeros(0, np.intp)
     row, column = np.divmod(place, person.shape[1])
     points = fields.grid.to_image(np.stack([column, row], axis=1))
     bones = people.skeleton.indices(people.skeleton.bones)
