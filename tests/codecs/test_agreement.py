@@ -78,7 +78,7 @@ def test_a_look_that_finds_nobody_lowers_everybody(seed):
 def test_the_order_of_the_looks_does_not_matter(seed):
     rng = np.random.default_rng(seed)
     people = poses(rng, 3)
-    looks = [Look(shaken(rng, people), trust=float(rng.uniform(0.5, 1))) for _ in range(4)]
+    looks = [Look(shaken(rng, people), float(rng.uniform(0.5, 1)), detail=float(rng.uniform(0.2, 1))) for _ in range(4)]
     looks.append(Look(people[:1], window_xyxy=(0, 0, 130, 400)))
     first, second = agree(looks), agree([looks[place] for place in rng.permutation(len(looks))])
     assert np.array_equal(first.people.keypoints, second.people.keypoints)
@@ -119,6 +119,17 @@ def test_the_minority_does_not_move_a_joint():
     agreed = agree([Look(people), Look(people), Look(replace(people, keypoints=stray))]).people
     np.testing.assert_allclose(agreed.keypoints, people.keypoints, atol=1e-3)
     assert agreed.keypoint_scores[0, 9] == pytest.approx(people.keypoint_scores[0, 9] * np.sqrt(2 / 3), abs=1e-5)
+
+
+def test_a_joint_lies_where_it_was_seen_large():
+    people = poses(np.random.default_rng(0), 1)
+    moved = replace(people, keypoints=people.keypoints + np.float32(1))
+    for details, share in {(3.0, 1.0): 0.25, (1.0, 1.0): 0.5, (0.2, 0.6): 0.75}.items():
+        looks = [Look(one, detail=detail) for one, detail in zip((people, moved), details, strict=True)]
+        agreed = agree(looks).people
+        np.testing.assert_allclose(agreed.keypoints, people.keypoints + np.float32(share), atol=0.1)
+        plain = agree([replace(look, detail=1.0) for look in looks]).people
+        np.testing.assert_allclose(agreed.keypoint_scores, plain.keypoint_scores, rtol=0.02)
 
 
 def test_one_look_never_finds_the_same_person_twice():

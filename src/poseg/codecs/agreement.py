@@ -35,11 +35,13 @@ class Look:
     people       poses with scores; masks do not matter here
     trust        factor on the scores of its people, which brings networks to one scale
     window_xyxy  the part of the picture that was looked at; all of it where None
+    detail       how large the picture was seen, relative to other looks: a joint lies where it was seen large
     """
 
     people: People
     trust: float = 1.0
     window_xyxy: Box | None = None
+    detail: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class _Pool:
     sure: Floats  # (D, K)
     scores: Floats  # (D,)
     areas_px: Floats  # (D,)
+    detail: Floats  # (D,)
     look: NDArray[np.intp]  # (D,)
     row: NDArray[np.intp]  # (D,) in its look
 
@@ -88,8 +91,8 @@ def agree(looks: Sequence[Look], choices: Agreement = Agreement()) -> Agreed:
     """The people of all looks, each once.
 
     Surest first, a detection joins the person most like it whom its look has not found yet, or is a new one. A
-    joint lies at the mean of the detections near the best supported one, each weighing as much as it is sure and
-    near; near is what COCO's OKS calls near. Joints and people are as sure as the surest detection and the share of
+    joint lies at the mean of the detections near the best supported one, each weighing as much as it is sure, near and
+    detailed; near is what COCO's OKS calls near. Joints and people are as sure as the surest detection and the share of
     those that agree:
 
         joint score   sqrt(largest weight * sum of weights / detections)
@@ -154,7 +157,8 @@ def _pooled(looks: Sequence[Look], min_score: float) -> _Pool:
     order = order[scores[order] >= min_score]
     points, sure = points[order], sure[order]
     areas = pose_areas(points, sure) if len(points) else np.zeros(0, np.float32)
-    return _Pool(points, sure, scores[order], areas, look[order], row[order])
+    detail = np.array([one.detail for one in looks], np.float32)[look[order]]
+    return _Pool(points, sure, scores[order], areas, detail, look[order], row[order])
 
 
 def _alike(point: Floats, weight: Floats, area: np.float32, points: Floats, weights: Floats, areas: Floats,
@@ -192,15 +196,17 @@ def _groups(pool: _Pool, kappas: Floats, alike: float) -> list[list[int]]:
 def _fused(pool: _Pool, group: list[int], kappas: Floats) -> tuple[Floats, Floats]:
     """The joints (K, 2) of a group and how sure they are (K,)."""
     points, sure = pool.points[group], pool.sure[group]
+    detail = (pool.detail[group] / pool.detail[group].max())[:, None]
     area = np.median(pool.areas_px[group])
     squared = ((points[:, None] - points[None]) ** 2).sum(axis=-1)
     near = np.exp(-squared / (2 * area * kappas**2))
     support = (near * sure).sum(axis=1)
-    best = support.argmax(axis=0)
+    best = (support * detail).argmax(axis=0)
     joint = np.arange(len(kappas))
     weights = near[best, :, joint].T * sure
-    total = weights.sum(axis=0)
-    mean = (weights[..., None] * points).sum(axis=0) / np.maximum(total, 1e-9)[:, None]
+    detailed = weights * detail
+    total = detailed.sum(axis=0)
+    mean = (detailed[..., None] * points).sum(axis=0) / np.maximum(total, 1e-9)[:, None]
     fused = np.where(total[:, None] > 1e-9, mean, points[0]).astype(np.float32)
     share = support[best, joint] / len(group)
     return fused, np.sqrt(weights.max(axis=0) * share).astype(np.float32)

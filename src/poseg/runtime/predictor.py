@@ -190,7 +190,9 @@ class Predictor:
         """The people that the views agree on, each outlined in the view that suits him."""
         each = replace(choices, max_people=MOST_IN_A_LOOK, min_score=LEAST_IN_A_LOOK, masks=False)
         codec = self.session.codec
-        looks = [Look(view.box.undo(codec.decode(view.fields, each))) for view in seen.views]
+        looks = [
+            Look(view.box.undo(codec.decode(view.fields, each)), detail=max(view.box.scale_xy)) for view in seen.views
+        ]
         people, views = agree(looks).people, self._outlining(seen)
         which = suiting_looks(people, [view.box.scale_xy for view in views], choices.longest_px)
         parts = []
