@@ -97,6 +97,14 @@ def test_models_shows_the_card(tmp_path: Path, model_bytes: Callable[..., bytes]
         assert fact in result.stdout
 
 
+def test_models_takes_names_too() -> None:
+    result = runner.invoke(app, ["models", "fast"])
+    assert result.exit_code == 0
+    assert "fast" in result.stdout
+    assert "pose2seg" not in result.stdout
+    assert runner.invoke(app, ["models", "nosuch"]).exit_code != 0
+
+
 def test_models_lists_what_comes_along() -> None:
     result = runner.invoke(app, ["models"])
     assert result.exit_code == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,15 +12,16 @@ if TYPE_CHECKING:
 
 
 def models(
-    files: Annotated[
-        list[Path] | None, typer.Argument(metavar="[FILE]", help="ONNX files; those that come along by default.")
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[MODEL]", help="Names of models or ONNX files; all that come along by default."),
     ] = None,
 ) -> None:
     """Show what models say of themselves: size, skeleton, scores, training data, licences."""
-    from poseg.runtime.session import read_card
+    from poseg.runtime.zoo import card_of
     from poseg.runtime.zoo import models as embedded
 
-    cards = {str(path): read_card(path) for path in files} if files else embedded()
+    cards = {name: card_of(name) for name in names} if names else embedded()
     if not cards:
         typer.echo("No model comes along with this installation; give the path of an ONNX file.")
     for place, (name, card) in enumerate(cards.items()):
