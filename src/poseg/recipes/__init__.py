@@ -26,6 +26,7 @@ RECIPES = {
     "overfit_tiny": "poseg.recipes.overfit_tiny",
     "personlab_coco": "poseg.recipes.personlab_coco",
     "personlab_fast": "poseg.recipes.personlab_fast",
+    "personlab_movenet": "poseg.recipes.personlab_movenet",
     "personlab_small": "poseg.recipes.personlab_small",
     "pose2seg_cocopersons": "poseg.recipes.pose2seg_cocopersons",
     "pose2seg_overfit_tiny": "poseg.recipes.pose2seg_overfit_tiny",

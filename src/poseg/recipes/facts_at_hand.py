@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-DATA = (
+LABELLED = (
     {
         "name": "people_unlabelled",
         "pictures": 2885,
@@ -24,8 +24,10 @@ DATA = (
     {"name": "lsp 0001-1000", "pictures": 1000, "use": "12 of 14 joints", "terms": "research use"},
     {"name": "lspet", "pictures": 10000, "use": "12 of 14 joints", "terms": "research use"},
     {"name": "backgrounds_inria", "pictures": 204, "use": "person-free pictures", "terms": "research use"},
-    {"name": "BodyPix MobileNetV1 0.75", "use": "weights at the start", "terms": "Apache-2.0"},
 )
+BODYPIX = {"name": "BodyPix MobileNetV1 0.75", "use": "weights at the start", "terms": "Apache-2.0"}
+MOVENET = {"name": "MoveNet MultiPose Lightning", "use": "weights of the trunk at the start", "terms": "Apache-2.0"}
+DATA = (*LABELLED, BODYPIX)
 MASK_DATA = tuple(
     {**entry, "use": use}
     for entry in DATA
@@ -70,11 +72,19 @@ MASK_NOTES = (
     "Labels of networks: MoveNet MultiPose and Thunder, BlazePose heavy, BodyPix (Google, Apache-2.0).",
     "Poses were moved and lost joints in training, and people were laid over people.",
 )
+_LABELLERS = (
+    "Labels of networks: MoveNet MultiPose and Thunder, BlazePose heavy, BodyPix (Google, Apache-2.0), revised by "
+    "`poseg label` with MoveNet MultiPose and BodyPix; dense lessons by BodyPix at 801 px."
+)
 NOTES = (
     "Backbone and linear heads started from Google's BodyPix MobileNetV1 0.75 (Apache-2.0) and were trained further "
     "here with all the rest: a feature pyramid with context and heads that correct person map and long offsets.",
-    "Labels of networks: MoveNet MultiPose and Thunder, BlazePose heavy, BodyPix (Google, Apache-2.0), revised by "
-    "`poseg label` with MoveNet MultiPose and BodyPix; dense lessons by BodyPix at 801 px.",
+    _LABELLERS,
+)
+MOVENET_NOTES = (
+    "The trunk, with its own small pyramid, started from Google's MoveNet MultiPose Lightning (Apache-2.0) and was "
+    "trained further here with all the rest: a feature pyramid with context, and heads.",
+    _LABELLERS,
 )
 POSEG_NOTES = (
     "The trunk is that of our `small`, which had started from Google's BodyPix MobileNetV1 0.75 (Apache-2.0).",
