@@ -92,8 +92,8 @@ def ways() -> list[Way]:
         *(Way(look, look=look) for look in LOOKS if look != "once"),
         *(
             Way(f"{look}, all outlined in 1", replace(BEST, longest_px=inf), look=look)
-            for look in LOOKS
-            if look.startswith("sizes 1 and 0")
+            for look, options in LOOKS.items()
+            if min(options["scales"]) < 1 and not options["flip"]
         ),
         *(Way(name, decoding) for name, decoding in presets.items()),
     ]

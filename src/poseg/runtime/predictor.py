@@ -196,11 +196,10 @@ class Predictor:
         people, views = agree(looks).people, self._outlining(seen)
         which = suiting_looks(people, [view.box.scale_xy for view in views], choices.longest_px)
         parts = []
-        for number, view in enumerate(views):
-            shown = which == number
-            if shown.any() or not len(people):
-                outlined = codec.outlined(view.fields, view.box.apply(people), choices, shown=shown)
-                parts.append(view.box.undo(outlined))
+        for number in np.unique(which) if len(people) else (0,):
+            view = views[number]
+            outlined = codec.outlined(view.fields, view.box.apply(people), choices, shown=which == number)
+            parts.append(view.box.undo(outlined))
         return put_together(parts, choices.max_people, choices.exclusive)
 
     def _outlining(self, seen: Seen) -> list[View]:
