@@ -36,7 +36,8 @@ from poseg.metrics.bootstrap import image_counts, percentile_interval
 from poseg.metrics.coco_objects import Kind
 from poseg.metrics.resampled_precision import resampled
 from poseg.people import People
-from poseg.runtime.predictor import Predictor, Seen
+from poseg.runtime.predictor import Predictor
+from poseg.runtime.views import Seen
 
 KINDS: tuple[Kind, ...] = ("keypoints", "masks")
 DEFAULT = "default"

@@ -120,6 +120,12 @@ class Cast:
     session: FakeSession
 
 
+@pytest.fixture(name="standing")
+def standing_fixture() -> Callable[..., People]:
+    """Places people in a picture: its size, and of each person the middle, the top and the height."""
+    return standing
+
+
 @pytest.fixture
 def cast() -> Callable[..., Cast]:
     """Builds a cast: two people side by side in a picture of a size (height, width)."""

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poseg.codecs import PersonLabCodec
+from poseg.codecs.agreement import pose_boxes
 from poseg.codecs.decoding import BEST
-from poseg.codecs.suiting_look import put_together, suiting_looks
+from poseg.codecs.suiting_look import WORTH_A_LOOK, part_to_see, put_together, suiting_looks, too_long
 from poseg.geometry.masks import tight_boxes
 from poseg.people import People
 from poseg.skeletons import COCO17
@@ -46,6 +47,48 @@ def test_it_is_the_finest_that_holds_him_or_else_the_coarsest(lengths, scales):
 
 def test_nobody_is_outlined_nowhere():
     assert suiting_looks(People.empty(COCO17), [(1.0, 1.0), (0.5, 0.5)], BEST.longest_px).shape == (0,)
+
+
+def test_a_look_that_shows_a_part_of_somebody_does_not_suit_him():
+    people = standing(100.0, 100.0)
+    _, apart = pose_boxes(people.keypoints, people.keypoint_scores)
+    scales, whole = [(1.0, 1.0), (2.0, 2.0)], (0, 0, 400, 300)
+    around = (apart[0] - 1, apart[1] - 1, apart[2] + 1, apart[3] + 1)
+    cut = (apart[0] - 1, apart[1] - 1, apart[2] - 9, apart[3] + 1)
+    assert suiting_looks(people, scales, 350, [whole, around]).tolist() == [0, 1]
+    assert suiting_looks(people, scales, 350, [whole, cut]).tolist() == [0, 0]
+    assert suiting_looks(people, scales, 10, [whole, cut]).tolist() == [0, 0], "a part is not the coarsest look either"
+    assert suiting_looks(people, scales, 350, [whole, whole]).tolist() == [1, 1]
+
+
+def test_joints_guessed_beyond_the_picture_are_no_part_of_somebody():
+    people = standing(100.0)
+    left, top, right, bottom = pose_boxes(people.keypoints, people.keypoint_scores)[0]
+    picture = (0, 0, int(right) + 5, int(bottom) - 20)
+    window = (int(left), int(top), int(right) + 5, int(bottom) - 20)
+    assert suiting_looks(people, [(1.0, 1.0), (2.0, 2.0)], 350, [picture, window]).tolist() == [1]
+
+
+@given(lengths=st.lists(st.floats(5, 900), max_size=5), scale=st.floats(0.3, 3), seed=st.integers(0, 99))
+def test_the_part_to_see_holds_those_whom_the_look_suits(lengths, scale, seed):
+    people = standing(*lengths) if lengths else People.empty(COCO17)
+    scores = np.random.default_rng(seed).random(len(people)).astype(np.float32)
+    people = People(COCO17, people.keypoints, people.keypoint_scores, scores, people.boxes_xyxy)
+    boxes = pose_boxes(people.keypoints, people.keypoint_scores)
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    suited = (sides * np.float32(scale) <= 350) & (scores >= WORTH_A_LOOK)
+    window = part_to_see([people, people[:1]], (scale, scale), (300, 500), 350)
+    assert (window is None) == (not suited.any())
+    assert too_long(people, (scale, scale), 350) == bool(
+        ((sides * np.float32(scale) > 350) & (scores >= WORTH_A_LOOK)).any()
+    )
+    if window is not None:
+        assert all(type(side) is int for side in window)
+        assert 0 <= window[0] < window[2] <= 500
+        assert 0 <= window[1] < window[3] <= 300
+        there = np.clip(boxes[suited], 0, [500, 300, 500, 300])
+        assert (there[:, :2] >= window[:2]).all()
+        assert (there[:, 2:] <= window[2:]).all()
 
 
 @pytest.mark.parametrize("exclusive", [True, False])

@@ -150,3 +150,72 @@ def test_masks_of_another_size_are_refused() -> None:
     box = plan((100, 100), 129, multiple=32, remainder=1)
     with pytest.raises(ShapeError, match="masks"):
         box.undo(people_with(np.zeros((1, 100, 100), bool), np.zeros((1, 4)), np.zeros((1, 17, 2))))
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
+    """A picture's size and a part of it."""
+    h, w = draw(sides), draw(sides)
+    left, top = draw(st.integers(0, w - 4)), draw(st.integers(0, h - 4))
+    return (h, w), (left, top, draw(st.integers(left + 4, w)), draw(st.integers(top + 4, h)))
+
+
+@given(windows(), st.integers(64, 700))
+def test_a_window_is_shown_as_large_as_in_the_whole_picture(
+    part: tuple[tuple[int, int], tuple[int, int, int, int]], size_px: int
+) -> None:
+    size, (left, top, right, bottom) = part
+    whole = plan(size, size_px, multiple=32, remainder=1)
+    box = plan(size, size_px, multiple=32, remainder=1, window_xyxy=(left, top, right, bottom))
+    # The content has whole pixels, one at least.
+    sides_px = max(whole.input_size) / max(size) * np.array([right - left, bottom - top])
+    np.testing.assert_allclose(box.content_size[::-1], np.maximum(sides_px, 1), atol=0.51)
+    assert all(box_side <= whole_side for box_side, whole_side in zip(box.input_size, whole.input_size, strict=True))
+    corners = np.array([(left, top), (right, bottom)])
+    np.testing.assert_allclose(box.to_input(corners), [(0, 0), box.content_size[::-1]], atol=1e-3)
+    np.testing.assert_allclose(box.to_image(box.to_input(corners)), corners, atol=1e-3)
+
+
+def test_a_window_of_everything_is_the_picture() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (90, 133, 3), dtype=np.uint8)
+    rule = {"multiple": 32, "remainder": 1, **PLAIN}
+    tensor, box = letterbox(image, 257, **rule)
+    through, same = letterbox(image, 257, **rule, window_xyxy=(0, 0, 133, 90))
+    np.testing.assert_array_equal(through, tensor)
+    assert same.scale_xy == box.scale_xy
+    assert same.shown_xyxy == box.shown_xyxy
+
+
+def test_a_bright_spot_in_a_window_lands_where_to_input_says() -> None:
+    size, centre, window = (300, 400), (217.3, 160.8), (150, 101, 290, 230)
+    tensor, box = letterbox(glow(size, centre, 6), 801, multiple=16, remainder=1, **PLAIN, window_xyxy=window)
+    light = tensor[0, 0].astype(np.float64)
+    found = [(light * pixel_centres(np.arange(light.shape[1]))).sum(),
+             (light * pixel_centres(np.arange(light.shape[0]))[:, None]).sum()]  # fmt: skip
+    np.testing.assert_allclose(np.array(found) / light.sum(), box.to_input(centre), atol=0.05)
+
+
+@given(windows(), st.integers(97, 500), st.integers(0, 2**32 - 1))
+def test_what_a_window_shows_comes_back_to_its_place(
+    part: tuple[tuple[int, int], tuple[int, int, int, int]], size_px: int, seed: int
+) -> None:
+    size, window = part
+    box = plan(size, size_px, multiple=32, remainder=1, window_xyxy=window)
+    rows, columns = box.content_size
+    mask = np.zeros((1, *box.input_size), bool)
+    mask[0, :rows, :columns] = True
+    points = np.random.default_rng(seed).uniform(-20, max(size) + 20, (1, 17, 2)).astype(np.float32)
+    seen = people_with(mask, box.to_input([window[:2], window[2:]]).reshape(1, 4), box.to_input(points))
+    undone = box.undo(seen)
+    np.testing.assert_allclose(undone.keypoints, points, rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(undone.boxes_xyxy[0], window, atol=1e-3)
+    shown = np.zeros(size, bool)
+    shown[window[1] : window[3], window[0] : window[2]] = True
+    assert undone.masks is not None
+    np.testing.assert_array_equal(undone.masks[0], shown)
+
+
+@pytest.mark.parametrize("window", [(0, 0, 0, 10), (5, 5, 5, 9), (-1, 0, 10, 10), (0, 0, 101, 10), (0, 20, 10, 51)])
+def test_a_window_must_lie_in_the_picture(window: tuple[int, int, int, int]) -> None:
+    with pytest.raises(ShapeError, match="window_xyxy"):
+        plan((50, 100), 129, multiple=32, remainder=1, window_xyxy=window)

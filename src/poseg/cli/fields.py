@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from poseg.runtime.predictor import Predictor, Seen
+    from poseg.runtime.predictor import Predictor
+    from poseg.runtime.views import Seen
 
     Figure = Callable[[], NDArray[np.uint8]]
 

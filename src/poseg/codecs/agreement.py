@@ -126,13 +126,19 @@ def agree(looks: Sequence[Look], choices: Agreement = Agreement()) -> Agreed:
     return Agreed(people, agreeing[kept], possible[kept], members)
 
 
-def pose_sides(points: Floats, sure: Floats) -> Floats:
-    """(N, 2) width and height in pixels that the sure joints of poses (N, K, 2) span; all joints of a vague pose."""
+def pose_boxes(points: Floats, sure: Floats) -> Floats:
+    """(N, 4) xyxy around the sure joints of poses (N, K, 2); around all joints of a vague pose."""
     counts = sure >= FOUND
     counts |= counts.sum(axis=1, keepdims=True) < 3
     low = np.where(counts[..., None], points, np.inf).min(axis=1)
     high = np.where(counts[..., None], points, -np.inf).max(axis=1)
-    return np.asarray(high - low, np.float32)
+    return np.concatenate([low, high], axis=1).astype(np.float32)
+
+
+def pose_sides(points: Floats, sure: Floats) -> Floats:
+    """(N, 2) width and height of `pose_boxes`."""
+    boxes_xyxy = pose_boxes(points, sure)
+    return boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
 
 
 def pose_areas(points: Floats, sure: Floats) -> Floats:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from poseg.codecs.outlines import outline
 from poseg.errors import WeightsError
 from poseg.people import People
-from poseg.runtime.predictor import Predictor, Seen
+from poseg.runtime.predictor import Predictor
 from poseg.runtime.session import Session
+from poseg.runtime.views import Seen
 from poseg.runtime.zoo import models, open_model
 
 Image = NDArray[np.uint8]

@@ -12,15 +12,18 @@ from numpy.typing import NDArray
 from poseg.codecs import Decoding, Finder, PafDecoding
 from poseg.codecs.agreement import Look, agree
 from poseg.codecs.fusion import averaged, fuse_fields, mirror_fields
-from poseg.codecs.suiting_look import put_together, suiting_looks
+from poseg.codecs.suiting_look import Window, part_to_see, put_together, suiting_looks, too_long
 from poseg.errors import PosegError
 from poseg.fields import Fields
 from poseg.io.images import Source, read_image
 from poseg.people import People, Timings
 from poseg.runtime.card import Card
-from poseg.transforms.letterbox import Letterbox, letterbox
+from poseg.runtime.views import Poses, Seen, View
+from poseg.transforms.letterbox import Letterbox, letterbox, plan
 
 Floats = NDArray[np.float32]
+Image = NDArray[np.uint8]
+Choices = Decoding | PafDecoding
 
 SYSTEMS = ("personlab", "poseg")
 SMALLEST_PX, LARGEST_PX = 64, 4097
@@ -44,49 +47,6 @@ class Runner(Protocol):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """What the network made of a picture in one size.
-
-    box     where the picture lies on the network's input
-    fields  over that input; of the picture and its mirror image, their mean
-    """
-
-    box: Letterbox
-    fields: Fields
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """What the network made of a picture.
-
-    image   (H, W, 3) uint8 RGB as it was read
-    views   one for each scale
-    pre_ms  milliseconds spent on the way to the network
-    net_ms  milliseconds spent in it and on the mean
-    """
-
-    image: NDArray[np.uint8]
-    views: tuple[View, ...]
-    pre_ms: float
-    net_ms: float
-
-    @property
-    def finest(self) -> View:
-        """The view in the largest size."""
-        return max(self.views, key=lambda view: view.box.input_size)
-
-    @property
-    def box(self) -> Letterbox:
-        """Where the picture lies on the largest input."""
-        return self.finest.box
-
-    @property
-    def fields(self) -> Fields:
-        """The fields over the largest input."""
-        return self.finest.fields
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Predictor:
     """Finds the people of a picture: `predictor(image)`.
 
@@ -97,6 +57,10 @@ class Predictor:
     scales      the picture is looked at in these sizes, relative to `size_px`, and people are those that the looks
                 agree on (`codecs.agreement`); None takes the ones that the model is meant for, or, where a size is
                 given, that size alone
+    everywhere  with several sizes: whether all of the picture is looked at in every size. False begins with the second
+                largest, takes smaller ones where somebody is too long in it, and looks in the largest at the part
+                where people are for whom that is the best size (`codecs.suiting_look`): faster, and about as good.
+                None: False where the sizes are the model's own
     flip        its mirror image is looked at as well, and the fields are averaged; None: as the model is meant to,
                 or, where a size is given, not
     masks       False leaves the masks out, which saves time
@@ -110,9 +74,10 @@ class Predictor:
     max_people: int = 20
     min_score: float = 0.4
     scales: tuple[float, ...] | None = None
+    everywhere: bool | None = None
     flip: bool | None = None
     masks: bool = True
-    decoding: Decoding | PafDecoding | None = None
+    decoding: Choices | None = None
 
     def __post_init__(self) -> None:
         card = self.session.card
@@ -130,6 +95,10 @@ class Predictor:
                 f"got {type(self.decoding).__name__}."
             )
         meant = self.size_px is None
+        if self.everywhere is None:
+            object.__setattr__(self, "everywhere", not meant or self.scales is not None or bool(self._averaged))
+        elif not self.everywhere and self._averaged:
+            raise PosegError(f"{card.name!r} averages what it sees in all sizes; leave out everywhere=False.")
         if self.scales is None:
             object.__setattr__(self, "scales", card.scales if meant else (1.0,))
         if self.flip is None:
@@ -159,59 +128,103 @@ class Predictor:
     def see(self, image: Source, *, name: str = "") -> Seen:
         """The first half of the road: what the network says of a picture. Raises ImageError."""
         picture = read_image(image, name=name)
-        card, pre_ms, net_ms = self.session.card, 0.0, 0.0
-        views: list[View] = []
-        for scale in self.scales or ():
-            start = perf_counter()
-            tensor, box = letterbox(
-                picture, self._side_px(scale),
-                multiple=card.size_multiple, remainder=card.size_remainder, mean=card.mean, std=card.std,
-            )  # fmt: skip
-            ready = perf_counter()
-            views.append(View(box, self._look(tensor)))
-            pre_ms += 1e3 * (ready - start)
-            net_ms += 1e3 * (perf_counter() - ready)
-        return Seen(picture, tuple(views), pre_ms, net_ms)
+        scales = self.scales or ()
+        if self.everywhere or len(scales) == 1:
+            return Seen(picture, tuple(self._view(picture, scale) for scale in scales))
+        return Seen(picture, tuple(self._views_worth_it(picture, sorted(scales))))
 
     def decode(self, seen: Seen) -> People:
         """The second half: the people of what was seen. Raises FieldError."""
-        start = perf_counter()
-        choices = replace(
-            self.decoding or self.session.codec.best,
-            max_people=self.max_people, min_score=self.min_score, masks=self.masks,
-        )  # fmt: skip
-        if len(seen.views) == 1:
+        start, spent = perf_counter(), seen.timings
+        choices = replace(self._decoding, max_people=self.max_people, min_score=self.min_score, masks=self.masks)
+        if len(self.scales or ()) == 1:
             people = seen.box.undo(self.session.codec.decode(seen.fields, choices))
         else:
             people = self._agreed(seen, choices)
-        return replace(people, timings=Timings(seen.pre_ms, seen.net_ms, 1e3 * (perf_counter() - start)))
+        return replace(people, timings=replace(spent, decode_ms=spent.decode_ms + 1e3 * (perf_counter() - start)))
 
-    def _agreed(self, seen: Seen, choices: Decoding | PafDecoding) -> People:
+    def _views_worth_it(self, picture: Image, scales: list[float]) -> list[View]:
+        """The whole picture in the second largest size, and what that says is worth looking at in others."""
+        *smaller, middle, largest = scales
+        longest_px = self._decoding.longest_px
+        view = self._posed(self._view(picture, middle))
+        views = [view]
+        while smaller and too_long(self._poses(view), view.box.scale_xy, longest_px):
+            view = self._posed(self._view(picture, smaller.pop()))
+            views.append(view)
+        people = [self._poses(view) for view in views]
+        size = (picture.shape[0], picture.shape[1])
+        window_xyxy = part_to_see(people, self._plan(size, largest).scale_xy, size, longest_px)
+        return views if window_xyxy is None else [*views, self._view(picture, largest, window_xyxy)]
+
+    def _agreed(self, seen: Seen, choices: Choices) -> People:
         """The people that the views agree on, each outlined in the view that suits him."""
-        each = replace(choices, max_people=MOST_IN_A_LOOK, min_score=LEAST_IN_A_LOOK, masks=False)
-        codec = self.session.codec
-        looks = [
-            Look(view.box.undo(codec.decode(view.fields, each)), detail=max(view.box.scale_xy)) for view in seen.views
-        ]
+        looks = [Look(self._poses(view), window_xyxy=view.box.window_xyxy, detail=view.detail) for view in seen.views]
         people, views = agree(looks).people, self._outlining(seen)
-        which = suiting_looks(people, [view.box.scale_xy for view in views], choices.longest_px)
+        boxes = [view.box for view in views]
+        which = suiting_looks(
+            people, [box.scale_xy for box in boxes], choices.longest_px, [box.shown_xyxy for box in boxes]
+        )
         parts = []
-        for number in np.unique(which) if len(people) else (0,):
+        for number in np.unique(which) if len(people) else (len(views) - 1,):
             view = views[number]
-            outlined = codec.outlined(view.fields, view.box.apply(people), choices, shown=which == number)
+            outlined = self.session.codec.outlined(
+                view.fields, view.box.apply(people), choices, shown=which == number
+            )  # fmt: skip
             parts.append(view.box.undo(outlined))
         return put_together(parts, choices.max_people, choices.exclusive)
 
+    def _posed(self, view: View) -> View:
+        """The view with the people found in it."""
+        start = perf_counter()
+        poses = Poses(self._poses(view), self._each)
+        spent = replace(view.timings, decode_ms=1e3 * (perf_counter() - start))
+        return replace(view, poses=poses, timings=spent)
+
+    def _poses(self, view: View) -> People:
+        """The people found in a view, those known or else those read now."""
+        if view.poses is not None and view.poses.choices == self._each:
+            return view.poses.people
+        return view.box.undo(self.session.codec.decode(view.fields, self._each))
+
     def _outlining(self, seen: Seen) -> list[View]:
         """The views that people are outlined in, the finest first; what looks average stands in that."""
-        views = sorted(seen.views, key=lambda view: view.box.input_size, reverse=True)
-        names = self.session.codec.averaged
+        views = sorted(seen.views, key=lambda view: view.detail, reverse=True)
+        names = self._averaged
         if names:
             box, fields = views[0].box, views[0].fields
             places = box.to_image(fields.grid.positions(*fields.cells).reshape(2, -1).T)
             mean = averaged(fields, [(view.fields, view.box.to_input(places)) for view in views], names)
-            views[0] = View(box, mean)
+            views[0] = replace(views[0], fields=mean)
         return views
+
+    @property
+    def _averaged(self) -> tuple[str, ...]:
+        return tuple(self.session.codec.averaged)
+
+    @property
+    def _decoding(self) -> Choices:
+        return self.decoding or self.session.codec.best
+
+    @property
+    def _each(self) -> Choices:
+        """The choices that each of several views is read by."""
+        return replace(self._decoding, max_people=MOST_IN_A_LOOK, min_score=LEAST_IN_A_LOOK, masks=False)
+
+    def _view(self, picture: Image, scale: float, window_xyxy: Window | None = None) -> View:
+        """What the network makes of a picture, or of a part, in one size."""
+        start, card = perf_counter(), self.session.card
+        tensor, box = letterbox(
+            picture, self._side_px(scale), multiple=card.size_multiple, remainder=card.size_remainder, mean=card.mean,
+            std=card.std, window_xyxy=window_xyxy,
+        )  # fmt: skip
+        ready = perf_counter()
+        fields = self._look(tensor)
+        return View(box, fields, Timings(1e3 * (ready - start), 1e3 * (perf_counter() - ready), 0.0))
+
+    def _plan(self, size: tuple[int, int], scale: float) -> Letterbox:
+        card = self.session.card
+        return plan(size, self._side_px(scale), multiple=card.size_multiple, remainder=card.size_remainder)
 
     def _side_px(self, scale: float) -> int:
         return round((self.size_px or self.session.card.size_px) * scale)

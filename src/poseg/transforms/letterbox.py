@@ -3,9 +3,10 @@
 The picture is scaled to the wanted long side and lies at the top left; what is missing at the right and at the bottom
 is filled with the mean colour, which is 0 after normalisation. On each axis
 
-    input = scale * image                                                 (1)
+    input = scale * (image - origin)                                      (1)
 
-in continuous pixels (`geometry.grid`). The two scales differ a little, since the scaled picture has whole pixels.
+in continuous pixels (`geometry.grid`). The two scales differ a little, since the scaled picture has whole pixels. The
+origin is the top left of the window, where a part of the picture is shown, and 0 otherwise.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from poseg.people import People
 
 Floats = NDArray[np.float32]
 Size = tuple[int, int]
+Window = tuple[int, int, int, int]
 
 _FULL = 255  # a mask is interpolated as bytes and cut at half of this
 
@@ -35,24 +37,32 @@ class Letterbox:
     image_size    (height, width) of the picture in pixels
     content_size  (height, width) of the scaled picture, at the top left of the input
     input_size    (height, width) of the input
+    window_xyxy   the part of the picture that is shown, in whole pixels; all of it where None
     """
 
     image_size: Size
     content_size: Size
     input_size: Size
+    window_xyxy: Window | None = None
+
+    @property
+    def shown_xyxy(self) -> Window:
+        """The part of the picture that is shown, all of it or the window."""
+        return self.window_xyxy or (0, 0, self.image_size[1], self.image_size[0])
 
     @property
     def scale_xy(self) -> tuple[float, float]:
         """Input pixels in one pixel of the picture, along x and along y."""
-        return self.content_size[1] / self.image_size[1], self.content_size[0] / self.image_size[0]
+        left, top, right, bottom = self.shown_xyxy
+        return self.content_size[1] / (right - left), self.content_size[0] / (bottom - top)
 
     def to_input(self, points: ArrayLike) -> Floats:
         """Points (..., 2) of the picture on the input: equation (1)."""
-        return (np.asarray(points, np.float64) * self.scale_xy).astype(np.float32)
+        return ((np.asarray(points, np.float64) - self.shown_xyxy[:2]) * self.scale_xy).astype(np.float32)
 
     def to_image(self, points: ArrayLike) -> Floats:
         """Points (..., 2) of the input on the picture; the inverse of `to_input`."""
-        return (np.asarray(points, np.float64) / self.scale_xy).astype(np.float32)
+        return (np.asarray(points, np.float64) / self.scale_xy + self.shown_xyxy[:2]).astype(np.float32)
 
     def canvas(self, image: NDArray[np.uint8], colour: Sequence[float]) -> NDArray[np.uint8]:
         """The picture as the network sees it, before normalisation: (*input_size, 3) uint8, padded with a colour."""
@@ -62,12 +72,14 @@ class Letterbox:
         return seen
 
     def _scaled(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The picture in the size of the content."""
+        """What is shown of the picture in the size of the content."""
         rows, columns = self.content_size
-        if (rows, columns) == self.image_size:
+        left, top, right, bottom = self.shown_xyxy
+        image = image[top:bottom, left:right]
+        if (rows, columns) == image.shape[:2]:
             return image
         # Averaging over areas takes every pixel into account, but is no more than nearest-neighbour when it enlarges.
-        shrinks = rows < self.image_size[0] or columns < self.image_size[1]
+        shrinks = rows < image.shape[0] or columns < image.shape[1]
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(image, (columns, rows), interpolation=how), np.uint8)
 
@@ -79,15 +91,16 @@ class Letterbox:
     def undo(self, people: People) -> People:
         """People of the input as people of the picture.
 
-        Joints may lie outside the picture, boxes and masks end at its edge. Masks must have the size of the input
-        (ShapeError) and come back in the size of the picture.
+        Joints may lie outside the picture, boxes and masks end at the edge of what is shown of it. Masks must have the
+        size of the input (ShapeError) and come back in the size of the picture.
         """
-        edge = np.array(self.image_size[::-1] * 2, np.float32)
+        left, top, right, bottom = self.shown_xyxy
+        low, high = np.array([(left, top) * 2, (right, bottom) * 2], np.float32)
         boxes = self.to_image(people.boxes_xyxy.reshape(-1, 2, 2)).reshape(-1, 4)
         return replace(
             people,
             keypoints=self.to_image(people.keypoints),
-            boxes_xyxy=np.clip(boxes, 0, edge),
+            boxes_xyxy=np.clip(boxes, low, high),
             masks=None if people.masks is None else self._undo_masks(people.masks),
         )
 
@@ -97,6 +110,7 @@ class Letterbox:
             raise ShapeError("people.masks", wanted=("N", *self.input_size), got=masks.shape)
         height, width = self.image_size
         rows, columns = self.content_size
+        *_, last_x, last_y = self.shown_xyxy
         content = masks[:, :rows, :columns]
         undone = np.zeros((len(masks), height, width), np.bool_)
         for mask, box, target in zip(content, tight_boxes(content).astype(int), undone, strict=True):
@@ -104,12 +118,12 @@ class Letterbox:
             left, top = np.maximum(box[:2] - 1, 0)
             right, bottom = np.minimum(box[2:] + 1, (columns, rows))
             x0, y0 = np.floor(self.to_image((left, top))).astype(int)
-            x1, y1 = np.minimum(np.ceil(self.to_image((right, bottom))).astype(int), (width, height))
+            x1, y1 = np.minimum(np.ceil(self.to_image((right, bottom))).astype(int), (last_x, last_y))
             if box[2] <= box[0]:
                 continue
             source = mask[top:bottom, left:right].astype(np.uint8) * np.uint8(_FULL)
             scale = np.diag(self.scale_xy)
-            back = np.column_stack([scale, scale @ (x0, y0) - (left, top)])
+            back = np.column_stack([scale, self.to_input((x0, y0)) - (left, top)])
             flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
             size = (int(x1 - x0), int(y1 - y0))
             block = cv2.warpAffine(source, affine.for_cv2(back), size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
@@ -125,6 +139,7 @@ def letterbox(
     remainder: int,
     mean: Sequence[float],
     std: Sequence[float],
+    window_xyxy: Window | None = None,
 ) -> tuple[Floats, Letterbox]:
     """Scale, pad and normalise a picture for a network.
 
@@ -132,12 +147,15 @@ def letterbox(
     size_px               wanted long side of the input; the nearest side that is allowed is taken
     multiple, remainder   allowed sides are multiple * n + remainder pixels with n >= 1
     mean, std             for each channel: the input is (RGB in 0..255 - mean) / std
+    window_xyxy           show this part alone, as large as it would be in the whole picture
 
     Returns the input (1, 3, h, w) float32 and where the picture lies on it. Raises ShapeError.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise ShapeError("image", wanted="(height, width, 3) uint8", got=f"{image.shape} {image.dtype}")
-    box = plan((image.shape[0], image.shape[1]), size_px, multiple=multiple, remainder=remainder)
+    box = plan(
+        (image.shape[0], image.shape[1]), size_px, multiple=multiple, remainder=remainder, window_xyxy=window_xyxy
+    )
     rows, columns = box.content_size
     tensor = np.zeros((1, 3, *box.input_size), np.float32)
     factor = 1 / np.array(std, np.float32)
@@ -148,14 +166,25 @@ def letterbox(
     return tensor, box
 
 
-def plan(image_size: Size, size_px: int, *, multiple: int, remainder: int) -> Letterbox:
-    """Where a picture of `image_size` (height, width) goes; the other arguments as in `letterbox`."""
+def plan(
+    image_size: Size, size_px: int, *, multiple: int, remainder: int, window_xyxy: Window | None = None
+) -> Letterbox:
+    """Where a picture of `image_size` (height, width) goes; the other arguments as in `letterbox`.
+
+    Raises ShapeError for a window that is empty or not in the picture.
+    """
 
     def allowed(n: int) -> int:
         return multiple * max(n, 1) + remainder
 
     long_px = allowed(round((size_px - remainder) / multiple))
     ratio = long_px / max(image_size)
-    rows, columns = (max(1, round(side * ratio)) for side in image_size)
+    shown = image_size
+    if window_xyxy is not None:
+        left, top, right, bottom = window_xyxy
+        if not (0 <= left < right <= image_size[1] and 0 <= top < bottom <= image_size[0]):
+            raise ShapeError("window_xyxy", wanted=f"a part of {image_size[1]} x {image_size[0]} px", got=window_xyxy)
+        shown = (bottom - top, right - left)
+    rows, columns = (max(1, round(side * ratio)) for side in shown)
     height, width = (allowed(-((remainder - side) // multiple)) for side in (rows, columns))
-    return Letterbox(image_size, (rows, columns), (height, width))
+    return Letterbox(image_size, (rows, columns), (height, width), window_xyxy)
