@@ -89,6 +89,9 @@ class FakeSession:
             people = mirrored(people, width)
         return self.codec.encode(people, (height, width)).as_fields()
 
+    def run_pair(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[Fields, Fields]:
+        return self.run(first), self.run(second)
+
 
 def mirrored(people: People, width: int) -> People:
     assert people.masks is not None

@@ -45,6 +45,25 @@ def test_run_gives_the_fields_of_the_codec(model_path: Path, threads: int | None
     assert fields["mid_offsets"].shape == (32, 2, 5, 7)
 
 
+@pytest.mark.parametrize("threads", [None, 1, 2, 3])
+def test_a_pair_of_inputs_is_two_inputs(model_path: Path, threads: int | None) -> None:
+    session = Session(model_path, threads=threads)
+    rng = np.random.default_rng(0)
+    tensors = [rng.random((1, 3, 65, width), dtype=np.float32) for width in (97, 33)]
+    for fields, tensor in zip(session.run_pair(*tensors), tensors, strict=True):
+        alone = session.run(tensor)
+        assert fields.specs == alone.specs
+        for name in alone:
+            np.testing.assert_allclose(fields[name], alone[name], atol=1e-4)
+
+
+def test_a_pair_with_an_input_that_the_network_cannot_take_is_told(model_path: Path) -> None:
+    session, good = Session(model_path, threads=2), np.zeros((1, 3, 65, 97), np.float32)
+    for pair in ((good, good[:, :2]), (good[:, :2], good)):
+        with pytest.raises(WeightsError, match="97 x 65 pixels"):
+            session.run_pair(*pair)
+
+
 def test_an_input_that_the_network_cannot_take_is_told(model_path: Path) -> None:
     with pytest.raises(WeightsError, match="97 x 65 pixels"):
         Session(model_path).run(np.zeros((1, 4, 65, 97), np.float32))

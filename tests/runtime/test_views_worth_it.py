@@ -42,7 +42,8 @@ class ChartReader:
     def run(self, tensor: np.ndarray) -> Fields:
         red, green, blue = tensor[0] * 128 + 127
         self.inputs.append(red.shape)
-        rows, columns = np.flatnonzero(blue[:, 0] > 250), np.flatnonzero(blue[0] > 250)
+        there = blue > 250
+        rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
         # Position on the chart as a line over position on the input: pixels of the chart, centre to centre.
         along_x = np.polyfit(columns, red[rows[len(rows) // 2], columns] * SIZE[1] / 255, 1)
         along_y = np.polyfit(rows, green[rows, columns[len(columns) // 2]] * SIZE[0] / 255, 1)
@@ -54,11 +55,17 @@ class ChartReader:
             cv2.warpAffine(mask.astype(np.uint8) * 255, onto, red.shape[::-1]) > 127 for mask in self.people.masks
         ]) if len(self.people) else np.zeros((0, *red.shape), bool)  # fmt: skip
         inside = (points > 0).all(axis=2) & (points < red.shape[::-1]).all(axis=2)
-        there = masks.any(axis=(1, 2)) & inside.any(axis=1)
+        met = masks.any(axis=(1, 2)) & inside.any(axis=1)
+        # In a mirror the left hand is a right one.
+        order = self.people.skeleton.mirror if scale[0] < 0 else slice(None)
+        points, inside = points[:, order], inside[:, order]
         seen = People.from_poses(
-            self.people.skeleton, points[there], np.where(inside, 1.0, 0.0)[there], masks=masks[there]
+            self.people.skeleton, points[met], np.where(inside, 1.0, 0.0)[met], masks=masks[met]
         )  # fmt: skip
         return self.codec.encode(seen, red.shape).as_fields()
+
+    def run_pair(self, first: np.ndarray, second: np.ndarray) -> tuple[Fields, Fields]:
+        return self.run(first), self.run(second)
 
 
 Find = Callable[..., tuple[People, People, Seen, ChartReader]]
@@ -71,7 +78,9 @@ def found(standing: Callable[..., People], cast: Callable[..., Any]) -> Find:
     def find(*feet: tuple[float, float, float], **options: Any) -> tuple[People, People, Seen, ChartReader]:
         true = standing(SIZE, list(feet)) if feet else standing(SIZE, [(9.0, 9.0, 9.0)])[:0]
         session = cast().session
-        reader = ChartReader(true, session.codec, replace(session.card, size_px=SIZE_PX, scales=SCALES))
+        reader = ChartReader(
+            true, session.codec, replace(session.card, size_px=SIZE_PX, scales=SCALES, everywhere=False)
+        )
         predictor = Predictor(reader, **options)
         seen = predictor.see(chart(SIZE))
         return predictor.decode(seen), true, seen, reader
@@ -120,11 +129,11 @@ def test_the_largest_size_shows_the_part_with_somebody_short(found: Find) -> Non
     joints = true.keypoints.reshape(-1, 2)
     height = np.ptp(joints[:, 1])
     assert (left, top) == (0, 0)
-    assert (right, bottom) == pytest.approx(joints.max(axis=0) + ROOM * height, abs=8)
-    rows, columns = reader.inputs[-1]
+    assert (right, bottom) == pytest.approx(joints.max(axis=0) + ROOM * height, abs=18)
+    # The input is filled, and shows the part as large as the whole would be.
     scale = 1025 / SIZE[1]
-    assert rows - 32 < bottom * scale <= rows
-    assert columns - 32 < right * scale <= columns
+    assert reader.inputs[-1] == seen.views[-1].box.content_size
+    np.testing.assert_allclose(reader.inputs[-1], (bottom * scale, right * scale), atol=1)
 
 
 @pytest.mark.parametrize("everywhere", [True, False])
@@ -162,7 +171,16 @@ def test_sizes_that_somebody_asks_for_are_all_taken(found: Find) -> None:
 def test_looks_whose_mean_is_wanted_are_taken_whole(found: Find) -> None:
     *_, reader = found()
     reader.codec = PoSegCodec()
-    reader.card = replace(reader.card, system="poseg")
+    reader.card = replace(reader.card, system="poseg", everywhere=True)
     assert Predictor(reader).everywhere
     with pytest.raises(PosegError, match="everywhere"):
         Predictor(reader, everywhere=False)
+
+
+def test_of_sizes_worth_it_the_largest_alone_is_mirrored(found: Find) -> None:
+    *_, reader = found((200.0, 25.0, LONG), flip=True)
+    assert long_sides(reader) == [641, 385]
+    people, true, _, reader = found((450.0, 100.0, MIDDLE), (60.0, 30.0, SHORT), flip=True)
+    assert len(reader.inputs) == 3
+    assert reader.inputs[1] == reader.inputs[2]
+    alike(people, true)

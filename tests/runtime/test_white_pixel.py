@@ -49,6 +49,9 @@ class Brightest:
         assert self.codec.grid.size(*self.codec.grid.shape(*size)) == size, "the sides that this grid takes"
         return self.codec.encode(people, size).as_fields()
 
+    def run_pair(self, first: np.ndarray, second: np.ndarray) -> tuple[Fields, Fields]:
+        return self.run(first), self.run(second)
+
 
 def seen(road: str, size: tuple[int, int], x: int, y: int, side_px: int, **options) -> People:
     """Who is found in a black picture with a white square of odd side around the pixel (x, y)."""

@@ -167,11 +167,25 @@ def test_a_window_is_shown_as_large_as_in_the_whole_picture(
     size, (left, top, right, bottom) = part
     whole = plan(size, size_px, multiple=32, remainder=1)
     box = plan(size, size_px, multiple=32, remainder=1, window_xyxy=(left, top, right, bottom))
-    # The content has whole pixels, one at least.
-    sides_px = max(whole.input_size) / max(size) * np.array([right - left, bottom - top])
-    np.testing.assert_allclose(box.content_size[::-1], np.maximum(sides_px, 1), atol=0.51)
+    shown = box.shown_xyxy
+    step_px = 32 * max(size) / max(whole.input_size)
+    for low, high, side, start, end, content, input_px in zip(
+        (left, top), (right, bottom), size[::-1], shown[:2], shown[2:], box.content_size[::-1], box.input_size[::-1],
+        strict=True,
+    ):  # fmt: skip
+        assert 0 <= start < end <= side
+        # As large as in the whole picture, but for whole pixels.
+        assert content == pytest.approx((end - start) * max(whole.input_size) / max(size), abs=1 + 33 / (end - start))
+        # An input is filled wherever the picture has enough.
+        assert content == input_px or (start, end) == (0, side)
+        # What is shown is what was asked for, give or take half a step.
+        assert abs((end - start) - (high - low)) <= step_px / 2 + 33 * max(size) / max(whole.input_size)
+        assert start <= low + step_px / 2 + 1
+        assert end >= high - step_px / 2 - 1
+        assert start == 0 or low > 0
+        assert end == side or high < side
     assert all(box_side <= whole_side for box_side, whole_side in zip(box.input_size, whole.input_size, strict=True))
-    corners = np.array([(left, top), (right, bottom)])
+    corners = np.array([shown[:2], shown[2:]])
     np.testing.assert_allclose(box.to_input(corners), [(0, 0), box.content_size[::-1]], atol=1e-3)
     np.testing.assert_allclose(box.to_image(box.to_input(corners)), corners, atol=1e-3)
 
@@ -205,6 +219,7 @@ def test_what_a_window_shows_comes_back_to_its_place(
     mask = np.zeros((1, *box.input_size), bool)
     mask[0, :rows, :columns] = True
     points = np.random.default_rng(seed).uniform(-20, max(size) + 20, (1, 17, 2)).astype(np.float32)
+    window = box.shown_xyxy
     seen = people_with(mask, box.to_input([window[:2], window[2:]]).reshape(1, 4), box.to_input(points))
     undone = box.undo(seen)
     np.testing.assert_allclose(undone.keypoints, points, rtol=1e-4, atol=1e-2)

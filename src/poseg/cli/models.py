@@ -51,6 +51,7 @@ def _facts(card: Card) -> list[tuple[str, str]]:
         ("system", card.system),
         ("skeleton", f"{card.skeleton.get('name', '?')}, {len(joints)} joints"),
         ("input", f"{card.size_px} px long side; sides {card.size_multiple} n + {card.size_remainder}"),
+        *([("looks", _looks(card))] if len(card.scales) > 1 or card.flip else []),
         ("codec", _pairs(_counted(card.codec))),
     ]
     blocks = {
@@ -63,6 +64,13 @@ def _facts(card: Card) -> list[tuple[str, str]]:
     for label, lines in blocks.items():
         facts += [(label if row == 0 else "", line) for row, line in enumerate(lines)]
     return facts
+
+
+def _looks(card: Card) -> str:
+    """Such as "289, 545, 1025 px, where it is worth it; the largest mirrored too"."""
+    sizes = ", ".join(str(round(card.size_px * scale)) for scale in sorted(card.scales)) + " px"
+    mirrored = "; mirrored too" if card.everywhere else "; the largest mirrored too"
+    return sizes + ("" if card.everywhere else ", where it is worth it") + (mirrored if card.flip else "")
 
 
 def _counted(codec: Mapping[str, Any]) -> dict[str, Any]:

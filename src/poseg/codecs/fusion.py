@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,16 +24,25 @@ Floats = NDArray[np.float32]
 LEAST = 1e-6
 
 
+def turned_round(array: Floats) -> Floats:
+    """An array (..., w) with its last axis turned round."""
+    if not array.size:
+        return array.copy()
+    # As one image as tall as all maps together: several times as fast as reading the array backwards.
+    return np.asarray(cv2.flip(array.reshape(-1, array.shape[-1]), 1), np.float32).reshape(array.shape)
+
+
 def mirror_fields(fields: Fields, mirrors: Mirrors) -> Fields:
     """The fields of the picture mirrored left to right; twice is none. `mirrors` are a codec's, by axis."""
     mirrored = {}
     for spec in fields.specs:
-        array = fields[spec.name][..., ::-1]
         order, sign = mirrors.get(spec.axes[0] if spec.axes else "", (None, None))
-        array = np.array(array if order is None else array[order], np.float32)
+        array = fields[spec.name] if order is None else fields[spec.name][order]
+        array = turned_round(array)
         if spec.axes[-1:] == ("xy",):
             array[..., 0, :, :] *= -1
-            array *= 1 if sign is None else sign[:, None, None, None]
+            if sign is not None and (sign != 1).any():
+                array *= sign[:, None, None, None]
         mirrored[spec.name] = array
     return Fields(fields.specs, mirrored)
 
@@ -52,17 +62,16 @@ def fuse_fields(views: Sequence[Fields], skeleton: Skeleton) -> Fields:
         {spec.name: sigmoid(view[spec.name]) if spec.unit == "logit" else view[spec.name] for spec in specs}
         for view in views
     ]
-    fused = {}
+    shares = {name: _shares([view[name] for view in sure if name in view]) for name in ("heatmap", "segmentation")}
+    fused: dict[str, Floats] = {}
     for spec in specs:
-        values = np.stack([view[spec.name] for view in sure])
-        if spec.unit == "one":
-            fused[spec.name] = values.mean(axis=0)
-        elif spec.unit == "logit":
-            p = np.clip(values.mean(axis=0), LEAST, 1 - LEAST)
-            fused[spec.name] = np.log(p / (1 - p)).astype(np.float32)
+        values = [view[spec.name] for view in sure]
+        if spec.unit in ("one", "logit"):
+            mean: Floats = np.mean(values, axis=0, dtype=np.float32)
+            fused[spec.name] = mean if spec.unit == "one" else _logit(np.clip(mean, LEAST, 1 - LEAST))
         else:
-            weights = np.stack([_weight(spec, view, skeleton) for view in sure])
-            fused[spec.name] = (values * weights).sum(axis=0) / weights.sum(axis=0)
+            parts = (value * _share(spec, shares, number, skeleton) for number, value in enumerate(values))
+            fused[spec.name] = np.asarray(sum(parts), np.float32)
     return Fields(specs, fused)
 
 
@@ -80,12 +89,19 @@ def averaged(fields: Fields, looks: Sequence[tuple[Fields, Floats]], names: Sequ
     return Fields(fields.specs, {**fields.arrays, **means})
 
 
-def _weight(spec: FieldSpec, view: dict[str, Floats], skeleton: Skeleton) -> Floats:
-    """How much a view's offsets mean: (joints or edges, 1, h, w)."""
+def _logit(p: Floats) -> Floats:
+    return np.log(p) - np.log1p(-p)
+
+
+def _shares(sure: Sequence[Floats]) -> list[Floats]:
+    """How much of the mean each view has where views are so sure (..., h, w): they add up to 1."""
+    total = np.sum(sure, axis=0, dtype=np.float32) + np.float32(len(sure) * LEAST)
+    return [(one + np.float32(LEAST)) / total for one in sure]
+
+
+def _share(spec: FieldSpec, shares: dict[str, list[Floats]], view: int, skeleton: Skeleton) -> Floats:
+    """How much a view's offsets count: (joints or edges, 1, h, w)."""
     if spec.name == "long_offsets":
-        weight = view["segmentation"][None, None]
-    elif spec.axes[0] == "edge":
-        weight = view["heatmap"][skeleton.edges[:, 0], None]
-    else:
-        weight = view["heatmap"][:, None]
-    return weight + np.float32(LEAST)
+        return shares["segmentation"][view][None, None]
+    joints = shares["heatmap"][view][:, None]
+    return joints[skeleton.edges[:, 0]] if spec.axes[0] == "edge" else joints

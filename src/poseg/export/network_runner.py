@@ -36,6 +36,10 @@ class NetworkRunner(Generic[AnyCodec]):
         fields = self.network(**inputs)
         return self.codec.fields_from({spec.name: fields[spec.name].float().cpu().numpy() for spec in self.codec.specs})
 
+    def run_pair(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[Fields, Fields]:
+        """`run` of both, one after the other."""
+        return self.run(first), self.run(second)
+
 
 def system_card(
     system: System,

@@ -41,5 +41,8 @@ RECIPE = Recipe(
         steps=3600, batch_size=12, rate=6e-4, average_decay=0.999, frozen_start=True, precision="bf16", save_every=200
     ),
     data=photographs,
-    facts=Facts(size_px=1025, scales=(0.375, 0.625, 1.0), licences=LICENCES, data=DATA, notes=NOTES),
-)
+    facts=Facts(
+        size_px=1025, scales=(289 / 1025, 545 / 1025, 1.0), everywhere=False, flip=True,
+        licences=LICENCES, data=DATA, notes=NOTES,
+    ),
+)  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 from poseg.errors import CardError
 
 CARD_KEY = "poseg.card"
-CARD_VERSION = 2
+CARD_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Card:
     skeleton       name, joints, bones, tree and sigmas as plain data
     size_px        long side of the input that the model is meant for
     scales         sizes, relative to that, at which it is meant to look at a picture
+    everywhere     whether it is meant to look at all of a picture at each of them, or only where it is worth it
     flip           whether it is meant to look at the mirror image too
     size_multiple  sides of the input are size_multiple * n + size_remainder pixels
     mean, std      the input is (RGB in 0..255 - mean) / std, for each channel
@@ -53,6 +54,7 @@ class Card:
     scores: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
     scales: tuple[float, ...] = (1.0,)
+    everywhere: bool = True
     flip: bool = False
     sha256: str = ""
     version: int = CARD_VERSION

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from poseg.codecs import Decoding, Finder, PafDecoding
 from poseg.codecs.agreement import Look, agree
-from poseg.codecs.fusion import averaged, fuse_fields, mirror_fields
+from poseg.codecs.fusion import averaged, fuse_fields, mirror_fields, turned_round
 from poseg.codecs.suiting_look import Window, part_to_see, put_together, suiting_looks, too_long
 from poseg.errors import PosegError
 from poseg.fields import Fields
@@ -45,6 +45,9 @@ class Runner(Protocol):
     def run(self, tensor: Floats) -> Fields:
         """Fields of a normalised input (1, 3, h, w)."""
 
+    def run_pair(self, first: Floats, second: Floats) -> tuple[Fields, Fields]:
+        """`run` of both."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictor:
@@ -60,9 +63,10 @@ class Predictor:
     everywhere  with several sizes: whether all of the picture is looked at in every size. False begins with the second
                 largest, takes smaller ones where somebody is too long in it, and looks in the largest at the part
                 where people are for whom that is the best size (`codecs.suiting_look`): faster, and about as good.
-                None: False where the sizes are the model's own
-    flip        its mirror image is looked at as well, and the fields are averaged; None: as the model is meant to,
-                or, where a size is given, not
+                None: as the model is meant to, or, where sizes are given, True
+    flip        its mirror image is looked at as well, and the fields are averaged; without `everywhere` that of the
+                largest size alone, where it is worth most. None: as the model is meant to, or, where a size is given,
+                not
     masks       False leaves the masks out, which saves time
     decoding    the other choices of the decoder; None takes those that find most
 
@@ -96,9 +100,9 @@ class Predictor:
             )
         meant = self.size_px is None
         if self.everywhere is None:
-            object.__setattr__(self, "everywhere", not meant or self.scales is not None or bool(self._averaged))
-        elif not self.everywhere and self._averaged:
-            raise PosegError(f"{card.name!r} averages what it sees in all sizes; leave out everywhere=False.")
+            object.__setattr__(self, "everywhere", card.everywhere or not meant or self.scales is not None)
+        if not self.everywhere and self._averaged:
+            raise PosegError(f"The model {card.name!r} averages what it sees in all sizes; give it everywhere=True.")
         if self.scales is None:
             object.__setattr__(self, "scales", card.scales if meant else (1.0,))
         if self.flip is None:
@@ -130,7 +134,7 @@ class Predictor:
         picture = read_image(image, name=name)
         scales = self.scales or ()
         if self.everywhere or len(scales) == 1:
-            return Seen(picture, tuple(self._view(picture, scale) for scale in scales))
+            return Seen(picture, tuple(self._view(picture, scale, flip=self.flip) for scale in scales))
         return Seen(picture, tuple(self._views_worth_it(picture, sorted(scales))))
 
     def decode(self, seen: Seen) -> People:
@@ -155,7 +159,9 @@ class Predictor:
         people = [self._poses(view) for view in views]
         size = (picture.shape[0], picture.shape[1])
         window_xyxy = part_to_see(people, self._plan(size, largest).scale_xy, size, longest_px)
-        return views if window_xyxy is None else [*views, self._view(picture, largest, window_xyxy)]
+        if window_xyxy is None:
+            return views
+        return [*views, self._view(picture, largest, window_xyxy=window_xyxy, flip=self.flip)]
 
     def _agreed(self, seen: Seen, choices: Choices) -> People:
         """The people that the views agree on, each outlined in the view that suits him."""
@@ -211,7 +217,9 @@ class Predictor:
         """The choices that each of several views is read by."""
         return replace(self._decoding, max_people=MOST_IN_A_LOOK, min_score=LEAST_IN_A_LOOK, masks=False)
 
-    def _view(self, picture: Image, scale: float, window_xyxy: Window | None = None) -> View:
+    def _view(
+        self, picture: Image, scale: float, *, window_xyxy: Window | None = None, flip: bool | None = False
+    ) -> View:
         """What the network makes of a picture, or of a part, in one size."""
         start, card = perf_counter(), self.session.card
         tensor, box = letterbox(
@@ -219,7 +227,7 @@ class Predictor:
             std=card.std, window_xyxy=window_xyxy,
         )  # fmt: skip
         ready = perf_counter()
-        fields = self._look(tensor)
+        fields = self._look(tensor, flip=bool(flip))
         return View(box, fields, Timings(1e3 * (ready - start), 1e3 * (perf_counter() - ready), 0.0))
 
     def _plan(self, size: tuple[int, int], scale: float) -> Letterbox:
@@ -229,11 +237,10 @@ class Predictor:
     def _side_px(self, scale: float) -> int:
         return round((self.size_px or self.session.card.size_px) * scale)
 
-    def _look(self, tensor: Floats) -> Fields:
+    def _look(self, tensor: Floats, *, flip: bool) -> Fields:
         """What the network says of an input, alone or with its mirror image mirrored back."""
-        fields = self.session.run(tensor)
-        if not self.flip:
-            return fields
-        mirrored = self.session.run(np.ascontiguousarray(tensor[..., ::-1]))
+        if not flip:
+            return self.session.run(tensor)
+        fields, mirrored = self.session.run_pair(tensor, turned_round(tensor))
         codec = self.session.codec
         return fuse_fields([fields, mirror_fields(mirrored, codec.mirrors)], codec.skeleton)

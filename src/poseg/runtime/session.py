@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,7 @@ class Session:
 
     def __init__(self, model: Model, *, threads: int | None = None, name: str = "") -> None:
         self.name = name or ("The model" if isinstance(model, bytes) else str(os.fspath(model)))
+        self._model, self._threads = model, threads or os.cpu_count() or 1
         self._session = _open(model, self.name, threads=threads)
         self.card = _card(self._session, self.name)
         # Of the card's system; a predictor checks that it is its own.
@@ -55,8 +58,28 @@ class Session:
 
         given  what the model takes besides, float32, by the names of its inputs: "windows" and "joints" (Pose2Seg)
         """
+        return self._run(self._session, tensor, given)
+
+    def run_pair(self, first: Floats, second: Floats) -> tuple[Fields, Fields]:
+        """`run` of two inputs at once, on as many threads together as one has: faster than one after the other.
+
+        The parts of a network that no threads share then run side by side.
+        """
+        if self._threads == 1:
+            return self.run(first), self.run(second)
+        session, pool = self._halves
+        other = pool.submit(self._run, session, second, {})
+        return self._run(session, first, {}), other.result()
+
+    @cached_property
+    def _halves(self) -> tuple[ort.InferenceSession, ThreadPoolExecutor]:
+        """A second session that two callers share with the threads that are left, and who the second caller is."""
+        session = _open(self._model, self.name, threads=self._threads - 1)
+        return session, ThreadPoolExecutor(thread_name_prefix="poseg-pair")
+
+    def _run(self, session: ort.InferenceSession, tensor: Floats, given: Mapping[str, Floats]) -> Fields:
         try:
-            arrays = self._session.run(list(self._outputs.values()), {self._input: tensor, **given})
+            arrays = session.run(list(self._outputs.values()), {self._input: tensor, **given})
         except _BROKEN as fault:
             raise WeightsError(
                 f"{self.name} does not run on an input of {tensor.shape[3]} x {tensor.shape[2]} pixels "

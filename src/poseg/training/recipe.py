@@ -54,15 +54,19 @@ class Validation:
 class Facts:
     """What the card of the exported model says beside what the system knows.
 
-    size_px    long side of the input that the model is meant for
-    scales     sizes, relative to that, at which it is meant to look at a picture
-    licences   of code and weights
-    data       training sets: name, pictures, use, terms
-    notes      sentences, such as who the teachers were
+    size_px     long side of the input that the model is meant for
+    scales      sizes, relative to that, at which it is meant to look at a picture
+    everywhere  whether it is meant to look at all of a picture at each of them, or only where it is worth it
+    flip        whether it is meant to look at the mirror image too
+    licences    of code and weights
+    data        training sets: name, pictures, use, terms
+    notes       sentences, such as who the teachers were
     """
 
     size_px: int = 513
     scales: tuple[float, ...] = (1.0,)
+    everywhere: bool = True
+    flip: bool = False
     licences: Mapping[str, str] = field(default_factory=lambda: {"code": "Apache-2.0"})
     data: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()

@@ -171,20 +171,33 @@ def plan(
 ) -> Letterbox:
     """Where a picture of `image_size` (height, width) goes; the other arguments as in `letterbox`.
 
+    A window comes out a little smaller or larger than asked for, so that it fills an input, where the picture has room.
     Raises ShapeError for a window that is empty or not in the picture.
     """
 
     def allowed(n: int) -> int:
         return multiple * max(n, 1) + remainder
 
+    def reaching(side: int) -> int:
+        return allowed(-((remainder - side) // multiple))
+
     long_px = allowed(round((size_px - remainder) / multiple))
     ratio = long_px / max(image_size)
-    shown = image_size
-    if window_xyxy is not None:
-        left, top, right, bottom = window_xyxy
-        if not (0 <= left < right <= image_size[1] and 0 <= top < bottom <= image_size[0]):
-            raise ShapeError("window_xyxy", wanted=f"a part of {image_size[1]} x {image_size[0]} px", got=window_xyxy)
-        shown = (bottom - top, right - left)
-    rows, columns = (max(1, round(side * ratio)) for side in shown)
-    height, width = (allowed(-((remainder - side) // multiple)) for side in (rows, columns))
-    return Letterbox(image_size, (rows, columns), (height, width), window_xyxy)
+    if window_xyxy is None:
+        rows, columns = (max(1, round(side * ratio)) for side in image_size)
+        return Letterbox(image_size, (rows, columns), (reaching(rows), reaching(columns)))
+    left, top, right, bottom = window_xyxy
+    if not (0 <= left < right <= image_size[1] and 0 <= top < bottom <= image_size[0]):
+        raise ShapeError("window_xyxy", wanted=f"a part of {image_size[1]} x {image_size[0]} px", got=window_xyxy)
+    spans, contents = [], []
+    for low, high, side in ((top, bottom, image_size[0]), (left, right, image_size[1])):
+        input_px = allowed(round(((high - low) * ratio - remainder) / multiple))
+        length = side if high - low == side else min(round(input_px / ratio), side)
+        # What changes changes on both ends, but for an end at the edge of the picture.
+        middle = min(max((low + high - length) // 2, 0), side - length)
+        start = 0 if low == 0 else side - length if high == side else middle
+        spans.append((start, start + length))
+        contents.append(input_px if length < side else max(1, round(side * ratio)))
+    (top, bottom), (left, right) = spans
+    inputs = (reaching(contents[0]), reaching(contents[1]))
+    return Letterbox(image_size, (contents[0], contents[1]), inputs, (left, top, right, bottom))
