@@ -32,8 +32,8 @@ from poseg.runtime.segmenter import Refined, Segmenter
 
 
 def claimed(predictor: Predictor, image: NDArray[np.uint8], people: People) -> People:
-    """Given people with the masks that PersonLab's fields of the finest look claim for them."""
-    seen = predictor.see(image)
+    """Given people with the masks that PersonLab's fields of the finest look, at all of the picture, claim for them."""
+    seen = replace(predictor, scales=(1.0,), everywhere=True).see(image)
     if not len(people):
         return replace(people, masks=np.zeros((0, *image.shape[:2]), np.bool_))
     return seen.box.undo(outline(seen.fields, seen.box.apply(people)))

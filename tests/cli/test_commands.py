@@ -97,6 +97,25 @@ def test_models_shows_the_card(tmp_path: Path, model_bytes: Callable[..., bytes]
         assert fact in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"scales": (1.0, 0.5)}, "128, 257 px"),
+        ({"scales": (1.0, 0.5), "everywhere": False}, "128, 257 px, where it is worth it"),
+        ({"scales": (1.0, 0.5), "everywhere": False, "flip": True}, "worth it; the largest mirrored too"),
+        ({"flip": True}, "257 px; mirrored too"),
+    ],
+)
+def test_models_says_in_which_sizes_they_look(
+    tmp_path: Path, model_bytes: Callable[..., bytes], changes: dict[str, object], said: str
+) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model_bytes(**changes))
+    result = runner.invoke(app, ["models", str(path)])
+    assert result.exit_code == 0
+    assert said in " ".join(result.output.split())
+
+
 def test_models_takes_names_too() -> None:
     result = runner.invoke(app, ["models", "fast"])
     assert result.exit_code == 0

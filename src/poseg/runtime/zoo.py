@@ -44,9 +44,9 @@ def load(
 
     model    name of a model that comes along (`models()`), or path of an ONNX file with a card; None is "small"
     threads  how many compute one picture; None leaves the choice to the runtime
-    options  those of `Predictor`: size_px, max_people, min_score, scales, flip, masks; for a Pose2Seg model those of
-             `Segmenter`: size_px, exclusive, least_probability, rescored; for a multi-task model those of `Poser`:
-             flip, min_score
+    options  those of `Predictor`: size_px, max_people, min_score, scales, everywhere, flip, masks; for a Pose2Seg model
+             those of `Segmenter`: size_px, exclusive, least_probability, rescored; for a multi-task model those of
+             `Poser`: flip, min_score
 
     Raises WeightsError where there is no such model and CardError where the file does not say how to run it.
     """
