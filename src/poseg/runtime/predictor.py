@@ -130,7 +130,10 @@ class Predictor:
         return self.decode(self.see(image, name=name))
 
     def see(self, image: Source, *, name: str = "") -> Seen:
-        """The first half of the road: what the network says of a picture. Raises ImageError."""
+        """The first half of the road: what the network says of a picture. Raises ImageError, and FieldError.
+
+        Where not all sizes are looked at everywhere, people are read on the way, to know where it is worth it.
+        """
         picture = read_image(image, name=name)
         scales = self.scales or ()
         if self.everywhere or len(scales) == 1:
