@@ -12,7 +12,8 @@ from poseg.fields.windows import SlidingWindows
 
 WINDOWS = SlidingWindows()
 WAYS = (WINDOWS, SlidingWindows(112, 10, 10), SlidingWindows(112, 32, 12), SlidingWindows(193, 48, 21))
-place = st.floats(-20, 220, allow_nan=False, width=32)
+# Subnormal steps along a way would round to nothing in the test itself.
+place = st.floats(-20, 220, allow_nan=False, allow_subnormal=False, width=32)
 point = st.tuples(place, place)
 laws = settings(max_examples=25, deadline=None)
 
