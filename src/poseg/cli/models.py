@@ -67,7 +67,7 @@ def _facts(card: Card) -> list[tuple[str, str]]:
 
 
 def _looks(card: Card) -> str:
-    """Such as "289, 545, 1025 px, where it is worth it; the largest mirrored too"."""
+    """Such as "321, 577, 1025 px, where it is worth it; the largest mirrored too"."""
     sizes = ", ".join(str(round(card.size_px * scale)) for scale in sorted(card.scales)) + " px"
     mirrored = "; mirrored too" if card.everywhere else "; the largest mirrored too"
     return sizes + ("" if card.everywhere else ", where it is worth it") + (mirrored if card.flip else "")

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.errors import PosegError, ShapeError
+from poseg.geometry import boxes
 from poseg.people import People
 from poseg.skeletons import Skeleton
 
@@ -130,9 +131,7 @@ def pose_boxes(points: Floats, sure: Floats) -> Floats:
     """(N, 4) xyxy around the sure joints of poses (N, K, 2); around all joints of a vague pose."""
     counts = sure >= FOUND
     counts |= counts.sum(axis=1, keepdims=True) < 3
-    low = np.where(counts[..., None], points, np.inf).min(axis=1)
-    high = np.where(counts[..., None], points, -np.inf).max(axis=1)
-    return np.concatenate([low, high], axis=1).astype(np.float32)
+    return boxes.around_points(points, counts)
 
 
 def pose_sides(points: Floats, sure: Floats) -> Floats:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Boxes = NDArray[np.float32]
+Window = tuple[int, int, int, int]  # a part of a picture, xyxy in whole pixels
 
 
 def xywh_to_xyxy(boxes_xywh: ArrayLike) -> Boxes:

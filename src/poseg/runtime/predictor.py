@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from poseg.codecs import Decoding, Finder, PafDecoding
 from poseg.codecs.agreement import Look, agree
 from poseg.codecs.fusion import averaged, fuse_fields, mirror_fields, turned_round
-from poseg.codecs.suiting_look import Window, part_to_see, put_together, suiting_looks, too_long
+from poseg.codecs.suiting_look import part_to_see, put_together, suiting_looks, too_long
 from poseg.errors import PosegError
 from poseg.fields import Fields
+from poseg.geometry.boxes import Window
 from poseg.io.images import Source, read_image
 from poseg.people import People, Timings
 from poseg.runtime.card import Card

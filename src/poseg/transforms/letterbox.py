@@ -20,12 +20,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from poseg.errors import ShapeError
 from poseg.geometry import affine
+from poseg.geometry.boxes import Window
 from poseg.geometry.masks import Mask, tight_boxes
 from poseg.people import People
 
 Floats = NDArray[np.float32]
 Size = tuple[int, int]
-Window = tuple[int, int, int, int]
 
 _FULL = 255  # a mask is interpolated as bytes and cut at half of this
 
