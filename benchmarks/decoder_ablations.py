@@ -198,7 +198,7 @@ def main() -> None:
     pictures = find_pictures(asked.data, asked.images, asked.limit)
     grids, numbers = [], {}
     for one in asked.model or [Asked("small", None)]:
-        model = poseg.load(one.model, size_px=one.size_px, threads=1)
+        model = poseg.load(one.model, size_px=one.size_px, threads=1, painter=None)
         card = model.session.card
         title = f"{card.name} at {one.size_px or card.size_px} px, stride {model.session.codec.stride}"
         numbers[title] = measure(run(model, pictures))

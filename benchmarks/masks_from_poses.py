@@ -57,7 +57,10 @@ def main() -> None:
     ways: dict[str, tuple[Callable[..., People], bool]] = {
         f"found by {asked.model}, its own masks": (predictor, False),
         f"found by {asked.model}, refined by {asked.refine}": (Refined(predictor, segmenter), False),
-        f"true poses, masks by {asked.model}": (lambda image, people: claimed(predictor, image, people), True),
+        f"true poses, masks by the decoder of {asked.model}": (
+            lambda image, people: claimed(predictor, image, people),
+            True,
+        ),
         f"true poses, masks by {asked.refine}": (segmenter, True),
     }
     columns = ["", "keypoint AP", "mask AP, everybody", "mask AP, with joints", "APm", "APl", "person IoU", "ms"]

@@ -190,7 +190,7 @@ def main() -> None:
     pictures = find_pictures(asked.data, asked.images, asked.limit)
     grids, numbers = [], {}
     for one in asked.model or [Asked("small", None)]:
-        model = poseg.load(one.model, size_px=one.size_px, min_score=0.0, threads=1)
+        model = poseg.load(one.model, size_px=one.size_px, min_score=0.0, threads=1, painter=None)
         title = f"{model.session.card.name} at {one.size_px or model.session.card.size_px} px"
         numbers[title] = mend(model, pictures)
         grids.append(tabulate(f"{title}; {len(pictures.paths)} pictures of {asked.data.name}", numbers[title]))

@@ -103,7 +103,7 @@ def test_values_between_cells_are_bilinear_and_those_at_cells_are_kept(stride: i
 def test_pixels_halfway_between_two_people_are_the_first_ones() -> None:
     margin = np.array([[1, -1], [-1, 1]], np.float32)
     for order in ([0, 1], [1, 0]):
-        masks, boxes = paint(np.ones((1, 2), np.float32), margin[:, order], np.arange(2), Grid(4), 0.5, True)
+        masks, boxes = paint(Claims(np.ones((1, 2), np.float32), np.arange(2), margin[:, order], Grid(4)), 0.5, True)
         assert masks.sum(axis=0).tolist() == [[1, 1, 1, 1, 1]]
         assert masks[0].sum() == 3
         assert sorted(boxes.tolist()) == sorted([[0, 0, 2 + order[1], 1], [2 + order[1], 0, 5, 1]])
@@ -113,13 +113,17 @@ def test_cells_that_are_not_person_have_no_say_in_whose_the_edge_is() -> None:
     """A person cell beside a background cell: whatever the latter points at, the edge lies at one half."""
     probability = np.array([[1.0, 0.0]], np.float32)
     for says in (-1.0, 1.0):
-        masks, boxes = paint(probability, np.array([[1.0], [says]], np.float32), np.arange(2), Grid(8), 0.5, True)
+        masks, boxes = paint(
+            Claims(probability, np.arange(2), np.array([[1.0], [says]], np.float32), Grid(8)), 0.5, True
+        )
         assert masks[0, 0].tolist() == [True] * 5 + [False] * 4
         assert boxes[0].tolist() == [0, 0, 5, 1]
 
 
 def test_nobody_claims_nothing() -> None:
-    masks, boxes = paint(np.ones((2, 2), np.float32), -np.ones((4, 1), np.float32), np.arange(4), Grid(8), 0.5, True)
+    masks, boxes = paint(
+        Claims(np.ones((2, 2), np.float32), np.arange(4), -np.ones((4, 1), np.float32), Grid(8)), 0.5, True
+    )
     assert not masks.any()
     assert not boxes.any()
 
@@ -143,15 +147,15 @@ def test_a_mask_is_as_sure_as_its_pixels_and_as_the_joints_on_it() -> None:
     column = np.arange(81) % 9
     margin[column < 4, 0] = 1  # sure by 0.8
     margin[(column > 1) & (column < 7), 1] = 1  # two columns sure by 0.8, three by 0.5
-    claims = Claims(person, np.arange(81), margin)
+    claims = Claims(person, np.arange(81), margin, Grid(8))
     keypoints = np.full((4, 17, 2), 20.5, np.float32)
     keypoints[:2, 1:] = 60.5  # on nobody's mask
     keypoints[3] = 500.0
     first = np.where(np.arange(17) < 1, 1, np.array([[0], [1 / 16], [1], [1]])).astype(np.float32)
-    got = mask_scores(claims, keypoints, first, Grid(8), 0.3)
+    got = mask_scores(claims, keypoints, first, 0.3)
     np.testing.assert_allclose(got, [0.8**2, 0.62**2 * 0.75, 0.3**2 / 2, 0.3**2 / 2], atol=1e-5)
     nobody = replace(claims, margin=margin[:, :0])
-    assert mask_scores(nobody, keypoints[:0], first[:0], Grid(8), 0.3).shape == (0,)
+    assert mask_scores(nobody, keypoints[:0], first[:0], 0.3).shape == (0,)
 
 
 @given(seed=st.integers(0, 999))
@@ -160,8 +164,8 @@ def test_masks_are_scored_before_they_are_painted_as_if_they_were(seed: int) -> 
     rng, grid = np.random.default_rng(seed), Grid(8)
     person = cv2.GaussianBlur(rng.random((9, 12)).astype(np.float32) * 1.6, (3, 3), 0).clip(0, 1)
     margin = rng.uniform(-1, 1, (108, 2)).astype(np.float32)
-    claims = Claims(person, np.arange(108), margin)
-    masks, _ = paint(person, margin, claims.place, grid, 0.5, exclusive=False)
+    claims = Claims(person, np.arange(108), margin, grid)
+    masks, _ = paint(claims, 0.5, exclusive=False)
     cells = masks[:, ::8, ::8]
     mean = np.array([person[mine].mean() if mine.any() else 0.5 for mine in cells])
     keypoints = rng.integers(0, (89, 65), (2, 17, 2)) + np.float32(0.5)
@@ -169,4 +173,4 @@ def test_masks_are_scored_before_they_are_painted_as_if_they_were(seed: int) -> 
     x, y = np.moveaxis(keypoints.astype(int), -1, 0)
     share = (sure * masks[[[0], [1]], y, x]).sum(axis=1) / sure.sum(axis=1)
     wanted = mean**2 * (1 + share) / 2
-    np.testing.assert_allclose(mask_scores(claims, keypoints, sure, grid, 0.5), wanted, atol=1e-5)
+    np.testing.assert_allclose(mask_scores(claims, keypoints, sure, 0.5), wanted, atol=1e-5)

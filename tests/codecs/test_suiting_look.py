@@ -134,9 +134,9 @@ def test_what_is_shown_of_all_is_what_all_would_show():
     truth = People.from_poses(COCO17, points, np.ones((3, 17)), masks=masks)
     fields = codec.encode(truth, (129, 129)).as_fields()
     people = codec.decode(fields)
-    everybody = codec.outlined(fields, people, BEST)
+    everybody = codec.claimed(fields, people, BEST).painted(BEST)
     for shown in ([True, False, True], [False, True, False], [False] * 3):
-        some = codec.outlined(fields, people, BEST, shown=np.array(shown))
+        some = codec.claimed(fields, people, BEST, shown=np.array(shown)).painted(BEST)
         kept = np.isin(everybody.keypoints[:, 0, 0], people.keypoints[shown][:, 0, 0])
         np.testing.assert_array_equal(some.keypoints, everybody.keypoints[kept])
         np.testing.assert_allclose(some.scores, everybody.scores[kept], rtol=1e-5)

@@ -13,7 +13,19 @@ from hypothesis import strategies as st
 
 from poseg.codecs.pose2seg import published_templates
 from poseg.errors import ShapeError
-from poseg.fields.align import BOX, WHOLE, Templates, Windows, align, into_windows, out_of_windows, typical_poses
+from poseg.fields.align import (
+    BOX,
+    WHOLE,
+    Templates,
+    Windows,
+    align,
+    align_boxes,
+    into_windows,
+    out_of_windows,
+    picture_in_windows,
+    settle,
+    typical_poses,
+)
 from poseg.geometry import affine
 from poseg.geometry.grid import pixel_centres
 from poseg.io.coco_json import read_coco
@@ -403,3 +415,61 @@ def test_a_joint_that_is_no_number_is_not_there():
 def test_templates_of_another_shape_are_refused(points, known):
     with pytest.raises(ShapeError, match="templates"):
         Templates(np.zeros(points), np.ones(known, np.bool_))
+
+
+@given(st.floats(0, 100), st.floats(0, 80), st.floats(5, 150), st.floats(5, 150), st.floats(0, 0.4))
+def test_a_box_fills_its_window_but_for_the_margin(left, top, width, height, margin):
+    windows = align_boxes([[left, top, left + width, top + height]], SIZE, side_px=SIDE, margin=margin)
+    corners = affine.apply(windows.matrices[0], [[left, top], [left + width, top + height]])
+    np.testing.assert_allclose(corners.mean(axis=0), SIDE / 2, atol=1e-3)
+    assert np.ptp(corners, axis=0).max() == pytest.approx(SIDE * (1 - 2 * margin), rel=1e-4)
+    assert windows.templates[0] == BOX
+
+
+def test_an_empty_box_stands_for_the_picture():
+    windows = align_boxes([[0, 0, 0, 0], [5, 5, np.nan, 9]], SIZE, side_px=SIDE, margin=0.0)
+    assert (windows.templates == WHOLE).all()
+    corners = affine.apply(windows.matrices[0], [[0, 0], [SIZE[1], SIZE[0]]])
+    np.testing.assert_allclose(corners[:, 0], (0, SIDE), atol=1e-3)
+
+
+@pytest.mark.parametrize("scale", [0.4, 1.0, 3.0, 9.0])
+def test_a_window_shows_the_colours_that_are_there(scale):
+    """A ramp comes out as the same ramp, enlarged or shrunk; beyond the picture it is grey."""
+    size = (round(120 * scale), round(150 * scale))
+    y, x = np.mgrid[: size[0], : size[1]]
+    x, y = pixel_centres(x), pixel_centres(y)
+    ramp = np.stack([x * 200 / size[1], y * 200 / size[0], np.full(size, 50)], axis=-1)
+    image = np.rint(ramp).astype(np.uint8)
+    box = np.array([[30, 20, 100, 90]]) * scale
+    (inside,) = picture_in_windows(image, align_boxes(box, size, side_px=SIDE, margin=0.0))
+    at = pixel_centres(np.arange(SIDE)) / SIDE
+    np.testing.assert_allclose(inside[..., 0], np.tile((30 + 70 * at) * 200 / 150, (SIDE, 1)), atol=2.5)
+    np.testing.assert_allclose(inside[..., 1], np.tile((20 + 70 * at) * 200 / 120, (SIDE, 1)).T, atol=2.5)
+    assert (inside[..., 2] == 50).all()
+    outside = picture_in_windows(image, align_boxes(-box[:, [2, 3, 0, 1]], size, side_px=SIDE, margin=0.0))
+    assert (outside == 127).all()
+
+
+def test_shrinking_takes_every_pixel_into_account():
+    """A fine chequerboard is grey from afar, not a pattern of its own."""
+    y, x = np.mgrid[:480, :480]
+    board = np.repeat((255 * ((x + y) % 2)).astype(np.uint8)[..., None], 3, axis=2)
+    (seen,) = picture_in_windows(board, align_boxes([[0, 0, 480, 480]], (480, 480), side_px=SIDE, margin=0.0))
+    assert np.abs(seen[2:-2, 2:-2].astype(float) - 127.5).max() < 12
+
+
+def test_the_surest_settles_whose_a_pixel_is():
+    size = (20, 30)
+    first, second = np.full((10, 10), 0.8, np.float32), np.full((10, 10), 0.6, np.float32)
+    second[:, 5:] = 0.9
+    placed = [((slice(0, 10), slice(5, 15)), first), ((slice(0, 10), slice(5, 15)), second)]
+    masks, sure = settle(placed, size, exclusive=True, least_probability=0.5)
+    assert (masks.sum(axis=(1, 2)) == 50).all()
+    assert not masks.all(axis=0).any()
+    np.testing.assert_allclose(sure, (0.8, 0.9), atol=1e-6)
+    masks, _ = settle(placed, size, exclusive=False, least_probability=0.7)
+    np.testing.assert_array_equal(masks.sum(axis=(1, 2)), (100, 50))
+    masks, sure = settle(placed, size, exclusive=True, least_probability=0.95)
+    assert not masks.any()
+    assert not sure.any()

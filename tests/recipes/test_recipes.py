@@ -13,6 +13,7 @@ from poseg.errors import PosegError  # noqa: E402
 from poseg.export.torch_onnx import person_shape  # noqa: E402
 from poseg.recipes import RECIPES, find_recipe  # noqa: E402
 from poseg.recipes.launch import check_folder, recipe_of  # noqa: E402
+from poseg.systems.painter import Painter  # noqa: E402
 from poseg.systems.pose2seg import Pose2Seg  # noqa: E402
 from poseg.training.settings import from_plain, to_plain, with_settings  # noqa: E402
 
@@ -34,7 +35,8 @@ def test_a_recipe_builds_a_network_with_the_fields_of_its_codec(name):
     codec, image, person = recipe.system.codec, torch.zeros(1, 3, 65, 97), person_shape(recipe.system)
     with torch.no_grad():
         if person is not None:
-            fields, wanted = network(torch.zeros(2, *person)), (2, None, 1, 1)
+            side = person[1] if isinstance(recipe.system, Painter) else 1
+            fields, wanted = network(torch.zeros(2, *person)), (2, None, side, side)
         elif isinstance(recipe.system, Pose2Seg):
             fields, wanted = network(image, torch.ones(1, 2, 2, 3), torch.ones(1, 2, 17, 3)), (2, 1, 64, 64)
         else:

@@ -57,6 +57,18 @@ def test_an_installation_without_models_says_so(monkeypatch: pytest.MonkeyPatch,
         zoo.load()
 
 
+def test_a_model_brings_the_painter_that_its_card_names() -> None:
+    model = poseg.load()
+    assert model.session.card.painter == "painter"
+    assert model.painter is not None
+    assert model.painter.session.card.system == "painter"
+    assert poseg.load(masks=False).painter is None
+    assert poseg.load(painter=None).painter is None
+    assert poseg.load("fast").painter is None
+    other = poseg.load("painter", least_probability=0.4)
+    assert poseg.load(painter=other).painter is other
+
+
 def test_a_card_is_needed(tmp_path: Path) -> None:
     from onnx import TensorProto, helper
 

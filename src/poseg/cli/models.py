@@ -52,6 +52,7 @@ def _facts(card: Card) -> list[tuple[str, str]]:
         ("skeleton", f"{card.skeleton.get('name', '?')}, {len(joints)} joints"),
         ("input", f"{card.size_px} px long side; sides {card.size_multiple} n + {card.size_remainder}"),
         *([("looks", _looks(card))] if len(card.scales) > 1 or card.flip else []),
+        *([("masks by", card.painter)] if card.painter else []),
         ("codec", _pairs(_counted(card.codec))),
     ]
     blocks = {

@@ -83,11 +83,10 @@ def build_predictor(
     max_people: int = 20, min_score: float = 0.4, masks: bool = True,
 ) -> Predictor:  # fmt: skip
     """The predictor that the options describe. Raises PosegError for a model that does not find people."""
-    from poseg.runtime.predictor import Predictor
-    from poseg.runtime.zoo import open_model
+    from poseg.runtime.zoo import find_with, open_model
 
-    return Predictor(
-        open_model(model, threads=threads), size_px=size, scales=parse_scales(scales), flip=flip,
+    return find_with(
+        open_model(model, threads=threads), threads=threads, size_px=size, scales=parse_scales(scales), flip=flip,
         max_people=max_people, min_score=min_score, masks=masks,
     )  # fmt: skip
 

@@ -32,13 +32,14 @@ def quantize(
     from poseg.evaluation import card_scores
     from poseg.export.quantize import quantize as in_bytes
     from poseg.io.sources import find_images
+    from poseg.runtime.painter import SYSTEM as PAINTERS
     from poseg.runtime.poser import SYSTEM as POSERS
     from poseg.runtime.segmenter import SYSTEM as SEGMENTERS
     from poseg.runtime.session import read_card
 
     card = read_card(model)
     paths = find_images([pictures]).paths
-    given = {SEGMENTERS: _windows, POSERS: _crops}.get(card.system)
+    given = {SEGMENTERS: _windows, POSERS: _crops, PAINTERS: _found}.get(card.system)
     shown = _looks(card, paths) if given is None else given(model, paths)
     in_bytes(model, islice(shown, count), out, card_scores(scores or (), card.size_px))
     before, after = (path.stat().st_size / 1e6 for path in (model, out))
@@ -71,6 +72,20 @@ def _windows(model: Path, paths: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
         if len(people):
             asked = segmenter.ask(picture, people)
             yield {"image": asked.tensor, **{name: array[None] for name, array in asked.given.items()}}
+
+
+def _found(model: Path, paths: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
+    """Windows of the people that our own model finds in each picture; those without people are passed over."""
+    from poseg.runtime.painter import Painter
+    from poseg.runtime.zoo import load, open_model
+
+    painter = Painter(open_model(model))
+    finder = load(painter=None)
+    for path in paths:
+        seen = finder.see(path)
+        asked = painter.ask(seen.image, finder.unpainted(seen))
+        if len(asked.people):
+            yield {"image": painter.planes(asked)}
 
 
 def _crops(model: Path, paths: Sequence[Path]) -> Iterator[Mapping[str, Any]]:

@@ -7,6 +7,7 @@ from poseg.codecs.decoding import BEST, CORAL, PAPER, TFJS, Decoding
 from poseg.codecs.lifting import LiftingCodec
 from poseg.codecs.multitask import MultitaskCodec
 from poseg.codecs.paf_decoding import PAF, PafDecoding
+from poseg.codecs.painter import PainterCodec
 from poseg.codecs.personlab import PersonLabCodec
 from poseg.codecs.pose2seg import Pose2SegCodec
 from poseg.codecs.poseg import PoSegCodec
@@ -14,10 +15,12 @@ from poseg.codecs.poseg import PoSegCodec
 CODECS: dict[str, type[Codec]] = {
     "lifter": LiftingCodec,
     "multitask": MultitaskCodec,
+    "painter": PainterCodec,
     "personlab": PersonLabCodec,
     "pose2seg": Pose2SegCodec,
     "poseg": PoSegCodec,
 }
 
 __all__ = ["BEST", "CODECS", "CORAL", "PAF", "PAPER", "TFJS", "Codec", "Decoding", "Finder", "LiftingCodec",
-           "MultitaskCodec", "PafDecoding", "PersonLabCodec", "PoSegCodec", "Pose2SegCodec"]  # fmt: skip
+           "MultitaskCodec", "PafDecoding", "PainterCodec", "PersonLabCodec", "PoSegCodec",
+           "Pose2SegCodec"]  # fmt: skip

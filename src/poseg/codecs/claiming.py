@@ -149,21 +149,42 @@ def interpolate(values: Floats, grid: Grid, top: int, left: int, height: int, wi
     return np.asarray(block, np.float32)
 
 
-def paint(
-    probability: Floats,
-    margin: Floats,
-    place: NDArray[np.intp],
-    grid: Grid,
-    least_probability: float,
-    exclusive: bool,
-) -> tuple[NDArray[np.bool_], Floats]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Claims:
+    """Whose each cell is, before anything is painted.
+
+    probability  (h, w) that a cell is person
+    place        (M,) numbers in the raster of the cells that may be
+    margin       (M, N) how much rather each of them is a person's than not
+    grid         where the cells stand
+    """
+
+    probability: Floats
+    place: NDArray[np.intp]
+    margin: Floats
+    grid: Grid
+
+    @property
+    def says(self) -> Floats:
+        """(N, h, w) the margins, weighted by the probability: what background cells point at means nothing."""
+        says = np.zeros((self.margin.shape[1], *self.probability.shape), np.float32)
+        weight = self.probability.reshape(-1)[self.place]
+        says.reshape(len(says), self.probability.size)[:, self.place] = (self.margin * weight[:, None]).T
+        return says
+
+    def of(self, people: NDArray[np.bool_] | NDArray[np.intp]) -> Claims:
+        """Those of some people, as an array is indexed."""
+        return replace(self, margin=self.margin[:, people])
+
+
+def paint(claims: Claims, least_probability: float, exclusive: bool) -> tuple[NDArray[np.bool_], Floats]:
     """Masks (N, H, W) of people and the tight boxes (N, 4) around them, xyxy; all zero around an empty mask.
 
-    probability (h, w) that a cell is person, margin (M, N) of the cells numbered `place` (M,) in the raster.
     A pixel is a person's where the interpolated probability is at least `least_probability` and the person's
     margin, interpolated with the probability as weight (what background cells point at means nothing), is not
     negative. When `exclusive`, a pixel halfway between two people is the one's who is listed first.
     """
+    probability, margin, place, grid = claims.probability, claims.margin, claims.place, claims.grid
     h, w = probability.shape
     height, width = grid.size(h, w)
     free = interpolate(probability, grid, 0, 0, height, width) >= least_probability
@@ -191,20 +212,6 @@ def paint(
     return masks, boxes_xyxy
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Claims:
-    """Whose each cell is, before anything is painted.
-
-    probability  (h, w) that a cell is person
-    place        (M,) numbers in the raster of the cells that may be
-    margin       (M, N) how much rather each of them is a person's than not
-    """
-
-    probability: Floats
-    place: NDArray[np.intp]
-    margin: Floats
-
-
 def probable(person: Floats, least_probability: float) -> NDArray[np.intp]:
     """Numbers in the raster of the cells that count where pixels must be person with `least_probability`."""
     return np.flatnonzero(person >= min(LEAST_PROBABILITY, least_probability / 2))
@@ -229,12 +236,10 @@ def claim(
     distances = np.minimum.reduce(
         [measure(found, keypoints, weights, scales, threshold) for found in embed_cells(fields, place, looks)]
     )
-    return Claims(person, place, margins(distances, trust, threshold, decoding.exclusive))
+    return Claims(person, place, margins(distances, trust, threshold, decoding.exclusive), fields.grid)
 
 
-def mask_scores(
-    claims: Claims, keypoints: Floats, keypoint_scores: Floats, grid: Grid, least_probability: float
-) -> Floats:
+def mask_scores(claims: Claims, keypoints: Floats, keypoint_scores: Floats, least_probability: float) -> Floats:
     """How sure we are of people's masks, given their poses (N, K, 2) and (N, K): (N,) in [0, 1].
 
     The mean person probability in the mask, squared, times (1 + s) / 2, where s is the share of the joints, weighted
@@ -249,11 +254,9 @@ def mask_scores(
     own = (claims.margin > 0) & (weight >= least_probability)[:, None]
     count = own.sum(axis=0)
     mean = np.where(count > 0, weight @ own / np.maximum(count, 1), least_probability)
-    says = np.zeros((n, *probability.shape), np.float32)
-    says.reshape(n, -1)[:, claims.place] = (claims.margin * weight[:, None]).T
     points, person = keypoints.reshape(-1, 2), np.repeat(np.arange(n), k)
-    on = sample_bilinear(says, person, points, grid) > 0
-    on &= sample_bilinear(probability[None], np.zeros_like(person), points, grid) >= least_probability
+    on = sample_bilinear(claims.says, person, points, claims.grid) > 0
+    on &= sample_bilinear(probability[None], np.zeros_like(person), points, claims.grid) >= least_probability
     share = (keypoint_scores * on.reshape(n, k)).sum(axis=1) / np.maximum(keypoint_scores.sum(axis=1), 1e-9)
     scores: Floats = (mean**2 * (1 + share) / 2).astype(np.float32)
     return scores

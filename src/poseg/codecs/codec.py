@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from poseg.codecs.outlines import Unpainted
 from poseg.fields import Fields, FieldSpec
 from poseg.people import People
 from poseg.skeletons import Skeleton
@@ -70,10 +71,14 @@ class Finder(Codec, Protocol):
         """People of the picture, surest first, in pixels of the network's input."""
         ...
 
-    def outlined(
+    def found(self, fields: Fields, decoding: Any = ...) -> Unpainted:
+        """`decode` before it paints masks."""
+        ...
+
+    def claimed(
         self, fields: Fields, people: People, decoding: Any = ..., *, shown: NDArray[np.bool_] | None = None
-    ) -> People:
-        """People given on the network's input, surest first, as `decode` puts them out: with masks, scored, cut.
+    ) -> Unpainted:
+        """People given on the network's input, surest first, with what they claim: scored and cut as `decode` does.
 
         All compete for pixels; those of `shown` (N,), or else all, are put out.
         """

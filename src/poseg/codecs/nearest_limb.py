@@ -39,7 +39,8 @@ def claim_by_limbs(fields: Fields, people: People, decoding: PafDecoding) -> Cla
     own = (alone[:, None] == np.arange(len(people))) & np.isfinite(distances)
     distances[own] = np.minimum(distances[own], decoding.mask_threshold / 2)
     distances[(alone >= 0)[:, None] & ~own] = np.inf
-    return Claims(person, place, margins(distances, people.scores, decoding.mask_threshold, decoding.exclusive))
+    margin = margins(distances, people.scores, decoding.mask_threshold, decoding.exclusive)
+    return Claims(person, place, margin, fields.grid)
 
 
 def limb_distances(points: Floats, keypoints: Floats, there: NDArray[np.bool_], ends: Places) -> Floats:

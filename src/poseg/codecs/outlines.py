@@ -17,7 +17,6 @@ from poseg.codecs.decoding import BEST, Decoding
 from poseg.codecs.paf_decoding import PafDecoding
 from poseg.codecs.scoring import person_scales
 from poseg.fields import Fields
-from poseg.geometry.grid import Grid
 from poseg.people import People
 
 Mask = NDArray[np.bool_]
@@ -26,11 +25,23 @@ Choices = Decoding | PafDecoding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Claimed:
-    """How people come to masks: what they claim, given how much each joint counts (N, K), and on which grid."""
+class Unpainted:
+    """People on the network's input as a decoder has them before it paints their masks: scored, cut, surest first.
 
-    claims: Callable[[People, Floats], Claims]
-    grid: Grid
+    people  (N), without masks
+    claims  what they claim, or None where they are to have no masks
+    """
+
+    people: People
+    claims: Claims | None
+
+    def painted(self, choices: Choices) -> People:
+        """The people with masks, where they claim something, and with boxes around them, where there are any."""
+        if self.claims is None:
+            return self.people
+        masks, tight = paint(self.claims, choices.mask_probability, choices.exclusive)
+        boxes_xyxy = np.where(tight.any(axis=1, keepdims=True), tight, self.people.boxes_xyxy)
+        return replace(self.people, boxes_xyxy=boxes_xyxy, masks=masks)
 
 
 def outline(fields: Fields, people: People, decoding: Decoding = BEST) -> People:
@@ -40,8 +51,7 @@ def outline(fields: Fields, people: People, decoding: Decoding = BEST) -> People
     input; boxes go around the masks, where there are any. Raises FieldError for fields that are not finite.
     """
     fields.check_finite()
-    claims = claim_by_offsets(fields, people, people.keypoint_scores, decoding)
-    return _painted(people, claims, fields.grid, decoding)
+    return Unpainted(people, claim_by_offsets(fields, people, people.keypoint_scores, decoding)).painted(decoding)
 
 
 def claim_by_offsets(fields: Fields, people: People, weights: Floats, decoding: Decoding) -> Claims:
@@ -50,42 +60,35 @@ def claim_by_offsets(fields: Fields, people: People, weights: Floats, decoding: 
     return claim(fields, people.keypoints, weights, scales, people.scores, decoding)
 
 
-def outlined(
-    people: People, choices: Choices, claimed: Claimed | None, weights: Floats | None = None, shown: Mask | None = None
-) -> People:
-    """People (N) on the network's input, surest first, as a decoder puts them out: with masks, scored by them, cut.
+def unpainted(
+    people: People,
+    choices: Choices,
+    claims: Callable[[People, Floats], Claims] | None,
+    weights: Floats | None = None,
+    shown: Mask | None = None,
+) -> Unpainted:
+    """People (N) on the network's input, surest first, scored by what they claim, and cut by the choices.
 
-    `weights` (N, K), or else `keypoint_scores`, say how much a joint counts for its person's pixels. All compete for
-    pixels; those of `shown` (N,), or else all, are put out. Where nothing is claimed people have no masks.
+    `claims` says what people claim, given how much each joint counts (N, K): `weights`, or else `keypoint_scores`.
+    All compete for pixels; those of `shown` (N,), or else all, are put out.
     """
-    by_mask = claimed is not None and choices.person_score == "mask"
+    by_mask = claims is not None and choices.person_score == "mask"
     # The mask can lift a score up to the square root of the pose's alone.
     least = choices.min_score**2 if by_mask else choices.min_score
     chosen = np.flatnonzero(people.scores >= least)[: choices.max_people]
     weights, people = (people.keypoint_scores if weights is None else weights)[chosen], people[chosen]
     wanted = np.ones(len(chosen), bool) if shown is None else shown[chosen]
-    if claimed is None:
-        return people[wanted]
-    claims = claimed.claims(people, weights)
-    people, claims = people[wanted], replace(claims, margin=claims.margin[:, wanted])
+    if claims is None:
+        return Unpainted(people[wanted], None)
+    claimed = claims(people, weights).of(wanted)
+    people = people[wanted]
     if by_mask:
-        sure = people.keypoint_scores
-        scores = np.sqrt(
-            people.scores * mask_scores(claims, people.keypoints, sure, claimed.grid, choices.mask_probability)
-        )
+        sure = mask_scores(claimed, people.keypoints, people.keypoint_scores, choices.mask_probability)
+        scores = np.sqrt(people.scores * sure)
         order = np.argsort(-scores, kind="stable")
         order = order[scores[order] >= choices.min_score]
-        people, claims = replace(people, scores=scores)[order], replace(claims, margin=claims.margin[:, order])
-    return _painted(people, claims, claimed.grid, choices)
-
-
-def _painted(people: People, claims: Claims, grid: Grid, choices: Choices) -> People:
-    """The people with the masks that they claim, and with boxes around them, where there are any."""
-    masks, tight = paint(
-        claims.probability, claims.margin, claims.place, grid, choices.mask_probability, choices.exclusive
-    )
-    boxes_xyxy = np.where(tight.any(axis=1, keepdims=True), tight, people.boxes_xyxy)
-    return replace(people, boxes_xyxy=boxes_xyxy, masks=masks)
+        people, claimed = replace(people, scores=scores)[order], claimed.of(order)
+    return Unpainted(people, claimed)
 
 
 def common_mask(masks: Sequence[Mask], teachers: Sequence[Hashable]) -> tuple[Mask, float]:

@@ -18,7 +18,7 @@ from poseg.codecs.claiming import Claims
 from poseg.codecs.codec import Mirrors
 from poseg.codecs.decoding import BEST, Decoding
 from poseg.codecs.growing import Poses, grow_people
-from poseg.codecs.outlines import Claimed, claim_by_offsets, outlined
+from poseg.codecs.outlines import Unpainted, claim_by_offsets, unpainted
 from poseg.codecs.targets import Targets
 from poseg.errors import FieldError, ShapeError
 from poseg.fields import Fields, FieldSpec
@@ -245,6 +245,10 @@ class PersonLabCodec:
         (w - 1) stride + 1) come with the fields for them; boxes go around the mask, or else around the joints found.
         Raises FieldError for fields that are not finite.
         """
+        return self.found(fields, decoding).painted(decoding)
+
+    def found(self, fields: Fields, decoding: Decoding = BEST) -> Unpainted:
+        """What `decode` does before it paints masks."""
         fields.check_finite()
         votes = cast_votes(fields["heatmap"], fields["short_offsets"], fields.grid, self.disk_radius_px)
         poses = grow_people(self._seeds(fields, votes, decoding), fields, self.skeleton, decoding)
@@ -257,17 +261,17 @@ class PersonLabCodec:
         keypoints, probability = poses.keypoints[order], probability[order]
         boxes_xyxy = boxes.around_points(keypoints, scoring.found_joints(probability))
         people = People(self.skeleton, keypoints, sure[order], scores[order], boxes_xyxy)
-        return self.outlined(fields, people, decoding, probability)
+        return self.claimed(fields, people, decoding, probability)
 
-    def outlined(
+    def claimed(
         self,
         fields: Fields,
         people: People,
         decoding: Decoding = BEST,
         weights: Floats | None = None,
         shown: NDArray[np.bool_] | None = None,
-    ) -> People:
-        """People given on the network's input, surest first, as the decoder puts them out: with masks, scored, cut.
+    ) -> Unpainted:
+        """People given on the network's input, surest first, with what they claim: scored and cut as `decode` does.
 
         `weights` (N, K), or else `keypoint_scores`, say how much a joint counts for its person's pixels. All compete
         for pixels, those of `shown` (N,), or else all, are put out. Fields are those that were decoded before, so they
@@ -278,7 +282,7 @@ class PersonLabCodec:
             return claim_by_offsets(fields, chosen, weights, decoding)
 
         masked = decoding.masks and all(name in fields for name in MASK_FIELDS)
-        return outlined(people, decoding, Claimed(claims, fields.grid) if masked else None, weights, shown)
+        return unpainted(people, decoding, claims if masked else None, weights, shown)
 
     def hough_maps(self, fields: Fields, stride_px: int = 4) -> Floats:
         """Mass of the votes for each joint on a grid of `stride_px`, for drawing: (K, H, W)."""

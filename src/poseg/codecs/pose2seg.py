@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from poseg.codecs.targets import Targets
 from poseg.errors import FieldError, ShapeError
 from poseg.fields import Fields, FieldSpec, sigmoid
-from poseg.fields.align import Templates, Windows, align, into_windows, out_of_windows
+from poseg.fields.align import Templates, Windows, align, into_windows, out_of_windows, settle
 from poseg.geometry import affine
 from poseg.geometry.grid import Grid
 from poseg.geometry.masks import tight_boxes
@@ -213,19 +213,7 @@ class Pose2SegCodec:
                 (where, np.float32(1 - trust) * probability + np.float32(trust) * mask[where] if there else probability)
                 for (where, probability), mask, there in zip(placed, people.masks, known, strict=True)
             ]
-        masks, sure = np.zeros((len(people), *size), np.bool_), np.zeros(len(people))
-        surest = np.full(size, np.float32(least_probability))
-        if exclusive:
-            for where, probability in placed:
-                np.maximum(surest[where], probability, out=surest[where])
-        taken = np.zeros(size, np.bool_)
-        for number, (where, probability) in enumerate(placed):
-            mask = (probability > least_probability) & (probability >= surest[where])
-            if exclusive:
-                mask &= ~taken[where]
-                taken[where] |= mask
-            masks[number][where] = mask
-            sure[number] = probability[mask].mean() if mask.any() else 0
+        masks, sure = settle(placed, size, exclusive=exclusive, least_probability=least_probability)
         pixels = np.asarray(masks.any(axis=(1, 2)))
         boxes_xyxy = np.where(pixels[:, None], tight_boxes(masks), people.boxes_xyxy)
         found = replace(people, masks=masks, boxes_xyxy=boxes_xyxy)

@@ -17,7 +17,7 @@ from poseg.codecs.assembling import assemble, connect
 from poseg.codecs.claiming import Claims
 from poseg.codecs.codec import Mirrors
 from poseg.codecs.nearest_limb import claim_by_limbs
-from poseg.codecs.outlines import Claimed, outlined
+from poseg.codecs.outlines import Unpainted, unpainted
 from poseg.codecs.paf_decoding import PAF, PafDecoding
 from poseg.codecs.targets import Targets
 from poseg.errors import FieldError, ShapeError
@@ -204,6 +204,10 @@ class PoSegCodec:
         A joint that was not found has score 0. Masks of the input's size come with the person map; boxes go around
         the mask, or else around the joints found. Raises FieldError for fields that are not finite.
         """
+        return self.found(fields, decoding).painted(decoding)
+
+    def found(self, fields: Fields, decoding: PafDecoding = PAF) -> Unpainted:
+        """What `decode` does before it paints masks."""
         fields.check_finite()
         peaks = heatmap_peaks(fields["heatmap"], self.grid, decoding.peak_threshold, decoding.max_peaks)
         connections = connect(peaks, fields["paf"], self.ends, self.grid, decoding)
@@ -217,12 +221,12 @@ class PoSegCodec:
         most = len(self.skeleton) + int((~self.closing).sum())
         scores = np.clip([score / most for _, score in crowd], 0, 1).astype(np.float32)
         people = People.from_poses(self.skeleton, keypoints, np.clip(sure, 0, 1), scores=scores.reshape(-1))
-        return self.outlined(fields, people[np.argsort(-people.scores, kind="stable")], decoding)
+        return self.claimed(fields, people[np.argsort(-people.scores, kind="stable")], decoding)
 
-    def outlined(
+    def claimed(
         self, fields: Fields, people: People, decoding: PafDecoding = PAF, *, shown: NDArray[np.bool_] | None = None
-    ) -> People:
-        """People given on the network's input, surest first, as the decoder puts them out: with masks, scored, cut.
+    ) -> Unpainted:
+        """People given on the network's input, surest first, with what they claim: scored and cut as `decode` does.
 
         All compete for pixels; those of `shown` (N,), or else all, are put out.
         """
@@ -230,8 +234,7 @@ class PoSegCodec:
         def claims(chosen: People, _: Floats) -> Claims:
             return claim_by_limbs(fields, chosen, decoding)
 
-        asked = Claimed(claims, self.grid) if decoding.masks else None
-        return outlined(people, decoding, asked, shown=shown)
+        return unpainted(people, decoding, claims if decoding.masks else None, shown=shown)
 
 
 def _boxed(people: People, masks: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -10,6 +10,7 @@ Letters: N people, L looks.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -99,23 +100,32 @@ def put_together(parts: Sequence[People], most: int, exclusive: bool) -> People:
 
     `exclusive` gives a pixel that several parts claim to the first of them. Raises ValueError for no parts.
     """
-    outlined = [part.masks for part in parts if part.masks is not None]
-    masks = np.concatenate(outlined) if len(outlined) == len(parts) else None
-    boxes_xyxy = np.concatenate([part.boxes_xyxy for part in parts])
-    if masks is not None and exclusive:
-        first = 0
+    people = joined(parts)
+    if people.masks is not None and exclusive and len(parts) > 1:
+        masks, boxes_xyxy, first = people.masks.copy(), people.boxes_xyxy.copy(), 0
         for part in parts[:-1]:
             first += len(part)
             lost = masks[first:] & masks[first - len(part) : first].any(axis=0)
             masks[first:] &= ~lost
             cut = first + np.flatnonzero(lost.any(axis=(1, 2)) & masks[first:].any(axis=(1, 2)))
             boxes_xyxy[cut] = tight_boxes(masks[cut])
-    people = People(
+        people = replace(people, masks=masks, boxes_xyxy=boxes_xyxy)
+    return surest(people, most)
+
+
+def surest(people: People, most: int) -> People:
+    """At most so many people, surest first."""
+    return people[np.argsort(-people.scores, kind="stable")[:most]]
+
+
+def joined(parts: Sequence[People]) -> People:
+    """All people of some parts, one part after the other: their poses, and masks where all parts have them."""
+    masks = [part.masks for part in parts if part.masks is not None]
+    return People(
         parts[0].skeleton,
         keypoints=np.concatenate([part.keypoints for part in parts]),
         keypoint_scores=np.concatenate([part.keypoint_scores for part in parts]),
         scores=np.concatenate([part.scores for part in parts]),
-        boxes_xyxy=boxes_xyxy,
-        masks=masks,
+        boxes_xyxy=np.concatenate([part.boxes_xyxy for part in parts]),
+        masks=np.concatenate(masks) if len(masks) == len(parts) else None,
     )
-    return people[np.argsort(-people.scores, kind="stable")[:most]]

@@ -23,9 +23,11 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from poseg.codecs.painter import PLANES
 from poseg.errors import WeightsError
 from poseg.export.network_runner import NetworkRunner
 from poseg.export.onnx_card import with_card
+from poseg.fields.align import picture_in_windows
 from poseg.io.atomic import write_bytes
 from poseg.people import People
 from poseg.runtime.card import Card
@@ -34,6 +36,7 @@ from poseg.runtime.session import Session
 from poseg.systems import System
 from poseg.systems.lifter import Lifter
 from poseg.systems.multitask import Multitask
+from poseg.systems.painter import Painter
 from poseg.systems.pose2seg import Pose2Seg
 from poseg.transforms.letterbox import letterbox
 
@@ -122,6 +125,8 @@ def person_shape(system: System) -> tuple[int, int, int] | None:
     """(C, h, w) of what a network sees of each person, where it sees people and not pictures."""
     if isinstance(system, Multitask):
         return 3, system.crop_px, system.crop_px
+    if isinstance(system, Painter):
+        return PLANES, system.window_px, system.window_px
     return (system.codec.inputs, 1, 1) if isinstance(system, Lifter) else None
 
 
@@ -135,13 +140,26 @@ def _noise(system: System, size: tuple[int, int], people: int) -> Floats:
 
 
 def _people(system: System, pictures: Sequence[Bytes], ours: NetworkRunner[Any]) -> Iterator[Floats]:
-    """Every picture as a crop of one person; a lifter sees none."""
+    """Every picture as one person: a crop, or a window where a circle is sure; a lifter sees none."""
+    if isinstance(system, Painter):
+        yield from (_window(system, picture, ours.card) for picture in pictures)
     if not isinstance(system, Multitask):
         return
     poser = Poser(ours)
     for picture in pictures:
         height, width = picture.shape[:2]
         yield poser.crops(picture, ours.codec.crops([[0, 0, width, height]], margin=0))
+
+
+def _window(system: Painter, picture: Bytes, card: Card) -> Floats:
+    """A picture as a painter sees it, with a person of whom nothing but a round patch in the middle is known."""
+    codec, side = system.codec, system.window_px
+    windows = codec.windows([[0, 0, picture.shape[1], picture.shape[0]]], (picture.shape[0], picture.shape[1]))
+    y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
+    near = np.clip(1.5 - 1.5 * np.hypot(x, y), 0, 1).astype(np.float32)
+    nobody = np.zeros((1, len(system.skeleton), 3), np.float32)
+    evidence = np.stack([near, 2 * near - 1])[None]
+    return codec.planes(picture_in_windows(picture, windows), evidence, nobody, card.mean, card.std)
 
 
 def _inputs(pictures: Sequence[Bytes], card: Card) -> Iterator[NDArray[np.float32]]:

@@ -9,7 +9,7 @@ Letters: N people, K joints, T templates, S the window's side, H x W pixels of t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -22,6 +22,7 @@ from poseg.skeletons import Skeleton
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
+Placed = tuple[tuple[slice, slice], Floats]  # rows and columns of a picture, and values there
 
 LEAST_SHARED = 3  # joints that pose and template must both have
 LEAST_SIDE_PX = 4  # of the picture in a window; joints closer together say nothing of where a person is
@@ -76,6 +77,14 @@ class Windows:
     def __len__(self) -> int:
         return len(self.matrices)
 
+    @classmethod
+    def joined(cls, parts: Sequence[Windows]) -> Windows:
+        """All windows of some parts of one side, one part after the other. Raises ValueError for no parts."""
+        return cls(
+            np.concatenate([part.matrices for part in parts]), np.concatenate([part.templates for part in parts]),
+            np.concatenate([part.scores for part in parts]), parts[0].side_px,
+        )  # fmt: skip
+
     def after(self, first: affine.Matrix) -> Windows:
         """The windows of the picture that `first` carries onto this one."""
         moved = [affine.compose(matrix, first) for matrix in self.matrices]
@@ -108,10 +117,28 @@ def align(
     fits = scores > 0
     numbers = np.where(fits, numbers, np.where(has_box, BOX, WHOLE))
     to_unit = np.where(fits[:, None, None], fitted, np.where(has_box[:, None, None], boxed, whole))
-    inner = side_px * (1 - 2 * margin)
-    matrices = to_unit * inner
+    return _with_margin(to_unit, numbers, np.where(fits, scores, 0), side_px, margin)
+
+
+def align_boxes(boxes_xyxy: ArrayLike, size: tuple[int, int], *, side_px: int, margin: float) -> Windows:
+    """Windows around boxes (N, 4), or around the picture of `size` (height, width) where one is empty; never turned.
+
+    side_px  S
+    margin   of the window around the box's longer side, as a part of S
+    """
+    boxed, has_box = _box_fits(np.asarray(boxes_xyxy, np.float32))
+    whole, _ = _box_fits(np.array([[0, 0, size[1], size[0]]], np.float32))
+    to_unit = np.where(has_box[:, None, None], boxed, whole)
+    return _with_margin(to_unit, np.where(has_box, BOX, WHOLE), np.zeros(len(boxed)), side_px, margin)
+
+
+def _with_margin(
+    to_unit: affine.Matrix, numbers: NDArray[np.intp], scores: NDArray[np.float64], side_px: int, margin: float
+) -> Windows:
+    """Windows of `side_px` in which the unit square has a margin around it."""
+    matrices = to_unit * (side_px * (1 - 2 * margin))
     matrices[:, :, 2] += margin * side_px
-    return Windows(matrices, numbers, np.where(fits, scores, 0), side_px)
+    return Windows(matrices, numbers, scores, side_px)
 
 
 def _best_fits(
@@ -155,7 +182,7 @@ def into_windows(masks: Bools, windows: Windows) -> Floats:
     side, out = windows.side_px, np.zeros((len(masks), windows.side_px, windows.side_px), np.float32)
     for mask, matrix, target in zip(masks, windows.matrices, out, strict=True):
         seen = mask.astype(np.float32)
-        shrink = 1 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+        shrink = _shrinks(matrix)
         if shrink > 1.5:  # a share of many pixels, not one of them
             most = 2 * max(seen.shape)  # a larger kernel holds nothing more
             side_px = round(min(shrink, most)) | 1
@@ -164,9 +191,56 @@ def into_windows(masks: Bools, windows: Windows) -> Floats:
     return out
 
 
-def out_of_windows(
-    probability: Floats, windows: Windows, size: tuple[int, int]
-) -> Iterator[tuple[tuple[slice, slice], Floats]]:
+def picture_in_windows(image: NDArray[np.uint8], windows: Windows, colour: int = 127) -> NDArray[np.uint8]:
+    """What windows show of a picture (H, W, 3): (N, S, S, 3), grey outside it; where they shrink it, means of areas."""
+    side = windows.side_px
+    seen = np.empty((len(windows), side, side, 3), np.uint8)
+    for matrix, target in zip(windows.matrices, seen, strict=True):
+        part, onto = image, matrix
+        kernel_px = round(_shrinks(matrix))
+        if kernel_px > 1:
+            left, top, right, bottom = _extent(matrix, side, (image.shape[0], image.shape[1]), around=kernel_px)
+            if right > left and bottom > top:
+                shown = image[top:bottom, left:right]
+                part = np.asarray(cv2.blur(shown, (kernel_px, kernel_px), borderType=cv2.BORDER_REPLICATE), np.uint8)
+                onto = affine.compose(matrix, np.array([[1.0, 0, left], [0, 1, top]]))
+        target[:] = cv2.warpAffine(
+            part, affine.for_cv2(onto), (side, side),
+            flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(colour,) * 3,
+        )  # fmt: skip
+    return seen
+
+
+def settle(
+    placed: Sequence[Placed], size: tuple[int, int], *, exclusive: bool, least_probability: float
+) -> tuple[Bools, Floats]:
+    """Masks (N, height, width) from what windows say, and how sure each is: the mean probability in it, (N,).
+
+    placed     for each person the rows and columns of the picture that its window touches, and probabilities there
+    exclusive  a pixel belongs to the person that is surest of it, and to nobody else
+    """
+    masks, sure = np.zeros((len(placed), *size), np.bool_), np.zeros(len(placed), np.float32)
+    surest = np.full(size, np.float32(least_probability))
+    if exclusive:
+        for where, probability in placed:
+            np.maximum(surest[where], probability, out=surest[where])
+    taken = np.zeros(size, np.bool_)
+    for number, (where, probability) in enumerate(placed):
+        mask = (probability > least_probability) & (probability >= surest[where])
+        if exclusive:
+            mask &= ~taken[where]
+            taken[where] |= mask
+        masks[number][where] = mask
+        sure[number] = probability[mask].mean() if mask.any() else 0
+    return masks, sure
+
+
+def _shrinks(matrix: affine.Matrix) -> float:
+    """Pixels of the picture in one of the window."""
+    return float(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+
+
+def out_of_windows(probability: Floats, windows: Windows, size: tuple[int, int]) -> Iterator[Placed]:
     """Windows (N, S, S) in a picture of `size` (height, width), interpolated; outside them there is nothing.
 
     For each, the rows and columns of the picture that it touches, and its values there.
@@ -184,11 +258,11 @@ def out_of_windows(
         yield (slice(top, bottom), slice(left, right)), np.asarray(placed, np.float32)
 
 
-def _extent(matrix: affine.Matrix, side_px: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the whole pixels that a window may touch, inside the picture."""
+def _extent(matrix: affine.Matrix, side_px: int, size: tuple[int, int], around: int = 1) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the whole pixels that a window may touch, and some around, in the picture."""
     corners = affine.apply(affine.invert(matrix), [[0, 0], [side_px, 0], [0, side_px], [side_px, side_px]])
-    low = np.clip(np.floor(corners.min(axis=0)) - 1, 0, size[::-1]).astype(int)
-    high = np.clip(np.ceil(corners.max(axis=0)) + 1, 0, size[::-1]).astype(int)
+    low = np.clip(np.floor(corners.min(axis=0)) - around, 0, size[::-1]).astype(int)
+    high = np.clip(np.ceil(corners.max(axis=0)) + around, 0, size[::-1]).astype(int)
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from poseg.geometry.grid import PIXEL_CENTRE
+from poseg.geometry.grid import PIXEL_CENTRE, Grid
 
 Matrix = NDArray[np.float64]
 
@@ -81,3 +81,9 @@ def for_cv2(matrix: Matrix) -> Matrix:
     """The same map between pixel numbers, as `cv2.warpAffine` wants it (equation (1) of the grid)."""
     half = np.full(2, PIXEL_CENTRE)
     return np.column_stack([matrix[:, :2], matrix[:, :2] @ half + matrix[:, 2] - half])
+
+
+def of_cells(grid: Grid) -> Matrix:
+    """From the cells of a grid, seen as the pixels of a picture, to the image that they lie over."""
+    shift = grid.origin - PIXEL_CENTRE * grid.stride
+    return np.array([[grid.stride, 0, shift], [0, grid.stride, shift]], np.float64)

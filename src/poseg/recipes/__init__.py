@@ -24,6 +24,7 @@ RECIPES = {
     "multitask_published": "poseg.recipes.multitask_published",
     "multitask_small": "poseg.recipes.multitask_small",
     "overfit_tiny": "poseg.recipes.overfit_tiny",
+    "painter_small": "poseg.recipes.painter_small",
     "personlab_coco": "poseg.recipes.personlab_coco",
     "personlab_fast": "poseg.recipes.personlab_fast",
     "personlab_movenet": "poseg.recipes.personlab_movenet",

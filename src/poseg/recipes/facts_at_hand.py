@@ -39,6 +39,7 @@ MASK_DATA = tuple(
     )
     if entry["name"] == name
 )
+PAINTER_DATA = tuple(entry for entry in MASK_DATA if entry["name"] != BODYPIX["name"])
 SPORTS_DATA = tuple(
     {**entry, "use": "14 joints"} if entry["name"].startswith("lsp") else entry
     for entry in DATA
@@ -71,6 +72,10 @@ MASK_NOTES = (
     "(Apache-2.0), and was trained further here with all the rest.",
     "Labels of networks: MoveNet MultiPose and Thunder, BlazePose heavy, BodyPix (Google, Apache-2.0).",
     "Poses were moved and lost joints in training, and people were laid over people.",
+)
+PAINTER_NOTES = (
+    "It learned from the people that our `small` finds in its own training pictures, and from their masks there.",
+    "Labels of networks: MoveNet MultiPose and Thunder, BlazePose heavy, BodyPix (Google, Apache-2.0).",
 )
 _LABELLERS = (
     "Labels of networks: MoveNet MultiPose and Thunder, BlazePose heavy, BodyPix (Google, Apache-2.0), revised by "

@@ -63,7 +63,7 @@ def export_run(
     facts = recipe.facts
     card = system_card(
         recipe.system, name=recipe.name, size_px=facts.size_px, scales=facts.scales,
-        everywhere=facts.everywhere, flip=facts.flip,
+        everywhere=facts.everywhere, flip=facts.flip, painter=facts.painter,
         mean=recipe.view.mean, std=recipe.view.std, licences=dict(facts.licences),
         data=facts.data, notes=facts.notes, scores=card_scores(scores, facts.size_px),
     )  # fmt: skip

@@ -42,7 +42,7 @@ RECIPE = Recipe(
     ),
     data=photographs,
     facts=Facts(
-        size_px=1025, scales=(321 / 1025, 577 / 1025, 1.0), everywhere=False, flip=True,
+        size_px=1025, scales=(321 / 1025, 577 / 1025, 1.0), everywhere=False, flip=True, painter="painter",
         licences=LICENCES, data=DATA, notes=NOTES,
     ),
 )  # fmt: skip

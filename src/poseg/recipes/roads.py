@@ -18,10 +18,13 @@ from poseg.datasets.renamed import Renamed
 from poseg.errors import PosegError
 from poseg.evaluation import Model, Report, evaluate, true_people
 from poseg.export.network_runner import NetworkRunner, system_card
+from poseg.runtime import painter as runtime
 from poseg.runtime.predictor import Predictor
 from poseg.runtime.segmenter import Segmenter
+from poseg.runtime.zoo import load
 from poseg.systems.lifter import Lifter
 from poseg.systems.multitask import Multitask
+from poseg.systems.painter import Painter
 from poseg.systems.personlab import PersonLab
 from poseg.systems.pose2seg import Pose2Seg
 from poseg.systems.poseg import PoSeg
@@ -30,7 +33,8 @@ from poseg.training.feed import Item
 from poseg.training.lift_views import LiftView, LiftViews
 from poseg.training.loader import Mixture, Share, Views
 from poseg.training.loop import Progress
-from poseg.training.pictures import crop_picture, lift_picture, training_picture, window_picture
+from poseg.training.paint_views import FoundShare, PaintView, PaintViews
+from poseg.training.pictures import crop_picture, lift_picture, paint_picture, training_picture, window_picture
 from poseg.training.poseg_views import PoSegViews
 from poseg.training.recipe import Recipe
 from poseg.training.window_views import WindowView, WindowViews
@@ -138,6 +142,29 @@ class MultitaskRoad:
 
 
 @dataclass(frozen=True)
+class PainterRoad:
+    """A painter sees windows of people that another model found."""
+
+    def items(self, recipe: Recipe, data: Path) -> PaintViews:
+        """Windows, moved and mirrored."""
+        shares = recipe.data(data)
+        found = [share for share in shares if isinstance(share, FoundShare)] if isinstance(shares, tuple) else []
+        if not found or not isinstance(recipe.view, PaintView):
+            raise PosegError("A painter's recipe needs people found and a PaintView; make its data and view such.")
+        return PaintViews(
+            found, _system(recipe, Painter).codec, recipe.view, length=_length(recipe), seed=recipe.seed
+        )  # fmt: skip
+
+    def picture(self, recipe: Recipe, progress: Progress) -> Bytes:
+        """Windows with the limbs, what the finder knew, masks wanted and found."""
+        return paint_picture(progress.batch, progress.fields, recipe.view)
+
+    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> Report:
+        """Masks of the people that our default model finds."""
+        return _evaluated(recipe, replace(load(min_score=0.0), painter=runtime.Painter(_runner(recipe, state))), data)
+
+
+@dataclass(frozen=True)
 class LifterRoad:
     """A lifter sees no pictures but poses of motion capture, before cameras."""
 
@@ -166,6 +193,7 @@ def road_of(recipe: Recipe) -> Road:
 ROADS: dict[type, Road] = {
     Lifter: LifterRoad(),
     Multitask: MultitaskRoad(),
+    Painter: PainterRoad(),
     PersonLab: PersonLabRoad(),
     Pose2Seg: Pose2SegRoad(),
     PoSeg: PoSegRoad(),
@@ -180,9 +208,10 @@ def _system(recipe: Recipe, kind: type[Any]) -> Any:
 def _shares(recipe: Recipe, data: Path) -> tuple[Share, ...]:
     """The recipe's pictures. Raises PosegError for a recipe of poses."""
     shares = recipe.data(data)
-    if isinstance(shares, Poses):
-        raise PosegError(f"The recipe {recipe.name} has poses for its data, but its system learns from pictures.")
-    return shares
+    pictures = () if isinstance(shares, Poses) else tuple(share for share in shares if isinstance(share, Share))
+    if not pictures:
+        raise PosegError(f"The recipe {recipe.name} has no pictures for its data, but its system learns from them.")
+    return pictures
 
 
 def _length(recipe: Recipe) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 from poseg.errors import CardError
 
 CARD_KEY = "poseg.card"
-CARD_VERSION = 3
+CARD_VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Card:
     data           training sets: [{"name", "pictures", "use", "terms"}]
     scores         what was measured: [{"data", "pictures", "size_px", "metric", "value", "interval", "command"}]
     notes          anything a user should know, as sentences
+    painter        name of the model that paints the masks of the people it finds; none where empty
     sha256         hash of the file without its card, to tell two exports apart
     """
 
@@ -56,6 +57,7 @@ class Card:
     scales: tuple[float, ...] = (1.0,)
     everywhere: bool = True
     flip: bool = False
+    painter: str = ""
     sha256: str = ""
     version: int = CARD_VERSION
 

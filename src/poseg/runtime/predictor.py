@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from poseg.codecs import Decoding, Finder, PafDecoding
 from poseg.codecs.agreement import Look, agree
 from poseg.codecs.fusion import averaged, fuse_fields, mirror_fields, turned_round
-from poseg.codecs.suiting_look import part_to_see, put_together, suiting_looks, too_long
+from poseg.codecs.outlines import Unpainted
+from poseg.codecs.suiting_look import part_to_see, put_together, suiting_looks, surest, too_long
 from poseg.errors import PosegError
 from poseg.fields import Fields
 from poseg.geometry.boxes import Window
 from poseg.io.images import Source, read_image
 from poseg.people import People, Timings
 from poseg.runtime.card import Card
+from poseg.runtime.painter import Painter
 from poseg.runtime.views import Poses, Seen, View
 from poseg.transforms.letterbox import Letterbox, letterbox, plan
 
@@ -70,6 +72,7 @@ class Predictor:
                 not
     masks       False leaves the masks out, which saves time
     decoding    the other choices of the decoder; None takes those that find most
+    painter     paints the masks, where there are any; None leaves that to the decoder, whose edges are coarser
 
     Settings out of range raise PosegError. One predictor may serve several threads.
     """
@@ -83,6 +86,7 @@ class Predictor:
     flip: bool | None = None
     masks: bool = True
     decoding: Choices | None = None
+    painter: Painter | None = None
 
     def __post_init__(self) -> None:
         card = self.session.card
@@ -144,12 +148,22 @@ class Predictor:
     def decode(self, seen: Seen) -> People:
         """The second half: the people of what was seen. Raises FieldError."""
         start, spent = perf_counter(), seen.timings
-        choices = replace(self._decoding, max_people=self.max_people, min_score=self.min_score, masks=self.masks)
-        if len(self.scales or ()) == 1:
-            people = seen.box.undo(self.session.codec.decode(seen.fields, choices))
+        parts, choices = self.unpainted(seen), self._choices
+        if self.painter is not None and all(part.claims for _, part in parts):
+            people = surest(self.painter(seen.image, parts, exclusive=choices.exclusive), self.max_people)
         else:
-            people = self._agreed(seen, choices)
+            painted = [box.undo(part.painted(choices)) for box, part in parts]
+            people = put_together(painted, self.max_people, choices.exclusive)
         return replace(people, timings=replace(spent, decode_ms=spent.decode_ms + 1e3 * (perf_counter() - start)))
+
+    def unpainted(self, seen: Seen) -> list[tuple[Letterbox, Unpainted]]:
+        """The people of what was seen before masks are painted, and where the inputs lie that they are on.
+
+        Everybody is there once. Raises FieldError.
+        """
+        if len(self.scales or ()) == 1:
+            return [(seen.box, self.session.codec.found(seen.fields, self._choices))]
+        return self._agreed(seen, self._choices)
 
     def _views_worth_it(self, picture: Image, scales: list[float]) -> list[View]:
         """The whole picture in the second largest size, and what that says is worth looking at in others."""
@@ -167,8 +181,8 @@ class Predictor:
             return views
         return [*views, self._view(picture, largest, window_xyxy=window_xyxy, flip=self.flip)]
 
-    def _agreed(self, seen: Seen, choices: Choices) -> People:
-        """The people that the views agree on, each outlined in the view that suits him."""
+    def _agreed(self, seen: Seen, choices: Choices) -> list[tuple[Letterbox, Unpainted]]:
+        """The people that the views agree on, each with what he claims in the view that suits him."""
         looks = [Look(self._poses(view), window_xyxy=view.box.window_xyxy, detail=view.detail) for view in seen.views]
         people, views = agree(looks).people, self._outlining(seen)
         boxes = [view.box for view in views]
@@ -178,11 +192,11 @@ class Predictor:
         parts = []
         for number in np.unique(which) if len(people) else (len(views) - 1,):
             view = views[number]
-            outlined = self.session.codec.outlined(
-                view.fields, view.box.apply(people), choices, shown=which == number
-            )  # fmt: skip
-            parts.append(view.box.undo(outlined))
-        return put_together(parts, choices.max_people, choices.exclusive)
+            on_input = view.box.apply(people)
+            parts.append((
+                view.box, self.session.codec.claimed(view.fields, on_input, choices, shown=which == number)
+            ))  # fmt: skip
+        return parts
 
     def _posed(self, view: View) -> View:
         """The view with the people found in it."""
@@ -215,6 +229,11 @@ class Predictor:
     @property
     def _decoding(self) -> Choices:
         return self.decoding or self.session.codec.best
+
+    @property
+    def _choices(self) -> Choices:
+        """The choices that the people put out are read by."""
+        return replace(self._decoding, max_people=self.max_people, min_score=self.min_score, masks=self.masks)
 
     @property
     def _each(self) -> Choices:

@@ -11,6 +11,8 @@ from poseg.errors import WeightsError
 from poseg.runtime.card import Card
 from poseg.runtime.lifter import SYSTEM as LIFTERS
 from poseg.runtime.lifter import Lifter
+from poseg.runtime.painter import SYSTEM as PAINTERS
+from poseg.runtime.painter import Painter
 from poseg.runtime.poser import SYSTEM as POSERS
 from poseg.runtime.poser import Poser
 from poseg.runtime.predictor import Predictor
@@ -29,6 +31,8 @@ _SUFFIX = ".onnx"
 @overload
 def load(model: Literal["pose2seg"], *, threads: int | None = None, **options: Any) -> Segmenter: ...
 @overload
+def load(model: Literal["painter"], *, threads: int | None = None, **options: Any) -> Painter: ...
+@overload
 def load(model: Literal["multitask"], *, threads: int | None = None, **options: Any) -> Poser: ...
 @overload
 def load(model: Literal["lifter"], *, threads: int | None = None, **options: Any) -> Lifter: ...
@@ -36,25 +40,34 @@ def load(model: Literal["lifter"], *, threads: int | None = None, **options: Any
 def load(model: str | os.PathLike[str] | None = None, *, threads: int | None = None, **options: Any) -> Predictor: ...
 def load(
     model: str | os.PathLike[str] | None = None, *, threads: int | None = None, **options: Any
-) -> Predictor | Segmenter | Poser | Lifter:
+) -> Predictor | Segmenter | Poser | Lifter | Painter:
     """A model ready to use: `poseg.load()("photo.jpg")` finds people.
 
     `poseg.load("pose2seg")("photo.jpg", people)` gives people masks, `poseg.load("multitask")("photo.jpg", boxes)`
-    poses, and `poseg.load("lifter")(people)` joints in space.
+    poses, and `poseg.load("lifter")(people)` joints in space. A painter serves models that find people.
 
     model    name of a model that comes along (`models()`), or path of an ONNX file with a card; None is "small"
     threads  how many compute one picture; None leaves the choice to the runtime
-    options  those of `Predictor`: size_px, max_people, min_score, scales, everywhere, flip, masks; for a Pose2Seg model
-             those of `Segmenter`: size_px, exclusive, least_probability, rescored; for a multi-task model those of
-             `Poser`: flip, min_score
+    options  those of `Predictor`: size_px, max_people, min_score, scales, everywhere, flip, masks, painter; for a
+             Pose2Seg model those of `Segmenter`: size_px, exclusive, least_probability, rescored; for a multi-task
+             model those of `Poser`: flip, min_score; for a painter that of `Painter`: least_probability
 
     Raises WeightsError where there is no such model and CardError where the file does not say how to run it.
     """
     session = open_model(model, threads=threads)
-    kinds: dict[str, type[Segmenter] | type[Poser] | type[Lifter]] = {
-        SEGMENTERS: Segmenter, POSERS: Poser, LIFTERS: Lifter,
+    kinds: dict[str, type[Segmenter] | type[Poser] | type[Lifter] | type[Painter]] = {
+        SEGMENTERS: Segmenter, POSERS: Poser, LIFTERS: Lifter, PAINTERS: Painter,
     }  # fmt: skip
-    return kinds.get(session.card.system, Predictor)(session, **options)
+    kind = kinds.get(session.card.system)
+    return find_with(session, threads=threads, **options) if kind is None else kind(session, **options)
+
+
+def find_with(session: Session, *, threads: int | None = None, **options: Any) -> Predictor:
+    """A predictor on a model, with the painter that its card names, if it is to paint masks and no other is given."""
+    name = session.card.painter
+    if name and options.get("masks", True) and "painter" not in options:
+        options["painter"] = Painter(open_model(name, threads=threads))
+    return Predictor(session, **options)
 
 
 def open_model(model: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> Session:

@@ -84,6 +84,26 @@ def crop_picture(batch: Mapping[str, Any], fields: Mapping[str, Tensor], codec: 
     return np.concatenate(columns, axis=1)
 
 
+def paint_picture(batch: Mapping[str, Any], fields: Mapping[str, Tensor], view: View) -> Bytes:
+    """The first windows of a batch with their limbs, what the finder knew of them, masks wanted, masks found.
+
+    One below the other: (5 S, n S, 3) uint8 RGB.
+    """
+    columns = []
+    for row in range(min(len(batch["image"]), CROPS)):
+        planes = batch["image"][row].float().cpu().numpy()
+        wanted = batch["targets"]["window_mask"][row].float().cpu().numpy().reshape(planes.shape[1:])
+        found = sigmoid(fields["window_mask"][row, 0].float().cpu().numpy())
+        limbs = np.maximum(_shown(batch["image"][row, :3], view), _grey(planes[5]))
+        columns.append(np.concatenate([limbs, *map(_grey, (planes[3], (planes[4] + 1) / 2, wanted, found))]))
+    return np.concatenate(columns, axis=1)
+
+
+def _grey(plane: NDArray[np.float32]) -> Bytes:
+    """Values (h, w) in [0, 1] as a picture."""
+    return np.repeat(np.rint(255 * np.clip(plane, 0, 1)).astype(np.uint8)[..., None], 3, axis=2)
+
+
 def lift_picture(batch: Mapping[str, Any], fields: Mapping[str, Tensor], codec: LiftingCodec) -> Bytes:
     """The first person of a batch: joints that went in, then in space, from the front and from the side.
 

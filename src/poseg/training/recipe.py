@@ -10,10 +10,12 @@ from typing import Any
 from poseg.datasets.mocap import Poses
 from poseg.systems.lifter import Lifter
 from poseg.systems.multitask import Multitask
+from poseg.systems.painter import Painter
 from poseg.systems.personlab import PersonLab
 from poseg.systems.pose2seg import Pose2Seg
 from poseg.systems.poseg import PoSeg
 from poseg.training.loader import Share, View
+from poseg.training.paint_views import FoundShare
 from poseg.training.schedule import Schedule
 
 
@@ -58,6 +60,7 @@ class Facts:
     scales      sizes, relative to that, at which it is meant to look at a picture
     everywhere  whether it is meant to look at all of a picture at each of them, or only where it is worth it
     flip        whether it is meant to look at the mirror image too
+    painter     name of the model that paints the masks of the people it finds; none where empty
     licences    of code and weights
     data        training sets: name, pictures, use, terms
     notes       sentences, such as who the teachers were
@@ -67,6 +70,7 @@ class Facts:
     scales: tuple[float, ...] = (1.0,)
     everywhere: bool = True
     flip: bool = False
+    painter: str = ""
     licences: Mapping[str, str] = field(default_factory=lambda: {"code": "Apache-2.0"})
     data: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
@@ -80,7 +84,8 @@ class Recipe:
     system      network, codec and loss
     view        what the network is shown
     schedule    how long and how fast
-    data        the training sets in a data folder, with the weights of their mixture; poses for a lifter
+    data        the training sets in a data folder, with the weights of their mixture; for a painter people found in
+                them, for a lifter poses
     start       initial weights
     lessons     folder of a teacher's lessons (`recipes.teach`), or None
     validation  pictures to measure on during the run
@@ -89,10 +94,10 @@ class Recipe:
     """
 
     name: str
-    system: Lifter | Multitask | PersonLab | Pose2Seg | PoSeg
+    system: Lifter | Multitask | Painter | PersonLab | Pose2Seg | PoSeg
     view: View
     schedule: Schedule
-    data: Callable[[Path], tuple[Share, ...] | Poses]
+    data: Callable[[Path], tuple[Share, ...] | tuple[FoundShare, ...] | Poses]
     start: Start = Start()
     lessons: Path | None = None
     validation: Validation = Validation()

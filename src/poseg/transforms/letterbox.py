@@ -64,6 +64,11 @@ class Letterbox:
         """Points (..., 2) of the input on the picture; the inverse of `to_input`."""
         return (np.asarray(points, np.float64) / self.scale_xy + self.shown_xyxy[:2]).astype(np.float32)
 
+    @property
+    def onto_image(self) -> affine.Matrix:
+        """`to_image` as a map of the plane."""
+        return np.column_stack([np.diag(1 / np.array(self.scale_xy)), self.shown_xyxy[:2]])
+
     def canvas(self, image: NDArray[np.uint8], colour: Sequence[float]) -> NDArray[np.uint8]:
         """The picture as the network sees it, before normalisation: (*input_size, 3) uint8, padded with a colour."""
         seen = np.empty((*self.input_size, 3), np.uint8)

@@ -1,0 +1,200 @@
+"""Masks painted by a network: what a decoder knows of people into windows, and masks out of them, face to face.
+
+The decoder's own way to paint (`claiming.paint`) interpolates between cells, so its edges are as coarse as they are.
+Here a small network sees each person in a window: the picture, how probable person is there, whose that is, and the
+limbs; and says which pixels are the person's.
+
+Letters: N people, K joints, S the window's side, h x w cells, H x W pixels of a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from poseg.codecs.claiming import Claims
+from poseg.codecs.targets import Targets
+from poseg.errors import FieldError, ShapeError
+from poseg.fields import Fields, FieldSpec, sigmoid
+from poseg.fields.align import Windows, align_boxes, into_windows, out_of_windows, settle
+from poseg.geometry import affine
+from poseg.geometry.grid import Grid, pixel_indices
+from poseg.geometry.masks import tight_boxes
+from poseg.people import People
+from poseg.skeletons import COCO17, Skeleton
+
+Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+FIELD = "window_mask"
+PLANES = 6  # red, green, blue, probability, margin, limbs
+LIMB_WIDTH_PX = 3
+FINENESS_BITS = 4  # of the ends of limbs, as OpenCV counts parts of a pixel
+
+
+@dataclass(frozen=True, slots=True)
+class PainterCodec:
+    """How people are put into windows for a painter, and their masks read back.
+
+    skeleton     joints of the people that it takes
+    window_px    side S of the window
+    margin       of the window around the person's longer side, as a part of S
+    least_score  joints that are less sure are not there
+    sure_cells   least probability of the cells that a window is laid around
+    """
+
+    skeleton: Skeleton = COCO17
+    window_px: int = 64
+    margin: float = 0.12
+    least_score: float = 0.2
+    sure_cells: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.margin < 0.5 or self.window_px < 8:
+            raise FieldError(
+                f"A window of {self.window_px} pixels with a margin of {self.margin} shows nothing; "
+                "give 8 pixels or more and a margin below 0.5."
+            )
+
+    @property
+    def specs(self) -> tuple[FieldSpec, ...]:
+        """The one field, of one person, over the window's pixels."""
+        return (FieldSpec(FIELD, (), (), "logit", Grid(1)),)
+
+    def specs_of(self, count: int) -> tuple[FieldSpec, ...]:
+        """The field of several people."""
+        (spec,) = self.specs
+        return (replace(spec, axes=("person",), shape=(count,)),)
+
+    def fields_from(self, outputs: Mapping[str, Floats]) -> Fields:
+        """Fields of N people from a network's outputs (N, 1, S, S) by name."""
+        masks = outputs[FIELD][:, 0]
+        return Fields(self.specs_of(len(masks)), {FIELD: masks})
+
+    def to_plain(self) -> dict[str, Any]:
+        """The settings as plain data for a model's card; the skeleton is stored beside them."""
+        return {
+            "window_px": self.window_px, "margin": self.margin, "least_score": self.least_score,
+            "sure_cells": self.sure_cells,
+        }  # fmt: skip
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any], skeleton: Skeleton) -> PainterCodec:
+        """The codec that `to_plain` described. Raises FieldError where a setting is missing."""
+        try:
+            return cls(
+                skeleton, int(plain["window_px"]), float(plain["margin"]), float(plain["least_score"]),
+                float(plain["sure_cells"]),
+            )  # fmt: skip
+        except (KeyError, OverflowError, TypeError, ValueError) as fault:
+            raise FieldError(
+                f"The settings of the painter lack a good window_px, margin, least_score or sure_cells ({fault!r}); "
+                "export the model again."
+            ) from None
+
+    def boxes(self, people: People, claims: Claims) -> Floats:
+        """Boxes (N, 4) around people's sure joints and sure cells, all on one input; empty where there are neither."""
+        points = np.where(self._known(people)[..., None], people.keypoints, np.nan)
+        weight = claims.probability.reshape(-1)[claims.place]
+        own = (claims.margin > 0) & (weight >= self.sure_cells)[:, None]
+        row, column = np.divmod(claims.place, claims.probability.shape[1])
+        cells = claims.grid.to_image(np.stack([column, row], axis=1))
+        edges = []
+        half = claims.grid.stride / 2
+        for outer, none, reach in ((np.fmin, np.inf, -half), (np.fmax, -np.inf, half)):
+            corners = np.where(own.T[..., None], cells + np.float32(reach), none)
+            edges.append(outer(outer.reduce(corners, axis=1, initial=none), outer.reduce(points, axis=1)))
+        found: Floats = np.concatenate(edges, axis=1).astype(np.float32)
+        return np.where(np.isfinite(found).all(axis=1, keepdims=True), found, 0)
+
+    def windows(self, boxes_xyxy: ArrayLike, size: tuple[int, int]) -> Windows:
+        """Windows around boxes (N, 4) in a picture of `size` (height, width)."""
+        return align_boxes(boxes_xyxy, size, side_px=self.window_px, margin=self.margin)
+
+    def evidence(self, claims: Claims, onto_picture: affine.Matrix, windows: Windows) -> Floats:
+        """Probability and weighted margin of people in their windows (N, 2, S, S); beyond the fields, as at their end.
+
+        onto_picture  from the network's input, which the claims lie on, to the picture, which the windows lie in
+        """
+        side, from_cells = windows.side_px, affine.compose(onto_picture, affine.of_cells(claims.grid))
+        seen = np.empty((len(windows), 2, side, side), np.float32)
+        for matrix, says, target in zip(windows.matrices, claims.says, seen, strict=True):
+            onto = affine.for_cv2(affine.compose(matrix, from_cells))
+            planes = np.dstack([claims.probability, says])
+            placed = cv2.warpAffine(planes, onto, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            target[:] = placed.transpose(2, 0, 1)
+        return seen
+
+    def joints(self, people: People, windows: Windows) -> Floats:
+        """The joints in their windows: (N, K, 3) x, y and 1 where there is one, else zeros."""
+        known = self._known(people)
+        points = np.where(known[..., None], people.keypoints, 0).astype(np.float64)
+        placed = points @ windows.matrices[..., :2].swapaxes(-1, -2) + windows.matrices[:, None, :, 2]
+        return np.concatenate([placed * known[..., None], known[..., None]], axis=-1).astype(np.float32)
+
+    def planes(self, pictures: Bytes, evidence: Floats, joints: Floats, mean: ArrayLike, std: ArrayLike) -> Floats:
+        """What the network sees: (N, 6, S, S) of pictures (N, S, S, 3), evidence (N, 2, S, S) and joints (N, K, 3)."""
+        seen = np.empty((len(pictures), PLANES, self.window_px, self.window_px), np.float32)
+        centre, spread = (np.asarray(values, np.float32)[:, None, None] for values in (mean, std))
+        np.subtract(pictures.transpose(0, 3, 1, 2), centre, out=seen[:, :3], casting="unsafe")
+        seen[:, :3] /= spread
+        seen[:, 3:5] = evidence
+        for pose, target in zip(joints, seen[:, 5], strict=True):
+            target[:] = self._limbs(pose)
+        return seen
+
+    def encode(self, people: People, windows: Windows, ignore: NDArray[np.bool_] | None = None) -> Targets:
+        """What windows should show: the share of each pixel that the person's mask covers, (N, S, S).
+
+        Nothing is known of people with an all-false mask, nor outside the picture that masks and `ignore` (H, W) cover.
+        """
+        if people.masks is None:
+            raise FieldError("A painter learns masks, and these people have none; give people with masks.")
+        known = np.ones(people.masks.shape[1:], np.bool_) if ignore is None else ~ignore
+        inside = into_windows(np.broadcast_to(known, people.masks.shape), windows) > 0.5
+        weight = inside & np.asarray(people.masks.any(axis=(1, 2)))[:, None, None]
+        target = into_windows(people.masks & known, windows)
+        return Targets(self.specs_of(len(people)), {FIELD: target}, {FIELD: weight.astype(np.float32)})
+
+    def decode(
+        self, fields: Fields, people: People, windows: Windows, size: tuple[int, int], *, exclusive: bool = True,
+        least_probability: float = 0.5,
+    ) -> People:  # fmt: skip
+        """The people with masks (N, height, width) of a picture of `size`, in which `windows` lie.
+
+        exclusive          a pixel belongs to the person that is surest of it, and to nobody else
+        least_probability  of a mask's pixels
+
+        Boxes go around the masks, where there are any. Raises FieldError for fields that are not finite.
+        """
+        fields.check_finite()
+        if not len(people) == len(windows) == len(fields[FIELD]):
+            raise ShapeError("people, windows and fields", wanted="as many of each",
+                             got=(len(people), len(windows), len(fields[FIELD])))  # fmt: skip
+        placed = list(out_of_windows(sigmoid(fields[FIELD]), windows, size))
+        masks, _ = settle(placed, size, exclusive=exclusive, least_probability=least_probability)
+        there = np.asarray(masks.any(axis=(1, 2)))
+        boxes_xyxy = np.where(there[:, None], tight_boxes(masks), people.boxes_xyxy)
+        return replace(people, masks=masks, boxes_xyxy=boxes_xyxy)
+
+    def _known(self, people: People) -> NDArray[np.bool_]:
+        """The joints (N, K) that count."""
+        return (people.keypoint_scores > self.least_score) & np.isfinite(people.keypoints).all(axis=-1)
+
+    def _limbs(self, pose: Floats) -> Floats:
+        """A pose (K, 3) in a window as lines between its joints: (S, S) in [0, 1]."""
+        side, painted = self.window_px, np.zeros((self.window_px, self.window_px), np.uint8)
+        places = np.clip(pixel_indices(pose[:, :2]), -side, 2 * side) * 2**FINENESS_BITS
+        whole = np.rint(places).astype(int)
+        for first, second in self.skeleton.indices(self.skeleton.bones):
+            if pose[first, 2] and pose[second, 2]:
+                cv2.line(
+                    painted, whole[first].tolist(), whole[second].tolist(), 255, LIMB_WIDTH_PX, cv2.LINE_AA,
+                    FINENESS_BITS,
+                )  # fmt: skip
+        return painted * np.float32(1 / 255)

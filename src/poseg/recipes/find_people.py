@@ -1,0 +1,131 @@
+"""A model looks at labelled pictures three times; what it finds is what a painter learns from.
+
+It sees each picture, its mirror image, and a part in which somebody fills the frame, as people do in portraits.
+
+run    python -m poseg.recipes.find_people --data DATA --out FOUND [--model small]
+time   20 minutes for 3,900 pictures on two cores
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+import poseg
+from poseg.codecs.painter import PainterCodec
+from poseg.datasets.found_people import FoundPerson, write_found
+from poseg.geometry.masks import iou_matrix, tight_boxes
+from poseg.people import People, Sample
+from poseg.recipes.data_at_hand import outlined_people
+from poseg.runtime.painter import question
+from poseg.runtime.predictor import Predictor
+
+STORED = PainterCodec(window_px=96, margin=0.22)  # room around what a painter sees, for windows that move and turn
+LEAST_SCORE = 0.1
+LEAST_IOU = 0.25  # of what was found and a true mask that it is compared with
+LEAST_PIXELS = 100
+LEAST_TALL_PX, LEAST_SIDE_PX = 80, 32  # of somebody whom a close-up is made of, and of that
+
+
+def found_in(sample: Sample, predictor: Predictor) -> Iterator[FoundPerson]:
+    """The people that a model finds in a picture and that have a true mask there, each with the one most like its own.
+
+    The predictor has no painter: it is the decoder's masks that are compared.
+    """
+    seen = predictor.see(sample.image)
+    parts = predictor.unpainted(seen)
+    painted = [box.undo(part.painted(predictor.session.codec.best)) for box, part in parts]
+    assert sample.people.masks is not None
+    there = sample.people[sample.people.masks.sum(axis=(1, 2)) >= LEAST_PIXELS]
+    if not len(there) or there.masks is None:
+        return
+    taken = _matches([people.masks for people in painted if people.masks is not None], there.masks)
+    first = 0
+    for (box, part), _ in zip(parts, painted, strict=True):
+        rows = [(row, taken[first + row]) for row in range(len(part.people)) if first + row in taken]
+        first += len(part.people)
+        if not rows or part.claims is None:
+            continue
+        mine, true = (np.array(numbers) for numbers in zip(*rows, strict=True))
+        asked = question(STORED, seen.image, box, part.people[mine], part.claims.of(mine))
+        targets = STORED.encode(there[true], asked.windows, sample.ignore)
+        for row in range(len(mine)):
+            yield FoundPerson(
+                asked.pictures[row], asked.evidence[row], asked.joints[row],
+                targets.targets["window_mask"][row], targets.weights["window_mask"][row] > 0, sample.name,
+            )  # fmt: skip
+
+
+def _matches(masks: list[NDArray[np.bool_]], true: NDArray[np.bool_]) -> dict[int, int]:
+    """Which true mask each mask that was found goes with, those most alike first; each goes once."""
+    iou = iou_matrix(np.concatenate(masks), true)
+    pairs: dict[int, int] = {}
+    for row in np.argsort(-iou.max(axis=1, initial=0), kind="stable"):
+        best = int(iou[row].argmax())
+        if iou[row, best] >= LEAST_IOU and best not in pairs.values():
+            pairs[int(row)] = best
+    return pairs
+
+
+def _mirrored(sample: Sample) -> Sample:
+    """The mirror image, with the masks alone: left and right joints do not matter here."""
+    people: People = sample.people
+    flipped = None if people.masks is None else people.masks[:, :, ::-1]
+    ignore = None if sample.ignore is None else sample.ignore[:, ::-1]
+    return replace(
+        sample, image=np.ascontiguousarray(sample.image[:, ::-1]), people=replace(people, masks=flipped), ignore=ignore
+    )
+
+
+def close_up(sample: Sample, rng: np.random.Generator) -> Sample:
+    """A part of the picture that the upper part of somebody fills; all of it where nobody is large enough."""
+    masks = sample.people.masks
+    boxes_xyxy = np.zeros((0, 4)) if masks is None else tight_boxes(masks)
+    tall = np.flatnonzero(boxes_xyxy[:, 3] - boxes_xyxy[:, 1] >= LEAST_TALL_PX)
+    if not len(tall):
+        return sample
+    left, top, right, bottom = boxes_xyxy[int(rng.choice(tall))]
+    height, width = sample.image.shape[:2]
+    shown = rng.uniform(0.3, 0.8) * (bottom - top)
+    side = (right - left) * rng.uniform(0.7, 1.4)
+    middle = (left + right) / 2 + rng.uniform(-0.15, 0.15) * side
+    y0 = int(np.clip(top + rng.uniform(-0.15, 0.1) * shown, 0, height - 1))
+    x0 = int(np.clip(middle - side / 2, 0, width - 1))
+    y1, x1 = int(np.clip(y0 + shown, y0 + 1, height)), int(np.clip(middle + side / 2, x0 + 1, width))
+    if min(y1 - y0, x1 - x0) < LEAST_SIDE_PX:
+        return sample
+    people = replace(sample.people, masks=None if masks is None else masks[:, y0:y1, x0:x1])
+    ignore = None if sample.ignore is None else sample.ignore[y0:y1, x0:x1]
+    return replace(sample, image=np.ascontiguousarray(sample.image[y0:y1, x0:x1]), people=people, ignore=ignore)
+
+
+def main() -> None:
+    """Find people on the command line, set by set; sets that are written already are passed over."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder that holds one folder for each data set")
+    parser.add_argument("--model", default="small", help="who finds people")
+    parser.add_argument("--out", type=Path, required=True, help="folder for what is found")
+    asked = parser.parse_args()
+
+    asked.out.mkdir(parents=True, exist_ok=True)
+    predictor = replace(poseg.load(asked.model), min_score=LEAST_SCORE, painter=None)
+    for share in outlined_people(asked.data):
+        path = asked.out / f"{share.data.name}.npz"
+        if path.exists():
+            continue
+        people: list[FoundPerson] = []
+        for index in track(range(len(share.data)), description=share.data.name):
+            sample = share.data[index]
+            for view in (sample, _mirrored(sample), close_up(sample, np.random.default_rng(index))):
+                people += found_in(view, predictor)
+        write_found(path, people, STORED.margin)
+
+
+if __name__ == "__main__":
+    main()

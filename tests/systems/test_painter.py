@@ -1,0 +1,65 @@
+"""The painter's network and loss."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from poseg.losses.overlap import masked_dice  # noqa: E402
+from poseg.networks.unet import UNet  # noqa: E402
+from poseg.systems.painter import Painter  # noqa: E402
+
+
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+def test_every_window_is_painted_by_itself():
+    network = Painter().network().eval()
+    windows = torch.randn(3, 6, 64, 64, generator=generator())
+    with torch.no_grad():
+        together = network(windows)["window_mask"]
+        alone = network(windows[1:2])["window_mask"]
+    assert together.shape == (3, 1, 64, 64)
+    torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_a_u_net_keeps_the_size_and_sees_far(levels):
+    network = UNet(2, 8, levels).eval()
+    image = torch.randn(1, 2, 64, 64, generator=generator()).requires_grad_()
+    features = network(image)
+    assert features.shape == (1, 8, 64, 64)
+    features[0, :, 32, 32].sum().backward()
+    seen = (image.grad.abs().sum(dim=(0, 1)) > 0).nonzero()
+    assert (seen.max(dim=0).values - seen.min(dim=0).values).min() > 8 * levels
+
+
+def test_the_loss_of_slices_adds_up_and_vanishes_at_the_truth():
+    loss = Painter().loss()
+    target = (torch.rand(4, 1, 64, 64, generator=generator()) > 0.5).float()
+    weight = (torch.rand(4, 1, 64, 64, generator=generator()) > 0.3).float()
+    logits = torch.randn(4, 1, 64, 64, generator=generator())
+
+    def terms(rows, counts=None):
+        return loss(
+            {"window_mask": logits[rows]}, {"window_mask": target[rows]}, {"window_mask": weight[rows]}, counts
+        )  # fmt: skip
+
+    whole, counts = terms(slice(None)), loss.counts({"window_mask": weight})
+    parts = [terms(slice(0, 1), counts), terms(slice(1, 4), counts)]
+    for name in ("pixels", "overlap", "total"):
+        torch.testing.assert_close(parts[0][name] + parts[1][name], whole[name])
+    perfect = loss({"window_mask": (2 * target - 1) * 40}, {"window_mask": target}, {"window_mask": weight})
+    assert perfect["total"] < 1e-4
+
+
+def test_dice_is_the_share_that_does_not_overlap():
+    target = torch.zeros(2, 1, 8, 8)
+    target[:, :, :, :4] = 1
+    logits = torch.full_like(target, -40.0)
+    logits[0, :, :, 2:6] = 40.0  # half of each overlaps; the other says nobody
+    weight = torch.ones_like(target)
+    assert masked_dice(logits, target, weight) == pytest.approx((1 - 33 / 65 + 1 - 1 / 33) / 2)
+    assert masked_dice(logits, target, torch.zeros_like(target)) == 0
