@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from poseg.codecs.claiming import Claims
-from poseg.codecs.targets import Targets
-from poseg.errors import FieldError, ShapeError
-from poseg.fields import Fields, FieldSpec, sigmoid
-from poseg.fields.align import Windows, align_boxes, into_windows, out_of_windows, settle
+from poseg.codecs.window_masks import FIELD, WindowMasks
+from poseg.errors import FieldError
+from poseg.fields import Fields, sigmoid
+from poseg.fields.align import Windows, align_boxes, out_of_windows, settle
 from poseg.geometry import affine
-from poseg.geometry.grid import Grid, pixel_indices
+from poseg.geometry.grid import pixel_indices
 from poseg.geometry.masks import tight_boxes
 from poseg.people import People
 from poseg.skeletons import COCO17, Skeleton
@@ -31,14 +31,13 @@ from poseg.skeletons import COCO17, Skeleton
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-FIELD = "window_mask"
 PLANES = 6  # red, green, blue, probability, margin, limbs
 LIMB_WIDTH_PX = 3
 FINENESS_BITS = 4  # of the ends of limbs, as OpenCV counts parts of a pixel
 
 
 @dataclass(frozen=True, slots=True)
-class PainterCodec:
+class PainterCodec(WindowMasks):
     """How people are put into windows for a painter, and their masks read back.
 
     skeleton     joints of the people that it takes
@@ -60,21 +59,6 @@ class PainterCodec:
                 f"A window of {self.window_px} pixels with a margin of {self.margin} shows nothing; "
                 "give 8 pixels or more and a margin below 0.5."
             )
-
-    @property
-    def specs(self) -> tuple[FieldSpec, ...]:
-        """The one field, of one person, over the window's pixels."""
-        return (FieldSpec(FIELD, (), (), "logit", Grid(1)),)
-
-    def specs_of(self, count: int) -> tuple[FieldSpec, ...]:
-        """The field of several people."""
-        (spec,) = self.specs
-        return (replace(spec, axes=("person",), shape=(count,)),)
-
-    def fields_from(self, outputs: Mapping[str, Floats]) -> Fields:
-        """Fields of N people from a network's outputs (N, 1, S, S) by name."""
-        masks = outputs[FIELD][:, 0]
-        return Fields(self.specs_of(len(masks)), {FIELD: masks})
 
     def to_plain(self) -> dict[str, Any]:
         """The settings as plain data for a model's card; the skeleton is stored beside them."""
@@ -99,7 +83,7 @@ class PainterCodec:
 
     def boxes(self, people: People, claims: Claims) -> Floats:
         """Boxes (N, 4) around people's sure joints and sure cells, all on one input; empty where there are neither."""
-        points = np.where(self._known(people)[..., None], people.keypoints, np.nan)
+        points = np.where(self.known(people)[..., None], people.keypoints, np.nan)
         weight = claims.probability.reshape(-1)[claims.place]
         own = (claims.margin > 0) & (weight >= self.sure_cells)[:, None]
         row, column = np.divmod(claims.place, claims.probability.shape[1])
@@ -130,13 +114,6 @@ class PainterCodec:
             target[:] = placed.transpose(2, 0, 1)
         return seen
 
-    def joints(self, people: People, windows: Windows) -> Floats:
-        """The joints in their windows: (N, K, 3) x, y and 1 where there is one, else zeros."""
-        known = self._known(people)
-        points = np.where(known[..., None], people.keypoints, 0).astype(np.float64)
-        placed = points @ windows.matrices[..., :2].swapaxes(-1, -2) + windows.matrices[:, None, :, 2]
-        return np.concatenate([placed * known[..., None], known[..., None]], axis=-1).astype(np.float32)
-
     def planes(self, pictures: Bytes, evidence: Floats, joints: Floats, mean: ArrayLike, std: ArrayLike) -> Floats:
         """What the network sees: (N, 6, S, S) of pictures (N, S, S, 3), evidence (N, 2, S, S) and joints (N, K, 3)."""
         seen = np.empty((len(pictures), PLANES, self.window_px, self.window_px), np.float32)
@@ -147,19 +124,6 @@ class PainterCodec:
         for pose, target in zip(joints, seen[:, 5], strict=True):
             target[:] = self._limbs(pose)
         return seen
-
-    def encode(self, people: People, windows: Windows, ignore: NDArray[np.bool_] | None = None) -> Targets:
-        """What windows should show: the share of each pixel that the person's mask covers, (N, S, S).
-
-        Nothing is known of people with an all-false mask, nor outside the picture that masks and `ignore` (H, W) cover.
-        """
-        if people.masks is None:
-            raise FieldError("A painter learns masks, and these people have none; give people with masks.")
-        known = np.ones(people.masks.shape[1:], np.bool_) if ignore is None else ~ignore
-        inside = into_windows(np.broadcast_to(known, people.masks.shape), windows) > 0.5
-        weight = inside & np.asarray(people.masks.any(axis=(1, 2)))[:, None, None]
-        target = into_windows(people.masks & known, windows)
-        return Targets(self.specs_of(len(people)), {FIELD: target}, {FIELD: weight.astype(np.float32)})
 
     def decode(
         self, fields: Fields, people: People, windows: Windows, size: tuple[int, int], *, exclusive: bool = True,
@@ -172,19 +136,12 @@ class PainterCodec:
 
         Boxes go around the masks, where there are any. Raises FieldError for fields that are not finite.
         """
-        fields.check_finite()
-        if not len(people) == len(windows) == len(fields[FIELD]):
-            raise ShapeError("people, windows and fields", wanted="as many of each",
-                             got=(len(people), len(windows), len(fields[FIELD])))  # fmt: skip
+        self.check(fields, people, windows)
         placed = list(out_of_windows(sigmoid(fields[FIELD]), windows, size))
         masks, _ = settle(placed, size, exclusive=exclusive, least_probability=least_probability)
         there = np.asarray(masks.any(axis=(1, 2)))
         boxes_xyxy = np.where(there[:, None], tight_boxes(masks), people.boxes_xyxy)
         return replace(people, masks=masks, boxes_xyxy=boxes_xyxy)
-
-    def _known(self, people: People) -> NDArray[np.bool_]:
-        """The joints (N, K) that count."""
-        return (people.keypoint_scores > self.least_score) & np.isfinite(people.keypoints).all(axis=-1)
 
     def _limbs(self, pose: Floats) -> Floats:
         """A pose (K, 3) in a window as lines between its joints: (S, S) in [0, 1]."""

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.codecs.targets import Targets
+from poseg.codecs.window_masks import FIELD, WindowMasks
 from poseg.errors import FieldError, ShapeError
-from poseg.fields import Fields, FieldSpec, sigmoid
-from poseg.fields.align import Templates, Windows, align, into_windows, out_of_windows, settle
+from poseg.fields import Fields, sigmoid
+from poseg.fields.align import Templates, Windows, align, out_of_windows, settle
 from poseg.geometry import affine
 from poseg.geometry.grid import Grid
 from poseg.geometry.masks import tight_boxes
@@ -27,7 +27,6 @@ from poseg.skeletons import COCO17, Skeleton
 
 Floats = NDArray[np.float32]
 
-FIELD = "window_mask"
 
 # Left joints, as COCO's training set gives them (spec section 2), front, back and upper body; right ones mirror them.
 # None: the template lacks the joint.
@@ -58,7 +57,7 @@ def published_templates(skeleton: Skeleton = COCO17) -> Templates:
 
 
 @dataclass(frozen=True, slots=False)
-class Pose2SegCodec:
+class Pose2SegCodec(WindowMasks):
     """How Pose2Seg puts people into windows and reads their masks back.
 
     skeleton     joints of the people that it takes
@@ -107,21 +106,6 @@ class Pose2SegCodec:
         """Of the features that windows are cut from."""
         return Grid(self.stride)
 
-    @property
-    def specs(self) -> tuple[FieldSpec, ...]:
-        """The one field, of one person, over the window's pixels."""
-        return (FieldSpec(FIELD, (), (), "logit", Grid(1)),)
-
-    def specs_of(self, count: int) -> tuple[FieldSpec, ...]:
-        """The field of several people."""
-        (spec,) = self.specs
-        return (replace(spec, axes=("person",), shape=(count,)),)
-
-    def fields_from(self, outputs: Mapping[str, Floats]) -> Fields:
-        """Fields of the N people of one picture: (N, 1, S, S) by name."""
-        masks = outputs[FIELD][:, 0]
-        return Fields(self.specs_of(len(masks)), {FIELD: masks})
-
     def to_plain(self) -> dict[str, Any]:
         """The settings as plain data for a model's card; the skeleton is stored beside them."""
         return {
@@ -151,21 +135,9 @@ class Pose2SegCodec:
         """Where people in a picture of `size` (height, width) lie in their windows: Affine-Align."""
         people = people if people.skeleton == self.skeleton else people.to(self.skeleton)
         return align(
-            people.keypoints, self._known(people), people.boxes_xyxy, self.templates, size,
+            people.keypoints, self.known(people), people.boxes_xyxy, self.templates, size,
             side_px=self.window_px, margin=self.margin,
         )  # fmt: skip
-
-    def _known(self, people: People) -> NDArray[np.bool_]:
-        """The joints (N, K) that count."""
-        return (people.keypoint_scores > self.least_score) & np.isfinite(people.keypoints).all(axis=-1)
-
-    def joints(self, people: People, windows: Windows) -> Floats:
-        """The joints in their windows: (N, K, 3) x, y and 1 where there is one, else zeros."""
-        known = self._known(people)
-        points = np.where(known[..., None], people.keypoints, 0).astype(np.float64)
-        linear, shift = windows.matrices[..., :2], windows.matrices[:, None, :, 2]
-        placed = points @ linear.swapaxes(-1, -2) + shift
-        return np.concatenate([placed * known[..., None], known[..., None]], axis=-1).astype(np.float32)
 
     def given(self, people: People, windows: Windows) -> dict[str, Floats]:
         """What the network is told of people: `windows` (N, 2, 3), from windows to the picture, and `joints`."""
@@ -174,19 +146,6 @@ class Pose2SegCodec:
             "windows": np.array(back, np.float32).reshape(-1, 2, 3),
             "joints": self.joints(people if people.skeleton == self.skeleton else people.to(self.skeleton), windows),
         }
-
-    def encode(self, people: People, windows: Windows, ignore: NDArray[np.bool_] | None = None) -> Targets:
-        """What windows should show: the share of each pixel that the person's mask covers, (N, S, S).
-
-        Nothing is known of people with an all-false mask, nor outside the picture that masks and `ignore` (H, W) cover.
-        """
-        if people.masks is None:
-            raise FieldError("Pose2Seg learns masks, and these people have none; give people with masks.")
-        known = np.ones(people.masks.shape[1:], np.bool_) if ignore is None else ~ignore
-        inside = into_windows(np.broadcast_to(known, people.masks.shape), windows) > 0.5
-        weight = inside & np.asarray(people.masks.any(axis=(1, 2)))[:, None, None]
-        target = into_windows(people.masks & known, windows)
-        return Targets(self.specs_of(len(people)), {FIELD: target}, {FIELD: weight.astype(np.float32)})
 
     def decode(
         self, fields: Fields, people: People, windows: Windows, size: tuple[int, int], *, exclusive: bool = True,
@@ -202,10 +161,7 @@ class Pose2SegCodec:
 
         Boxes go around the masks, where there are any. Raises FieldError for fields that are not finite.
         """
-        fields.check_finite()
-        if not len(people) == len(windows) == len(fields[FIELD]):
-            raise ShapeError("people, windows and fields", wanted="as many of each",
-                             got=(len(people), len(windows), len(fields[FIELD])))  # fmt: skip
+        self.check(fields, people, windows)
         placed = list(out_of_windows(sigmoid(fields[FIELD]), windows, size))
         if people.masks is not None and trust:
             known = np.asarray(people.masks.any(axis=(1, 2)))

@@ -21,7 +21,8 @@ import poseg
 from poseg.codecs.painter import PainterCodec
 from poseg.datasets.found_people import FoundPerson, write_found
 from poseg.geometry.masks import iou_matrix, tight_boxes
-from poseg.people import People, Sample
+from poseg.labelling.looking import mirrored
+from poseg.people import Sample
 from poseg.recipes.data_at_hand import outlined_people
 from poseg.runtime.painter import question
 from poseg.runtime.predictor import Predictor
@@ -47,7 +48,7 @@ def found_in(sample: Sample, predictor: Predictor) -> Iterator[FoundPerson]:
         return
     taken = _matches([people.masks for people in painted if people.masks is not None], there.masks)
     first = 0
-    for (box, part), _ in zip(parts, painted, strict=True):
+    for box, part in parts:
         rows = [(row, taken[first + row]) for row in range(len(part.people)) if first + row in taken]
         first += len(part.people)
         if not rows or part.claims is None:
@@ -74,13 +75,12 @@ def _matches(masks: list[NDArray[np.bool_]], true: NDArray[np.bool_]) -> dict[in
 
 
 def _mirrored(sample: Sample) -> Sample:
-    """The mirror image, with the masks alone: left and right joints do not matter here."""
-    people: People = sample.people
-    flipped = None if people.masks is None else people.masks[:, :, ::-1]
+    """The mirror image."""
     ignore = None if sample.ignore is None else sample.ignore[:, ::-1]
     return replace(
-        sample, image=np.ascontiguousarray(sample.image[:, ::-1]), people=replace(people, masks=flipped), ignore=ignore
-    )
+        sample, image=np.ascontiguousarray(sample.image[:, ::-1]),
+        people=mirrored(sample.people, sample.image.shape[1]), ignore=ignore,
+    )  # fmt: skip
 
 
 def close_up(sample: Sample, rng: np.random.Generator) -> Sample:

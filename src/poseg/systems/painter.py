@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from poseg.codecs.painter import FIELD, PLANES, PainterCodec
+from poseg.codecs.painter import PLANES, PainterCodec
+from poseg.codecs.window_masks import FIELD
 from poseg.losses.logits import masked_cross_entropy
 from poseg.losses.overlap import masked_dice
 from poseg.networks.backbones.build import Normalisation

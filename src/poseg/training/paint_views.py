@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset as TorchDataset
 
-from poseg.codecs.painter import FIELD, PainterCodec
+from poseg.codecs.painter import PainterCodec
 from poseg.codecs.targets import Targets
+from poseg.codecs.window_masks import FIELD
 from poseg.datasets.found_people import FoundPeople, FoundPerson
 from poseg.errors import AnnotationError
 from poseg.geometry import affine
