@@ -37,7 +37,7 @@ def as_found(points: Floats, skeleton: Skeleton, noise: float, rng: np.random.Ge
     """Joints (N, 17, 2) as a network on a skeleton finds them."""
     side = np.ptp(points, axis=1).max(axis=1)[:, None, None]
     moved = points + rng.normal(size=points.shape) * noise * side
-    return People.from_poses(BODY17_3D, moved, np.ones(points.shape[:2])).to(skeleton)
+    return People.from_poses(BODY17_3D, moved, np.ones(points.shape[:2])).remap_to(skeleton)
 
 
 def flat(points: Floats, joints_mm: Floats) -> Floats:

@@ -61,7 +61,7 @@ def crowd(n: int, size: tuple[int, int]) -> People:
 
 def noisy(codec: PoSegCodec, people: People, spread: float) -> Fields:
     """The fields of people with noise over them."""
-    fields = codec.encode(people.to(codec.skeleton), codec.grid.size(*CELLS)).as_fields()
+    fields = codec.encode(people.remap_to(codec.skeleton), codec.grid.size(*CELLS)).as_fields()
     rng = np.random.default_rng(0)
     return Fields(codec.specs, {
         name: (array + rng.normal(0, spread, array.shape)).astype(np.float32) for name, array in fields.arrays.items()

@@ -85,7 +85,7 @@ class Contestant:
         people = self.find(image)
         total_ms = 1e3 * (perf_counter() - start)
         parts = people.timings or Timings(np.nan, np.nan, np.nan)
-        self.spent[-1].append((parts.pre_ms, parts.net_ms, parts.decode_ms, total_ms))
+        self.spent[-1].append((parts.preprocess_ms, parts.inference_ms, parts.decode_ms, total_ms))
 
     def __call__(self, image: Image) -> People:
         """The people found before, for the evaluation."""

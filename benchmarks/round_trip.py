@@ -63,7 +63,7 @@ def labelled_only(truth: dict[str, Any], data: CocoDataset) -> dict[str, Any]:
 
 def through_cells(people: People, codec: Finder) -> People:
     """The same people, masks seen through cells: what coverage and interpolation keep of them."""
-    masks, grid = np.zeros_like(people.masks), codec.specs[0].grid
+    masks, grid = np.zeros_like(np.asarray(people.masks)), codec.specs[0].grid
     for mask, kept in zip(people.masks, masks, strict=True):
         kept[:] = interpolate(coverage(mask, grid), grid, 0, 0, *mask.shape) >= 0.5
     return replace(people, masks=masks)
@@ -94,7 +94,7 @@ def painted(people: People, codec: Finder, size: tuple[int, int]) -> Fields:
     if isinstance(codec, PersonLabCodec):
         return codec.encode(people, size, bridge=True).as_fields()
     assert isinstance(codec, PoSegCodec)
-    return codec.encode(people.to(codec.skeleton), size).as_fields()
+    return codec.encode(people.remap_to(codec.skeleton), size).as_fields()
 
 
 def main() -> None:
@@ -122,7 +122,7 @@ def main() -> None:
             cells += coco_results(box.undo(through_cells(people, codec)), image_id)
             fields = painted(people, codec, box.input_size)
             for name, decoding in decoders.items():
-                found = box.undo(codec.decode(fields, decoding)).to(COCO17)
+                found = box.undo(codec.decode(fields, decoding)).remap_to(COCO17)
                 records.setdefault(f"{title}: decoded, {name}", []).extend(coco_results(found, image_id))
 
     table = Table(title=f"{len(data)} pictures, {persons} persons with annotated joints, input {asked.size} px")

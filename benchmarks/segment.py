@@ -61,7 +61,7 @@ def times(segmenter: Segmenter, repeats: int) -> dict[int, tuple[float, float]]:
             found = segmenter(image, people)
             elapsed_ms = 1e3 * (perf_counter() - start)
             if turn and found.timings is not None:
-                spent[count].append((found.timings.net_ms, elapsed_ms))
+                spent[count].append((found.timings.inference_ms, elapsed_ms))
     return {count: (median(net for net, _ in row), median(total for _, total in row)) for count, row in spent.items()}
 
 

@@ -103,7 +103,7 @@ def mirrored(people: People, width: int) -> People:
         keypoints=points.astype(np.float32),
         keypoint_scores=people.keypoint_scores[:, order],
         boxes_xyxy=np.stack([width - x1, y0, width - x0, y1], axis=1),
-        masks=people.masks[..., ::-1],
+        masks=np.asarray(people.masks)[..., ::-1],
     )
 
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from poseg.errors import AnnotationError, ShapeError, SkeletonError
 from poseg.io.coco_results import coco_results, read_results, write_results
 from poseg.io.frames_json import FramesWriter, read_frames
-from poseg.labelling.looking import mirrored
 from poseg.people import People
 from poseg.runtime.tracker import Tracker
 from poseg.skeletons import BODY17_3D, COCO17, OPENPOSE18
@@ -44,7 +43,7 @@ def test_chosen_people_keep_their_own():
 
 def test_another_skeleton_of_the_picture_leaves_space_alone():
     people = lifted()
-    same(people.to(OPENPOSE18), people)
+    same(people.remap_to(OPENPOSE18), people)
 
 
 def test_another_size_of_the_picture_leaves_space_alone():
@@ -61,10 +60,10 @@ def test_people_followed_over_time_keep_what_each_frame_says():
 
 def test_a_mirrored_picture_has_mirrored_people():
     people = lifted()
-    there = mirrored(people, 640)
+    there = people.flipped(640)
     left, right = BODY17_3D.index("left_wrist"), BODY17_3D.index("right_wrist")
     np.testing.assert_array_equal(there.keypoints_3d[:, left], people.keypoints_3d[:, right] * (-1, 1, 1))
-    same(mirrored(there, 640), people)
+    same(there.flipped(640), people)
 
 
 @given(st.integers(0, 1000), st.sampled_from([(), (1,), (0, 2)]))

@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from poseg.cli.main import app
-from poseg.geometry.masks import encode_rle
+from poseg.geometry.rle import encode_rle
 
 runner = CliRunner(env={"COLUMNS": "150", "POSEG_DEBUG": ""})
 

@@ -108,5 +108,5 @@ def test_it_says_what_training_sees():
     training = DATASETS["lsp_train"](SHARED / "lsp")
     for number in (1, 2, 3):
         people, theirs = data.people(number), training[number - 1].people
-        mapped = people.to(theirs.skeleton)
+        mapped = people.remap_to(theirs.skeleton)
         np.testing.assert_allclose(mapped.keypoints, theirs.keypoints, atol=0.01)

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import Result
 
-from poseg.geometry.masks import encode_rle
+from poseg.geometry.rle import encode_rle
 from poseg.runtime.zoo import load
 from poseg.skeletons import COCO17
 

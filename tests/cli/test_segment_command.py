@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import Result
 
-from poseg.geometry.masks import tight_boxes
+from poseg.geometry.rle import tight_boxes
 from poseg.io.coco_results import read_results
 from poseg.people import People
 from poseg.skeletons import COCO17
@@ -95,7 +95,7 @@ def test_masks_lie_where_the_people_of_the_file_are(poseg: Poseg, spots: Spots, 
     assert segment(poseg, "a.png").exit_code == 0
     people = read_results("out/results.json")[5]
     expected = {(70, 90): 100 * 20 / 64, (190, 100): 80 * 20 / 64}
-    for box in tight_boxes(people.masks):
+    for box in tight_boxes(np.asarray(people.masks)):
         centre = (box[:2] + box[2:]) / 2
         radius = min(expected.items(), key=lambda item: np.hypot(*(centre - item[0])))
         np.testing.assert_allclose(centre, radius[0], atol=1)

@@ -94,7 +94,7 @@ def test_a_video_becomes_an_overlay_and_a_line_for_each_frame(predict: Poseg, cl
     with open_video("out/walk.overlay.mp4") as video:
         assert video.rate == RATE
         overlay = [frame.image for frame in video]
-    masks = [line.people.masks.any(axis=0) for line in lines]
+    masks = [np.asarray(line.people.masks).any(axis=0) for line in lines]
     for image, drawn, mask in zip(images, overlay, masks, strict=True):
         changed = np.abs(image.astype(int) - drawn).max(axis=2) > 24
         assert changed[mask].mean() > 0.8
@@ -118,7 +118,7 @@ def test_two_passes_know_what_comes(predict: Poseg, clip) -> None:
     assert result.stdout.startswith(f"walk.mp4: 2 people in {FRAMES} frames; ")
     assert written() == {"walk.overlay.mp4", "walk.people.jsonl"}
     assert [people.ids.tolist() for people in people_of()] == [[0, 1]] * FRAMES
-    assert all(people.masks.any(axis=(1, 2)).all() for people in people_of())
+    assert all(np.asarray(people.masks).any(axis=(1, 2)).all() for people in people_of())
     assert sorted(walks(people_of())) == pytest.approx([-2, 0], abs=0.5)
     assert len(images_of("out/walk.overlay.mp4")) == FRAMES
 

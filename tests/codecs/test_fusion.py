@@ -36,7 +36,7 @@ def test_mirrored_fields_are_those_of_mirrored_people(crowd: Crowd) -> None:
     mirrored = replace(
         people,
         keypoints=people.keypoints[:, COCO17.mirror] * np.array([-1, 1]) + np.array([161, 0]),
-        masks=people.masks[:, :, ::-1],
+        masks=np.asarray(people.masks)[:, :, ::-1],
     )
     painted = codec.encode(mirrored, (161, 161)).as_fields()
     turned = mirror_fields(codec.encode(people, (161, 161)).as_fields(), codec.mirrors)

@@ -50,7 +50,7 @@ def test_where_and_how_large_somebody_is_seen_does_not_matter(seed, scale, dx, d
 def test_joints_are_taken_by_name_from_any_skeleton(skeleton):
     people = people_on(skeleton)
     read = CODEC.given(people)[0].reshape(3, 17, 3)
-    named = people.to(BODY17_3D)
+    named = people.remap_to(BODY17_3D)
     np.testing.assert_array_equal(read[..., 2] > 0, named.keypoint_scores > 0)
     assert (read[read[..., 2] == 0] == 0).all()
     wrist = BODY17_3D.index("left_wrist")

@@ -157,7 +157,7 @@ def test_a_place_where_a_joint_may_be_is_no_background_for_that_joint(stride):
     one = people({"nose": (40, 60), "left_ear": (60, 60)})
     nose, ear = COCO17.index("nose"), COCO17.index("left_ear")
     sure = codec.encode(one, SIZE)
-    open_ = codec.encode(one, SIZE, unsure=np.array([[nose, 110, 60], [nose, 45, 60]], np.float32))
+    open_ = codec.encode(one, SIZE, uncertain=np.array([[nose, 110, 60], [nose, 45, 60]], np.float32))
     at = codec.grid.positions(*codec.grid.shape(*SIZE))
     near = (np.hypot(at[0] - 110, at[1] - 60) <= 32) | (np.hypot(at[0] - 45, at[1] - 60) <= 32)
     labelled = sure.targets["heatmap"][nose] > 0

@@ -51,7 +51,7 @@ def some(crowd: Crowd, codec: PoSegCodec, n: int, height_px: float = 220.0, seed
     if codec.skeleton is KITE:
         points = people.keypoints[:, [0, 9, 10, 15, 16]]
         return People.from_poses(KITE, points, np.ones((n, 5)), masks=people.masks)
-    known = people.to(codec.skeleton)
+    known = people.remap_to(codec.skeleton)
     if codec.skeleton in (LSP14, CROWDPOSE14):
         points, sure = known.keypoints.copy(), known.keypoint_scores.copy()
         head = codec.skeleton.joints.index("head_top")
@@ -126,7 +126,7 @@ def leaning(degrees: float, middle: tuple[float, float], height_px: float = 250.
 @pytest.mark.parametrize(("degrees", "apart"), [(30, 40), (35, 60), (45, 80)])
 def test_two_crossing_people_are_kept_apart(codec, degrees, apart):
     points = np.stack([leaning(degrees, (190 - apart / 2, 160)), leaning(-degrees, (190 + apart / 2, 160))])
-    people = People.from_poses(COCO17, points, np.ones((2, 17))).to(codec.skeleton)
+    people = People.from_poses(COCO17, points, np.ones((2, 17))).remap_to(codec.skeleton)
     encoded = codec.encode(people, sized(codec))
     length = np.hypot(encoded.targets["paf"][:, 0], encoded.targets["paf"][:, 1])
     crossed = (length > 0.05) & (length < 0.95)
@@ -169,7 +169,7 @@ def test_a_skeleton_of_one_joint_needs_no_limbs():
 
 
 def mirrored(people: People, width: int) -> People:
-    masks = None if people.masks is None else people.masks[..., ::-1]
+    masks = None if people.masks is None else np.asarray(people.masks)[..., ::-1]
     order = people.skeleton.mirror
     points = people.keypoints[:, order] * np.array([-1, 1]) + np.array([width, 0])
     points = np.where(people.keypoint_scores[:, order, None] > 0, points, 0)

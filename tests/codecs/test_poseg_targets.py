@@ -25,7 +25,7 @@ IN_BLOCKS = {"origin_px": 4.0}
 )
 def test_targets_have_the_shapes_of_the_specs(codec, crowd: Crowd):
     size = codec.grid.size(*CELLS)
-    encoded = codec.encode(crowd(2, size, 150).to(codec.skeleton), size)
+    encoded = codec.encode(crowd(2, size, 150).remap_to(codec.skeleton), size)
     for spec in codec.specs:
         target, weight = encoded.targets[spec.name], encoded.weights[spec.name]
         assert target.shape == (*spec.shape, *CELLS)
@@ -57,7 +57,7 @@ def test_around_places_where_a_joint_may_be_that_joint_does_not_count(crowd: Cro
     people = crowd(1, SIZE, 200)
     place, joint = np.array([300.5, 200.5], np.float32), 9
     unsure = np.array([[joint, *place]], np.float32)
-    plain, encoded = CODEC.encode(people, SIZE), CODEC.encode(people, SIZE, unsure=unsure)
+    plain, encoded = CODEC.encode(people, SIZE), CODEC.encode(people, SIZE, uncertain=unsure)
     far = np.hypot(*(CODEC.grid.positions(*CELLS) - place[:, None, None])) > 3 * CODEC.sigma_px
     np.testing.assert_array_equal(encoded.weights["heatmap"][joint] > 0, far)
     np.testing.assert_array_equal(encoded.weights["background"] > 0, far)
@@ -71,7 +71,7 @@ def test_around_places_where_a_joint_may_be_that_joint_does_not_count(crowd: Cro
 def test_a_joint_that_is_known_counts_though_it_may_be_nearby_as_well(crowd: Crowd):
     people = crowd(1, SIZE, 200)
     unsure = np.array([[9, *(people.keypoints[0, 9] + 10)]], np.float32)
-    encoded = CODEC.encode(people, SIZE, unsure=unsure)
+    encoded = CODEC.encode(people, SIZE, uncertain=unsure)
     assert encoded.weights["heatmap"][9][encoded.targets["heatmap"][9] > 0].all()
     assert not encoded.weights["heatmap"][9].all()
 
@@ -114,7 +114,7 @@ def test_boxes_of_people_whose_mask_nobody_knows_are_open_but_for_other_masks(cr
     assert people.masks is not None
     boxes = people.boxes_xyxy.copy()
     boxes[1] = (0, 0, 200, 200)
-    masks = people.masks.copy()
+    masks = np.asarray(people.masks).copy()
     masks[1] = False
     encoded = CODEC.encode(replace(people, masks=masks, boxes_xyxy=boxes), SIZE)
     x, y = CODEC.grid.positions(*CELLS)

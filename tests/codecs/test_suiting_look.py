@@ -11,7 +11,7 @@ from poseg.codecs import PersonLabCodec
 from poseg.codecs.agreement import pose_boxes
 from poseg.codecs.decoding import BEST
 from poseg.codecs.suiting_look import WORTH_A_LOOK, part_to_see, put_together, suiting_looks, too_long
-from poseg.geometry.masks import tight_boxes
+from poseg.geometry.rle import tight_boxes
 from poseg.people import People
 from poseg.skeletons import COCO17
 
@@ -102,9 +102,9 @@ def test_everybody_is_there_once_surest_first(counts, exclusive):
     owned = np.concatenate([part.masks for part in parts])[np.argsort(-scores, kind="stable")]
     if not exclusive:
         np.testing.assert_array_equal(people.masks, owned)
-    assert not (people.masks & ~owned).any()
-    np.testing.assert_array_equal(people.masks.any(axis=0), owned.any(axis=0))
-    np.testing.assert_array_equal(people.boxes_xyxy, tight_boxes(people.masks))
+    assert not (np.asarray(people.masks) & ~owned).any()
+    np.testing.assert_array_equal(np.asarray(people.masks).any(axis=0), owned.any(axis=0))
+    np.testing.assert_array_equal(people.boxes_xyxy, tight_boxes(np.asarray(people.masks)))
     assert len(put_together(parts, 2, exclusive)) == min(2, sum(counts))
 
 
@@ -113,9 +113,11 @@ def test_a_pixel_of_two_looks_is_the_first_ones():
     first, second = with_masks(rng, 2), with_masks(rng, 3)
     people = put_together([first, second], 100, exclusive=True)
     order = np.argsort(-np.concatenate([first.scores, second.scores]), kind="stable")
-    np.testing.assert_array_equal(people.masks[np.isin(order, (0, 1))].any(axis=0), first.masks.any(axis=0))
-    theirs = people.masks[np.isin(order, (2, 3, 4))].any(axis=0)
-    np.testing.assert_array_equal(theirs, second.masks.any(axis=0) & ~first.masks.any(axis=0))
+    np.testing.assert_array_equal(
+        np.asarray(people.masks)[np.isin(order, (0, 1))].any(axis=0), np.asarray(first.masks).any(axis=0)
+    )
+    theirs = np.asarray(people.masks)[np.isin(order, (2, 3, 4))].any(axis=0)
+    np.testing.assert_array_equal(theirs, np.asarray(second.masks).any(axis=0) & ~np.asarray(first.masks).any(axis=0))
 
 
 def test_without_masks_people_have_none():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from poseg.geometry.masks import encode_rle
+from poseg.geometry.rle import encode_rle
 
 NAMES = ["nose", "left eye", "right eye", "LEar", "REar"]
 BONES = [[1, 2], [1, 3], [2, 4], [3, 5]]

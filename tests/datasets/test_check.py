@@ -17,7 +17,7 @@ from PIL import Image
 from poseg.datasets import own
 from poseg.datasets.check import KINDS, Level, check_file, check_plain
 from poseg.errors import PosegError
-from poseg.geometry.masks import encode_rle
+from poseg.geometry.rle import encode_rle
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 FULL = {"size": [96, 128], "counts": encode_rle(np.ones((96, 128), bool))["counts"]}

@@ -92,7 +92,7 @@ def test_masks_alone_teach_no_joint(plain, write):
     assert not data.known.any()
     sample = sample_of(data, "a.png")
     assert (sample.people.keypoint_scores == 0).all()
-    assert sample.people.masks.any(axis=(1, 2)).all()
+    assert np.asarray(sample.people.masks).any(axis=(1, 2)).all()
     assert sample.people.skeleton is COCO17
 
 
@@ -109,8 +109,8 @@ def test_own_joints_go_onto_another_skeleton_by_name(plain, write):
 def test_places_without_visibility_are_unsure_on_the_target_skeleton(plain, write):
     plain["annotations"][1]["keypoints"][9:12] = [72, 42, 0]
     sample = sample_of(own(write(plain), skeleton=COCO17), "b.png")
-    assert sample.unsure.tolist() == [[COCO17.index("left_ear"), 72.5, 42.5]]
-    assert len(sample_of(masks(write(plain)), "b.png").unsure) == 0
+    assert sample.uncertain.tolist() == [[COCO17.index("left_ear"), 72.5, 42.5]]
+    assert len(sample_of(masks(write(plain)), "b.png").uncertain) == 0
 
 
 @pytest.mark.parametrize("target", [COCO17, LSP14, OPENPOSE18, OCHUMAN19], ids=lambda skeleton: skeleton.name)
@@ -120,9 +120,9 @@ def test_what_a_set_cannot_know_is_unknown_and_the_rest_is_copied(target):
 
     rng = np.random.default_rng(0)
     people = People.from_poses(CROWDPOSE14, rng.uniform(0, 99, (3, 14, 2)), np.ones((3, 14)))
-    there = people.to(target)
+    there = people.remap_to(target)
     common = [j for j in CROWDPOSE14.joints if j in target.joints]
-    back = there.to(CROWDPOSE14)
+    back = there.remap_to(CROWDPOSE14)
     for joint in common:
         place = CROWDPOSE14.index(joint)
         np.testing.assert_array_equal(back.keypoints[:, place], people.keypoints[:, place])
@@ -160,7 +160,7 @@ def test_ochuman_in_cocos_format(tmp_path):
     data = ochuman(folder)
     assert (len(data), data.complete, data.known.all()) == (3, True, True)
     sample = data[0]
-    assert sample.people.masks.any(axis=(1, 2)).all()
+    assert np.asarray(sample.people.masks).any(axis=(1, 2)).all()
 
 
 def test_ochuman_in_its_own_layout(tmp_path):

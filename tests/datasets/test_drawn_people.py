@@ -7,7 +7,7 @@ import pytest
 
 from poseg.datasets.coco_format import CocoFormat
 from poseg.datasets.drawn_people import drawn_scene, write_drawn_people
-from poseg.geometry.masks import tight_boxes
+from poseg.geometry.rle import tight_boxes
 from poseg.io.coco_json import read_coco
 
 SIZE = (129, 161)
@@ -18,9 +18,9 @@ def test_joints_lie_on_their_own_figure(people):
     for seed in range(5):
         sample = drawn_scene(np.random.default_rng(seed), SIZE, people)
         assert sample.people.masks is not None
-        assert (sample.people.masks.sum(axis=0) <= 1).all(), "whoever is in front hides the others"
-        anybody = sample.people.masks.any(axis=0)
-        np.testing.assert_array_equal(sample.people.boxes_xyxy, tight_boxes(sample.people.masks))
+        assert (np.asarray(sample.people.masks).sum(axis=0) <= 1).all(), "whoever is in front hides the others"
+        anybody = np.asarray(sample.people.masks).any(axis=0)
+        np.testing.assert_array_equal(sample.people.boxes_xyxy, tight_boxes(np.asarray(sample.people.masks)))
         for points, sure in zip(sample.people.keypoints, sample.people.keypoint_scores, strict=True):
             x, y = np.floor(points[sure > 0]).astype(int).T
             assert anybody[y, x].mean() > 0.9

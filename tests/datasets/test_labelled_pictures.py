@@ -45,13 +45,13 @@ def test_a_labelled_folder_stretches_shifts_and_ignores(tmp_path):
     np.testing.assert_allclose(sample.people.keypoints[0, 0], [10.5, 20.5])
     assert sample.people.keypoint_scores[0].sum() == 1, "only the joint of visibility 2 counts"
     assert sample.people.masks is not None
-    assert sample.people.masks[0].sum() == 600
+    assert np.asarray(sample.people.masks)[0].sum() == 600
     assert sample.ignore is not None
     assert sample.ignore[40, 40], "marked ignore"
     assert sample.ignore[5, 65], "scored below the least score"
     assert not sample.ignore[10, 10]
     assert data.key(0) == "made/a.png"
-    placed = sample.unsure[sample.unsure[:, 1] < 40]
+    placed = sample.uncertain[sample.uncertain[:, 1] < 40]
     np.testing.assert_allclose(placed[:3], [[1, 12.5, 18.5], [2, 5.5, 5.5], [3, 5.5, 5.5]])
 
 

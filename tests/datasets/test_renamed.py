@@ -53,7 +53,7 @@ def test_people_are_those_of_the_other_skeleton(target):
     data, renamed = Pictures(), Renamed(Pictures(), target)
     assert len(renamed) == len(data)
     for index in range(len(data)):
-        seen, wanted = renamed[index], data[index].people.to(target)
+        seen, wanted = renamed[index], data[index].people.remap_to(target)
         assert renamed.skeleton == seen.people.skeleton == target
         np.testing.assert_array_equal(seen.people.keypoints, wanted.keypoints)
         np.testing.assert_array_equal(seen.people.keypoint_scores, wanted.keypoint_scores)
@@ -93,8 +93,8 @@ def test_a_joint_is_known_where_all_that_it_is_made_from_are(target, unknown):
 
 @TARGETS
 def test_doubt_follows_its_joint_by_name(target):
-    wanted = {COCO17.joints[int(j)]: (x, y) for j, x, y in sample(0, COCO17).unsure}
-    seen = {target.joints[int(j)]: (x, y) for j, x, y in Renamed(Pictures(), target)[0].unsure}
+    wanted = {COCO17.joints[int(j)]: (x, y) for j, x, y in sample(0, COCO17).uncertain}
+    seen = {target.joints[int(j)]: (x, y) for j, x, y in Renamed(Pictures(), target)[0].uncertain}
     assert seen == {joint: wanted[joint] for joint in target.joints if joint in wanted}
     assert "neck" not in seen, "a shoulder's doubt is no place of the neck"
     assert len(seen) >= 12
@@ -107,7 +107,7 @@ def test_no_doubt_is_no_doubt():
             plain = sample(index, COCO17)
             return Sample(plain.image, plain.people)
 
-    assert Renamed(Sure(), OPENPOSE18)[0].unsure.shape == (0, 3)
+    assert Renamed(Sure(), OPENPOSE18)[0].uncertain.shape == (0, 3)
 
 
 def test_what_is_underneath_is_left_alone():
@@ -122,8 +122,8 @@ def test_what_is_underneath_is_left_alone():
 
     data = Kept()
     first, second = (Renamed(data, OPENPOSE18)[0] for _ in range(2))
-    np.testing.assert_array_equal(data.kept.unsure, sample(0, COCO17).unsure)
-    np.testing.assert_array_equal(second.unsure, first.unsure)
+    np.testing.assert_array_equal(data.kept.uncertain, sample(0, COCO17).uncertain)
+    np.testing.assert_array_equal(second.uncertain, first.uncertain)
 
 
 def test_a_neck_is_between_the_shoulders_that_are_there():
@@ -143,7 +143,7 @@ def test_on_its_own_skeleton_nothing_changes(source):
     data, renamed = Pictures(source), Renamed(Pictures(source), source)
     np.testing.assert_array_equal(renamed.known, data.known)
     for index in range(4):
-        np.testing.assert_array_equal(renamed[index].unsure, data[index].unsure)
+        np.testing.assert_array_equal(renamed[index].uncertain, data[index].uncertain)
         np.testing.assert_array_equal(renamed[index].people.keypoint_scores, data[index].people.keypoint_scores)
 
 
@@ -152,4 +152,4 @@ def test_joints_that_no_name_leads_to_are_unknown():
     renamed = Renamed(Pictures(), tail)
     assert renamed.known.tolist() == [True, False]
     assert not renamed[0].people.keypoint_scores[:, 1].any()
-    assert set(renamed[0].unsure[:, 0]) == {0}
+    assert set(renamed[0].uncertain[:, 0]) == {0}

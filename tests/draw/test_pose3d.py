@@ -58,7 +58,7 @@ def test_the_size_of_the_picture_changes_nothing(before_camera):
 
 def test_people_found_on_another_skeleton_stand_where_they_stood(before_camera):
     people = before_camera([(-500, 0), (600, 300)])
-    (one,), (other,) = scenes([people], (480, 640)), scenes([people.to(LSP14)], (480, 640))
+    (one,), (other,) = scenes([people], (480, 640)), scenes([people.remap_to(LSP14)], (480, 640))
     np.testing.assert_allclose(roots(other), roots(one), atol=150)
     np.testing.assert_allclose(
         other.joints_mm - other.joints_mm[:, :1], one.joints_mm - one.joints_mm[:, :1], atol=1e-6

@@ -12,7 +12,7 @@ from poseg.effects.foreground import clean_colours
 from poseg.errors import EffectError, ShapeError
 
 SCENE = drawn_scene(np.random.default_rng(4), (240, 400), 2)
-PEOPLE = SCENE.people.masks.any(axis=0).astype(np.uint8)
+PEOPLE = np.asarray(SCENE.people.masks).any(axis=0).astype(np.uint8)
 
 
 def pixels(mask, margin):

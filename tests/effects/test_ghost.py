@@ -21,7 +21,7 @@ def test_what_is_behind_people_comes_back_where_it_is_plain():
     behind = np.stack([60 + x * 0.3, 80 + y * 0.4, 120 + 0 * x], axis=2)
     behind += np.random.default_rng(0).normal(0, 3, behind.shape)
     behind = behind.clip(0, 255).astype(np.uint8)
-    people = SCENE.people.masks.any(axis=0)
+    people = np.asarray(SCENE.people.masks).any(axis=0)
     image = np.where(people[..., None], SCENE.image, behind)
     after = Ghost()(image, SCENE.people)
     error = np.abs(after[people].astype(int) - behind[people])

@@ -44,7 +44,7 @@ def test_a_matte_is_one_deep_inside_and_zero_away_from_the_person(seed, people):
 def test_a_matte_covers_as_much_as_its_mask(seed):
     sample = drawn_scene(np.random.default_rng(seed), (240, 200), 1)
     shape = mattes(sample.image, sample.people)[0]
-    assert shape.alpha.sum() == pytest.approx(sample.people.masks[0].sum(), rel=0.05)
+    assert shape.alpha.sum() == pytest.approx(np.asarray(sample.people.masks)[0].sum(), rel=0.05)
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 60), st.integers(1, 60))

@@ -10,7 +10,7 @@ from poseg.effects.body import bodies, depth_order
 from poseg.errors import EffectError
 
 SCENE = drawn_scene(np.random.default_rng(4), (240, 400), 2)
-PEOPLE = SCENE.people.masks.any(axis=0).astype(np.uint8)
+PEOPLE = np.asarray(SCENE.people.masks).any(axis=0).astype(np.uint8)
 AWAY = cv2.distanceTransform(1 - PEOPLE, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
 INSIDE = cv2.erode(PEOPLE, np.ones((9, 9))) > 0
 

@@ -167,7 +167,7 @@ def test_where_nothing_is_known_the_picture_stays():
 def test_a_person_cut_off_at_the_left_edge_keeps_that_edge():
     image, people = figure()
     cut = image[:, 145:].copy()
-    masks = people.masks[:, :, 145:].copy()
+    masks = np.asarray(people.masks)[:, :, 145:].copy()
     there = replace(people, keypoints=people.keypoints - np.array([145, 0], np.float32), masks=masks)
     out = Thinner()(cut, there)
     assert (np.abs(out[200:230, 0].astype(int) - cut[200:230, 0]) <= 2).all()
@@ -206,7 +206,11 @@ def test_taller_uses_the_room_there_is_and_says_where_there_is_none():
     out = Taller(stretch=1.4).apply(image, people)
     assert not out.skipped
     assert out.image[0, 160, 1] > 60
-    top = replace(people, masks=people.masks | (np.arange(420) < 40)[None, :, None] & people.masks.any(axis=1)[:, None])
+    top = replace(
+        people,
+        masks=np.asarray(people.masks)
+        | (np.arange(420) < 40)[None, :, None] & np.asarray(people.masks).any(axis=1)[:, None],
+    )
     assert "no room" in Taller().apply(image, top).skipped[0].reason
 
 
@@ -218,7 +222,7 @@ def test_people_without_shoulders_or_mask_are_left_out_with_a_reason(effect):
     blind = effect.apply(image, replace(people, keypoint_scores=found))
     assert blind.skipped[0].reason == "The left shoulder was not found."
     assert np.array_equal(blind.image, image)
-    for masks in (None, np.zeros_like(people.masks)):
+    for masks in (None, np.zeros_like(np.asarray(people.masks))):
         bare = effect.apply(image, replace(people, masks=masks))
         assert "mask" in bare.skipped[0].reason
         assert np.array_equal(bare.image, image)
@@ -227,7 +231,9 @@ def test_people_without_shoulders_or_mask_are_left_out_with_a_reason(effect):
 def test_taller_leaves_out_people_who_lie():
     image, people = figure()
     lying = replace(
-        people, keypoints=people.keypoints[..., ::-1].copy(), masks=np.ascontiguousarray(people.masks.swapaxes(1, 2))
+        people,
+        keypoints=people.keypoints[..., ::-1].copy(),
+        masks=np.asarray(people.masks).swapaxes(1, 2),
     )
     outcome = Taller().apply(np.ascontiguousarray(image.swapaxes(0, 1)), lying)
     assert "upright" in outcome.skipped[0].reason
@@ -236,7 +242,9 @@ def test_taller_leaves_out_people_who_lie():
 def test_a_lying_person_gets_thinner_across_the_torso():
     image, people = figure()
     lying = replace(
-        people, keypoints=people.keypoints[..., ::-1].copy(), masks=np.ascontiguousarray(people.masks.swapaxes(1, 2))
+        people,
+        keypoints=people.keypoints[..., ::-1].copy(),
+        masks=np.asarray(people.masks).swapaxes(1, 2),
     )
     out = Thinner()(np.ascontiguousarray(image.swapaxes(0, 1)), lying).swapaxes(0, 1)
     rows = slice(190, 235)

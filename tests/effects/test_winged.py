@@ -61,7 +61,7 @@ def test_wings_do_cover_people_farther_away():
     sample = scene(3, 2)
     order = depth_order(bodies(sample.people), SIZE[0])
     out = Winged(style="bat", person=order[-1], size=2)(sample.image, sample.people)
-    far = sample.people.masks[order[0]]
+    far = np.asarray(sample.people.masks)[order[0]]
     assert (out[far] != sample.image[far]).any()
 
 

@@ -131,7 +131,7 @@ def test_one_found_person_is_only_one_of_two_in_the_same_place(scene):
 
 
 def test_joints_that_the_model_lacks_are_left_out_and_named(scene):
-    report = scene.measure(lambda image: scene.truth(image).to(COCO17))
+    report = scene.measure(lambda image: scene.truth(image).remap_to(COCO17))
     assert report.joints == tuple(joint for joint in LSP14.joints if joint != "head_top")
     for name, score in report.scores.items():
         assert "the model has no head_top" in score.protocol

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,13 +20,12 @@ from poseg.fields.align import (
     align,
     align_boxes,
     into_windows,
-    out_of_windows,
     picture_in_windows,
-    settle,
     typical_poses,
 )
 from poseg.geometry import affine
 from poseg.geometry.grid import pixel_centres
+from poseg.geometry.masks import Masks
 from poseg.io.coco_json import read_coco
 from poseg.people import People
 from poseg.skeletons import COCO17
@@ -236,8 +234,8 @@ def test_windows_of_the_picture_before_are_a_map_away():
 def test_nobody_has_no_windows():
     windows = aligned(poses(np.zeros((0, 17, 2))))
     assert len(windows) == len(windows.after(affine.identity())) == 0
-    assert into_windows(np.zeros((0, *SIZE), np.bool_), windows).shape == (0, SIDE, SIDE)
-    assert list(out_of_windows(np.zeros((0, SIDE, SIDE), np.float32), windows, SIZE)) == []
+    assert into_windows(Masks.empty(0, SIZE), windows).shape == (0, SIDE, SIDE)
+    assert Masks.from_probabilities(np.zeros((0, SIDE, SIDE)), windows.matrices, SIZE).shape == (0, *SIZE)
 
 
 # Pixels.
@@ -251,19 +249,16 @@ def framed(*matrices, side_px=SIDE) -> Windows:
 def test_a_window_that_is_the_picture_shows_it_and_gives_it_back():
     mask = np.random.default_rng(0).random((1, SIDE, SIDE)) > 0.5
     windows = framed(affine.identity())
-    shown = into_windows(mask, windows)
+    shown = into_windows(Masks.from_full(mask), windows)
     np.testing.assert_array_equal(shown, mask)
-    ((where, back),) = out_of_windows(shown, windows, (SIDE, SIDE))
-    placed = np.zeros((SIDE, SIDE), np.float32)
-    placed[where] = back
-    np.testing.assert_array_equal(placed, mask[0])
+    np.testing.assert_array_equal(Masks.from_probabilities(shown, windows.matrices, (SIDE, SIDE)), mask)
 
 
 @pytest.mark.parametrize("times", [3, 5, 7])
 def test_pixels_of_a_small_window_are_shares_of_many(times):
     mask = np.random.default_rng(0).random((1, times * 16, times * 16)) > 0.6
     share = mask[0].reshape(16, times, 16, times).mean(axis=(1, 3))
-    shown = into_windows(mask, framed(affine.similarity(1 / times), side_px=16))[0]
+    shown = into_windows(Masks.from_full(mask), framed(affine.similarity(1 / times), side_px=16))[0]
     np.testing.assert_allclose(shown, share, atol=1e-5)
 
 
@@ -273,7 +268,7 @@ def test_a_share_lies_between_nothing_and_all_and_the_middle_of_a_mask_is_all(sc
     mask = np.zeros((1, *SIZE), np.bool_)
     y, x = pixel_centres(np.indices(SIZE))
     mask[0] = np.hypot(x - middle[0], y - middle[1]) < 3 / scale + 2
-    shown = into_windows(mask, windows)[0]
+    shown = into_windows(Masks.from_full(mask), windows)[0]
     assert shown.min() >= 0
     assert shown.max() <= 1 + 1e-6
     inside = np.all([20 < middle[0] < 300, 20 < middle[1] < 220])
@@ -283,31 +278,10 @@ def test_a_share_lies_between_nothing_and_all_and_the_middle_of_a_mask_is_all(sc
     assert shown[far > 3 + 4 * scale + 3].max(initial=0) == 0
 
 
-@given(st.floats(0.02, 20), ANGLES, st.tuples(st.floats(-100, 420), st.floats(-100, 340)))
-def test_a_block_holds_all_that_a_window_covers(scale, turn, middle):
-    matrix = affine.similarity(scale, turn, middle, (SIDE / 2, SIDE / 2))
-    window = np.ones((1, SIDE, SIDE), np.float32)
-    ((where, back),) = out_of_windows(window, framed(matrix), SIZE)
-    placed = np.zeros(SIZE, np.float32)
-    placed[where] = back
-    whole = cv2.warpAffine(window[0], affine.for_cv2(matrix), SIZE[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    block = np.zeros(SIZE, np.bool_)
-    block[where] = True
-    np.testing.assert_allclose(placed[block], whole[block], atol=0.04)  # OpenCV reads places to 1/32 pixel
-    assert whole[~block].max(initial=0) < 0.54, "interpolation fades beyond the window, from a half at its edge"
-
-
-def test_a_window_beside_the_picture_touches_nothing():
-    windows = framed(affine.similarity(1, centre=(-500, 0)), affine.similarity(1, centre=(0, 9000)))
-    for (rows, columns), back in out_of_windows(np.ones((2, SIDE, SIDE), np.float32), windows, SIZE):
-        assert back.size == 0
-        assert np.zeros(SIZE)[rows, columns].shape == back.shape
-
-
 @pytest.mark.parametrize("scale", [1e-2, 1e-4, 1e-7, 1e-30])
 def test_a_window_over_far_more_than_the_picture_shows_next_to_nothing_of_it(scale):
     windows = framed(affine.similarity(scale, centre=(160, 120), target=(SIDE / 2 + 0.5, SIDE / 2 + 0.5)))
-    shown = into_windows(np.ones((1, *SIZE), np.bool_), windows)
+    shown = into_windows(Masks.from_full(np.ones((1, *SIZE))), windows)
     pixels = SIZE[0] * SIZE[1] * scale**2
     assert shown[0, SIDE // 2, SIDE // 2] == pytest.approx(min(1, pixels), rel=0.1)
     assert shown.max() <= shown[0, SIDE // 2, SIDE // 2]
@@ -457,19 +431,3 @@ def test_shrinking_takes_every_pixel_into_account():
     board = np.repeat((255 * ((x + y) % 2)).astype(np.uint8)[..., None], 3, axis=2)
     (seen,) = picture_in_windows(board, align_boxes([[0, 0, 480, 480]], (480, 480), side_px=SIDE, margin=0.0))
     assert np.abs(seen[2:-2, 2:-2].astype(float) - 127.5).max() < 12
-
-
-def test_the_surest_settles_whose_a_pixel_is():
-    size = (20, 30)
-    first, second = np.full((10, 10), 0.8, np.float32), np.full((10, 10), 0.6, np.float32)
-    second[:, 5:] = 0.9
-    placed = [((slice(0, 10), slice(5, 15)), first), ((slice(0, 10), slice(5, 15)), second)]
-    masks, sure = settle(placed, size, exclusive=True, least_probability=0.5)
-    assert (masks.sum(axis=(1, 2)) == 50).all()
-    assert not masks.all(axis=0).any()
-    np.testing.assert_allclose(sure, (0.8, 0.9), atol=1e-6)
-    masks, _ = settle(placed, size, exclusive=False, least_probability=0.7)
-    np.testing.assert_array_equal(masks.sum(axis=(1, 2)), (100, 50))
-    masks, sure = settle(placed, size, exclusive=True, least_probability=0.95)
-    assert not masks.any()
-    assert not sure.any()

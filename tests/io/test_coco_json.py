@@ -12,7 +12,7 @@ import pytest
 from pycocotools.coco import COCO
 
 from poseg.errors import AnnotationError
-from poseg.geometry.masks import encode_rle
+from poseg.geometry.rle import encode_rle
 from poseg.io.coco_json import read_coco
 from poseg.skeletons import COCO17, LSP14
 
@@ -127,7 +127,7 @@ def test_people_without_masks_and_boxes(plain, read):
     assert read(plain).people(7).masks is None
     plain["annotations"] = [person, bare, masked]
     people = read(plain).people(7)
-    assert people.masks.any(axis=(1, 2)).tolist() == [True, False, True]
+    assert np.asarray(people.masks).any(axis=(1, 2)).tolist() == [True, False, True]
     assert people.boxes_xyxy[1].tolist() == [2.5, 3.5, 4.5, 8.5]
     assert people.boxes_xyxy[2].tolist() == [2, 1, 6, 5]
     assert not people.keypoint_scores[2].any()

@@ -119,7 +119,7 @@ def test_other_skeletons_are_named_and_come_back_by_name(tmp_path):
     records = coco_results(people, 1)
     assert records[0]["skeleton"] == "lsp14"
     write_results(tmp_path / "a.json", records)
-    back, wanted = read_results(tmp_path / "a.json")[1], people.to(COCO17)
+    back, wanted = read_results(tmp_path / "a.json")[1], people.remap_to(COCO17)
     assert back.skeleton == COCO17
     np.testing.assert_allclose(back.keypoints, wanted.keypoints, atol=0.0051)
     np.testing.assert_allclose(back.keypoint_scores, wanted.keypoint_scores, atol=1e-4)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poseg.errors import AnnotationError
-from poseg.geometry.masks import decode_rle
+from poseg.geometry.rle import decode_rle
 from poseg.io.coco_json import parse_coco
 from poseg.io.ochuman_json import is_ochuman, ochuman_as_coco, restrict_converted, select_people
 from poseg.io.ochuman_protocol import ALL, HARD, MODERATE, SUBSETS, VAL_PICTURES, Selection
@@ -84,7 +84,7 @@ def test_a_person_keeps_box_joints_and_holes():
     np.testing.assert_array_equal(people.masks[0], mask)
     assert data.visibility(1)[0, :4].tolist() == [0, 2, 2, 1]
     assert data.areas(1).tolist() == [600]
-    coco = people.to(COCO17)
+    coco = people.remap_to(COCO17)
     place = OCHUMAN19.index("left_wrist")
     assert coco.keypoints[0, COCO17.index("left_wrist")].tolist() == [10.5 + place, 20.5 + place]
     unknown = np.zeros((60, 80), bool)

@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from poseg.errors import AnnotationError, ShapeError
-from poseg.geometry.masks import decode_rle, encode_rle
+from poseg.geometry.rle import decode_rle, encode_rle
 from poseg.metrics.average_precision import MEASURES, match
 from poseg.metrics.bootstrap import image_counts
 from poseg.metrics.resampled_precision import resampled

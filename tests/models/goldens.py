@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 import poseg
 from poseg.cli.main import app
-from poseg.geometry.masks import encode_rle
+from poseg.geometry.rle import encode_rle
 
 FILE = Path(__file__).with_name("goldens.json.gz")
 COCO = Path(__file__).parents[2] / ".." / "shared" / "data" / "coco_mini"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poseg.geometry.masks import decode_rle
+from poseg.geometry.rle import decode_rle
 
 pytestmark = pytest.mark.slow
 

@@ -84,7 +84,9 @@ def test_a_painter_that_believes_the_decoder_paints_as_it_does(image, how):
     assert len(one) == len(other) == 2
     np.testing.assert_array_equal(one.keypoints, other.keypoints)
     np.testing.assert_array_equal(one.scores, other.scores)
-    overlap = (one.masks & other.masks).sum(axis=(1, 2)) / (one.masks | other.masks).sum(axis=(1, 2))
+    overlap = (np.asarray(one.masks) & other.masks).sum(axis=(1, 2)) / (np.asarray(one.masks) | other.masks).sum(
+        axis=(1, 2)
+    )
     assert (overlap > 0.93).all()
     assert other.timings is not None
 

@@ -140,7 +140,7 @@ def test_posed_people_keep_masks_scores_and_boxes():
     np.testing.assert_array_equal(people.scores, np.float32([0.9, 0.7]))
     np.testing.assert_array_equal(people.masks, masks)
     np.testing.assert_allclose(people.keypoints[1], np.broadcast_to(PLACES[1], (14, 2)), atol=0.5)
-    assert people.timings.net_ms > 2
+    assert people.timings.inference_ms > 2
 
 
 def test_posed_people_of_whom_the_poser_is_not_sure_are_left_out_with_all_that_is_theirs():

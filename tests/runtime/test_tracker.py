@@ -219,4 +219,4 @@ def test_time_that_runs_backwards_is_refused(film, walker):
         with pytest.raises(VideoError, match=r"comes after one at 1\.000 s"):
             tracker.update(people, time_s)
     with pytest.raises(VideoError, match="lsp14 come after people on coco17"):
-        tracker.update(people.to(LSP14), 2.0)
+        tracker.update(people.remap_to(LSP14), 2.0)

@@ -33,7 +33,7 @@ def people(skeleton=COCO17) -> People:
     for mask, x in zip(masks, (15, 45, 75), strict=True):
         mask[10:85, x : x + 32] = True
     points = np.stack([affine.apply(motion, pose) for motion, pose in zip(motions, poses, strict=True)])
-    return People.from_poses(COCO17, points, np.ones((3, 17)), masks=masks).to(skeleton)
+    return People.from_poses(COCO17, points, np.ones((3, 17)), masks=masks).remap_to(skeleton)
 
 
 def told(config, someone, copies: int = 1) -> dict[str, torch.Tensor]:

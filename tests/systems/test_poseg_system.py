@@ -43,7 +43,7 @@ def people(config: PoSeg = TINY) -> People:
     masks = np.zeros((2, *SIZE), bool)
     masks[0, 10:80, 10:50], masks[1, 20:90, 70:120] = True, True
     points = np.stack([rng.uniform((10, 10), (50, 80), (17, 2)), rng.uniform((70, 20), (120, 90), (17, 2))])
-    return People.from_poses(COCO17, points, np.ones((2, 17)), masks=masks).to(config.skeleton)
+    return People.from_poses(COCO17, points, np.ones((2, 17)), masks=masks).remap_to(config.skeleton)
 
 
 def without_masks() -> People:

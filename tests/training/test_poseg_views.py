@@ -144,7 +144,7 @@ def test_in_the_mirror_what_counts_is_mirrored_too(codec):
 
 
 def test_a_complete_picture_counts_everywhere_but_where_nobody_knows():
-    weights = arrays(item(One(replace(posed(), unsure=np.zeros((0, 3), np.float32))))["weights"])
+    weights = arrays(item(One(replace(posed(), uncertain=np.zeros((0, 3), np.float32))))["weights"])
     unknown = cells_in(posed().ignore)
     for name, weight in weights.items():
         np.testing.assert_array_equal(weight > 0, np.broadcast_to(~unknown, weight.shape), err_msg=name)
@@ -185,7 +185,7 @@ def test_a_picture_of_masks_alone_teaches_the_person_map_and_no_pose_in_them():
     plain = item(One(sample))
     for kind in ("targets", "weights"):
         torch.testing.assert_close(seen[kind]["segmentation"], plain[kind]["segmentation"])
-    inside = cells_in(sample.people.masks.any(axis=0))
+    inside = cells_in(np.asarray(sample.people.masks).any(axis=0))
     for name in POSES:
         assert not seen["weights"][name].numpy()[..., inside].any()
     assert not seen["targets"]["heatmap"].any()
@@ -229,7 +229,7 @@ def test_a_teacher_who_sees_somebody_whom_nobody_labelled_takes_certainty_there(
     """One of two people is labelled, the teacher knows both."""
     both = posed()
     save_lesson(tmp_path, both)
-    labelled = replace(both, people=both.people[:1], ignore=None, unsure=np.zeros((0, 3), np.float32))
+    labelled = replace(both, people=both.people[:1], ignore=None, uncertain=np.zeros((0, 3), np.float32))
     seen, full = item(One(labelled, complete=False), lessons=tmp_path), item(One(replace(labelled, people=both.people)))
     codec = CODECS["coco17"]
     other = codec.encode(both.people[1:], (SIDE_PX, SIDE_PX)).targets
@@ -347,6 +347,6 @@ def test_the_identity_is_what_these_tests_look_through():
     """Else they would compare nothing: the plain view is the picture."""
     sample = posed()
     np.testing.assert_array_equal(item(One(sample))["image"].numpy(), sample.image.transpose(2, 0, 1))
-    encoded = CODECS["coco17"].encode(sample.people, (SIDE_PX, SIDE_PX), sample.ignore, unsure=sample.unsure)
+    encoded = CODECS["coco17"].encode(sample.people, (SIDE_PX, SIDE_PX), sample.ignore, uncertain=sample.uncertain)
     for name, target in encoded.targets.items():
         np.testing.assert_allclose(item(One(sample))["targets"][name], target, atol=1e-5)

@@ -43,7 +43,7 @@ def test_masks_no_longer_meet_and_nothing_else_changes(behind, front):
     masks = both.people.masks
     assert masks.sum(axis=0).max() == 1
     assert (masks[-1] == front.people.masks[0]).all()
-    np.testing.assert_array_equal(masks[:2], behind.people.masks & ~front.people.masks[0])
+    np.testing.assert_array_equal(masks[:2], np.asarray(behind.people.masks) & ~front.people.masks[0])
     away = ~front.people.masks[0]
     np.testing.assert_array_equal(both.image[away], behind.image[away])
     assert both.name == behind.name

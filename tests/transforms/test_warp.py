@@ -59,10 +59,10 @@ def test_places_where_a_joint_may_be_move_like_joints():
     people = People.from_poses(COCO17, spread, np.ones((1, 17)), masks=one.people.masks)
     unsure = np.column_stack([np.arange(17), spread[0]]).astype(np.float32)
     mirror = affine.similarity(1.3, 0.4, (50, 40), (64, 48), mirror=True)
-    moved = warp(Sample(one.image, people, unsure=unsure), mirror, SIZE)
-    joints = moved.unsure[:, 0].astype(int)
+    moved = warp(Sample(one.image, people, uncertain=unsure), mirror, SIZE)
+    joints = moved.uncertain[:, 0].astype(int)
     np.testing.assert_array_equal(joints, COCO17.mirror)
-    np.testing.assert_allclose(moved.unsure[:, 1:], moved.people.keypoints[0, joints], atol=1e-3)
+    np.testing.assert_allclose(moved.uncertain[:, 1:], moved.people.keypoints[0, joints], atol=1e-3)
 
 
 def test_what_leaves_the_canvas_loses_its_annotation_and_what_enters_is_ignored():

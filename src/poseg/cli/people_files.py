@@ -120,7 +120,9 @@ def _write_space(out: Path, name: str, image: NDArray[np.uint8], people: People)
 
 
 def _summary(people: int, timings: Sequence[Timings]) -> str:
-    pre, net, decode = (median(getattr(t, part) for t in timings) for part in ("pre_ms", "net_ms", "decode_ms"))
+    pre, net, decode = (
+        median(getattr(t, part) for t in timings) for part in ("preprocess_ms", "inference_ms", "postprocess_ms")
+    )
     return (
         f"{people} {'person' if people == 1 else 'people'} in "
         f"{len(timings)} {'picture' if len(timings) == 1 else 'pictures'}; "

@@ -139,7 +139,7 @@ def _drawn(made: Templates, skeleton: Skeleton) -> NDArray[np.uint8]:
 
     people = People.from_poses(skeleton, made.points * SIDE_PX, made.known)
     paper = np.full((SIDE_PX, SIDE_PX, 3), 255, np.uint8)
-    squares = [draw_poses(paper, people[number]) for number in range(len(made))]
+    squares = [draw_poses(paper, people[[number]]) for number in range(len(made))]
     return sheet(squares, [f"template {number + 1}" for number in range(len(made))], columns=len(made))
 
 

@@ -19,6 +19,7 @@ from poseg.codecs.decoding import Decoding
 from poseg.fields import Fields, sigmoid
 from poseg.fields.offsets import clamp, refine, sample_bilinear
 from poseg.geometry.grid import Grid, pixel_centres
+from poseg.geometry.masks import Masks
 
 Floats = NDArray[np.float32]
 
@@ -177,8 +178,8 @@ class Claims:
         return replace(self, margin=self.margin[:, people])
 
 
-def paint(claims: Claims, least_probability: float, exclusive: bool) -> tuple[NDArray[np.bool_], Floats]:
-    """Masks (N, H, W) of people and the tight boxes (N, 4) around them, xyxy; all zero around an empty mask.
+def paint(claims: Claims, least_probability: float, exclusive: bool) -> Masks:
+    """Masks of people on the network's input.
 
     A pixel is a person's where the interpolated probability is at least `least_probability` and the person's
     margin, interpolated with the probability as weight (what background cells point at means nothing), is not
@@ -188,12 +189,12 @@ def paint(claims: Claims, least_probability: float, exclusive: bool) -> tuple[ND
     h, w = probability.shape
     height, width = grid.size(h, w)
     free = interpolate(probability, grid, 0, 0, height, width) >= least_probability
-    masks = np.zeros((margin.shape[1], height, width), bool)
-    boxes_xyxy = np.zeros((margin.shape[1], 4), np.float32)
+    bitmaps = []
     weight = probability.reshape(-1)[place]
     for person in range(margin.shape[1]):
         claimed = place[margin[:, person] > 0]
         if not len(claimed):
+            bitmaps.append((np.zeros((0, 0), np.bool_), 0, 0))
             continue
         row, column = np.divmod(claimed, w)
         # Between a claimed cell and its neighbours the sign changes somewhere, so the block goes one cell further.
@@ -203,13 +204,10 @@ def paint(claims: Claims, least_probability: float, exclusive: bool) -> tuple[ND
         says[place] = margin[:, person] * weight
         block = interpolate(says.reshape(h, w), grid, top, left, bottom - top, right - left) >= 0
         block &= free[top:bottom, left:right]
-        masks[person, top:bottom, left:right] = block
+        bitmaps.append((np.asarray(block, np.bool_), int(left), int(top)))
         if exclusive:
             free[top:bottom, left:right] &= ~block
-        rows, columns = np.flatnonzero(block.any(axis=1)), np.flatnonzero(block.any(axis=0))
-        if len(rows):
-            boxes_xyxy[person] = left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1
-    return masks, boxes_xyxy
+    return Masks.from_bitmaps(bitmaps, (height, width))
 
 
 def probable(person: Floats, least_probability: float) -> NDArray[np.intp]:

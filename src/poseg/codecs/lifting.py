@@ -83,7 +83,7 @@ class LiftingCodec:
 
     def given(self, people: People) -> tuple[Floats, NDArray[np.bool_]]:
         """What a network is given, (N, 3 K, 1, 1), and who has joints enough to be lifted, (N,)."""
-        named = people.to(self.skeleton)
+        named = people.remap_to(self.skeleton)
         found = np.asarray((named.keypoint_scores >= self.least_score) & (named.keypoint_scores > 0))
         box = boxes.around_points(named.keypoints, found)
         middle, side = (box[:, :2] + box[:, 2:]) / 2, (box[:, 2:] - box[:, :2]).max(axis=1, initial=0)

@@ -39,8 +39,8 @@ class Unpainted:
         """The people with masks, where they claim something, and with boxes around them, where there are any."""
         if self.claims is None:
             return self.people
-        masks, tight = paint(self.claims, choices.mask_probability, choices.exclusive)
-        boxes_xyxy = np.where(tight.any(axis=1, keepdims=True), tight, self.people.boxes_xyxy)
+        masks = paint(self.claims, choices.mask_probability, choices.exclusive)
+        boxes_xyxy = np.where(masks.nonempty[:, None], masks.boxes_xyxy, self.people.boxes_xyxy)
         return replace(self.people, boxes_xyxy=boxes_xyxy, masks=masks)
 
 

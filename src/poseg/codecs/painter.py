@@ -21,10 +21,10 @@ from poseg.codecs.claiming import Claims
 from poseg.codecs.window_masks import FIELD, WindowMasks
 from poseg.errors import FieldError
 from poseg.fields import Fields, sigmoid
-from poseg.fields.align import Windows, align_boxes, out_of_windows, settle
+from poseg.fields.align import Windows, align_boxes
 from poseg.geometry import affine
 from poseg.geometry.grid import pixel_indices
-from poseg.geometry.masks import tight_boxes
+from poseg.geometry.masks import Masks
 from poseg.people import People
 from poseg.skeletons import COCO17, Skeleton
 
@@ -137,10 +137,10 @@ class PainterCodec(WindowMasks):
         Boxes go around the masks, where there are any. Raises FieldError for fields that are not finite.
         """
         self.check(fields, people, windows)
-        placed = list(out_of_windows(sigmoid(fields[FIELD]), windows, size))
-        masks, _ = settle(placed, size, exclusive=exclusive, least_probability=least_probability)
-        there = np.asarray(masks.any(axis=(1, 2)))
-        boxes_xyxy = np.where(there[:, None], tight_boxes(masks), people.boxes_xyxy)
+        masks = Masks.from_probabilities(sigmoid(fields[FIELD]), windows.matrices, size, least_probability)
+        if exclusive:
+            masks = masks.without_overlaps()
+        boxes_xyxy = np.where(masks.nonempty[:, None], masks.boxes_xyxy, people.boxes_xyxy)
         return replace(people, masks=masks, boxes_xyxy=boxes_xyxy)
 
     def _limbs(self, pose: Floats) -> Floats:

@@ -122,7 +122,7 @@ class PersonLabCodec:
         size: tuple[int, int],
         ignore: NDArray[np.bool_] | None = None,
         *,
-        unsure: Floats | None = None,
+        uncertain: Floats | None = None,
         bridge: bool = False,
     ) -> Targets:
         """Paint people, in pixels of a network input of `size` (height, width), into fields (spec section 2).
@@ -131,7 +131,8 @@ class PersonLabCodec:
         nothing is known: crowds, padding. What is supervised where:
 
         heatmap   everywhere but in `ignore`, in the masks of people without any annotated joint, and, outside the
-                  annotated disks, in the disk around a place where the same joint may be: `unsure` (M, 3) joint, x, y
+                  annotated disks, in the disk around a position where the same joint may be:
+                  `uncertain` (M, 3) joint, x, y
         short     inside the disks; mid likewise, where the target joint of that person is annotated too
         segment.  everywhere but in `ignore` and in the boxes of people whose mask nobody knows
         long      in exactly one person's mask, for that person's annotated joints, outside `ignore`
@@ -148,12 +149,12 @@ class PersonLabCodec:
         unknown = np.zeros(cells, bool) if ignore is None else at_cells(ignore, self.grid)
         annotated = people.keypoint_scores > 0
         owner = disk_owners(people.keypoints, annotated, self.grid, cells, self.disk_radius_px)
-        masks = people.masks if people.masks is not None else np.zeros((len(people), *size), bool)
+        masks = np.zeros((len(people), *size), bool) if people.masks is None else people.masks.full()
 
         heat_weight = ~(unknown | at_cells(_union(masks[~annotated.any(axis=1)]), self.grid))
         heat_weight = np.broadcast_to(heat_weight, owner.shape)
-        if unsure is not None and len(unsure):
-            heat_weight = heat_weight & ~((owner < 0) & self._disks(unsure, at))
+        if uncertain is not None and len(uncertain):
+            heat_weight = heat_weight & ~((owner < 0) & self._disks(uncertain, at))
         short, mid, mid_weight = self._paint_disks(people.keypoints, annotated, owner, at)
         if bridge:
             points, known = guess_joints(people.keypoints, annotated, self.skeleton.edges)

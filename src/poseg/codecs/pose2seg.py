@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from poseg.codecs.window_masks import FIELD, WindowMasks
 from poseg.errors import FieldError, ShapeError
 from poseg.fields import Fields, sigmoid
-from poseg.fields.align import Templates, Windows, align, out_of_windows, settle
+from poseg.fields.align import Templates, Windows, align, into_windows
 from poseg.geometry import affine
 from poseg.geometry.grid import Grid
-from poseg.geometry.masks import tight_boxes
+from poseg.geometry.masks import Masks
 from poseg.people import People
 from poseg.skeletons import COCO17, Skeleton
 
@@ -133,7 +133,7 @@ class Pose2SegCodec(WindowMasks):
 
     def windows(self, people: People, size: tuple[int, int]) -> Windows:
         """Where people in a picture of `size` (height, width) lie in their windows: Affine-Align."""
-        people = people if people.skeleton == self.skeleton else people.to(self.skeleton)
+        people = people if people.skeleton == self.skeleton else people.remap_to(self.skeleton)
         return align(
             people.keypoints, self.known(people), people.boxes_xyxy, self.templates, size,
             side_px=self.window_px, margin=self.margin,
@@ -141,10 +141,11 @@ class Pose2SegCodec(WindowMasks):
 
     def given(self, people: People, windows: Windows) -> dict[str, Floats]:
         """What the network is told of people: `windows` (N, 2, 3), from windows to the picture, and `joints`."""
+        named = people if people.skeleton == self.skeleton else people.remap_to(self.skeleton)
         back = [affine.invert(matrix) for matrix in windows.matrices]
         return {
             "windows": np.array(back, np.float32).reshape(-1, 2, 3),
-            "joints": self.joints(people if people.skeleton == self.skeleton else people.to(self.skeleton), windows),
+            "joints": self.joints(named, windows),
         }
 
     def decode(
@@ -162,16 +163,16 @@ class Pose2SegCodec(WindowMasks):
         Boxes go around the masks, where there are any. Raises FieldError for fields that are not finite.
         """
         self.check(fields, people, windows)
-        placed = list(out_of_windows(sigmoid(fields[FIELD]), windows, size))
+        probability = sigmoid(fields[FIELD])
         if people.masks is not None and trust:
-            known = np.asarray(people.masks.any(axis=(1, 2)))
-            placed = [
-                (where, np.float32(1 - trust) * probability + np.float32(trust) * mask[where] if there else probability)
-                for (where, probability), mask, there in zip(placed, people.masks, known, strict=True)
-            ]
-        masks, sure = settle(placed, size, exclusive=exclusive, least_probability=least_probability)
-        pixels = np.asarray(masks.any(axis=(1, 2)))
-        boxes_xyxy = np.where(pixels[:, None], tight_boxes(masks), people.boxes_xyxy)
+            prior = into_windows(people.masks, windows)
+            known = people.masks.nonempty[:, None, None]
+            probability = np.where(known, (1 - trust) * probability + trust * prior, probability)
+        masks = Masks.from_probabilities(probability, windows.matrices, size, least_probability)
+        sure = masks.confidences
+        if exclusive:
+            masks = masks.without_overlaps()
+        boxes_xyxy = np.where(masks.nonempty[:, None], masks.boxes_xyxy, people.boxes_xyxy)
         found = replace(people, masks=masks, boxes_xyxy=boxes_xyxy)
         if not rescored:
             return found

@@ -130,7 +130,7 @@ class PoSegCodec:
 
     def encode(
         self, people: People, size: tuple[int, int], ignore: NDArray[np.bool_] | None = None, *,
-        unsure: Floats | None = None,
+        uncertain: Floats | None = None,
     ) -> Targets:  # fmt: skip
         """Paint people, in pixels of a network input of `size` (height, width), into fields.
 
@@ -140,7 +140,7 @@ class PoSegCodec:
         paf         everywhere but in `ignore` and in the masks of people without any annotated joint; and, off the
                     limbs painted, not in the boxes of people of whom a limb's end is unknown: it may run there
         heatmap     likewise; and, away from the joints painted, not around places where the same joint may be:
-                    `unsure` (M, 3) joint, x, y
+                    `uncertain` (M, 3) joint, x, y
         background  where all heatmaps are
         segment.    everywhere but in `ignore` and in the boxes of people whose mask nobody knows
 
@@ -150,7 +150,7 @@ class PoSegCodec:
             raise ShapeError("people.masks", wanted=(len(people), *size), got=people.masks.shape)
         cells = self.grid.shape(*size)
         annotated = people.keypoint_scores > 0
-        masks = people.masks if people.masks is not None else np.zeros((len(people), *size), bool)
+        masks = np.zeros((len(people), *size), bool) if people.masks is None else people.masks.full()
         unknown = np.zeros(cells, bool) if ignore is None else at_cells(ignore, self.grid)
         unposed = at_cells(np.asarray(masks[~annotated.any(axis=1)].any(axis=0)), self.grid)
 
@@ -158,8 +158,8 @@ class PoSegCodec:
         nobody: Floats = (1 - heat).min(axis=0)
         paf, on_limb = paint_limbs(people.keypoints, annotated, self.ends, self.grid, cells, self.width_px)
         heat_known = np.broadcast_to(~(unknown | unposed), heat.shape)
-        if unsure is not None and len(unsure):
-            heat_known = heat_known & ~(self._doubt(unsure, cells) & (heat == 0))
+        if uncertain is not None and len(uncertain):
+            heat_known = heat_known & ~(self._doubt(uncertain, cells) & (heat == 0))
         paf_known = ~(unknown | unposed) & ~(self._half_known(people, annotated, cells) & ~on_limb)
         everybody = np.asarray(masks.any(axis=0), np.bool_)
         hidden = at_cells(_boxed(people, masks) & ~everybody, self.grid) | unknown

@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from poseg.codecs.agreement import pose_boxes, pose_sides
 from poseg.geometry.boxes import Window
-from poseg.geometry.masks import tight_boxes
 from poseg.people import People
 
 Floats = NDArray[np.float32]
@@ -102,13 +101,8 @@ def put_together(parts: Sequence[People], most: int, exclusive: bool) -> People:
     """
     people = joined(parts)
     if people.masks is not None and exclusive and len(parts) > 1:
-        masks, boxes_xyxy, first = people.masks.copy(), people.boxes_xyxy.copy(), 0
-        for part in parts[:-1]:
-            first += len(part)
-            lost = masks[first:] & masks[first - len(part) : first].any(axis=0)
-            masks[first:] &= ~lost
-            cut = first + np.flatnonzero(lost.any(axis=(1, 2)) & masks[first:].any(axis=(1, 2)))
-            boxes_xyxy[cut] = tight_boxes(masks[cut])
+        masks = people.masks.without_overlaps()
+        boxes_xyxy = np.where(masks.nonempty[:, None], masks.boxes_xyxy, people.boxes_xyxy)
         people = replace(people, masks=masks, boxes_xyxy=boxes_xyxy)
     return surest(people, most)
 
@@ -120,12 +114,4 @@ def surest(people: People, most: int) -> People:
 
 def joined(parts: Sequence[People]) -> People:
     """All people of some parts, one part after the other: their poses, and masks where all parts have them."""
-    masks = [part.masks for part in parts if part.masks is not None]
-    return People(
-        parts[0].skeleton,
-        keypoints=np.concatenate([part.keypoints for part in parts]),
-        keypoint_scores=np.concatenate([part.keypoint_scores for part in parts]),
-        scores=np.concatenate([part.scores for part in parts]),
-        boxes_xyxy=np.concatenate([part.boxes_xyxy for part in parts]),
-        masks=np.concatenate(masks) if len(masks) == len(parts) else None,
-    )
+    return People.concatenate(parts)

@@ -16,6 +16,7 @@ from poseg.errors import FieldError, ShapeError
 from poseg.fields import Fields, FieldSpec
 from poseg.fields.align import Windows, into_windows
 from poseg.geometry.grid import Grid
+from poseg.geometry.masks import Masks
 from poseg.people import People
 
 Floats = NDArray[np.float32]
@@ -62,10 +63,11 @@ class WindowMasks:
         """
         if people.masks is None:
             raise FieldError("Windows teach masks, and these people have none; give people with masks.")
-        known = np.ones(people.masks.shape[1:], np.bool_) if ignore is None else ~ignore
-        inside = into_windows(np.broadcast_to(known, people.masks.shape), windows) > 0.5
-        weight = inside & np.asarray(people.masks.any(axis=(1, 2)))[:, None, None]
-        target = into_windows(people.masks & known, windows)
+        known = np.ones(people.masks.size, np.bool_) if ignore is None else ~ignore
+        inside = into_windows(Masks.from_full(known[None])[np.zeros(len(people), np.intp)], windows) > 0.5
+        weight = inside & people.masks.nonempty[:, None, None]
+        masks = people.masks if ignore is None else Masks.from_full(people.masks.full() & known)
+        target = into_windows(masks, windows)
         return Targets(self.specs_of(len(people)), {FIELD: target}, {FIELD: weight.astype(np.float32)})
 
     @staticmethod

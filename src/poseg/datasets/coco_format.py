@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.errors import AnnotationError
+from poseg.geometry.masks import Masks
 from poseg.io.coco_json import CocoDataset
 from poseg.io.images import read_image
 from poseg.people import People, Sample
@@ -74,16 +75,16 @@ class CocoFormat:
         image = read_image(self._pictures / entry.file_name)
         size = (image.shape[0], image.shape[1])
         people = self._data.people(entry.id, size)
-        masks = np.zeros((len(people), *size), np.bool_) if people.masks is None else people.masks
+        masks = Masks.empty(len(people), size) if people.masks is None else people.masks
         sure = people.keypoint_scores if self._has_joints else np.zeros_like(people.keypoint_scores)
         people = replace(people, keypoint_scores=sure, masks=masks)
-        boxed = ~(sure > 0).any(axis=1) & ~masks.any(axis=(1, 2))
+        boxed = ~(sure > 0).any(axis=1) & ~masks.nonempty
         ignore = self._data.ignore(entry.id, size)
         ignore = cover(np.zeros(size, np.bool_) if ignore is None else ignore, people.boxes_xyxy[boxed])
         return Sample(image, self._onto_skeleton(people[~boxed]), ignore, entry.file_name, self._unsure(entry.id))
 
     def _onto_skeleton(self, people: People) -> People:
-        return people if self.skeleton == people.skeleton else people.to(self.skeleton)
+        return people if self.skeleton == people.skeleton else people.remap_to(self.skeleton)
 
     def _unsure(self, image_id: int) -> NDArray[np.float32]:
         """(M, 3) joint number, x, y of places that the file gives without standing up for them."""

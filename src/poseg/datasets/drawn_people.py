@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.geometry.masks import tight_boxes
+from poseg.geometry.masks import Masks
+from poseg.geometry.rle import tight_boxes
 from poseg.io.coco_json import coco_results
 from poseg.io.images import write_png
 from poseg.io.plain_json import write_json
@@ -49,7 +50,7 @@ def drawn_scene(rng: np.random.Generator, size: tuple[int, int], people: int) ->
     inside = ((points >= 0) & (points < (width, height))).all(axis=2)
     found = np.asarray(inside, np.float32)
     sure, boxes = np.ones(people, np.float32), tight_boxes(masks)
-    drawn = People(COCO17, np.asarray(points, np.float32), found, sure, boxes, masks)
+    drawn = People(COCO17, np.asarray(points, np.float32), found, sure, boxes, Masks.from_full(masks))
     return Sample(np.clip(noisy, 0, 255).astype(np.uint8), drawn)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from poseg.geometry.masks import Masks
 from poseg.io.coco_json import read_coco
 from poseg.io.images import read_image
 from poseg.people import Sample
@@ -73,7 +74,7 @@ class LabelledFolder:
         people = replace(
             people,
             keypoint_scores=np.where(seen, people.keypoint_scores, 0),
-            masks=np.zeros((len(people), *size), bool) if people.masks is None else people.masks,
+            masks=Masks.empty(len(people), size) if people.masks is None else people.masks,
         )
         doubtful = people.scores < self._least_score
         ignore = self._data.ignore(entry.id, size)

@@ -65,7 +65,7 @@ class Lsp:
         margin = (box[:, 2:] - box[:, :2]).max() * MARGIN
         height, width = image.shape[:2]
         grown = np.clip(box + np.array([-1, -1, 1, 1]) * margin, 0, np.array([width, height, width, height]))
-        return Sample(image, replace(people.to(self.skeleton), boxes_xyxy=grown.astype(np.float32)), name=name)
+        return Sample(image, replace(people.remap_to(self.skeleton), boxes_xyxy=grown.astype(np.float32)), name=name)
 
 
 def read_joints(folder: Path) -> NDArray[np.float64]:

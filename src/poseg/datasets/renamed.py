@@ -30,9 +30,9 @@ class Renamed:
 
     def __getitem__(self, index: int) -> Sample:
         sample = self.data[index]
-        unsure = sample.unsure.copy()
+        unsure = sample.uncertain.copy()
         unsure[:, 0] = self._place[unsure[:, 0].astype(np.intp)]
-        return replace(sample, people=sample.people.to(self.skeleton), unsure=unsure[unsure[:, 0] >= 0])
+        return replace(sample, people=sample.people.remap_to(self.skeleton), uncertain=unsure[unsure[:, 0] >= 0])
 
     def key(self, index: int) -> str:
         """That of the data set underneath: a teacher's lesson is about the picture."""

@@ -33,9 +33,10 @@ def draw_masks(image: Bytes, people: People, *, opacity: float = 0.45) -> Bytes:
     half_line = contour_half_width_px(image.shape)
     shades = person_colours(people)
     for person in drawing_order(people):
-        place = _extent(people.masks[person], margin_px=int(np.ceil(2 * half_line + 3)))
+        mask = people.masks.full(int(person))
+        place = _extent(mask, margin_px=int(np.ceil(2 * half_line + 3)))
         if place is not None:
-            _draw_mask(canvas[place], image[place], people.masks[person][place], shades[person], opacity, half_line)
+            _draw_mask(canvas[place], image[place], mask[place], shades[person], opacity, half_line)
     return canvas
 
 
@@ -57,7 +58,8 @@ def label_map(people: People, size: tuple[int, int] | None = None) -> Labels:
     if people.masks is not None:
         # Least sure first; among equals the later one first, so that the order of the people decides.
         for person in np.lexsort((-np.arange(len(people)), people.scores)):
-            labels[people.masks[person]] = person + 1
+            bits, left, top = people.masks.bitmap(int(person))
+            labels[top : top + bits.shape[0], left : left + bits.shape[1]][bits] = person + 1
     return labels
 
 

@@ -55,7 +55,7 @@ def drawing_order(people: People) -> NDArray[np.intp]:
     """(N,) indices, large people first: whoever is drawn last is seen whole. Ties: the surer (earlier) one on top."""
     size = boxes.areas(people.boxes_xyxy)
     if people.masks is not None:
-        known = people.masks.sum(axis=(1, 2)).astype(np.float32)
+        known = people.masks.areas.astype(np.float32)
         size = np.where(known > 0, known, size)
     return np.lexsort((-np.arange(len(people)), -size))
 

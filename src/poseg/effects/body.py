@@ -17,7 +17,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.geometry.masks import tight_boxes
 from poseg.people import People
 from poseg.skeletons import OPENPOSE18
 
@@ -177,10 +176,10 @@ class Body:
 
 def bodies(people: People) -> tuple[Body, ...]:
     """The measures of everybody, in the order of `people`, from joints that are sure enough (`LEAST_SCORE`)."""
-    named = people.to(OPENPOSE18)
+    named = people.remap_to(OPENPOSE18)
     bottoms = people.boxes_xyxy[:, 3].astype(np.float64)
     if people.masks is not None:
-        seen = tight_boxes(people.masks)[:, 3]
+        seen = people.masks.boxes_xyxy[:, 3]
         bottoms = np.where(seen > 0, seen, bottoms)
     return tuple(
         Body(points.astype(np.float64), sure >= LEAST_SCORE, float(bottom))

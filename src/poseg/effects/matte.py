@@ -85,10 +85,10 @@ def mattes(image: Bytes, people: People, *, feather: float = FEATHER) -> tuple[M
     """
     if people.masks is not None and people.masks.shape[1:] != image.shape[:2]:
         raise ShapeError("people.masks", wanted=(len(people), *image.shape[:2]), got=people.masks.shape)
-    named = people.to(OPENPOSE18)
+    named = people.remap_to(OPENPOSE18)
     made = []
     for person, (points, sure) in enumerate(zip(named.keypoints, named.keypoint_scores, strict=True)):
-        mask = None if people.masks is None else _whole_torso(people.masks, person, points, sure > 0)
+        mask = None if people.masks is None else _whole_torso(people.masks.full(), person, points, sure > 0)
         if mask is None or not mask.any():
             mask = stand_in(points, sure > 0, image.shape[:2])
         made.append(matte(image, mask, joints=points[sure > 0], feather=feather))

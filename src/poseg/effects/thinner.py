@@ -33,7 +33,7 @@ class Reshaping(Effect):
     def render(self, image: Image, people: People, chosen: tuple[int, ...]) -> Outcome:
         """The picture with the chosen people reshaped; those without mask or the joints needed are left out."""
         measured = bodies(people)
-        known = [people.masks is not None and bool(people.masks[person].any()) for person in range(len(people))]
+        known = [people.masks is not None and bool(people.masks.nonempty[person]) for person in range(len(people))]
         shapes = list(mattes(image, people)) if any(known[person] for person in chosen) else []
         canvas, skipped = image.copy(), []
         order = depth_order(measured, image.shape[0])

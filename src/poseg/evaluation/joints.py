@@ -162,7 +162,7 @@ def _run(model: Model, image: Pixels, pictures: Pictures, image_id: int, boxes: 
     _refuse_nowhere(people, name)
     weights = remap_weights(people.skeleton, true.skeleton)
     known = np.asarray(weights.sum(axis=1) > 0)
-    mapped = people if people.skeleton == true.skeleton else people.to(true.skeleton)
+    mapped = people if people.skeleton == true.skeleton else people.remap_to(true.skeleton)
     if boxes and len(mapped) != len(true):
         raise ShapeError(f"people of {name}", wanted=f"{len(true)}, one a box", got=len(mapped))
     seen = replace(true, keypoint_scores=true.keypoint_scores * known)

@@ -13,7 +13,7 @@ from poseg.errors import AnnotationError
 from poseg.io.coco_columns import person_category, records_of
 from poseg.io.coco_json import CocoDataset, parse_coco
 from poseg.io.plain_json import read_json
-from poseg.metrics.iou import Mask, person_pixels
+from poseg.metrics.iou import Mask
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,9 +53,9 @@ class Pictures:
         (height, width) is not that of the annotation file.
         """
         people = self.dataset.people(image_id, size)
-        pixels = person_pixels(people.masks, size)
+        pixels = np.zeros(size, np.bool_) if people.masks is None else people.masks.union()
         crowd = self.dataset.ignore(image_id, size)
-        drawn = np.zeros(len(people), np.bool_) if people.masks is None else people.masks.any(axis=(1, 2))
+        drawn = np.zeros(len(people), np.bool_) if people.masks is None else people.masks.nonempty
         boxed = np.zeros(size, np.bool_)
         for left, top, right, bottom in np.clip(people.boxes_xyxy[~drawn], 0, None):
             boxed[int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))] = True

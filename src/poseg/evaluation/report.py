@@ -17,7 +17,7 @@ from poseg.io.images import read_image
 from poseg.metrics.average_precision import MEASURES, Matching, match
 from poseg.metrics.bootstrap import image_counts, percentile_interval
 from poseg.metrics.coco_objects import Kind
-from poseg.metrics.iou import Overlap, person_pixels, shared_and_joint
+from poseg.metrics.iou import Overlap, shared_and_joint
 from poseg.metrics.resampled_precision import resampled
 from poseg.people import People
 
@@ -143,8 +143,10 @@ def _run(
     elapsed_ms = 1000 * (perf_counter() - started)
     spent = people.timings
     skeleton = pictures.dataset.skeleton
-    records = coco_results(people if people.skeleton == skeleton else people.to(skeleton), image_id)
-    shared, joint = shared_and_joint(person_pixels(people.masks, size), true, unknown)
+    records = coco_results(people if people.skeleton == skeleton else people.remap_to(skeleton), image_id)
+    shared, joint = shared_and_joint(
+        np.zeros(size, np.bool_) if people.masks is None else people.masks.union(), true, unknown
+    )
     return _Outcome(
         size=size,
         records=[{**record, "category_id": pictures.category_id} for record in records],
@@ -152,7 +154,7 @@ def _run(
         joint=joint,
         ms=(None, None, None, elapsed_ms)
         if spent is None
-        else (spent.pre_ms, spent.net_ms, spent.decode_ms, spent.total_ms),
+        else (spent.preprocess_ms, spent.inference_ms, spent.postprocess_ms, spent.total_ms),
     )
 
 

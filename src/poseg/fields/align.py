@@ -9,7 +9,7 @@ Letters: N people, K joints, T templates, S the window's side, H x W pixels of t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -18,11 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from poseg.errors import ShapeError
 from poseg.geometry import affine
+from poseg.geometry.masks import Masks
 from poseg.skeletons import Skeleton
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
-Placed = tuple[tuple[slice, slice], Floats]  # rows and columns of a picture, and values there
 
 LEAST_SHARED = 3  # joints that pose and template must both have
 LEAST_SIDE_PX = 4  # of the picture in a window; joints closer together say nothing of where a person is
@@ -177,17 +177,22 @@ def _box_fits(boxes_xyxy: Floats) -> tuple[affine.Matrix, Bools]:
     return np.concatenate([linear, shift[..., None]], axis=-1), there
 
 
-def into_windows(masks: Bools, windows: Windows) -> Floats:
-    """How much of each window's pixel a person's mask (N, H, W) covers: (N, S, S) in [0, 1]."""
+def into_windows(masks: Masks, windows: Windows) -> Floats:
+    """How much of each pixel of its crop a person's mask covers: (N, S, S) in [0, 1]."""
     side, out = windows.side_px, np.zeros((len(masks), windows.side_px, windows.side_px), np.float32)
-    for mask, matrix, target in zip(masks, windows.matrices, out, strict=True):
-        seen = mask.astype(np.float32)
+    for row, (matrix, target) in enumerate(zip(windows.matrices, out, strict=True)):
+        bits, left, top = masks.bitmap(row)
+        if not bits.size:
+            continue
         shrink = _shrinks(matrix)
-        if shrink > 1.5:  # a share of many pixels, not one of them
+        frame = min(round(shrink), 2 * max(bits.shape)) if shrink > 1.5 else 0
+        seen = np.pad(bits.astype(np.float32), frame)
+        if frame:  # a fraction of many pixels, not one of them
             most = 2 * max(seen.shape)  # a larger kernel holds nothing more
             side_px = round(min(shrink, most)) | 1
             seen = cv2.blur(seen, (side_px, side_px), borderType=cv2.BORDER_CONSTANT) * min(1, most / shrink) ** 2
-        target[:] = cv2.warpAffine(seen, affine.for_cv2(matrix), (side, side), flags=cv2.INTER_LINEAR)
+        onto = affine.compose(matrix, np.array([[1.0, 0, left - frame], [0, 1, top - frame]]))
+        target[:] = cv2.warpAffine(seen, affine.for_cv2(onto), (side, side), flags=cv2.INTER_LINEAR)
     return out
 
 
@@ -211,51 +216,9 @@ def picture_in_windows(image: NDArray[np.uint8], windows: Windows, colour: int =
     return seen
 
 
-def settle(
-    placed: Sequence[Placed], size: tuple[int, int], *, exclusive: bool, least_probability: float
-) -> tuple[Bools, Floats]:
-    """Masks (N, height, width) from what windows say, and how sure each is: the mean probability in it, (N,).
-
-    placed     for each person the rows and columns of the picture that its window touches, and probabilities there
-    exclusive  a pixel belongs to the person that is surest of it, and to nobody else
-    """
-    masks, sure = np.zeros((len(placed), *size), np.bool_), np.zeros(len(placed), np.float32)
-    surest = np.full(size, np.float32(least_probability))
-    if exclusive:
-        for where, probability in placed:
-            np.maximum(surest[where], probability, out=surest[where])
-    taken = np.zeros(size, np.bool_)
-    for number, (where, probability) in enumerate(placed):
-        mask = (probability > least_probability) & (probability >= surest[where])
-        if exclusive:
-            mask &= ~taken[where]
-            taken[where] |= mask
-        masks[number][where] = mask
-        sure[number] = probability[mask].mean() if mask.any() else 0
-    return masks, sure
-
-
 def _shrinks(matrix: affine.Matrix) -> float:
     """Pixels of the picture in one of the window."""
     return float(1 / np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
-
-
-def out_of_windows(probability: Floats, windows: Windows, size: tuple[int, int]) -> Iterator[Placed]:
-    """Windows (N, S, S) in a picture of `size` (height, width), interpolated; outside them there is nothing.
-
-    For each, the rows and columns of the picture that it touches, and its values there.
-    """
-    for window, matrix in zip(probability, windows.matrices, strict=True):
-        left, top, right, bottom = _extent(matrix, windows.side_px, size)
-        if right <= left or bottom <= top:
-            yield (slice(0, 0), slice(0, 0)), np.zeros((0, 0), np.float32)
-            continue
-        block = affine.compose(matrix, np.array([[1.0, 0, left], [0, 1, top]]))
-        placed = cv2.warpAffine(
-            window, affine.for_cv2(block), (right - left, bottom - top),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_CONSTANT,
-        )  # fmt: skip
-        yield (slice(top, bottom), slice(left, right)), np.asarray(placed, np.float32)
 
 
 def _extent(matrix: affine.Matrix, side_px: int, size: tuple[int, int], around: int = 1) -> tuple[int, int, int, int]:

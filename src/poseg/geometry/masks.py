@@ -1,154 +1,334 @@
-"""Masks: COCO segmentations to boolean arrays and back, tight boxes, areas, intersection over union.
+"""Instance masks: each person's raster, as coarse as what is known of it, and where it lies on the image.
 
-A segmentation is what COCO files hold under that name: polygons as flat lists x0, y0, x1, y1, ... in continuous
-pixels, or run lengths {"size": [height, width], "counts": ...} down the columns, as numbers or as compressed text.
-pycocotools does the work; what it would take for granted (counts that fill the picture, polygons near it) is checked
-here, since it answers a fault with uninitialised memory.
+A raster is a small map of probabilities (a crop of a network) or of bits (an annotation). An affine map carries the
+image onto it, so cropping, resizing and flipping change maps and touch no pixel; pixels of the image are made when
+they are asked for, for one person at a time.
+
+Letters: N people, H x W pixels of the image, h x w pixels of a raster.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, overload
 
+import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from pycocotools import mask as coco  # type: ignore[import-untyped]
 
-from poseg.errors import AnnotationError, ShapeError
+from poseg.errors import ShapeError
+from poseg.geometry import affine
+from poseg.geometry.rle import Rle, decode_rle
 
-Mask = NDArray[np.bool_]
-Rle = dict[str, Any]
+Bits = NDArray[np.bool_]
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
 
-_FARTHEST_PX = 1e6  # a polygon is traced edge by edge: a stray 1e12 would ask for terabytes
-_MOST_PX = 2**31  # the same for a size that is not that of a picture
-
-
-def encode_rle(mask: Mask) -> Rle:
-    """Compressed run lengths of a (H, W) bool mask, counts as ASCII text, ready for JSON."""
-    if mask.ndim != 2:
-        raise ShapeError("mask", wanted=("height", "width"), got=mask.shape)
-    runs = coco.encode(np.asfortranarray(mask, np.uint8))
-    return {"size": [int(side) for side in runs["size"]], "counts": runs["counts"].decode("ascii")}
+LEVEL = 127  # a pixel belongs to the mask where the interpolated raster is above this, of 255
 
 
-def decode_rle(rle: Mapping[str, Any]) -> Mask:
-    """(H, W) bool mask of run lengths, compressed or not. Raises AnnotationError where they do not fill the size."""
-    try:
-        height, width = (int(side) for side in rle["size"])
-        counts = rle["counts"]
-        if isinstance(counts, (str, bytes)):
-            packed = counts.encode("ascii") if isinstance(counts, str) else counts
-            lengths = _run_lengths(packed)
-        else:
-            lengths = np.array(counts, np.int64).reshape(-1)
-    except (KeyError, TypeError, ValueError, OverflowError) as fault:
-        raise AnnotationError(
-            f"Run lengths need a size of two numbers and counts, as numbers or as COCO's text ({fault!r})."
-        ) from None
-    pixels = height * width if height > 0 and width > 0 else 0
-    fits = 0 < pixels <= _MOST_PX and bool(((lengths >= 0) & (lengths <= pixels)).all())
-    if not fits or lengths.sum() != pixels:
-        raise AnnotationError(
-            f"Run lengths cover {int(lengths.sum())} pixels, but their size is {height} x {width}; write them again."
-        )
-    values = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
-    return np.ascontiguousarray(values.reshape(width, height).T)
+@dataclass(frozen=True, eq=False)
+class Masks:
+    """The masks of N people on an image of `size`.
 
+    rasters   N arrays (h, w) uint8, probabilities times 255; empty where no mask is known
+    matrices  (N, 2, 3) float64, from the image onto each raster, in continuous pixels (`geometry.grid`)
+    size      (H, W) of the image
 
-def fill_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> Mask:
-    """(H, W) bool union of polygons, filled as COCO's tools fill them; `size` is (height, width).
-
-    A polygon of fewer than three points covers nothing. Raises AnnotationError for odd, endless or far-off ones.
+    A pixel of the image belongs to a person where the raster, interpolated bilinearly at the pixel's centre, is above
+    one half. `len`, iteration, indexing and `numpy.asarray` (N, H, W) work as for an array of masks.
     """
-    rings = [_ring(polygon) for polygon in polygons]
-    rings = [ring for ring in rings if len(ring) >= 6]
-    if not rings:
-        return np.zeros(size, np.bool_)
-    return decode_rle(coco.merge(coco.frPyObjects(rings, *size)))
+
+    rasters: tuple[Bytes, ...]
+    matrices: affine.Matrix
+    size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        matrices = np.asarray(self.matrices, np.float64).reshape(-1, 2, 3)
+        if len(matrices) != len(self.rasters):
+            raise ShapeError("matrices", wanted=(len(self.rasters), 2, 3), got=matrices.shape)
+        for raster in self.rasters:
+            if raster.ndim != 2 or raster.dtype != np.uint8:
+                raise ShapeError("rasters", wanted="(height, width) uint8", got=f"{raster.shape} {raster.dtype}")
+        object.__setattr__(self, "matrices", matrices)
+        object.__setattr__(self, "size", (int(self.size[0]), int(self.size[1])))
+
+    @classmethod
+    def from_full(cls, masks: ArrayLike) -> Masks:
+        """Masks (N, H, W) bool as rasters in their tight boxes. Raises ShapeError."""
+        full = np.asarray(masks, np.bool_)
+        if full.ndim != 3:
+            raise ShapeError("masks", wanted=("people", "height", "width"), got=full.shape)
+        return cls.from_bitmaps([(mask, 0, 0) for mask in full], (full.shape[1], full.shape[2]))
+
+    @classmethod
+    def from_bitmaps(cls, bitmaps: Iterable[tuple[Bits, int, int]], size: tuple[int, int]) -> Masks:
+        """Masks from bits (h, w) with the column and the row of the image that each begins at."""
+        rasters, shifts = [], []
+        for bits, left, top in bitmaps:
+            x0, y0, x1, y1 = _extent(bits)
+            rasters.append(np.where(bits[y0:y1, x0:x1], np.uint8(255), np.uint8(0)))
+            shifts.append((-left - x0, -top - y0))
+        matrices = np.tile(affine.identity(), (len(rasters), 1, 1))
+        matrices[:, :, 2] = np.array(shifts, np.float64).reshape(-1, 2)
+        return cls(tuple(rasters), matrices, size)
+
+    @classmethod
+    def from_probabilities(
+        cls, probabilities: Floats, matrices: affine.Matrix, size: tuple[int, int], threshold: float = 0.5
+    ) -> Masks:
+        """Masks from crops (N, h, w) in [0, 1], onto which `matrices` (N, 2, 3) carry the image.
+
+        A pixel of at least `threshold` belongs to the mask: values are stretched so that it becomes one half.
+        """
+        low, high = 127.5 / threshold, 127.5 / (1 - threshold)
+        values = np.where(
+            probabilities < threshold, probabilities * low, 127.5 + (probabilities - threshold) * high
+        )  # fmt: skip
+        return cls(tuple(np.rint(values).clip(0, 255).astype(np.uint8)), matrices, size)
+
+    @classmethod
+    def from_rles(cls, rles: Iterable[Rle], size: tuple[int, int]) -> Masks:
+        """Masks from COCO's run lengths. Raises AnnotationError, and ShapeError for those of another size."""
+        masks = []
+        for rle in rles:
+            mask = decode_rle(rle)
+            if mask.shape != tuple(size):
+                raise ShapeError("run lengths", wanted=size, got=mask.shape)
+            masks.append((mask, 0, 0))
+        return cls.from_bitmaps(masks, size)
+
+    @classmethod
+    def empty(cls, count: int, size: tuple[int, int]) -> Masks:
+        """Masks without a pixel of `count` people."""
+        return cls((np.zeros((0, 0), np.uint8),) * count, np.tile(affine.identity(), (count, 1, 1)), size)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Masks]) -> Masks:
+        """All masks of some parts on one image, part after part. Raises ShapeError for images of different sizes."""
+        for part in parts:
+            if part.size != parts[0].size:
+                raise ShapeError("masks", wanted=parts[0].size, got=part.size)
+        rasters = tuple(raster for part in parts for raster in part.rasters)
+        return cls(rasters, np.concatenate([part.matrices for part in parts]), parts[0].size)
+
+    def __len__(self) -> int:
+        return len(self.rasters)
+
+    def __iter__(self) -> Iterator[Bits]:
+        return (self.full(row) for row in range(len(self)))
+
+    @overload
+    def __getitem__(self, which: int | np.integer[Any]) -> Bits: ...
+    @overload
+    def __getitem__(self, which: slice | Sequence[int] | NDArray[Any]) -> Masks: ...
+    def __getitem__(self, which: Any) -> Bits | Masks:
+        """`masks[0]` is one person's mask (H, W) bool; `masks[flags]` and `masks[:3]` are Masks."""
+        rows = np.arange(len(self))[which]
+        if rows.ndim == 0:
+            return self.full(int(rows))
+        return replace(self, rasters=tuple(self.rasters[row] for row in rows), matrices=self.matrices[rows])
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return self.full().astype(dtype or np.bool_, copy=False)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(N, H, W), that of `full()`."""
+        return (len(self), *self.size)
+
+    @cached_property
+    def nonempty(self) -> Bits:
+        """(N,) whose raster reaches one half; the others have no mask."""
+        return np.array([bool(raster.size) and int(raster.max()) > LEVEL for raster in self.rasters], np.bool_)
+
+    def bitmap(self, index: int) -> tuple[Bits, int, int]:
+        """One person's pixels (h, w) bool, and the column and the row of the image that they begin at."""
+        if not self.nonempty[index]:
+            return np.zeros((0, 0), np.bool_), 0, 0
+        raster, matrix = self.rasters[index], self.matrices[index]
+        shift = _whole_shift(matrix)
+        if shift is not None:
+            return _clipped(raster > LEVEL, *shift, self.size)
+        left, top, right, bottom = self._reach(index)
+        width, height = right - left, bottom - top
+        if width <= 0 or height <= 0:
+            return np.zeros((0, 0), np.bool_), 0, 0
+        onto = affine.for_cv2(affine.compose(matrix, np.array([[1.0, 0, left], [0, 1, top]])))
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        values = cv2.warpAffine(raster, onto, (width, height), flags=flags, borderMode=cv2.BORDER_CONSTANT)
+        return np.asarray(values > LEVEL, np.bool_), left, top
+
+    def full(self, index: int | None = None) -> Bits:
+        """One person's mask (H, W) bool, or those of all people (N, H, W)."""
+        rows = range(len(self)) if index is None else [index]
+        out = np.zeros((len(rows), *self.size), np.bool_)
+        for target, row in zip(out, rows, strict=True):
+            bits, left, top = self.bitmap(row)
+            target[top : top + bits.shape[0], left : left + bits.shape[1]] = bits
+        return out if index is None else out[0]
+
+    def union(self) -> Bits:
+        """(H, W) where any person is."""
+        out = np.zeros(self.size, np.bool_)
+        for row in range(len(self)):
+            bits, left, top = self.bitmap(row)
+            out[top : top + bits.shape[0], left : left + bits.shape[1]] |= bits
+        return out
+
+    @property
+    def areas(self) -> NDArray[np.int64]:
+        """(N,) numbers of pixels."""
+        return np.array([np.count_nonzero(self.bitmap(row)[0]) for row in range(len(self))], np.int64)
+
+    @cached_property
+    def boxes_xyxy(self) -> Floats:
+        """(N, 4) boxes around the masks in pixels of the image, to a part of a pixel; zeros for an empty mask."""
+        boxes = np.zeros((len(self), 4), np.float32)
+        for row in np.flatnonzero(self.nonempty):
+            raster, matrix = self.rasters[row], self.matrices[row]
+            if _whole_shift(matrix) is not None:
+                x, y = -matrix[:, 2]
+                boxes[row] = np.add(_extent(raster > LEVEL), (x, y, x, y))
+            else:
+                boxes[row] = _corners_around(affine.apply(affine.invert(matrix), _rim(raster)))
+        edge = np.array((*self.size[::-1], *self.size[::-1]), np.float32)
+        return np.clip(boxes, 0, edge)
+
+    @property
+    def confidences(self) -> Floats:
+        """(N,) mean probability within each mask, in [0, 1]; 0 for an empty one."""
+        inside = [raster[raster > LEVEL] for raster in self.rasters]
+        return np.array([pixels.mean() / 255 if pixels.size else 0 for pixels in inside], np.float32)
+
+    def without_overlaps(self) -> Masks:
+        """The masks where a pixel belongs to one person at most: the most probable one, of equals the first.
+
+        Decided on each raster's own pixels, so at a border between two people both may hold a few pixels of the image.
+        """
+        boxes, rasters = self.boxes_xyxy, list(self.rasters)
+        for row in np.flatnonzero(self.nonempty):
+            meets = (boxes[:, :2] < boxes[row, 2:]).all(axis=1) & (boxes[row, :2] < boxes[:, 2:]).all(axis=1)
+            rivals = [other for other in np.flatnonzero(meets & self.nonempty) if other != row]
+            if not rivals:
+                continue
+            own = self.rasters[row].astype(np.int16)
+            back = affine.invert(self.matrices[row])
+            value = own.copy()
+            for other in rivals:
+                onto = affine.for_cv2(affine.compose(self.matrices[other], back))
+                flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+                theirs = cv2.warpAffine(self.rasters[other], onto, own.shape[::-1], flags=flags).astype(np.int16)
+                lead = (255 + own - theirs + (other > row)) >> 1
+                np.minimum(value, np.where(theirs > LEVEL, lead, value), out=value)
+            rasters[row] = value.astype(np.uint8)
+        return replace(self, rasters=tuple(rasters))
+
+    def rle(self, index: int) -> Rle:
+        """One person's mask as COCO's compressed run lengths, counts as text, ready for JSON."""
+        runs = self._runs(index)
+        return {"size": list(self.size), "counts": runs["counts"].decode("ascii")}
+
+    def iou(self, others: Masks) -> Floats:
+        """(N, M) intersection over union with other masks on the same image; 0 where both are empty."""
+        if self.size != others.size:
+            raise ShapeError("others", wanted=("M", *self.size), got=others.shape)
+        if not len(self) or not len(others):
+            return np.zeros((len(self), len(others)), np.float32)
+        runs = [[masks._runs(row) for row in range(len(masks))] for masks in (self, others)]
+        return np.asarray(coco.iou(runs[0], runs[1], [0] * len(others)), np.float32)
+
+    def warp(self, matrix: affine.Matrix, size: tuple[int, int]) -> Masks:
+        """The masks on another image of `size`, onto which `matrix` (2, 3) carries this one."""
+        back = affine.invert(matrix)
+        moved = [affine.compose(own, back) for own in self.matrices]
+        return replace(self, matrices=np.array(moved).reshape(-1, 2, 3), size=size)
+
+    def crop(self, crop_xyxy: tuple[int, int, int, int]) -> Masks:
+        """The masks on a part of the image, in whole pixels; bits outside of it are gone for good."""
+        left, top, right, bottom = crop_xyxy
+        part = self.warp(np.array([[1.0, 0, -left], [0, 1, -top]]), (bottom - top, right - left))
+        rasters, matrices = list(part.rasters), part.matrices.copy()
+        for row, matrix in enumerate(part.matrices):
+            shift = _whole_shift(matrix)
+            if shift is not None:
+                rasters[row], x, y = _clipped(rasters[row], *shift, part.size)
+                matrices[row, :, 2] = -x, -y
+        return replace(part, rasters=tuple(rasters), matrices=matrices)
+
+    def resize(self, size: tuple[int, int]) -> Masks:
+        """The masks on the image scaled to `size`."""
+        y, x = (new / old for new, old in zip(size, self.size, strict=True))
+        return self.warp(np.array([[x, 0, 0], [0, y, 0]]), size)
+
+    def flip_lr(self) -> Masks:
+        """The masks on the image flipped left to right."""
+        return self.warp(np.array([[-1.0, 0, self.size[1]], [0, 1, 0]]), self.size)
+
+    def _reach(self, index: int) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of the whole pixels that a mask may touch."""
+        x0, y0, x1, y1 = _extent(self.rasters[index] > LEVEL)
+        corners = np.array([(x0, y0), (x1, y0), (x0, y1), (x1, y1)], np.float64)
+        corners += np.array([(-1, -1), (1, -1), (-1, 1), (1, 1)])
+        box = _corners_around(affine.apply(affine.invert(self.matrices[index]), corners))
+        low, high = np.floor(box[:2]), np.ceil(box[2:])
+        left, top = np.clip(low, 0, self.size[::-1]).astype(int).tolist()
+        right, bottom = np.clip(high, 0, self.size[::-1]).astype(int).tolist()
+        return left, top, right, bottom
+
+    def _runs(self, index: int) -> dict[str, Any]:
+        """Pycocotools' compressed run lengths, made from one person's own pixels alone."""
+        bits, left, top = self.bitmap(index)
+        height, width = self.size
+        column = np.zeros((bits.shape[1], bits.shape[0] + 2), np.int8)
+        column[:, 1:-1] = bits.T
+        at, edge = np.nonzero(np.diff(column, axis=1))
+        # Positions down the columns where the mask begins and ends; one that ends a column may begin the next.
+        positions = (left + at) * height + top + edge
+        lengths = np.diff(np.concatenate([[0], positions, [height * width]]))
+        runs: dict[str, Any] = coco.frPyObjects({"size": [height, width], "counts": lengths.tolist()}, height, width)
+        return runs
 
 
-def segmentation_mask(segmentation: object, size: tuple[int, int]) -> Mask:
-    """(H, W) bool mask of a COCO segmentation of either form; nothing (None or no polygon) is an all-false mask.
-
-    Raises AnnotationError for anything else, and for run lengths of another size than `size` (height, width).
-    """
-    if segmentation is None:
-        return np.zeros(size, np.bool_)
-    if isinstance(segmentation, Mapping):
-        mask = decode_rle(segmentation)
-        if mask.shape != size:
-            raise AnnotationError(
-                f"Run lengths are for {mask.shape[0]} x {mask.shape[1]} pixels, "
-                f"the picture has {size[0]} x {size[1]} (height x width); make both the same."
-            )
-        return mask
-    if isinstance(segmentation, Sequence) and not isinstance(segmentation, (str, bytes)):
-        return fill_polygons(segmentation, size)
-    raise AnnotationError(
-        f"A segmentation is a list of polygons or run lengths with size and counts, got {type(segmentation).__name__}."
-    )
+def _extent(bits: Bits) -> tuple[int, int, int, int]:
+    """The tight box of bits (h, w) in whole pixels; zeros where there are none."""
+    columns, rows = np.flatnonzero(bits.any(axis=0)), np.flatnonzero(bits.any(axis=1))
+    if not len(rows):
+        return 0, 0, 0, 0
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
-def tight_boxes(masks: Mask) -> NDArray[np.float32]:
-    """(N, 4) xyxy float32 boxes of (N, H, W) masks, along the pixels' outer edges; zeros for an empty mask."""
-    columns, rows = np.any(masks, axis=1), np.any(masks, axis=2)
-    low = np.stack([_first(columns), _first(rows)], axis=1)
-    high = np.stack([columns.shape[1] - _first(columns[:, ::-1]), rows.shape[1] - _first(rows[:, ::-1])], axis=1)
-    boxes = np.concatenate([low, high], axis=1)
-    return np.where(np.any(columns, axis=1, keepdims=True), boxes, 0).astype(np.float32)
+def _whole_shift(matrix: affine.Matrix) -> tuple[int, int] | None:
+    """The column and the row of the image that a raster begins at, where their pixels are the same; or None."""
+    shift = np.rint(matrix[:, 2])
+    if np.array_equal(matrix[:, :2], np.eye(2)) and np.array_equal(shift, matrix[:, 2]):
+        return int(-shift[0]), int(-shift[1])
+    return None
 
 
-def areas(masks: Mask) -> NDArray[np.int64]:
-    """(N,) numbers of pixels of (N, H, W) masks."""
-    return np.asarray(np.count_nonzero(masks, axis=(1, 2)), np.int64)
+def _clipped(bits: NDArray[Any], left: int, top: int, size: tuple[int, int]) -> tuple[NDArray[Any], int, int]:
+    """Bits (h, w) that begin at a column and a row, without those outside an image of `size`."""
+    inside = bits[max(-top, 0) : max(size[0] - top, 0), max(-left, 0) : max(size[1] - left, 0)]
+    return inside, max(left, 0), max(top, 0)
 
 
-def iou_matrix(masks: Mask, others: Mask) -> NDArray[np.float32]:
-    """(N, M) intersection over union of (N, H, W) and (M, H, W) masks; 0 where both are empty."""
-    if masks.shape[1:] != others.shape[1:]:
-        raise ShapeError("others", wanted=("M", *masks.shape[1:]), got=others.shape)
-    if not len(masks) or not len(others):
-        return np.zeros((len(masks), len(others)), np.float32)
-    runs = [coco.encode(np.asfortranarray(stack.transpose(1, 2, 0), np.uint8)) for stack in (masks, others)]
-    return np.asarray(coco.iou(runs[0], runs[1], [0] * len(runs[1])), np.float32)
+def _rim(raster: Bytes) -> NDArray[np.float64]:
+    """Points (M, 2) of a raster that its mask reaches farthest at: crossings of one half in each row and column."""
+    framed = np.pad(raster, 1).astype(np.float64)
+    points = []
+    for values, axis in ((framed, 0), (framed.T, 1)):
+        row, column = np.nonzero((values[:, :-1] > LEVEL) != (values[:, 1:] > LEVEL))
+        before, after = values[row, column], values[row, column + 1]
+        across = column + (LEVEL + 0.5 - before) / (after - before) - 0.5
+        along = row - 0.5
+        points.append(np.stack([across, along] if axis == 0 else [along, across], axis=1))
+    return np.concatenate(points)
 
 
-def _first(marks: Mask) -> NDArray[np.intp]:
-    """Position of the first true value of each row; 0 where there is none."""
-    return marks.argmax(axis=1) if marks.shape[1] else np.zeros(len(marks), np.intp)
-
-
-def _ring(polygon: Sequence[float]) -> list[float]:
-    """The polygon as plain floats, which the library takes for a polygon whatever their number."""
-    try:
-        ring = np.array(polygon, np.float64)
-    except (TypeError, ValueError):
-        ring = np.zeros((0, 0))
-    if ring.ndim != 1 or len(ring) % 2:
-        raise AnnotationError("A polygon is a flat list x0, y0, x1, y1, ... of an even number of numbers.")
-    if len(ring) and not np.abs(ring).max() <= _FARTHEST_PX:
-        raise AnnotationError("A polygon has a coordinate that is not a number of pixels near the picture.")
-    return [float(value) for value in ring]
-
-
-def _run_lengths(packed: bytes) -> NDArray[np.int64]:
-    """The numbers behind COCO's compressed counts: five bits a character, low bits first, 48 added.
-
-    From the fourth on, a number is stored as the difference to the one two places before it.
-    """
-    symbols = np.frombuffer(packed, np.uint8).astype(np.int64) - 48
-    if len(symbols) == 0:
-        return np.zeros(0, np.int64)
-    if symbols.min() < 0 or symbols.max() > 63 or symbols[-1] & 32:
-        raise ValueError("counts hold a character that COCO does not write, or stop in the middle of a number")
-    ends = np.flatnonzero((symbols & 32) == 0)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    place = np.arange(len(symbols)) - np.repeat(starts, ends - starts + 1)
-    if place.max() > 6:
-        raise ValueError("counts hold a number of more than 35 bits")
-    values = np.add.reduceat((symbols & 31) << (5 * place), starts)
-    values -= ((symbols[ends] >> 4) & 1) << (5 * (place[ends] + 1))
-    for first in (1, 2):
-        values[first::2] = values[first::2].cumsum()
-    return values
+def _corners_around(points: ArrayLike) -> Floats:
+    """(4,) xyxy box around points (M, 2)."""
+    array = np.asarray(points, np.float32)
+    return np.concatenate([array.min(axis=0), array.max(axis=0)])

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from poseg.errors import ShapeError
 from poseg.geometry.boxes import areas
-from poseg.geometry.masks import iou_matrix as mask_iou_matrix
+from poseg.geometry.rle import iou_matrix as mask_iou_matrix
 
 __all__ = ["box_iou_matrix", "greedy_match", "mask_iou_matrix", "oks_matrix"]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from poseg.errors import AnnotationError, SkeletonError
 from poseg.geometry.boxes import around_points, xywh_to_xyxy
-from poseg.geometry.masks import Mask, tight_boxes
+from poseg.geometry.rle import Mask, tight_boxes
 from poseg.io.coco_skeleton import build_skeleton, read_skeleton_file, skeleton_file_beside, skeleton_plain
 from poseg.skeletons import COCO17, Skeleton
 

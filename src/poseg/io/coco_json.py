@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from poseg.errors import AnnotationError
 from poseg.geometry.grid import pixel_centres
-from poseg.geometry.masks import segmentation_mask
+from poseg.geometry.masks import Masks
+from poseg.geometry.rle import segmentation_mask
 from poseg.io.coco_columns import (
     CocoImage,
     Columns,
@@ -92,7 +93,7 @@ class CocoDataset:
             keypoint_scores=np.where(found, self.columns.joint_scores[rows], 0),
             scores=self.columns.scores[rows],
             boxes_xyxy=complete_boxes(self.columns.boxes_xyxy[rows], masks, points, found),
-            masks=masks,
+            masks=None if masks is None else Masks.from_full(masks),
         )
 
     def visibility(self, image_id: int) -> NDArray[np.uint8]:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from poseg.errors import AnnotationError
 from poseg.geometry import boxes
 from poseg.geometry.grid import pixel_centres, pixel_indices
-from poseg.geometry.masks import areas, decode_rle, encode_rle, tight_boxes
+from poseg.geometry.masks import Masks
+from poseg.geometry.rle import decode_rle
 from poseg.io.coco_columns import complete_boxes
 from poseg.io.joints_in_space import joints_in_space, read_joints_in_space
 from poseg.io.plain_json import read_json, write_json
@@ -64,7 +65,7 @@ def coco_results(
         }
         record["keypoints"][2::3] = [int(flag) for flag in flags[row]]
         if people.masks is not None:
-            record["segmentation"] = encode_rle(people.masks[row])
+            record["segmentation"] = people.masks.rle(row)
         if file_name is not None:
             record["file_name"] = file_name
         if people.skeleton != COCO17:
@@ -124,8 +125,8 @@ def _extents(people: People) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """(N, 4) xywh boxes and (N,) areas: of the mask where there is one, else of the box."""
     boxes_xyxy, pixels = people.boxes_xyxy, boxes.areas(people.boxes_xyxy).astype(np.float64)
     if people.masks is not None:
-        counts = areas(people.masks)
-        boxes_xyxy = np.where(counts[:, None] > 0, tight_boxes(people.masks), boxes_xyxy)
+        counts = people.masks.areas
+        boxes_xyxy = np.where(counts[:, None] > 0, people.masks.boxes_xyxy, boxes_xyxy)
         pixels = np.where(counts > 0, counts, pixels)
     return boxes.xyxy_to_xywh(boxes_xyxy), pixels
 
@@ -148,11 +149,11 @@ def people_of_records(records: Sequence[dict[str, Any]], wanted: Skeleton, where
         keypoint_scores=sure,
         scores=scores,
         boxes_xyxy=complete_boxes(boxes.xywh_to_xyxy(given), masks, points, sure > 0),
-        masks=masks,
+        masks=None if masks is None else Masks.from_full(masks),
         keypoints_3d=keypoints_3d,
         skeleton_3d=skeleton_3d,
     )
-    return found if source == wanted else found.to(wanted)
+    return found if source == wanted else found.remap_to(wanted)
 
 
 def _skeleton(records: Sequence[dict[str, Any]], wanted: Skeleton, where: str) -> Skeleton:

@@ -90,7 +90,7 @@ class FramesWriter:
         if people.skeleton != self._skeleton:
             raise SkeletonError(
                 f"{self.path} holds people on skeleton {self._skeleton.name}, got {people.skeleton.name}; "
-                f"convert them with people.to()."
+                f"convert them with people.remap_to()."
             )
         if frame <= self._last:
             raise AnnotationError(f"Frame {frame} cannot follow frame {self._last} in {self.path}; frames rise.")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from poseg.errors import AnnotationError
+from poseg.geometry.masks import Masks
 from poseg.io.coco_json import CocoDataset, parse_coco
 from poseg.io.coco_results import PERSON, ImageId, masks_of_records, people_of_records
 from poseg.io.plain_json import read_json
@@ -49,7 +50,8 @@ class GivenPeople:
         found = None if image_id is None else self.by_image.get(image_id)
         if found is None or image_id is None or image_id not in self.outlines:
             return People.empty(self.skeleton) if found is None else found
-        return replace(found, masks=masks_of_records(self.outlines[image_id], f"{self.source}: image {image_id}"))
+        masks = masks_of_records(self.outlines[image_id], f"{self.source}: image {image_id}")
+        return replace(found, masks=None if masks is None else Masks.from_full(masks))
 
     @cached_property
     def _by_base_name(self) -> dict[str, list[tuple[tuple[str, ...], ImageId]]]:

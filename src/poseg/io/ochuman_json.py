@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from poseg.errors import AnnotationError
-from poseg.geometry.masks import encode_rle, fill_polygons
+from poseg.geometry.rle import encode_rle, fill_polygons
 from poseg.geometry.similarity import box_iou_matrix
 from poseg.io.coco_columns import person_category, records_of
 from poseg.io.coco_json import parse_coco

@@ -86,38 +86,15 @@ def find_people(image: Image, looking: Looking, before: People | None = None) ->
         views.append((np.ascontiguousarray(image[:, ::-1]), True))
     looks, owners = _whole_looks(views, looking)
     if before is not None:
-        looks += [Look(before.to(COCO17))] * EARLIER
+        looks += [Look(before.remap_to(COCO17))] * EARLIER
         owners += [-1] * EARLIER
     if looking.tiles != "none" and (looking.tiles != "auto" or _crowded(looks, looking.agreement)):
         parts = _part_looks(views, looking)
         looks += parts
     agreed = agree(looks, looking.agreement)
-    given = None if before is None or before.masks is None else (owners.index(-1), before.masks)
+    given = None if before is None or before.masks is None else (owners.index(-1), before.masks.full())
     masks, agreement = _outlined(views, looking, agreed, given)
     return Finding(agreed, masks, agreement)
-
-
-def mirrored(people: People, width: int) -> People:
-    """The people of the picture mirrored left to right; twice is none."""
-    order = people.skeleton.mirror
-    points = people.keypoints[:, order].copy()
-    points[..., 0] = width - points[..., 0]
-    boxes = people.boxes_xyxy[:, [2, 1, 0, 3]].copy()
-    boxes[:, [0, 2]] = width - boxes[:, [0, 2]]
-    return replace(
-        people,
-        keypoints=points,
-        keypoint_scores=people.keypoint_scores[:, order],
-        boxes_xyxy=boxes,
-        masks=None if people.masks is None else people.masks[:, :, ::-1],
-        keypoints_3d=_mirrored_in_space(people),
-    )
-
-
-def _mirrored_in_space(people: People) -> NDArray[np.float32] | None:
-    if people.keypoints_3d is None or people.skeleton_3d is None:
-        return None
-    return people.keypoints_3d[:, people.skeleton_3d.mirror] * np.array([-1, 1, 1], np.float32)
 
 
 def part_windows(height: int, width: int, parts: int) -> list[tuple[int, int, int, int]]:
@@ -138,8 +115,8 @@ def _whole_looks(views: Sequence[tuple[Image, bool]], looking: Looking) -> tuple
         # Whoever finds nobody on principle must not count as a look that missed everybody.
         for size in () if getattr(assignment.teacher, "only_outlines", False) else assignment.looks_at:
             for image, flipped in views:
-                people = assignment.teacher(image, size).to(COCO17)
-                looks.append(Look(mirrored(people, image.shape[1]) if flipped else people, assignment.trust))
+                people = assignment.teacher(image, size).remap_to(COCO17)
+                looks.append(Look(people.flipped(image.shape[1]) if flipped else people, assignment.trust))
                 owners.append(owner)
     return looks, owners
 
@@ -159,7 +136,9 @@ def _part_looks(views: Sequence[tuple[Image, bool]], looking: Looking) -> list[L
 
 def _part_look(image: Image, flipped: bool, window: tuple[int, int, int, int], assignment: Assignment) -> Look:
     left, top, right, bottom = window
-    people = assignment.teacher(np.ascontiguousarray(image[top:bottom, left:right]), assignment.tile_size).to(COCO17)
+    people = assignment.teacher(np.ascontiguousarray(image[top:bottom, left:right]), assignment.tile_size).remap_to(
+        COCO17
+    )
     corner = np.array([left, top], np.float32)
     people = replace(
         people, keypoints=people.keypoints + corner, boxes_xyxy=people.boxes_xyxy + np.tile(corner, 2), masks=None
@@ -167,7 +146,7 @@ def _part_look(image: Image, flipped: bool, window: tuple[int, int, int, int], a
     box: Box = (left, top, right, bottom)
     if flipped:
         width = image.shape[1]
-        people, box = mirrored(people, width), (width - right, top, width - left, bottom)
+        people, box = people.flipped(width), (width - right, top, width - left, bottom)
     return Look(people, assignment.trust, box)
 
 
@@ -192,7 +171,7 @@ def _outlined(
         if isinstance(assignment.teacher, Outliner):
             for size in assignment.looks_at:
                 for view, flipped in views:
-                    asked = mirrored(people, view.shape[1]) if flipped else people
+                    asked = people.flipped(view.shape[1]) if flipped else people
                     stack = assignment.teacher.outline(view, asked, size)
                     drawn.append((owner, stack[:, :, ::-1] if flipped else stack))
     for person in range(len(people)):

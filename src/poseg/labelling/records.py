@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from poseg.geometry.boxes import around_points, xywh_to_xyxy
 from poseg.geometry.grid import pixel_indices
-from poseg.geometry.masks import encode_rle, tight_boxes
+from poseg.geometry.rle import encode_rle, tight_boxes
 from poseg.labelling.looking import Finding
 from poseg.skeletons import COCO17
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from poseg.draw.overlay import overlay
 from poseg.geometry.boxes import xywh_to_xyxy
 from poseg.geometry.grid import pixel_centres
-from poseg.geometry.masks import segmentation_mask
+from poseg.geometry.masks import Masks
+from poseg.geometry.rle import segmentation_mask
 from poseg.io.images import write_png
 from poseg.people import People
 from poseg.skeletons import COCO17
@@ -70,7 +71,7 @@ def drawn(image: Image, records: Sequence[Mapping[str, Any]]) -> Image:
         (triplets[..., 2] > 0).astype(np.float32),
         np.array([record["score"] for record in labels], np.float32),
         xywh_to_xyxy([record["bbox"] for record in labels]),
-        np.stack(masks) if masks else None,
+        Masks.from_full(np.stack(masks)) if masks else None,
     )
     return overlay(canvas, people, scores=True)
 

@@ -90,8 +90,8 @@ class ModelTeacher:
             people.skeleton, seen.box.to_input(people.keypoints), people.keypoint_scores, people.scores,
             seen.box.to_input(people.boxes_xyxy.reshape(-1, 2, 2)).reshape(-1, 4),
         )  # fmt: skip
-        masks = seen.box.undo(outline(seen.fields, given.to(self._session.codec.skeleton))).masks
-        return cast("NDArray[np.bool_]", masks)
+        masks = seen.box.undo(outline(seen.fields, given.remap_to(self._session.codec.skeleton))).masks
+        return np.zeros((len(people), *image.shape[:2]), np.bool_) if masks is None else masks.full()
 
     def _predictor(self, size: int | None) -> Predictor:
         return Predictor(self._session, size_px=size, max_people=_MOST_PEOPLE, min_score=_LEAST_SCORE, masks=False)

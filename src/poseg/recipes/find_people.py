@@ -14,14 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.progress import track
 
 import poseg
 from poseg.codecs.painter import PainterCodec
 from poseg.datasets.found_people import FoundPerson, write_found
-from poseg.geometry.masks import iou_matrix, tight_boxes
-from poseg.labelling.looking import mirrored
+from poseg.geometry.masks import Masks
 from poseg.people import Sample
 from poseg.recipes.data_at_hand import outlined_people
 from poseg.runtime.painter import question
@@ -43,7 +41,7 @@ def found_in(sample: Sample, predictor: Predictor) -> Iterator[FoundPerson]:
     parts = predictor.unpainted(seen)
     painted = [box.undo(part.painted(predictor.session.codec.best)) for box, part in parts]
     assert sample.people.masks is not None
-    there = sample.people[sample.people.masks.sum(axis=(1, 2)) >= LEAST_PIXELS]
+    there = sample.people[sample.people.masks.areas >= LEAST_PIXELS]
     if not len(there) or there.masks is None:
         return
     taken = _matches([people.masks for people in painted if people.masks is not None], there.masks)
@@ -63,9 +61,9 @@ def found_in(sample: Sample, predictor: Predictor) -> Iterator[FoundPerson]:
             )  # fmt: skip
 
 
-def _matches(masks: list[NDArray[np.bool_]], true: NDArray[np.bool_]) -> dict[int, int]:
+def _matches(masks: list[Masks], true: Masks) -> dict[int, int]:
     """Which true mask each mask that was found goes with, those most alike first; each goes once."""
-    iou = iou_matrix(np.concatenate(masks), true)
+    iou = Masks.concatenate(masks).iou(true)
     pairs: dict[int, int] = {}
     for row in np.argsort(-iou.max(axis=1, initial=0), kind="stable"):
         best = int(iou[row].argmax())
@@ -79,14 +77,14 @@ def _mirrored(sample: Sample) -> Sample:
     ignore = None if sample.ignore is None else sample.ignore[:, ::-1]
     return replace(
         sample, image=np.ascontiguousarray(sample.image[:, ::-1]),
-        people=mirrored(sample.people, sample.image.shape[1]), ignore=ignore,
+        people=sample.people.flipped(sample.image.shape[1]), ignore=ignore,
     )  # fmt: skip
 
 
 def close_up(sample: Sample, rng: np.random.Generator) -> Sample:
     """A part of the picture that the upper part of somebody fills; all of it where nobody is large enough."""
     masks = sample.people.masks
-    boxes_xyxy = np.zeros((0, 4)) if masks is None else tight_boxes(masks)
+    boxes_xyxy = np.zeros((0, 4)) if masks is None else masks.boxes_xyxy
     tall = np.flatnonzero(boxes_xyxy[:, 3] - boxes_xyxy[:, 1] >= LEAST_TALL_PX)
     if not len(tall):
         return sample
@@ -100,7 +98,7 @@ def close_up(sample: Sample, rng: np.random.Generator) -> Sample:
     y1, x1 = int(np.clip(y0 + shown, y0 + 1, height)), int(np.clip(middle + side / 2, x0 + 1, width))
     if min(y1 - y0, x1 - x0) < LEAST_SIDE_PX:
         return sample
-    people = replace(sample.people, masks=None if masks is None else masks[:, y0:y1, x0:x1])
+    people = replace(sample.people, masks=None if masks is None else masks.crop((x0, y0, x1, y1)))
     ignore = None if sample.ignore is None else sample.ignore[y0:y1, x0:x1]
     return replace(sample, image=np.ascontiguousarray(sample.image[y0:y1, x0:x1]), people=people, ignore=ignore)
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-import numpy as np
-
-from poseg.geometry.masks import Rle, decode_rle, encode_rle
+from poseg.geometry.masks import Masks
+from poseg.geometry.rle import Rle
 from poseg.people import People
 
 TimedPeople = tuple[float, People]
@@ -34,7 +33,7 @@ class PackedClip:
     def append(self, time_s: float, people: People) -> None:
         """Keep one more frame."""
         self.poses.append((time_s, replace(people, masks=None)))
-        self._runs.append(None if people.masks is None else [encode_rle(mask) for mask in people.masks])
+        self._runs.append(None if people.masks is None else [people.masks.rle(row) for row in range(len(people))])
 
     def __len__(self) -> int:
         return len(self.poses)
@@ -48,7 +47,7 @@ class PackedClip:
         runs = self._runs[index]
         if not runs:
             return time_s, people
-        return time_s, replace(people, masks=np.stack([decode_rle(run) for run in runs]))
+        return time_s, replace(people, masks=Masks.from_rles(runs, tuple(runs[0]["size"])))
 
 
 def without_masks(clip: Timed) -> list[TimedPeople]:

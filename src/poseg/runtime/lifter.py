@@ -73,4 +73,6 @@ class Lifter:
         spent = people.timings
         if spent is None:
             return lifted
-        return replace(lifted, timings=replace(spent, decode_ms=spent.decode_ms + 1e3 * (perf_counter() - start)))
+        return replace(
+            lifted, timings=replace(spent, postprocess_ms=spent.postprocess_ms + 1e3 * (perf_counter() - start))
+        )

@@ -16,6 +16,7 @@ from poseg.codecs.suiting_look import joined
 from poseg.errors import PosegError
 from poseg.fields import Fields
 from poseg.fields.align import Windows, picture_in_windows
+from poseg.geometry.masks import Masks
 from poseg.people import People
 from poseg.runtime.card import Card
 from poseg.transforms.letterbox import Letterbox
@@ -62,7 +63,7 @@ class Question:
 
 def question(codec: PainterCodec, picture: Bytes, box: Letterbox, people: People, claims: Claims) -> Question:
     """What is asked about people (N) with their claims, who lie where `box` says, on a picture (H, W, 3) uint8 RGB."""
-    onto = people if people.skeleton == codec.skeleton else people.to(codec.skeleton)
+    onto = people if people.skeleton == codec.skeleton else people.remap_to(codec.skeleton)
     boxes_xyxy = box.to_image(codec.boxes(onto, claims).reshape(-1, 2, 2)).reshape(-1, 4)
     windows = codec.windows(boxes_xyxy, (picture.shape[0], picture.shape[1]))
     evidence = codec.evidence(claims, box.onto_image, windows)
@@ -105,7 +106,7 @@ class Painter:
         """
         asked, size = self.ask(picture, parts), (picture.shape[0], picture.shape[1])
         if not len(asked.people):
-            return replace(asked.people, masks=np.zeros((0, *size), np.bool_))
+            return replace(asked.people, masks=Masks.empty(0, size))
         seen, codec = self.planes(asked), self.session.codec
         runs = [self.session.run(seen[first : first + MOST_AT_ONCE]) for first in range(0, len(seen), MOST_AT_ONCE)]
         fields = codec.fields_from({name: np.concatenate([run[name] for run in runs])[:, None] for name in runs[0]})

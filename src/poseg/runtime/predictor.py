@@ -154,7 +154,9 @@ class Predictor:
         else:
             painted = [box.undo(part.painted(choices)) for box, part in parts]
             people = put_together(painted, self.max_people, choices.exclusive)
-        return replace(people, timings=replace(spent, decode_ms=spent.decode_ms + 1e3 * (perf_counter() - start)))
+        return replace(
+            people, timings=replace(spent, postprocess_ms=spent.postprocess_ms + 1e3 * (perf_counter() - start))
+        )
 
     def unpainted(self, seen: Seen) -> list[tuple[Letterbox, Unpainted]]:
         """The people of what was seen before masks are painted, and where the inputs lie that they are on.
@@ -202,7 +204,7 @@ class Predictor:
         """The view with the people found in it."""
         start = perf_counter()
         poses = Poses(self._poses(view), self._each)
-        spent = replace(view.timings, decode_ms=1e3 * (perf_counter() - start))
+        spent = replace(view.timings, postprocess_ms=1e3 * (perf_counter() - start))
         return replace(view, poses=poses, timings=spent)
 
     def _poses(self, view: View) -> People:

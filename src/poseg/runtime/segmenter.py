@@ -14,6 +14,7 @@ from poseg.codecs.pose2seg import Pose2SegCodec
 from poseg.errors import PosegError, SkeletonError
 from poseg.fields import Fields
 from poseg.fields.align import LEAST_SHARED, Windows
+from poseg.geometry.masks import Masks
 from poseg.io.images import Source, read_image
 from poseg.people import People, Timings
 from poseg.runtime.card import Card
@@ -103,7 +104,7 @@ class Segmenter:
         picture = read_image(image, name=name)
         size = (picture.shape[0], picture.shape[1])
         if not len(people):
-            return replace(people, masks=np.zeros((0, *size), np.bool_), timings=Timings(0, 0, 0))
+            return replace(people, masks=Masks.empty(0, size), timings=Timings(0, 0, 0))
         start = perf_counter()
         asked = self.ask(picture, people)
         ready = perf_counter()
@@ -125,7 +126,7 @@ class Segmenter:
             picture, self.size_px or card.size_px,
             multiple=card.size_multiple, remainder=card.size_remainder, mean=card.mean, std=card.std,
         )  # fmt: skip
-        seen = box.apply(people).to(codec.skeleton)
+        seen = box.apply(people).remap_to(codec.skeleton)
         windows = codec.windows(seen, box.content_size)
         onto_input = np.column_stack([np.diag(box.scale_xy), np.zeros(2)])
         return Question(tensor, codec.given(seen, windows), windows.after(onto_input))

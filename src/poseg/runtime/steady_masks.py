@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.errors import VideoError
-from poseg.geometry.masks import tight_boxes
+from poseg.geometry.masks import Masks
+from poseg.geometry.rle import tight_boxes
 from poseg.people import People
 from poseg.runtime.body_scale import body_scales
 from poseg.runtime.tracker import motions
@@ -79,24 +80,25 @@ class MaskSteadier:
             for person, trace in self._traces.items()
             if time_s - trace.seen_s <= self.choices.gap_s and _fits(trace.window, size)
         }
-        masks = np.zeros_like(people.masks)
+        full = people.masks.full()
+        masks = np.zeros_like(full)
         scales = body_scales(people).tolist()
-        tight = tight_boxes(people.masks)
+        tight = tight_boxes(full)
         for row, (person, scale_px) in enumerate(zip(people.ids.tolist(), scales, strict=True)):
             if not tight[row].any():
                 continue
-            trace = self._blend(people[row], tight[row], kept.get(person), scale_px, time_s)
+            trace = self._blend(people[[row]], tight[row], kept.get(person), scale_px, time_s)
             masks[row][trace.window] = trace.soft > _HALF
             kept[person] = trace
         self._traces = kept
         around = tight_boxes(masks)
         known = around.any(axis=1, keepdims=True)
-        return replace(people, masks=masks, boxes_xyxy=np.where(known, around, people.boxes_xyxy))
+        return replace(people, masks=Masks.from_full(masks), boxes_xyxy=np.where(known, around, people.boxes_xyxy))
 
     def _blend(self, person: People, box: Floats, before: _Trace | None, scale_px: float, time_s: float) -> _Trace:
         """The soft mask of a person now, in a window around both masks."""
         assert person.masks is not None
-        mask = person.masks[0]
+        mask = person.masks.full(0)
         radius_px = max(1, round(self.choices.band * scale_px))
         bare = replace(person, masks=None, timings=None)
         if before is None or time_s <= before.seen_s:

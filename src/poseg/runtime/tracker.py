@@ -105,7 +105,7 @@ def step(tracks: Tracks | None, people: People, time_s: float, choices: Tracking
     before = tracks if tracks is not None else _nobody(people.skeleton, time_s)
     _check(before, people, time_s)
     alive = before[time_s - before.seen_s <= choices.keep_s]
-    seen = coarse(people.masks)
+    seen = coarse(None if people.masks is None else people.masks.full())
     likeness = _similarity(alive, people, seen, time_s, choices)
     track = _assign(likeness, choices.least_similarity)
     ids, next_id = _ids(track, alive, people, before.next_id)

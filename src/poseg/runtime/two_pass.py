@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.errors import VideoError
+from poseg.geometry.masks import Masks
 from poseg.people import People
 from poseg.runtime.body_scale import body_scales
 from poseg.runtime.clip import Timed, TimedPeople, without_masks
@@ -81,7 +82,9 @@ class SteadyClip:
         if not sizes:
             return time_s, people
         unknown = np.zeros(sizes[0], np.bool_)
-        return time_s, replace(people, masks=np.stack([unknown if mask is None else mask for mask in masks]))
+        return time_s, replace(
+            people, masks=Masks.from_full(np.stack([unknown if mask is None else mask for mask in masks]))
+        )
 
     def _mask(self, index: int, row: int, person: int) -> Mask | None:
         """The mask of a person in a frame; in a gap that of the neighbours in time, moved; None where unknown."""
@@ -95,7 +98,7 @@ class SteadyClip:
             if any(other is None or other[0].shape != size for other in pair):
                 break  # as many before as after
             others += [other for other in pair if other is not None]
-        return majority(present, others, float(body_scales(self.poses[index][1][row])[0]))
+        return majority(present, others, float(body_scales(self.poses[index][1][[row]])[0]))
 
     def _between(self, index: int, row: int, person: int) -> Mask | None:
         """The mask in a gap: the nearest before and after, moved to here, each counting by how near it is."""
@@ -122,7 +125,7 @@ class SteadyClip:
         if mask is None:
             return None
         there = self.poses[at][1]
-        return mask, motions(there[_ids(there) == person], self.poses[index][1][row])[0]
+        return mask, motions(there[_ids(there) == person], self.poses[index][1][[row]])[0]
 
     def _given_mask(self, index: int, person: int) -> Mask | None:
         """The mask as it was found, or None."""
@@ -133,9 +136,9 @@ class SteadyClip:
             self._unpacked = {key: value for key, value in self._unpacked.items() if abs(key - index) <= _KEPT}
             self._unpacked[index] = self._clip[index][1]
         masks = self._unpacked[index].masks
-        if masks is None or not masks[rows[0]].any():
+        if masks is None or not masks.nonempty[rows[0]]:
             return None
-        return np.asarray(masks[rows[0]], np.bool_)
+        return masks.full(int(rows[0]))
 
 
 def two_pass(clip: Timed, choices: TwoPass | None = None) -> SteadyClip:

@@ -68,7 +68,7 @@ class CropViews(Views):
         found = np.flatnonzero((people.keypoint_scores > 0).sum(axis=1) >= LEAST_JOINTS)
         side = self.codec.crop_px
         if len(found):
-            chosen = people[int(rng.choice(found))]
+            chosen = people[[int(rng.choice(found))]]
             box = boxes.around_points(chosen.keypoints, chosen.keypoint_scores > 0)
         else:
             chosen, box = _nobody(self.codec.skeleton), _somewhere(sample.image.shape[:2], rng)

@@ -115,4 +115,4 @@ def seen(joints_mm: Floats, view: LiftView, rng: np.random.Generator) -> tuple[P
     people = People.from_poses(BODY17_3D, moved, np.where(lost, 0, 1))
     # As a network that knows other joints would have found them.
     source = SOURCES[int(rng.integers(len(SOURCES)))]
-    return people.to(source), pairs.joints_mm
+    return people.remap_to(source), pairs.joints_mm

@@ -96,7 +96,7 @@ class Mixture(Views):
         size = (self.view.side_px, self.view.side_px)
         matrix = random_view(sample, size, rng, self.view.augmentation)
         seen = warp(sample, matrix, size)
-        targets = self.codec.encode(seen.people, size, seen.ignore, unsure=seen.unsure)
+        targets = self.codec.encode(seen.people, size, seen.ignore, uncertain=seen.uncertain)
         lesson = self._lesson(data, index)
         cells = self.codec.grid.shape(*size)
         if lesson is not None:

@@ -50,7 +50,7 @@ class PoSegViews(Views):
         size = (self.view.side_px, self.view.side_px)
         matrix = random_view(sample, size, rng, self.view.augmentation)
         seen = warp(sample, matrix, size)
-        targets = self.codec.encode(seen.people, size, seen.ignore, unsure=seen.unsure)
+        targets = self.codec.encode(seen.people, size, seen.ignore, uncertain=seen.uncertain)
         if not data.complete:
             targets = self._doubted_or_boxed(targets, data.key(index), seen, matrix)
         known = np.asarray(data.known)

@@ -83,7 +83,7 @@ class WindowViews(Views):
     def _chosen(self, people: People, rng: np.random.Generator) -> People:
         """As many people with masks as windows are wanted, each before any comes again; nobody where nobody has one."""
         assert people.masks is not None
-        there = np.flatnonzero(people.masks.sum(axis=(1, 2)) >= LEAST_PIXELS)
+        there = np.flatnonzero(people.masks.areas >= LEAST_PIXELS)
         if not len(there):
             return people[:0]
         rounds = -(-self.view.people // len(there))
@@ -108,11 +108,11 @@ class WindowViews(Views):
         data, index = self.draw(rng)
         other = data[index]
         masks = other.people.masks
-        whole = np.zeros(0, np.intp) if masks is None else np.flatnonzero(masks.any(axis=(1, 2)))
+        whole = np.zeros(0, np.intp) if masks is None else np.flatnonzero(masks.nonempty)
         sides = _sides(seen.people)
         if not len(whole) or not len(sides):
             return seen
-        donor = other.people[int(rng.choice(whole))]
+        donor = other.people[[int(rng.choice(whole))]]
         anchor = int(rng.integers(len(sides)))
         box, beside = donor.boxes_xyxy[0], seen.people.boxes_xyxy[anchor]
         side = max(float((box[2:] - box[:2]).max()), 1.0)

@@ -21,13 +21,10 @@ from numpy.typing import ArrayLike, NDArray
 from poseg.errors import ShapeError
 from poseg.geometry import affine
 from poseg.geometry.boxes import Window
-from poseg.geometry.masks import Mask, tight_boxes
 from poseg.people import People
 
 Floats = NDArray[np.float32]
 Size = tuple[int, int]
-
-_FULL = 255  # a mask is interpolated as bytes and cut at half of this
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,38 +99,18 @@ class Letterbox:
         left, top, right, bottom = self.shown_xyxy
         low, high = np.array([(left, top) * 2, (right, bottom) * 2], np.float32)
         boxes = self.to_image(people.boxes_xyxy.reshape(-1, 2, 2)).reshape(-1, 4)
+        masks = people.masks
+        if masks is not None:
+            if masks.size != self.input_size:
+                raise ShapeError("people.masks", wanted=("N", *self.input_size), got=masks.shape)
+            rows, columns = self.content_size
+            masks = masks.crop((0, 0, columns, rows)).warp(self.onto_image, self.image_size)
         return replace(
             people,
             keypoints=self.to_image(people.keypoints),
             boxes_xyxy=np.clip(boxes, low, high),
-            masks=None if people.masks is None else self._undo_masks(people.masks),
+            masks=masks,
         )
-
-    def _undo_masks(self, masks: Mask) -> Mask:
-        """(N, *input_size) bool to (N, *image_size) bool, each inside its own box only."""
-        if masks.shape[1:] != self.input_size:
-            raise ShapeError("people.masks", wanted=("N", *self.input_size), got=masks.shape)
-        height, width = self.image_size
-        rows, columns = self.content_size
-        *_, last_x, last_y = self.shown_xyxy
-        content = masks[:, :rows, :columns]
-        undone = np.zeros((len(masks), height, width), np.bool_)
-        for mask, box, target in zip(content, tight_boxes(content).astype(int), undone, strict=True):
-            # One more pixel on each side: there interpolation goes down to zero.
-            left, top = np.maximum(box[:2] - 1, 0)
-            right, bottom = np.minimum(box[2:] + 1, (columns, rows))
-            x0, y0 = np.floor(self.to_image((left, top))).astype(int)
-            x1, y1 = np.minimum(np.ceil(self.to_image((right, bottom))).astype(int), (last_x, last_y))
-            if box[2] <= box[0]:
-                continue
-            source = mask[top:bottom, left:right].astype(np.uint8) * np.uint8(_FULL)
-            scale = np.diag(self.scale_xy)
-            back = np.column_stack([scale, self.to_input((x0, y0)) - (left, top)])
-            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            size = (int(x1 - x0), int(y1 - y0))
-            block = cv2.warpAffine(source, affine.for_cv2(back), size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-            target[y0:y1, x0:x1] = block > _FULL // 2
-        return undone
 
 
 def letterbox(

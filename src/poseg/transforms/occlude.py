@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.errors import ShapeError
-from poseg.geometry.masks import tight_boxes
+from poseg.geometry.masks import Masks
+from poseg.geometry.rle import tight_boxes
 from poseg.people import People, Sample
 
 FEATHER_PX = 1.0
@@ -24,7 +25,7 @@ def occlude(behind: Sample, front: Sample, *, forget: float = 0.0, rng: np.rando
     """
     if behind.image.shape != front.image.shape or front.people.masks is None:
         raise ShapeError("front", wanted=f"a picture of {behind.image.shape} with masks", got=front.image.shape)
-    cover = np.asarray(front.people.masks.any(axis=0), np.bool_)
+    cover = front.people.masks.union()
     share = cv2.GaussianBlur(cover.astype(np.float32), (0, 0), FEATHER_PX)[..., None]
     share = np.where(cover[..., None], share, 0)  # the background behind the pasted does not come along
     image = np.rint(front.image * share + behind.image * (1 - share)).astype(np.uint8)
@@ -36,7 +37,8 @@ def _joined(
     behind: People, front: People, cover: NDArray[np.bool_], forget: float, rng: np.random.Generator | None
 ) -> People:
     """People behind, without what is covered, and those in front."""
-    old = np.zeros((len(behind), *cover.shape), np.bool_) if behind.masks is None else behind.masks
+    size = (cover.shape[0], cover.shape[1])
+    old = np.zeros((len(behind), *size), np.bool_) if behind.masks is None else behind.masks.full()
     masks = old & ~cover
     sure = behind.keypoint_scores
     if rng is not None and forget > 0:
@@ -52,7 +54,7 @@ def _joined(
         np.concatenate([sure[seen], front.keypoint_scores]),
         np.concatenate([behind.scores[seen], front.scores]),
         np.concatenate([boxes_xyxy[seen], front.boxes_xyxy]),
-        np.concatenate([masks[seen], front.masks]),
+        Masks.concatenate([Masks.from_full(masks[seen]), front.masks]),
     )
 
 

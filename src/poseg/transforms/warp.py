@@ -23,7 +23,7 @@ def warp(sample: Sample, matrix: affine.Matrix, size: tuple[int, int]) -> Sample
     image = picture_through(sample.image, matrix, size)
     outside = np.ones(sample.image.shape[:2], np.uint8) if sample.ignore is None else (~sample.ignore).astype(np.uint8)
     ignore = cv2.warpAffine(outside, at_centres, (width, height), flags=cv2.INTER_NEAREST) == 0
-    people = _warp_people(sample.people, matrix, at_centres, size)
+    people = _warp_people(sample.people, matrix, size)
     unsure = _warp_unsure(sample, matrix)
     return Sample(image, people, ignore, sample.name, unsure)
 
@@ -47,27 +47,20 @@ def _blurred(image: NDArray[np.uint8], matrix: affine.Matrix) -> NDArray[np.uint
 
 def _warp_unsure(sample: Sample, matrix: affine.Matrix) -> NDArray[np.float32]:
     """Joint number, x and y of the places where a joint may be; a mirroring map swaps left and right."""
-    joint = sample.unsure[:, 0].astype(np.intp)
+    joint = sample.uncertain[:, 0].astype(np.intp)
     if np.linalg.det(matrix[:, :2]) < 0:
         joint = sample.people.skeleton.mirror[joint]
-    return np.column_stack([joint, affine.apply(matrix, sample.unsure[:, 1:])]).astype(np.float32)
+    return np.column_stack([joint, affine.apply(matrix, sample.uncertain[:, 1:])]).astype(np.float32)
 
 
-def _warp_people(people: People, matrix: affine.Matrix, at_centres: affine.Matrix, size: tuple[int, int]) -> People:
+def _warp_people(people: People, matrix: affine.Matrix, size: tuple[int, int]) -> People:
     height, width = size
     points = affine.apply(matrix, people.keypoints)
     inside = ((points >= 0) & (points < np.array([width, height], np.float32))).all(axis=-1)
     sure = np.where(inside, people.keypoint_scores, 0).astype(np.float32)
     if np.linalg.det(matrix[:, :2]) < 0:
         points, sure = points[:, people.skeleton.mirror], sure[:, people.skeleton.mirror]
-    masks = None
-    if people.masks is not None:
-        masks = np.zeros((len(people), height, width), np.bool_)
-        for i, mask in enumerate(people.masks):
-            if mask.any():
-                masks[i] = cv2.warpAffine(
-                    mask.astype(np.uint8) * 255, at_centres, (width, height), flags=cv2.INTER_LINEAR
-                ) > 127  # fmt: skip
+    masks = None if people.masks is None else people.masks.warp(matrix, size)
     corners = people.boxes_xyxy[:, [[0, 1], [2, 1], [2, 3], [0, 3]]]
     moved = boxes.around_points(affine.apply(matrix, corners), np.ones(corners.shape[:2], bool))
     moved = np.clip(moved, 0, np.array([width, height, width, height], np.float32))

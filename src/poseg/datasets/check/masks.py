@@ -11,7 +11,7 @@ from pycocotools import mask as coco  # type: ignore[import-untyped]
 from poseg.datasets.check.faults import Findings
 from poseg.datasets.check.table import Table
 from poseg.errors import AnnotationError
-from poseg.geometry.masks import decode_rle, encode_rle
+from poseg.geometry.rle import decode_rle, encode_rle
 
 AREA_SHARE = 0.25  # polygons cover half pixels that a raster does not, most of all in small people
 AREA_PX = 64

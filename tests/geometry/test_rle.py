@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco
 
 from poseg.errors import AnnotationError, ShapeError
-from poseg.geometry.masks import (
+from poseg.geometry.rle import (
     areas,
     decode_rle,
     encode_rle,

@@ -1,0 +1,154 @@
+"""Masks: COCO segmentations to boolean arrays and back, tight boxes, areas, intersection over union.
+
+A segmentation is what COCO files hold under that name: polygons as flat lists x0, y0, x1, y1, ... in continuous
+pixels, or run lengths {"size": [height, width], "counts": ...} down the columns, as numbers or as compressed text.
+pycocotools does the work; what it would take for granted (counts that fill the picture, polygons near it) is checked
+here, since it answers a fault with uninitialised memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco  # type: ignore[import-untyped]
+
+from poseg.errors import AnnotationError, ShapeError
+
+Mask = NDArray[np.bool_]
+Rle = dict[str, Any]
+
+_FARTHEST_PX = 1e6  # a polygon is traced edge by edge: a stray 1e12 would ask for terabytes
+_MOST_PX = 2**31  # the same for a size that is not that of a picture
+
+
+def encode_rle(mask: Mask) -> Rle:
+    """Compressed run lengths of a (H, W) bool mask, counts as ASCII text, ready for JSON."""
+    if mask.ndim != 2:
+        raise ShapeError("mask", wanted=("height", "width"), got=mask.shape)
+    runs = coco.encode(np.asfortranarray(mask, np.uint8))
+    return {"size": [int(side) for side in runs["size"]], "counts": runs["counts"].decode("ascii")}
+
+
+def decode_rle(rle: Mapping[str, Any]) -> Mask:
+    """(H, W) bool mask of run lengths, compressed or not. Raises AnnotationError where they do not fill the size."""
+    try:
+        height, width = (int(side) for side in rle["size"])
+        counts = rle["counts"]
+        if isinstance(counts, (str, bytes)):
+            packed = counts.encode("ascii") if isinstance(counts, str) else counts
+            lengths = _run_lengths(packed)
+        else:
+            lengths = np.array(counts, np.int64).reshape(-1)
+    except (KeyError, TypeError, ValueError, OverflowError) as fault:
+        raise AnnotationError(
+            f"Run lengths need a size of two numbers and counts, as numbers or as COCO's text ({fault!r})."
+        ) from None
+    pixels = height * width if height > 0 and width > 0 else 0
+    fits = 0 < pixels <= _MOST_PX and bool(((lengths >= 0) & (lengths <= pixels)).all())
+    if not fits or lengths.sum() != pixels:
+        raise AnnotationError(
+            f"Run lengths cover {int(lengths.sum())} pixels, but their size is {height} x {width}; write them again."
+        )
+    values = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+    return np.ascontiguousarray(values.reshape(width, height).T)
+
+
+def fill_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> Mask:
+    """(H, W) bool union of polygons, filled as COCO's tools fill them; `size` is (height, width).
+
+    A polygon of fewer than three points covers nothing. Raises AnnotationError for odd, endless or far-off ones.
+    """
+    rings = [_ring(polygon) for polygon in polygons]
+    rings = [ring for ring in rings if len(ring) >= 6]
+    if not rings:
+        return np.zeros(size, np.bool_)
+    return decode_rle(coco.merge(coco.frPyObjects(rings, *size)))
+
+
+def segmentation_mask(segmentation: object, size: tuple[int, int]) -> Mask:
+    """(H, W) bool mask of a COCO segmentation of either form; nothing (None or no polygon) is an all-false mask.
+
+    Raises AnnotationError for anything else, and for run lengths of another size than `size` (height, width).
+    """
+    if segmentation is None:
+        return np.zeros(size, np.bool_)
+    if isinstance(segmentation, Mapping):
+        mask = decode_rle(segmentation)
+        if mask.shape != size:
+            raise AnnotationError(
+                f"Run lengths are for {mask.shape[0]} x {mask.shape[1]} pixels, "
+                f"the picture has {size[0]} x {size[1]} (height x width); make both the same."
+            )
+        return mask
+    if isinstance(segmentation, Sequence) and not isinstance(segmentation, (str, bytes)):
+        return fill_polygons(segmentation, size)
+    raise AnnotationError(
+        f"A segmentation is a list of polygons or run lengths with size and counts, got {type(segmentation).__name__}."
+    )
+
+
+def tight_boxes(masks: Mask) -> NDArray[np.float32]:
+    """(N, 4) xyxy float32 boxes of (N, H, W) masks, along the pixels' outer edges; zeros for an empty mask."""
+    columns, rows = np.any(masks, axis=1), np.any(masks, axis=2)
+    low = np.stack([_first(columns), _first(rows)], axis=1)
+    high = np.stack([columns.shape[1] - _first(columns[:, ::-1]), rows.shape[1] - _first(rows[:, ::-1])], axis=1)
+    boxes = np.concatenate([low, high], axis=1)
+    return np.where(np.any(columns, axis=1, keepdims=True), boxes, 0).astype(np.float32)
+
+
+def areas(masks: Mask) -> NDArray[np.int64]:
+    """(N,) numbers of pixels of (N, H, W) masks."""
+    return np.asarray(np.count_nonzero(masks, axis=(1, 2)), np.int64)
+
+
+def iou_matrix(masks: Mask, others: Mask) -> NDArray[np.float32]:
+    """(N, M) intersection over union of (N, H, W) and (M, H, W) masks; 0 where both are empty."""
+    if masks.shape[1:] != others.shape[1:]:
+        raise ShapeError("others", wanted=("M", *masks.shape[1:]), got=others.shape)
+    if not len(masks) or not len(others):
+        return np.zeros((len(masks), len(others)), np.float32)
+    runs = [coco.encode(np.asfortranarray(stack.transpose(1, 2, 0), np.uint8)) for stack in (masks, others)]
+    return np.asarray(coco.iou(runs[0], runs[1], [0] * len(runs[1])), np.float32)
+
+
+def _first(marks: Mask) -> NDArray[np.intp]:
+    """Position of the first true value of each row; 0 where there is none."""
+    return marks.argmax(axis=1) if marks.shape[1] else np.zeros(len(marks), np.intp)
+
+
+def _ring(polygon: Sequence[float]) -> list[float]:
+    """The polygon as plain floats, which the library takes for a polygon whatever their number."""
+    try:
+        ring = np.array(polygon, np.float64)
+    except (TypeError, ValueError):
+        ring = np.zeros((0, 0))
+    if ring.ndim != 1 or len(ring) % 2:
+        raise AnnotationError("A polygon is a flat list x0, y0, x1, y1, ... of an even number of numbers.")
+    if len(ring) and not np.abs(ring).max() <= _FARTHEST_PX:
+        raise AnnotationError("A polygon has a coordinate that is not a number of pixels near the picture.")
+    return [float(value) for value in ring]
+
+
+def _run_lengths(packed: bytes) -> NDArray[np.int64]:
+    """The numbers behind COCO's compressed counts: five bits a character, low bits first, 48 added.
+
+    From the fourth on, a number is stored as the difference to the one two places before it.
+    """
+    symbols = np.frombuffer(packed, np.uint8).astype(np.int64) - 48
+    if len(symbols) == 0:
+        return np.zeros(0, np.int64)
+    if symbols.min() < 0 or symbols.max() > 63 or symbols[-1] & 32:
+        raise ValueError("counts hold a character that COCO does not write, or stop in the middle of a number")
+    ends = np.flatnonzero((symbols & 32) == 0)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    place = np.arange(len(symbols)) - np.repeat(starts, ends - starts + 1)
+    if place.max() > 6:
+        raise ValueError("counts hold a number of more than 35 bits")
+    values = np.add.reduceat((symbols & 31) << (5 * place), starts)
+    values -= ((symbols[ends] >> 4) & 1) << (5 * (place[ends] + 1))
+    for first in (1, 2):
+        values[first::2] = values[first::2].cumsum()
+    return values
