@@ -173,8 +173,13 @@ def plan(
         raise ShapeError("window_xyxy", wanted=f"a part of {image_size[1]} x {image_size[0]} px", got=window_xyxy)
     spans, contents = [], []
     for low, high, side in ((top, bottom, image_size[0]), (left, right, image_size[1])):
-        input_px = allowed(round(((high - low) * ratio - remainder) / multiple))
-        length = side if high - low == side else min(round(input_px / ratio), side)
+        steps = max(round(((high - low) * ratio - remainder) / multiple), 1)
+        length = side if high - low == side else min(round(allowed(steps) / ratio), side)
+        # Where a pixel is enlarged to many, few sizes of inputs are whole pixels: the next one that nearly is.
+        while length < side and abs(allowed(steps) - length * ratio) > 1 + multiple / length:
+            steps += 1
+            length = min(round(allowed(steps) / ratio), side)
+        input_px = allowed(steps)
         # What changes changes on both ends, but for an end at the edge of the picture.
         middle = min(max((low + high - length) // 2, 0), side - length)
         start = 0 if low == 0 else side - length if high == side else middle
