@@ -22,13 +22,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from poseg.codecs import BEST, CORAL, PAPER, TFJS, Decoding, PersonLabCodec
+from poseg.codecs import CORAL, DEFAULT, PAPER, TFJS, PersonLabCodec, PersonLabDecoder
 from poseg.fields import Fields
 from poseg.people import People
 from poseg.skeletons import COCO17
 
 SIZE = (513, 513)
-PRESETS = {"best": BEST, "paper": PAPER, "tfjs": TFJS, "coral": CORAL}
+PRESETS = {"best": DEFAULT, "paper": PAPER, "tfjs": TFJS, "coral": CORAL}
 CROWDS = (1, 10, 30)
 
 # A standing figure of height 2 around its hips, in the order of COCO's joints.
@@ -57,7 +57,7 @@ def crowd(n: int) -> People:
     return People.from_poses(COCO17, points, np.ones((n, 17)), masks=masks.astype(bool))
 
 
-def times_ms(codec: PersonLabCodec, fields: Fields, decoding: Decoding, repeats: int) -> tuple[float, float]:
+def times_ms(codec: PersonLabCodec, fields: Fields, decoding: PersonLabDecoder, repeats: int) -> tuple[float, float]:
     """Least and median time of a decode, in milliseconds."""
     codec.decode(fields, decoding)
     taken = []

@@ -74,7 +74,7 @@ def curve(asked: argparse.Namespace, one: Asked) -> tuple[str, list[dict[str, An
             "found": len(kept), "pose_recall": poses[0], "pose_precision": poses[1],
             "mask_recall": masks[0], "mask_precision": masks[1],
         })  # fmt: skip
-    return f"{model.session.card.name} {one.size_px or model.session.card.size_px}", rows
+    return f"{model.model.card.name} {one.size_px or model.model.card.size_px}", rows
 
 
 def tabulate(title: str, rows: list[dict[str, Any]]) -> Grid:

@@ -35,7 +35,7 @@ from poseg.metrics.bootstrap import image_counts
 from poseg.metrics.mpjpe import PELVIS, mpjpe, pa_mpjpe, rooted_errors
 from poseg.metrics.pairs import PosePairs, pair_up
 from poseg.recipes import find_recipe
-from poseg.runtime.poser import Poser
+from poseg.runtime.crop_pose import TopDownPose
 from poseg.skeletons import BODY17_3D
 from poseg.training.initial import whole_weights
 from poseg.training.recipe import Recipe
@@ -71,13 +71,13 @@ def measured(recipe: Recipe, folder: Path, poses: Poses, rows: np.ndarray) -> tu
     view, codec = recipe.view, recipe.system.codec
     card = system_card(recipe.system, name=NAME, size_px=recipe.facts.size_px, mean=view.mean, std=view.std)
     runner = NetworkRunner(network.eval(), codec, card)
-    poser, true, found = Poser(runner), [], []
+    poser, true, found = TopDownPose(runner), [], []
     for number, row in enumerate(rows):
         sample = drawn_in_space(poses.joints_mm[row], np.random.default_rng((7, number)))
         box = boxes.around_points(sample.people.keypoints, np.ones((1, 17), bool))
         maps = codec.crops(box)
         fields = runner.run(poser.crops(sample.image, maps))
-        bones = fields[BONES][..., 0, 0].astype(np.float64) * codec.largest_mm
+        bones = fields[BONES][..., 0, 0].astype(np.float64) * codec.bone_scale_mm
         found.append(from_parent_relative(bones, BODY17_3D))
         true.append(sample.people.keypoints_3d[0])
     pairs = pair_up(BODY17_3D, true, found, picture=poses.clip[rows], pictures=len(poses.clips))

@@ -26,8 +26,8 @@ import poseg
 from poseg.evaluation import evaluate
 from poseg.evaluation.pictures import find_pictures
 from poseg.fields import Fields
+from poseg.runtime.onnx_model import OnnxModel
 from poseg.runtime.predictor import Predictor
-from poseg.runtime.session import Session
 
 Floats = NDArray[np.float32]
 
@@ -43,28 +43,28 @@ WAYS: dict[str, dict[str, Any]] = {
 class Counting:
     """A session that counts the pixels it is shown."""
 
-    session: Session
+    session: OnnxModel
     seen_px: list[int] = field(default_factory=list)
 
     @property
     def card(self) -> Any:
         """The session's."""
-        return self.session.card
+        return self.model.card
 
     @property
     def codec(self) -> Any:
         """The session's."""
-        return self.session.codec
+        return self.model.codec
 
     def run(self, tensor: Floats) -> Fields:
         """As the session does."""
         self.seen_px.append(tensor.shape[2] * tensor.shape[3])
         return self.session.run(tensor)
 
-    def run_pair(self, first: Floats, second: Floats) -> tuple[Fields, Fields]:
+    def run_two(self, first: Floats, second: Floats) -> tuple[Fields, Fields]:
         """As the session does."""
         self.seen_px += [tensor.shape[2] * tensor.shape[3] for tensor in (first, second)]
-        return self.session.run_pair(first, second)
+        return self.session.run_two(first, second)
 
 
 def sizes_of(text: str) -> tuple[int, ...]:
@@ -84,7 +84,7 @@ def main() -> None:
     asked = parser.parse_args()
     cv2.setNumThreads(asked.threads)
     model = poseg.load(asked.model, threads=asked.threads)
-    card = model.session.card
+    card = model.model.card
     own = tuple(round(scale * card.size_px) for scale in card.scales)
     pictures = find_pictures(asked.data, asked.images, asked.limit)
     contestants, counters = [], []
@@ -103,7 +103,7 @@ def main() -> None:
         report = evaluate(one, asked.data, asked.images, limit=asked.limit)
         times = len(pictures.paths) * (asked.rounds + 1)
         mpx, runs, ms = sum(counter.seen_px) / 1e6 / times, len(counter.seen_px) / times, one.times_ms()["total"]
-        numbers[one.name] = {**report.to_plain(), "Mpx": mpx, "runs": runs, "ms": ms}
+        numbers[one.name] = {**report.to_dict(), "Mpx": mpx, "runs": runs, "ms": ms}
         grid.rows.append([
             one.name, score(report.keypoints["AP"], report.intervals.get("keypoints.AP")),
             score(report.masks["AP"], report.intervals.get("masks.AP")),

@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from tables import Grid, ask_for_outputs, put_out, score
 
 import poseg
-from poseg.codecs.outlines import outline
+from poseg.codecs.instances import segment_people
 from poseg.evaluation import Report, evaluate
 from poseg.evaluation.given import people_for
 from poseg.io.given_people import read_people
 from poseg.people import People
+from poseg.runtime.pose2seg import Pose2SegSegmenter, SegmentedPredictor
 from poseg.runtime.predictor import Predictor
-from poseg.runtime.segmenter import Refined, Segmenter
 
 
 def claimed(predictor: Predictor, image: NDArray[np.uint8], people: People) -> People:
@@ -36,7 +36,7 @@ def claimed(predictor: Predictor, image: NDArray[np.uint8], people: People) -> P
     seen = replace(predictor, scales=(1.0,), everywhere=True).see(image)
     if not len(people):
         return replace(people, masks=np.zeros((0, *image.shape[:2]), np.bool_))
-    return seen.box.undo(outline(seen.fields, seen.box.apply(people)))
+    return seen.box.people_to_image(segment_people(seen.fields, seen.box.people_to_input(people)))
 
 
 def main() -> None:
@@ -51,12 +51,12 @@ def main() -> None:
     cv2.setNumThreads(1)
     predictor = poseg.load(asked.model, threads=asked.threads, min_score=0.0)
     segmenter = poseg.load(asked.refine, threads=asked.threads)
-    if not isinstance(segmenter, Segmenter):
+    if not isinstance(segmenter, Pose2SegSegmenter):
         parser.error(f"{asked.refine} is not a Pose2Seg model")
     given = read_people(asked.data)
     ways: dict[str, tuple[Callable[..., People], bool]] = {
         f"found by {asked.model}, its own masks": (predictor, False),
-        f"found by {asked.model}, refined by {asked.refine}": (Refined(predictor, segmenter), False),
+        f"found by {asked.model}, refined by {asked.refine}": (SegmentedPredictor(predictor, segmenter), False),
         f"true poses, masks by the decoder of {asked.model}": (
             lambda image, people: claimed(predictor, image, people),
             True,
@@ -73,7 +73,7 @@ def main() -> None:
             return evaluate(model, asked.data, asked.images, limit=asked.limit, given=people, posed=posed)
 
         everybody, posed = measured(False), measured(True)
-        numbers[name] = {"everybody": everybody.to_plain(), "with joints": posed.to_plain()}
+        numbers[name] = {"everybody": everybody.to_dict(), "with joints": posed.to_dict()}
         grid.rows.append(
             [
                 name,

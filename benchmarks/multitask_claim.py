@@ -32,7 +32,7 @@ from poseg.metrics.pairs import pair_up
 from poseg.metrics.pck import pck
 from poseg.metrics.pcp import pcp
 from poseg.recipes import find_recipe
-from poseg.runtime.poser import Poser
+from poseg.runtime.crop_pose import TopDownPose
 from poseg.skeletons import LSP14
 from poseg.training.initial import whole_weights
 from poseg.training.recipe import Recipe
@@ -67,7 +67,7 @@ def measured(recipe: Recipe, folder: Path, data: Path, limit: int | None) -> dic
     card = system_card(
         recipe.system, name=recipe.name, size_px=recipe.facts.size_px, mean=recipe.view.mean, std=recipe.view.std
     )
-    poser = Poser(NetworkRunner(network, recipe.system.codec, card), flip=False)
+    poser = TopDownPose(NetworkRunner(network, recipe.system.codec, card), flip=False)
     last = 2000 if limit is None else 1000 + limit
     test = Lsp("lsp", data / "lsp", "im{:04d}.jpg", 1001, last, hidden_counts=True, skeleton=LSP14)
     true, found, seen_true, seen_found = [], [], [], []

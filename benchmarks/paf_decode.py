@@ -25,8 +25,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from poseg.codecs import PAF, PoSegCodec
-from poseg.codecs.assembling import assemble, connect
+from poseg.codecs import PAF_DEFAULT, PoSegCodec
+from poseg.codecs.paf_matching import assemble, connect
 from poseg.fields import Fields
 from poseg.fields.heatmap import heatmap_peaks
 from poseg.people import People
@@ -80,20 +80,20 @@ def median_ms(work: Callable[[], object], repeats: int) -> float:
 
 def row(codec: PoSegCodec, fields: Fields, repeats: int) -> list[str]:
     """What was found, and the times."""
-    closing = codec.closing & (PAF.closing == "fill")
-    peaks = heatmap_peaks(fields["heatmap"], codec.grid, PAF.peak_threshold, PAF.max_peaks)
-    connections = connect(peaks, fields["paf"], codec.ends, codec.grid, PAF)
+    closing = codec.redundant & (PAF_DEFAULT.redundant_limbs == "fill")
+    peaks = heatmap_peaks(fields["heatmap"], codec.grid, PAF_DEFAULT.peak_threshold, PAF_DEFAULT.max_peaks)
+    connections = connect(peaks, fields["paf"], codec.limb_joints, codec.grid, PAF_DEFAULT)
     times = [
         median_ms(work, repeats)
         for work in (
-            lambda: heatmap_peaks(fields["heatmap"], codec.grid, PAF.peak_threshold, PAF.max_peaks),
-            lambda: connect(peaks, fields["paf"], codec.ends, codec.grid, PAF),
+            lambda: heatmap_peaks(fields["heatmap"], codec.grid, PAF_DEFAULT.peak_threshold, PAF_DEFAULT.max_peaks),
+            lambda: connect(peaks, fields["paf"], codec.limb_joints, codec.grid, PAF_DEFAULT),
             lambda: assemble(peaks, connections, closing),
         )
     ]
-    poses, whole = replace(PAF, masks=False, min_score=0.0), replace(PAF, min_score=0.0)
+    poses, whole = replace(PAF_DEFAULT, masks=False, min_score=0.0), replace(PAF_DEFAULT, min_score=0.0)
     ends = [median_ms(lambda choices=choices: codec.decode(fields, choices), repeats) for choices in (poses, whole)]
-    found = len(codec.decode(fields, PAF))
+    found = len(codec.decode(fields, PAF_DEFAULT))
     numbers = (found, len(peaks), len(connections.limb))
     return [*map(str, numbers), *(f"{ms:.2f}" for ms in (*times, sum(times), *ends))]
 

@@ -20,7 +20,7 @@ from tables import Grid, ask_for_outputs, put_out, score
 import poseg
 from poseg.evaluation import evaluate
 from poseg.evaluation.pictures import find_pictures
-from poseg.runtime.segmenter import Refined, Segmenter
+from poseg.runtime.pose2seg import Pose2SegSegmenter, SegmentedPredictor
 
 
 def main() -> None:
@@ -36,15 +36,17 @@ def main() -> None:
     cv2.setNumThreads(asked.threads)
     model = poseg.load(asked.model, threads=asked.threads, min_score=0.0)
     segmenter = poseg.load(asked.refine, threads=asked.threads)
-    if not isinstance(segmenter, Segmenter):
+    if not isinstance(segmenter, Pose2SegSegmenter):
         parser.error(f"{asked.refine} is not a Pose2Seg model")
     if model.painter is None:
         parser.error(f"{asked.model} comes without a painter")
     contestants = [
-        Contestant("by the decoder", replace(model, painter=None)),
+        Contestant("by the decoder", replace(model, mask_refiner="")),
         Contestant("by the painter", model),
-        Contestant(f"by the decoder, refined by {asked.refine}", Refined(replace(model, painter=None), segmenter)),
-        Contestant(f"by the painter, refined by {asked.refine}", Refined(model, segmenter)),
+        Contestant(
+            f"by the decoder, refined by {asked.refine}", SegmentedPredictor(replace(model, mask_refiner=""), segmenter)
+        ),
+        Contestant(f"by the painter, refined by {asked.refine}", SegmentedPredictor(model, segmenter)),
     ]
     race(contestants, find_pictures(asked.data, asked.images, asked.limit).paths, asked.rounds)
     grid = Grid(asked.data.name, ["masks", "keypoint AP", "mask AP", "AP50", "AP75", "person IoU", "ms", "/ first"])
@@ -52,7 +54,7 @@ def main() -> None:
     for one in track(contestants, description="score", transient=True):
         report = evaluate(one, asked.data, asked.images, limit=asked.limit)
         ms = one.times_ms()["total"]
-        numbers[one.name] = {**report.to_plain(), "ms": ms}
+        numbers[one.name] = {**report.to_dict(), "ms": ms}
         grid.rows.append([
             one.name, score(report.keypoints["AP"], report.intervals.get("keypoints.AP")),
             score(report.masks["AP"], report.intervals.get("masks.AP")),

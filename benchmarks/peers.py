@@ -113,7 +113,7 @@ def own_models(asked: list[Asked], threads: int) -> list[Contestant]:
     contestants = []
     for one in asked:
         model = poseg.load(one.model, threads=threads, size_px=one.size_px, min_score=0.0)
-        card = model.session.card
+        card = model.model.card
         contestants.append(Contestant(f"{card.name} {one.size_px or card.size_px}", model, ours=True))
     return contestants
 
@@ -195,7 +195,7 @@ def tabulate(
             *(f"{ratio['total']:.2f} ({ratio['least']:.2f})" for ratio in ratios.values()),
         ])  # fmt: skip
         stated = {what: None if np.isnan(number) else number for what, number in ms.items()}
-        numbers[name] = {**report.to_plain(), "ms": stated, "ratios": ratios}
+        numbers[name] = {**report.to_dict(), "ms": stated, "ratios": ratios}
     return [scores, clock], numbers
 
 

@@ -25,7 +25,7 @@ from skimage.data import astronaut
 
 import poseg
 from poseg.people import People
-from poseg.runtime.segmenter import Segmenter
+from poseg.runtime.pose2seg import Pose2SegSegmenter
 
 CROWDS = (1, 10, 30)
 
@@ -51,7 +51,7 @@ def growth_mib(model: str, threads: int, count: int) -> float:
     return float(done.stdout)
 
 
-def times(segmenter: Segmenter, repeats: int) -> dict[int, tuple[float, float]]:
+def times(segmenter: Pose2SegSegmenter, repeats: int) -> dict[int, tuple[float, float]]:
     """Milliseconds for each crowd: in the network, and in all."""
     image, given = astronaut(), {count: people_of(count) for count in CROWDS}
     spent: dict[int, list[tuple[float, float]]] = {count: [] for count in CROWDS}
@@ -75,7 +75,7 @@ def main() -> None:
     asked = parser.parse_args()
     cv2.setNumThreads(1)
     segmenter = poseg.load(asked.model, threads=asked.threads)
-    if not isinstance(segmenter, Segmenter):
+    if not isinstance(segmenter, Pose2SegSegmenter):
         parser.error(f"{asked.model} is not a Pose2Seg model")
     if asked.one:
         image, people = astronaut(), people_of(asked.one)
@@ -83,7 +83,7 @@ def main() -> None:
         segmenter(image, people)
         print(peak_mib() - before)
         return
-    table = Table(title=f"{segmenter.session.card.name}, {segmenter.session.card.size_px} px, {asked.threads} threads")
+    table = Table(title=f"{segmenter.model.card.name}, {segmenter.model.card.size_px} px, {asked.threads} threads")
     for column in ("people", "network ms", "all ms", "all / network", "all ms a person", "MiB"):
         table.add_column(column, justify="right")
     for count, (network_ms, all_ms) in times(segmenter, asked.repeats).items():

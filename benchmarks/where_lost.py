@@ -57,7 +57,7 @@ class Scene:
         return np.asarray((whom >= 0) & ~rivals.any(axis=1))
 
     @property
-    def best(self) -> NDArray[np.float32]:
+    def default_config(self) -> NDArray[np.float32]:
         """How well each of the found fits whom it fits best: (N,)."""
         return self.fit.max(axis=1, initial=0)
 
@@ -190,8 +190,8 @@ def main() -> None:
     pictures = find_pictures(asked.data, asked.images, asked.limit)
     grids, numbers = [], {}
     for one in asked.model or [Asked("small", None)]:
-        model = poseg.load(one.model, size_px=one.size_px, min_score=0.0, threads=1, painter=None)
-        title = f"{model.session.card.name} at {one.size_px or model.session.card.size_px} px"
+        model = poseg.load(one.model, size_px=one.size_px, min_score=0.0, threads=1, mask_refiner="")
+        title = f"{model.model.card.name} at {one.size_px or model.model.card.size_px} px"
         numbers[title] = mend(model, pictures)
         grids.append(tabulate(f"{title}; {len(pictures.paths)} pictures of {asked.data.name}", numbers[title]))
     put_out(asked, grids, numbers, [])

@@ -25,8 +25,8 @@ from poseg.effects import EFFECTS, Chain, Effect, Pixelate, Replace, Sticker, Wi
 from poseg.effects.sticker_art import STICKERS
 from poseg.effects.wing_styles import STYLES
 from poseg.people import People, Sample
+from poseg.runtime.pose2seg import Pose2SegSegmenter, SegmentedPredictor
 from poseg.runtime.predictor import Predictor
-from poseg.runtime.segmenter import Refined, Segmenter
 
 Bytes = NDArray[np.uint8]
 
@@ -40,10 +40,10 @@ SEED, SIZE, PEOPLE = 9, (600, 960), 4
 def photograph() -> Sample:
     """The astronaut, with what the models find."""
     predictor, segmenter = poseg.load(), poseg.load("pose2seg")
-    if not isinstance(predictor, Predictor) or not isinstance(segmenter, Segmenter):
+    if not isinstance(predictor, Predictor) or not isinstance(segmenter, Pose2SegSegmenter):
         raise TypeError("the models that come along are a predictor and a segmenter")
     image = astronaut()
-    return Sample(image, Refined(predictor, segmenter)(image), name="astronaut")
+    return Sample(image, SegmentedPredictor(predictor, segmenter)(image), name="astronaut")
 
 
 def on_photograph() -> dict[str, Chain | Effect]:

@@ -17,8 +17,9 @@ from poseg.codecs import PersonLabCodec
 from poseg.fields import Fields
 from poseg.people import People
 from poseg.runtime.card import CARD_KEY, Card
+from poseg.runtime.inference import InferenceConfig
 from poseg.skeletons import COCO17
-from poseg.transforms.letterbox import Letterbox, plan
+from poseg.transforms.letterbox import Letterbox, make_letterbox
 
 settings.register_profile("home", max_examples=25, deadline=None)
 settings.register_profile("ci", max_examples=25, deadline=None, derandomize=True)
@@ -34,8 +35,8 @@ STANDING = np.array(
 
 def card_of(codec: PersonLabCodec) -> Card:
     return Card(
-        name="test", system="personlab", codec=codec.to_plain(), skeleton=asdict(codec.skeleton), size_px=257,
-        size_multiple=codec.stride, size_remainder=1, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0),
+        name="test", system="personlab", codec=codec.to_dict(), skeleton=asdict(codec.skeleton), inference=InferenceConfig(257),
+        size_divisor=codec.stride, size_offset=1, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0),
         outputs={spec.name: spec.name for spec in codec.specs}, licences={"code": "Apache-2.0"},
     )  # fmt: skip
 
@@ -53,7 +54,7 @@ def standing(size: tuple[int, int], feet: list[tuple[float, float, float]]) -> P
 
 
 def onto_input(people: People, box: Letterbox) -> People:
-    """People of a picture on the network's input: what `Letterbox.undo` undoes."""
+    """People of a picture on the network's input: what `Letterbox.people_to_image` undoes."""
     assert people.masks is not None
     rows, columns = box.content_size
     masks = np.zeros((len(people), *box.input_size), np.uint8)
@@ -77,34 +78,23 @@ class FakeSession:
     def __post_init__(self) -> None:
         self.card = card_of(self.codec)
 
+    def prepare(self, image, long_edge_px, crop_xyxy=None):
+        return self.card.prepare(image, long_edge_px, crop_xyxy)
+
     def run(self, tensor: NDArray[np.float32]) -> Fields:
         height, width = tensor.shape[2:]
         self.inputs.append((height, width))
         assert self.people.masks is not None
         rows, columns = self.people.masks.shape[1:]
-        box = plan((rows, columns), max(height, width), multiple=self.card.size_multiple, remainder=1)
+        box = make_letterbox((rows, columns), max(height, width), size_divisor=self.card.size_divisor, size_offset=1)
         assert box.input_size == (height, width)
         people = onto_input(self.people, box)
         if tensor[0, :, 0, 0].sum() < tensor[0, :, 0, -1].sum():
-            people = mirrored(people, width)
+            people = people.flipped(width)
         return self.codec.encode(people, (height, width)).as_fields()
 
-    def run_pair(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[Fields, Fields]:
+    def run_two(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[Fields, Fields]:
         return self.run(first), self.run(second)
-
-
-def mirrored(people: People, width: int) -> People:
-    assert people.masks is not None
-    order = people.skeleton.mirror
-    points = people.keypoints[:, order] * (-1, 1) + (width, 0)
-    x0, y0, x1, y1 = people.boxes_xyxy.T
-    return replace(
-        people,
-        keypoints=points.astype(np.float32),
-        keypoint_scores=people.keypoint_scores[:, order],
-        boxes_xyxy=np.stack([width - x1, y0, width - x0, y1], axis=1),
-        masks=np.asarray(people.masks)[..., ::-1],
-    )
 
 
 def picture(size: tuple[int, int]) -> NDArray[np.uint8]:

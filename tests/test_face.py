@@ -44,7 +44,7 @@ def test_every_name_of_the_face_is_there() -> None:
 
 def test_names_of_the_face_are_those_of_their_homes() -> None:
     from poseg.people import People
-    from poseg.runtime.zoo import load
+    from poseg.runtime.models import load
 
     assert poseg.People is People
     assert poseg.load is load

@@ -16,7 +16,7 @@ from poseg.io.frames_json import FramesWriter, read_frames
 from poseg.people import People
 from poseg.runtime.tracker import Tracker
 from poseg.skeletons import BODY17_3D, COCO17, OPENPOSE18
-from poseg.transforms.letterbox import plan
+from poseg.transforms.letterbox import make_letterbox
 
 
 def lifted(count=3, seed=0, unknown=()) -> People:
@@ -47,8 +47,8 @@ def test_another_skeleton_of_the_picture_leaves_space_alone():
 
 
 def test_another_size_of_the_picture_leaves_space_alone():
-    people, box = lifted(), plan((480, 640), 257, multiple=8, remainder=1)
-    same(box.undo(box.apply(people)), people)
+    people, box = lifted(), make_letterbox((480, 640), 257, size_divisor=8, size_offset=1)
+    same(box.people_to_image(box.people_to_input(people)), people)
 
 
 def test_people_followed_over_time_keep_what_each_frame_says():

@@ -1,4 +1,4 @@
-"""poseg: people in pictures as poses and instance masks, in one pass.
+"""poseg: people in images as poses and instance masks, in one pass.
 
 people = poseg.load()("photo.jpg")
 """
@@ -12,26 +12,40 @@ if TYPE_CHECKING:
     from poseg.draw.overlay import overlay
     from poseg.errors import PosegError
     from poseg.io.images import read_image, write_png
-    from poseg.people import People, Sample
+    from poseg.people import Masks, People, Person, Sample
+    from poseg.runtime.inference import InferenceConfig
+    from poseg.runtime.models import load, models
     from poseg.runtime.predictor import Predictor
-    from poseg.runtime.zoo import load, models
     from poseg.skeletons import COCO17, Skeleton
 
 __version__ = "0.1.0"
-__all__ = ["COCO17", "People", "PosegError", "Predictor", "Sample", "Skeleton", "load", "models", "overlay",
-           "read_image", "write_png"]  # fmt: skip
+__all__ = ["COCO17", "InferenceConfig", "Masks", "People", "Person", "PosegError", "Predictor", "Sample", "Skeleton",
+           "load", "models", "overlay", "read_image", "write_png"]  # fmt: skip
 
 # Where each name lives: it is imported when it is first asked for, so that `import poseg` takes no time.
-_HOMES = {"COCO17": "skeletons", "People": "people", "PosegError": "errors", "Predictor": "runtime.predictor",
-          "Sample": "people", "Skeleton": "skeletons", "load": "runtime.zoo", "models": "runtime.zoo",
-          "overlay": "draw.overlay", "read_image": "io.images", "write_png": "io.images"}  # fmt: skip
+_LAZY_IMPORTS = {
+    "COCO17": "skeletons",
+    "InferenceConfig": "runtime.inference",
+    "Masks": "people",
+    "People": "people",
+    "Person": "people",
+    "PosegError": "errors",
+    "Predictor": "runtime.predictor",
+    "Sample": "people",
+    "Skeleton": "skeletons",
+    "load": "runtime.models",
+    "models": "runtime.models",
+    "overlay": "draw.overlay",
+    "read_image": "io.images",
+    "write_png": "io.images",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _LAZY_IMPORTS:
         raise AttributeError(f"module 'poseg' has no attribute {name!r}")
-    return globals().setdefault(name, getattr(import_module(f"poseg.{_HOMES[name]}"), name))
+    return globals().setdefault(name, getattr(import_module(f"poseg.{_LAZY_IMPORTS[name]}"), name))
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

@@ -27,7 +27,7 @@ def disks_model() -> bytes:
     from onnx import TensorProto, helper, numpy_helper
 
     codec = Pose2SegCodec()
-    side = codec.window_px
+    side = codec.crop_px
     y, x = np.mgrid[:side, :side] + 0.5 - side / 2
     constants = {
         "disk": (RADIUS_PX - np.hypot(x, y)).astype(np.float32)[None, None],
@@ -41,7 +41,7 @@ def disks_model() -> bytes:
         helper.make_node("ReduceSum", ["there", "axes"], ["count"], keepdims=0),
         helper.make_node("Mul", ["count", "surer"], ["bias"]),
         helper.make_node("Reshape", ["bias", "shape"], ["lift"]),
-        helper.make_node("Add", ["disk", "lift"], ["window_mask"]),
+        helper.make_node("Add", ["disk", "lift"], ["mask"]),
     ]
 
     def tensor(name: str, shape: list[object]) -> object:
@@ -51,13 +51,13 @@ def disks_model() -> bytes:
         nodes, "disks",
         [tensor("image", [1, 3, "height", "width"]), tensor("windows", [1, "people", 2, 3]),
          tensor("joints", [1, "people", 17, 3])],
-        [tensor("window_mask", ["people", 1, side, side])],
+        [tensor("mask", ["people", 1, side, side])],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     card = Card(
-        name="disks", system="pose2seg", codec=codec.to_plain(), skeleton=asdict(codec.skeleton), size_px=257,
-        size_multiple=32, size_remainder=1, mean=(127.0,) * 3, std=(128.0,) * 3, outputs={"window_mask": "window_mask"},
+        name="disks", system="pose2seg", codec=codec.to_dict(), skeleton=asdict(codec.skeleton), size_px=257,
+        size_divisor=32, size_offset=1, mean=(127.0,) * 3, std=(128.0,) * 3, outputs={"mask": "mask"},
         licences={"code": "Apache-2.0"},
     )  # fmt: skip
     helper.set_model_props(model, {CARD_KEY: card.to_json()})

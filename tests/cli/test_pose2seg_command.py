@@ -9,14 +9,14 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from poseg.cli.main import app
-from poseg.codecs.pose2seg import Pose2SegCodec, published_templates
+from poseg.codecs.pose2seg import Pose2SegCodec, paper_templates
 from poseg.skeletons import COCO17
 
 COCO_FILE = (
     Path(__file__).resolve().parents[2].parent
     / "shared" / "data" / "coco_val_person_ann" / "person_keypoints_val2017_538.json.gz"
 )  # fmt: skip
-UPRIGHT = published_templates().points[0] * 100  # everybody's box is their unit square
+UPRIGHT = paper_templates().points[0] * 100  # everybody's box is their unit square
 
 
 def templates(*arguments: object) -> Result:
@@ -75,7 +75,7 @@ def test_real_people_have_the_poses_that_were_published(tmp_path: Path) -> None:
     result = templates(COCO_FILE, "--out", out)
     assert result.exit_code == 0, result.stderr
     points = json.loads(out.read_text())["points"]
-    expected = published_templates()
+    expected = paper_templates()
     ours = np.array([[place or (np.nan, np.nan) for place in template] for template in points])
     theirs = np.where(expected.known[..., None], expected.points, np.nan)
     gaps = np.nanmax(np.abs(ours[:, None] - theirs), axis=(2, 3))

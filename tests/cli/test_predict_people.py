@@ -20,7 +20,7 @@ from poseg.io.coco_results import read_results
 from poseg.io.frames_json import read_frames
 from poseg.io.video_writing import VideoWriter
 from poseg.runtime.card import CARD_KEY, Card
-from poseg.runtime.poser import Poser
+from poseg.runtime.crop_pose import TopDownPose
 from poseg.skeletons import COCO17, LSP14
 
 Poseg = Callable[..., Result]
@@ -88,7 +88,7 @@ def crops_model() -> bytes:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     card = Card(
         name="crops", system="multitask", codec=CODEC.to_plain(), skeleton=asdict(LSP14), size_px=side,
-        size_multiple=side, size_remainder=0, mean=(127.0,) * 3, std=(128.0,) * 3,
+        size_divisor=side, size_offset=0, mean=(127.0,) * 3, std=(128.0,) * 3,
         outputs={name: name for name in channels}, licences={"code": "Apache-2.0"},
     )  # fmt: skip
     helper.set_model_props(model, {CARD_KEY: card.to_json()})
@@ -239,7 +239,7 @@ def test_faults_of_our_own_are_not_hidden(predict: Poseg, spots: Spots, save: Sa
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(Poser, "crops", broken)
+    monkeypatch.setattr(TopDownPose, "crops", broken)
     assert isinstance(predict("a.png", *CROPS).exception, ZeroDivisionError)
 
 

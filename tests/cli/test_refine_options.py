@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from typer.testing import Result
 
 from poseg.geometry.rle import encode_rle
-from poseg.runtime.zoo import load
+from poseg.runtime.models import load
 from poseg.skeletons import COCO17
 
 Poseg = Callable[..., Result]

@@ -118,4 +118,4 @@ def test_pose2segs_published_schedule_makes_two_steps_on_a_tiny_coco(tmp_path: P
         tmp_path, "pose2seg_cocopersons", "view.augmentation.picture_px=97,97", "validation.every=0",
         "system.neck_channels=32", "system.stem=16", "system.planes=8", "system.units=2",
     )  # fmt: skip
-    assert set(lines[0]["terms"]) == {"window_mask", "total"}
+    assert set(lines[0]["terms"]) == {"mask", "total"}

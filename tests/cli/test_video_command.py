@@ -18,7 +18,7 @@ from poseg.io import camera as camera_module
 from poseg.io.frames_json import read_frames
 from poseg.io.video import open_video
 from poseg.io.video_writing import VideoWriter
-from poseg.runtime.zoo import load
+from poseg.runtime.models import load
 
 Spots = Callable[..., NDArray[np.uint8]]
 Poseg = Callable[..., Result]

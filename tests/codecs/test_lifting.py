@@ -40,8 +40,8 @@ def test_what_is_encoded_is_decoded(seed, n):
 def test_where_and_how_large_somebody_is_seen_does_not_matter(seed, scale, dx, dy):
     people = people_on(COCO17, seed)
     moved = replace(people, keypoints=people.keypoints * np.float32(scale) + np.float32([dx, dy]))
-    read, enough = CODEC.given(people)
-    np.testing.assert_allclose(CODEC.given(moved)[0], read, atol=2e-2 / min(scale, 1))
+    read, enough = CODEC.network_inputs(people)
+    np.testing.assert_allclose(CODEC.network_inputs(moved)[0], read, atol=2e-2 / min(scale, 1))
     assert enough.all()
     assert np.abs(read).max() <= 1.0 + 1e-5
 
@@ -49,7 +49,7 @@ def test_where_and_how_large_somebody_is_seen_does_not_matter(seed, scale, dx, d
 @pytest.mark.parametrize("skeleton", [COCO17, LSP14, OPENPOSE18, BODY17_3D])
 def test_joints_are_taken_by_name_from_any_skeleton(skeleton):
     people = people_on(skeleton)
-    read = CODEC.given(people)[0].reshape(3, 17, 3)
+    read = CODEC.network_inputs(people)[0].reshape(3, 17, 3)
     named = people.remap_to(BODY17_3D)
     np.testing.assert_array_equal(read[..., 2] > 0, named.keypoint_scores > 0)
     assert (read[read[..., 2] == 0] == 0).all()
@@ -62,7 +62,7 @@ def test_somebody_with_too_few_joints_is_not_lifted_and_the_others_are():
     sure = people.keypoint_scores.copy()
     sure[1, 4:] = 0
     people = replace(people, keypoint_scores=sure)
-    _, enough = CODEC.given(people)
+    _, enough = CODEC.network_inputs(people)
     assert enough.tolist() == [True, False, True]
     joints = np.random.default_rng(0).normal(size=(2, 17, 3))
     lifted = CODEC.decode(CODEC.encode(joints - joints[:, :1]).as_fields(), people, enough).keypoints_3d
@@ -72,7 +72,7 @@ def test_somebody_with_too_few_joints_is_not_lifted_and_the_others_are():
 
 def test_somebody_in_one_place_is_not_lifted():
     people = replace(people_on(COCO17), keypoints=np.full((3, 17, 2), 7, np.float32))
-    read, enough = CODEC.given(people)
+    read, enough = CODEC.network_inputs(people)
     assert not enough.any()
     assert np.isfinite(read).all()
 
@@ -88,14 +88,14 @@ def test_joints_nobody_measured_weigh_nothing():
 
 def test_a_card_says_all_of_it():
     codec = LiftingCodec(BODY17_3D, 900.0, 5, 0.3)
-    assert CODECS["lifter"].from_plain(json.loads(json.dumps(codec.to_plain())), BODY17_3D) == codec
-    with pytest.raises(FieldError, match="largest_mm"):
-        LiftingCodec.from_plain({"min_joints": 5}, BODY17_3D)
+    assert CODECS["lifter"].from_dict(json.loads(json.dumps(codec.to_dict())), BODY17_3D) == codec
+    with pytest.raises(FieldError, match="bone_scale_mm"):
+        LiftingCodec.from_dict({"min_joints": 5}, BODY17_3D)
 
 
 def test_bad_input_gets_one_sentence():
-    with pytest.raises(FieldError, match="largest_mm"):
-        LiftingCodec(largest_mm=0)
+    with pytest.raises(FieldError, match="bone_scale_mm"):
+        LiftingCodec(bone_scale_mm=0)
     with pytest.raises(ShapeError, match="joints_mm"):
         CODEC.encode(np.zeros((2, 14, 3)))
     fields = CODEC.encode(np.full((1, 17, 3), 1.0)).as_fields()

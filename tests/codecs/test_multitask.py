@@ -86,7 +86,7 @@ def test_a_crop_holds_its_box_with_the_margin_and_keeps_the_aspect(seed, x, y, w
 def test_boxes_around_bodies_and_around_their_joints_give_the_same_crop():
     joints = np.array([[100.0, 50.0, 160.0, 250.0]])
     body = joints + np.array([-1, -1, 1, 1]) * 0.1 * 200
-    np.testing.assert_allclose(FLAT.body_crops(body), FLAT.crops(joints), atol=1e-9)
+    np.testing.assert_allclose(FLAT.crops_from_body_boxes(body), FLAT.crops(joints), atol=1e-9)
 
 
 @laws
@@ -149,28 +149,28 @@ def test_a_mirrored_person_in_a_mirrored_crop_is_the_same_person(seed):
     flipped_mm = joints_mm[:, mirror] * [-1, 1, 1]
     fields = EVERYTHING.encode(people, joints_mm).as_fields()
     mirrored = EVERYTHING.encode(flipped, flipped_mm).as_fields()
-    both = EVERYTHING.with_mirrored(fields, mirrored)
+    both = EVERYTHING.flip_averaged(fields, mirrored)
     for task in TASKS:
         np.testing.assert_allclose(both[task], fields[task], atol=1e-5)
-    halfway = EVERYTHING.with_mirrored(fields, Fields(fields.specs, {n: 0 * a for n, a in fields.arrays.items()}))
+    halfway = EVERYTHING.flip_averaged(fields, Fields(fields.specs, {n: 0 * a for n, a in fields.arrays.items()}))
     np.testing.assert_allclose(halfway[JOINTS], fields[JOINTS] / 2, atol=1e-6)
 
 
 def test_a_networks_outputs_are_put_in_rows():
     rng = np.random.default_rng(0)
     outputs = {spec.name: rng.normal(size=(4, spec.channels, 1, 1)).astype(np.float32) for spec in EVERYTHING.specs}
-    fields = EVERYTHING.fields_from(outputs)
+    fields = EVERYTHING.fields_from_outputs(outputs)
     assert fields.cells == (4, 1)
     np.testing.assert_array_equal(fields[BONES][:, :, 2, 0].reshape(-1), outputs[BONES][2, :, 0, 0])
 
 
 def test_a_card_says_all_of_it():
     codec = MultitaskCodec(BODY17_3D, (BONES, JOINT_WINDOWS), (("neck", "nose"),), 193, 0.2, 52, 21, "nearest", 900.0)
-    plain = json.loads(json.dumps(codec.to_plain()))
-    assert CODECS["multitask"].from_plain(plain, BODY17_3D) == codec
+    plain = json.loads(json.dumps(codec.to_dict()))
+    assert CODECS["multitask"].from_dict(plain, BODY17_3D) == codec
     for name in plain:
         with pytest.raises(FieldError, match="export the model again"):
-            MultitaskCodec.from_plain({key: value for key, value in plain.items() if key != name}, BODY17_3D)
+            MultitaskCodec.from_dict({key: value for key, value in plain.items() if key != name}, BODY17_3D)
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_card_says_all_of_it():
         ({"tasks": ("joints", "joints")}, FieldError, "each once"),
         ({"tasks": ("heads",)}, FieldError, "Tasks are"),
         ({"labels": "some"}, FieldError, "nearest"),
-        ({"largest_mm": 0.0}, FieldError, "above 0"),
+        ({"bone_scale_mm": 0.0}, FieldError, "above 0"),
         ({"window_stride_px": 40}, FieldError, "do not cover"),
         ({"parts": (("neck", "tail"),)}, SkeletonError, "tail"),
     ],

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from poseg.codecs import CORAL, PersonLabCodec
-from poseg.codecs.claiming import coral_distance, embed
+from poseg.codecs.pixel_assignment import coral_distance, embed
 from poseg.fields import Fields
 from poseg.geometry.grid import PIXEL_CENTRE
 

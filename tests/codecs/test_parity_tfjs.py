@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 
 from poseg.codecs import TFJS, PersonLabCodec
-from poseg.codecs.claiming import embed, tfjs_distance
-from poseg.codecs.scoring import probabilities
+from poseg.codecs.pixel_assignment import embed, tfjs_distance
+from poseg.codecs.pose_scoring import probabilities
 from poseg.fields import Fields, sigmoid
 from poseg.geometry.grid import PIXEL_CENTRE
 from poseg.people import People

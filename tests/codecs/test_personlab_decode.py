@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from poseg.codecs import BEST, CODECS, CORAL, PAPER, TFJS, Decoding, PersonLabCodec
-from poseg.codecs.fusion import mirror_fields
+from poseg.codecs import CODECS, CORAL, DEFAULT, PAPER, TFJS, PersonLabCodec, PersonLabDecoder
+from poseg.codecs.flip_fusion import flip_fields
 from poseg.errors import FieldError, PosegError
 from poseg.fields import Fields, sigmoid
 from poseg.people import People
@@ -49,7 +49,7 @@ def test_people_painted_are_people_read(crowd: Crowd, stride: int, n: int) -> No
 
 
 @pytest.mark.parametrize("preset", [TFJS, CORAL], ids=["tfjs", "coral"])
-def test_the_published_decoders_read_them_too(crowd: Crowd, preset: Decoding) -> None:
+def test_the_published_decoders_read_them_too(crowd: Crowd, preset: PersonLabDecoder) -> None:
     truth = crowd(3, (401, 401), 120)
     codec = PersonLabCodec()
     found = codec.decode(codec.encode(truth, (401, 401)).as_fields(), preset)
@@ -137,7 +137,7 @@ def test_whole_cells_to_the_right_move_people_by_as_much(crowd: Crowd, stride: i
 def test_mirrored_fields_hold_mirrored_people(crowd: Crowd) -> None:
     codec = PersonLabCodec(stride=8)
     fields = codec.encode(crowd(3, (257, 257), 90), (257, 257)).as_fields()
-    plain, mirrored = codec.decode(fields), codec.decode(mirror_fields(fields, codec.mirrors))
+    plain, mirrored = codec.decode(fields), codec.decode(flip_fields(fields, codec.flip_rules))
     flipped = plain.keypoints[:, COCO17.mirror] * [-1, 1] + [257, 0]
     assert gaps(mirrored, replace(plain, keypoints=flipped)).max() < 0.01
     for mask in mirrored.masks:
@@ -150,8 +150,8 @@ def test_noise_on_mid_offsets_is_undone_by_one_step_of_short_offsets(crowd: Crow
     fields = codec.encode(truth, (257, 257)).as_fields()
     noise = rng.uniform(-9, 9, fields["mid_offsets"].shape).astype(np.float32)
     noisy = Fields(fields.specs, {**fields.arrays, "mid_offsets": fields["mid_offsets"] + noise})
-    assert gaps(codec.decode(noisy, replace(PAPER, mid_steps=1)), truth).max() < 0.1
-    assert gaps(codec.decode(noisy, replace(PAPER, mid_steps=0)), truth).max() > 3
+    assert gaps(codec.decode(noisy, replace(PAPER, mid_refine_steps=1)), truth).max() < 0.1
+    assert gaps(codec.decode(noisy, replace(PAPER, mid_refine_steps=0)), truth).max() > 3
 
 
 def test_without_mask_fields_there_are_poses_and_boxes_around_them(crowd: Crowd) -> None:
@@ -170,7 +170,7 @@ def test_choices_do_what_they_say(crowd: Crowd) -> None:
     assert len(codec.decode(fields, replace(PAPER, max_people=4))) == 4
     assert len(codec.decode(fields, replace(PAPER, min_score=1.1))) == 0
     assert codec.decode(fields, replace(PAPER, masks=False)).masks is None
-    both = codec.decode(fields, replace(PAPER, exclusive=False, mask_threshold=1e9)).masks
+    both = codec.decode(fields, replace(PAPER, exclusive_masks=False, max_assignment_distance=1e9)).masks
     assert (both == both.any(axis=0)).all()
     assert len(codec.decode(fields, replace(PAPER, instance_nms="oks"))) == 6
 
@@ -178,8 +178,8 @@ def test_choices_do_what_they_say(crowd: Crowd) -> None:
 def test_a_person_is_scored_by_pose_and_mask_together(crowd: Crowd) -> None:
     codec = PersonLabCodec(stride=8)
     fields = codec.encode(crowd(4, (401, 401), 120), (401, 401)).as_fields()
-    posed = codec.decode(fields, replace(BEST, person_score="pose"))
-    both = codec.decode(fields, BEST)
+    posed = codec.decode(fields, replace(DEFAULT, instance_score="pose"))
+    both = codec.decode(fields, DEFAULT)
     same = [int(np.abs(posed.keypoints - one).sum(axis=(1, 2)).argmin()) for one in both.keypoints]
     assert sorted(same) == [0, 1, 2, 3]
     np.testing.assert_array_equal(both.masks, posed.masks[same])
@@ -189,7 +189,7 @@ def test_a_person_is_scored_by_pose_and_mask_together(crowd: Crowd) -> None:
     assert ((both.scores > least) & (both.scores <= most + 1e-5)).all()
     assert (np.diff(both.scores) <= 0).all()
     for threshold in both.scores:  # whoever reaches the threshold in the end was not left out before
-        kept = codec.decode(fields, replace(BEST, min_score=float(threshold)))
+        kept = codec.decode(fields, replace(DEFAULT, min_score=float(threshold)))
         np.testing.assert_array_equal(kept.scores, both.scores[both.scores >= threshold])
 
 
@@ -199,16 +199,16 @@ def test_a_pose_without_person_pixels_comes_last_and_may_be_left_out(crowd: Crow
     person = fields["segmentation"].copy()
     person[np.asarray(truth.masks)[1, ::8, ::8]] = -9
     ghostly = Fields(fields.specs, {**fields.arrays, "segmentation": person})
-    found = codec.decode(ghostly, replace(BEST, min_score=0.0))
+    found = codec.decode(ghostly, replace(DEFAULT, min_score=0.0))
     assert np.linalg.norm(found.keypoints[-1] - truth.keypoints[1], axis=1).max() < 0.1
     assert found.scores[-1] < 0.5 < found.scores[-2]
-    assert len(codec.decode(ghostly, replace(BEST, min_score=0.5))) == 2
-    assert len(codec.decode(ghostly, replace(BEST, min_score=0.5, person_score="pose"))) == 3
+    assert len(codec.decode(ghostly, replace(DEFAULT, min_score=0.5))) == 2
+    assert len(codec.decode(ghostly, replace(DEFAULT, min_score=0.5, instance_score="pose"))) == 3
 
 
 def test_nobody_is_found_in_empty_fields() -> None:
     codec = PersonLabCodec()
-    for preset in (BEST, PAPER, TFJS, CORAL):
+    for preset in (DEFAULT, PAPER, TFJS, CORAL):
         found = codec.decode(codec.encode(People.empty(COCO17), (129, 161)).as_fields(), preset)
         assert found.masks.shape == (0, 129, 161)
 
@@ -241,15 +241,15 @@ def test_fields_that_are_not_finite_are_refused(crowd: Crowd, value: float) -> N
 
 def test_settings_survive_the_card() -> None:
     codec = PersonLabCodec(LSP14, 8, 24.0, ("heatmap", "short_offsets", "mid_offsets"))
-    plain = codec.to_plain()
+    plain = codec.to_dict()
     assert plain == {"stride": 8, "disk_radius_px": 24.0, "fields": ["heatmap", "short_offsets", "mid_offsets"]}
-    assert CODECS["personlab"].from_plain(plain, LSP14) == codec
+    assert CODECS["personlab"].from_dict(plain, LSP14) == codec
 
 
 @pytest.mark.parametrize("plain", [{}, {"stride": "x", "disk_radius_px": 32, "fields": []}])
 def test_settings_that_lack_something_are_refused(plain: dict[str, object]) -> None:
     with pytest.raises(FieldError, match="export"):
-        PersonLabCodec.from_plain(plain, COCO17)
+        PersonLabCodec.from_dict(plain, COCO17)
 
 
 @pytest.mark.parametrize("fields", [("heatmap",), ("heatmap", "short_offsets", "mid_offsets", "paf")])
@@ -260,4 +260,4 @@ def test_a_codec_without_pose_fields_or_with_strange_ones_is_refused(fields: tup
 
 def test_a_word_that_is_no_choice_is_refused() -> None:
     with pytest.raises(PosegError, match="'hough' or 'cell'"):
-        replace(PAPER, evidence="guess")
+        replace(PAPER, seed_source="guess")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poseg.codecs.pose2seg import Pose2SegCodec, as_points, published_templates
+from poseg.codecs.pose2seg import Pose2SegCodec, paper_templates, to_points
 from poseg.errors import FieldError, ShapeError
 from poseg.fields.align import BOX, WHOLE
 from poseg.geometry import affine
@@ -26,21 +26,21 @@ ANNOTATIONS = (
     / "shared" / "data" / "coco_val_person_ann" / "person_keypoints_val2017_538.json.gz"
 )  # fmt: skip
 CODEC = Pose2SegCodec()
-TEMPLATES = published_templates()
+TEMPLATES = paper_templates()
 SIZE = (300, 360)
-SIDE = CODEC.window_px
+SIDE = CODEC.crop_px
 
 
 def fields_of(probability, codec=CODEC):
     """Fields of a network that puts out (N, S, S) probabilities."""
     p = np.clip(np.asarray(probability, np.float32), 1e-4, 1 - 1e-4)
-    return codec.fields_from({"window_mask": np.log(p / (1 - p))[:, None].astype(np.float32)})
+    return codec.fields_from_outputs({"mask": np.log(p / (1 - p))[:, None].astype(np.float32)})
 
 
 def round_trip(people, size, codec=CODEC, **how):
-    windows = codec.windows(people, size)
+    windows = codec.crops(people, size)
     targets = codec.encode(people, windows)
-    return codec.decode(fields_of(targets.targets["window_mask"], codec), people, windows, size, **how)
+    return codec.decode(fields_of(targets.targets["mask"], codec), people, windows, size, **how)
 
 
 def overlaps(masks, others):
@@ -111,14 +111,14 @@ def test_a_smooth_mask_survives_its_window(shape, template, side_px, turn, shift
     motion = affine.similarity(side_px, turn, (0.5, 0.5), (160 + shift[0], 160 + shift[1]))
     mask = painted(shape, motion, size)
     someone = person(motion, template=template, noise=noise, seed=seed, masks=mask[None])
-    assert CODEC.windows(someone, size).templates[0] % 3 == template
+    assert CODEC.crops(someone, size).templates[0] % 3 == template
     (iou,) = overlaps(round_trip(someone, size).masks, mask[None])
     assert iou >= 0.97
 
 
-@pytest.mark.parametrize(("window_px", "margin"), [(64, 0.1), (48, 0.05), (96, 0.1)])
-def test_a_smooth_mask_survives_other_windows_too(window_px, margin):
-    codec = Pose2SegCodec(window_px=window_px, margin=margin)
+@pytest.mark.parametrize(("crop_px", "margin"), [(64, 0.1), (48, 0.05), (96, 0.1)])
+def test_a_smooth_mask_survives_other_windows_too(crop_px, margin):
+    codec = Pose2SegCodec(crop_px=crop_px, padding=margin)
     motion = affine.similarity(210, 0.7, (0.5, 0.5), (180, 150))
     mask = painted("figure", motion, SIZE)
     (iou,) = overlaps(round_trip(person(motion, masks=mask[None]), SIZE, codec).masks, mask[None])
@@ -132,7 +132,7 @@ def test_a_mask_survives_the_window_of_its_box(joints):
     someone = replace(
         person(motion, masks=mask), keypoint_scores=(np.arange(17) < joints)[None], boxes_xyxy=tight_boxes(mask)
     )
-    assert CODEC.windows(someone, SIZE).templates.tolist() == [BOX]
+    assert CODEC.crops(someone, SIZE).templates.tolist() == [BOX]
     (iou,) = overlaps(round_trip(someone, SIZE).masks, mask)
     assert iou >= 0.97
 
@@ -145,7 +145,7 @@ def test_a_window_shows_the_same_of_a_picture_turned_scaled_and_moved(turn, scal
     shown = []
     for size, moved in (((260, 260), motion), ((300, 300), affine.compose(whole, motion))):
         someone = person(moved, noise=0.02, masks=painted("two", moved, size)[None])
-        shown.append(CODEC.encode(someone, CODEC.windows(someone, size)).targets["window_mask"][0])
+        shown.append(CODEC.encode(someone, CODEC.crops(someone, size)).targets["mask"][0])
     assert np.abs(shown[1] - shown[0]).mean() < 0.02  # edges alone
     assert overlaps(*(s[None] > 0.5 for s in shown))[0] > 0.95
 
@@ -159,11 +159,11 @@ def test_outlines_of_real_people_survive_their_windows():
         assert people.masks is not None
         people = people[np.asarray(people.masks).sum(axis=(1, 2)) > 1000]
         size = people.masks.shape[1:]
-        windows = CODEC.windows(people, size)
+        windows = CODEC.crops(people, size)
         inside = [whole(mask, matrix) for mask, matrix in zip(people.masks, windows.matrices, strict=True)]
         outside += len(inside) - sum(inside)
         people_with_poses += int((windows.templates >= 0).sum())
-        back = round_trip(people, size, exclusive=False, rescored=False)
+        back = round_trip(people, size, exclusive=False, rescore=False)
         kept += overlaps(back.masks, people.masks)[np.array(inside, bool)].tolist()
     assert len(kept) > 150
     assert outside < 0.05 * len(kept)
@@ -184,7 +184,7 @@ def whole(mask, matrix) -> bool:
 
 def test_a_template_lies_in_its_window_as_in_the_unit_square():
     someone = person(affine.similarity(150, 1.1, (0.5, 0.5), (150, 150)))
-    told = CODEC.given(someone, CODEC.windows(someone, SIZE))["joints"]
+    told = CODEC.network_inputs(someone, CODEC.crops(someone, SIZE))["joints"]
     assert told.dtype == np.float32
     np.testing.assert_allclose(told[0, :, :2], SIDE * TEMPLATES.points[0], atol=1e-3)
     np.testing.assert_array_equal(told[0, :, 2], 1)
@@ -192,7 +192,7 @@ def test_a_template_lies_in_its_window_as_in_the_unit_square():
 
 def test_windows_and_joints_lead_back_to_the_picture():
     people = crowd(square_at(20, 30), affine.similarity(120, 0.5, target=(200, 40)))
-    told = CODEC.given(people, CODEC.windows(people, SIZE))
+    told = CODEC.network_inputs(people, CODEC.crops(people, SIZE))
     assert told["windows"].shape == (2, 2, 3)
     for matrix, joints, points in zip(told["windows"], told["joints"], people.keypoints, strict=True):
         np.testing.assert_allclose(affine.apply(matrix, joints[:, :2]), points, atol=1e-2)
@@ -201,17 +201,17 @@ def test_windows_and_joints_lead_back_to_the_picture():
 def test_joints_that_are_not_there_are_zeros():
     people = crowd(square_at(20, 30))
     scores, points = np.ones((1, 17)), people.keypoints.copy()
-    scores[0, :4] = (0, 0.1, CODEC.least_score, 0.21)
+    scores[0, :4] = (0, 0.1, CODEC.min_keypoint_score, 0.21)
     points[0, 5], points[0, 6, 1] = np.nan, np.inf
     people = replace(people, keypoints=points, keypoint_scores=scores)
-    told = CODEC.given(people, CODEC.windows(people, SIZE))["joints"][0]
+    told = CODEC.network_inputs(people, CODEC.crops(people, SIZE))["joints"][0]
     assert told[:8, 2].tolist() == [0, 0, 0, 1, 1, 0, 0, 1]
     assert not told[told[:, 2] == 0].any()
 
 
 def test_a_windows_middle_is_the_middle_of_the_person_far_out_in_a_large_picture():
     motion = square_at(11000, 9000, 300)
-    told = CODEC.given(crowd(motion), CODEC.windows(crowd(motion), (12000, 12000)))["windows"]
+    told = CODEC.network_inputs(crowd(motion), CODEC.crops(crowd(motion), (12000, 12000)))["windows"]
     middle = affine.apply(told[0].astype(np.float64), [SIDE / 2, SIDE / 2])
     np.testing.assert_allclose(middle, [11150, 9150], atol=0.05)
 
@@ -223,11 +223,11 @@ def test_nothing_is_known_beyond_the_picture_nor_where_ignored_nor_of_people_wit
     masks = np.ones((2, *SIZE), np.bool_)
     masks[1] = False
     people = replace(crowd(square_at(-75, 100), square_at(-75, 100)), masks=masks)  # half of it left of the picture
-    windows = CODEC.windows(people, SIZE)
+    windows = CODEC.crops(people, SIZE)
     ignore = np.zeros(SIZE, np.bool_)
     ignore[175:] = True  # the lower half of the window
     encoded = CODEC.encode(people, windows, ignore)
-    target, weight = encoded.targets["window_mask"], encoded.weights["window_mask"]
+    target, weight = encoded.targets["mask"], encoded.weights["mask"]
     assert target.shape == weight.shape == (2, SIDE, SIDE)
     known = np.zeros((SIDE, SIDE))
     known[:32, 32:] = 1
@@ -241,7 +241,7 @@ def test_nothing_is_known_beyond_the_picture_nor_where_ignored_nor_of_people_wit
 def test_people_without_masks_are_nothing_to_learn():
     people = crowd(square_at(20, 30))
     with pytest.raises(FieldError, match="masks"):
-        CODEC.encode(people, CODEC.windows(people, SIZE))
+        CODEC.encode(people, CODEC.crops(people, SIZE))
 
 
 # Masks out of windows.
@@ -262,7 +262,7 @@ def neighbours(count: int) -> tuple[People, np.ndarray]:
 
 
 def decoded(people, said, **how) -> People:
-    return CODEC.decode(fields_of(said), people, CODEC.windows(people, SIZE), SIZE, **how)
+    return CODEC.decode(fields_of(said), people, CODEC.crops(people, SIZE), SIZE, **how)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
@@ -279,10 +279,10 @@ def test_a_pixel_belongs_to_who_is_surest_of_it():
     same = replace(people, keypoints=people.keypoints[[0, 0]])
     x = np.arange(SIDE)[None].repeat(SIDE, axis=0)
     said = np.stack([np.where(x < 32, 0.9, 0.7), np.where(x < 32, 0.6, 0.8)])
-    first, second = decoded(same, said, rescored=False).masks
-    alone = decoded(same, said, rescored=False, exclusive=False).masks
+    first, second = decoded(same, said, rescore=False).masks
+    alone = decoded(same, said, rescore=False, exclusive=False).masks
     np.testing.assert_array_equal(first | second, alone.any(axis=0))
-    matrix = CODEC.windows(same, SIZE).matrices[0]
+    matrix = CODEC.crops(same, SIZE).matrices[0]
     rows, columns = np.nonzero(alone[0])
     across = affine.apply(matrix, pixel_centres(np.stack([columns, rows], axis=1)))[:, 0]
     assert first[rows, columns][across < 31].all()
@@ -292,8 +292,8 @@ def test_a_pixel_belongs_to_who_is_surest_of_it():
 def test_the_first_gets_what_all_are_equally_sure_of():
     people, said = neighbours(2)
     same = replace(people, keypoints=people.keypoints[[0, 0]])
-    found = decoded(same, said[[0, 0]], rescored=False)
-    alone = decoded(same[0], said[:1], rescored=False)
+    found = decoded(same, said[[0, 0]], rescore=False)
+    alone = decoded(same[0], said[:1], rescore=False)
     np.testing.assert_array_equal(found.masks[0], alone.masks[0])
     assert not np.asarray(found.masks)[1].any()
     assert decoded(same, said[[0, 0]]).scores[1] == 0
@@ -304,8 +304,8 @@ def test_the_first_gets_what_all_are_equally_sure_of():
 def test_people_may_come_in_any_order(order, exclusive):
     people, said = neighbours(5)
     order = np.array(order)
-    found = decoded(people, said, exclusive=exclusive, rescored=False)
-    other = decoded(people[order], said[order], exclusive=exclusive, rescored=False)
+    found = decoded(people, said, exclusive=exclusive, rescore=False)
+    other = decoded(people[order], said[order], exclusive=exclusive, rescore=False)
     np.testing.assert_array_equal(other.masks, found.masks[order])
     np.testing.assert_array_equal(other.boxes_xyxy, found.boxes_xyxy[order])
     ranked, again = (decoded(people[o], said[o], exclusive=exclusive) for o in (np.arange(5), order))
@@ -321,14 +321,14 @@ def test_scores_are_the_persons_times_how_sure_the_mask_is_the_surest_first():
     assert found.ids.tolist() == [9, 7, 8]
     np.testing.assert_allclose(found.scores, [0.72, 0.4, 0], atol=0.01)
     np.testing.assert_array_equal(found.keypoints, people.keypoints[[2, 0, 1]])
-    given_ = decoded(people, said, rescored=False)
+    given_ = decoded(people, said, rescore=False)
     np.testing.assert_array_equal(given_.scores, people.scores)
     assert given_.ids.tolist() == [7, 8, 9]
 
 
 def test_boxes_go_around_the_masks_and_stay_where_there_is_none():
     people = crowd(square_at(10, 10, 80), square_at(110, 10, 80))
-    found = decoded(people, [np.ones((SIDE, SIDE)), np.zeros((SIDE, SIDE))], rescored=False)
+    found = decoded(people, [np.ones((SIDE, SIDE)), np.zeros((SIDE, SIDE))], rescore=False)
     np.testing.assert_array_equal(found.boxes_xyxy[0], tight_boxes(np.asarray(found.masks))[0])
     np.testing.assert_allclose(found.boxes_xyxy[0], [10, 10, 90, 90], atol=1)
     np.testing.assert_array_equal(found.boxes_xyxy[1], people.boxes_xyxy[1])
@@ -337,8 +337,8 @@ def test_boxes_go_around_the_masks_and_stay_where_there_is_none():
 @pytest.mark.parametrize("least", [0.1, 0.5, 0.9])
 def test_a_mask_is_where_the_probability_is_above_the_least(least):
     people, said = neighbours(1)
-    where = decoded(people, said, least_probability=least, rescored=False).masks[0]
-    hard = decoded(people, said > least, rescored=False).masks[0]
+    where = decoded(people, said, mask_threshold=least, rescore=False).masks[0]
+    hard = decoded(people, said > least, rescore=False).masks[0]
     assert overlaps(where[None], hard[None])[0] > 0.95
     assert where.any()
 
@@ -346,19 +346,19 @@ def test_a_mask_is_where_the_probability_is_above_the_least(least):
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_nobody_gives_nobody(exclusive):
     nobody = People.empty(COCO17)
-    windows = CODEC.windows(nobody, SIZE)
-    told = CODEC.given(nobody, windows)
+    windows = CODEC.crops(nobody, SIZE)
+    told = CODEC.network_inputs(nobody, windows)
     assert told["windows"].shape == (0, 2, 3)
     assert told["joints"].shape == (0, 17, 3)
     found = CODEC.decode(fields_of(np.zeros((0, SIDE, SIDE))), nobody, windows, SIZE, exclusive=exclusive)
     assert found.masks.shape == (0, *SIZE)
-    assert CODEC.encode(People.empty(COCO17, SIZE), windows).targets["window_mask"].shape == (0, SIDE, SIDE)
+    assert CODEC.encode(People.empty(COCO17, SIZE), windows).targets["mask"].shape == (0, SIDE, SIDE)
 
 
 @pytest.mark.parametrize("place", [(1000, 20), (-5000, 20), (20, 1e6), (-1e6, -1e6)])
 def test_somebody_beside_the_picture_has_no_mask_and_takes_none(place):
     people = crowd(square_at(*place), square_at(100, 100))
-    found = decoded(people, np.ones((2, SIDE, SIDE)), rescored=False)
+    found = decoded(people, np.ones((2, SIDE, SIDE)), rescore=False)
     assert not np.asarray(found.masks)[0].any()
     np.testing.assert_array_equal(found.masks[1], decoded(people[1], np.ones((1, SIDE, SIDE))).masks[0])
     np.testing.assert_array_equal(found.boxes_xyxy[0], people.boxes_xyxy[0])
@@ -367,18 +367,18 @@ def test_somebody_beside_the_picture_has_no_mask_and_takes_none(place):
 @pytest.mark.parametrize("side_px", [2e3, 1e5, 1e8])
 def test_somebody_larger_than_the_picture_fills_it(side_px):
     people = replace(crowd(square_at(-side_px / 2, -side_px / 2, side_px)), masks=np.ones((1, *SIZE), np.bool_))
-    windows = CODEC.windows(people, SIZE)
+    windows = CODEC.crops(people, SIZE)
     assert windows.templates.tolist() == [BOX]
     assert decoded(people, np.ones((1, SIDE, SIDE))).masks.all()
     pixels = SIZE[0] * SIZE[1] * abs(np.linalg.det(windows.matrices[0, :, :2]))
-    assert CODEC.encode(people, windows).targets["window_mask"].sum() <= 1.1 * pixels
+    assert CODEC.encode(people, windows).targets["mask"].sum() <= 1.1 * pixels
 
 
 def test_fields_that_are_not_finite_are_refused():
     people, _ = neighbours(1)
-    broken = CODEC.fields_from({"window_mask": np.full((1, 1, SIDE, SIDE), np.nan, np.float32)})
+    broken = CODEC.fields_from_outputs({"mask": np.full((1, 1, SIDE, SIDE), np.nan, np.float32)})
     with pytest.raises(FieldError, match="not finite"):
-        CODEC.decode(broken, people, CODEC.windows(people, SIZE), SIZE)
+        CODEC.decode(broken, people, CODEC.crops(people, SIZE), SIZE)
 
 
 # Bad poses.
@@ -399,12 +399,12 @@ def test_everybody_gets_a_mask_whatever_the_pose(points, joints, shown):
     both = People.from_poses(
         COCO17, [pose, sound.keypoints[0]], [found, np.ones(17)], masks=np.ones((2, *SIZE), np.bool_)
     )
-    windows = CODEC.windows(both, SIZE)
+    windows = CODEC.crops(both, SIZE)
     assert windows.templates.tolist() == [shown, 0]
-    assert all(np.isfinite(array).all() for array in CODEC.given(both, windows).values())
+    assert all(np.isfinite(array).all() for array in CODEC.network_inputs(both, windows).values())
     encoded = CODEC.encode(both, windows)
-    assert encoded.weights["window_mask"][0].any()
-    masks = decoded(both, np.ones((2, SIDE, SIDE)), exclusive=False, rescored=False).masks
+    assert encoded.weights["mask"][0].any()
+    masks = decoded(both, np.ones((2, SIDE, SIDE)), exclusive=False, rescore=False).masks
     assert masks[0].any()
     np.testing.assert_array_equal(masks[1], decoded(sound, np.ones((1, SIDE, SIDE))).masks[0])
 
@@ -413,13 +413,13 @@ def test_everybody_gets_a_mask_whatever_the_pose(points, joints, shown):
 def test_poses_of_another_skeleton_go_by_the_names_of_their_joints(skeleton, chosen):
     people = crowd(affine.similarity(120, 0.4, target=(80, 60)), square_at(180, 60))
     others = replace(people.remap_to(skeleton), masks=np.ones((2, *SIZE), np.bool_))
-    windows, wanted = CODEC.windows(others, SIZE), CODEC.windows(others.remap_to(COCO17), SIZE)
+    windows, wanted = CODEC.crops(others, SIZE), CODEC.crops(others.remap_to(COCO17), SIZE)
     np.testing.assert_array_equal(windows.matrices, wanted.matrices)
     assert (windows.templates % 3).tolist() == [chosen, chosen]
-    told = CODEC.given(others, windows)["joints"]
-    np.testing.assert_array_equal(told, CODEC.given(others.remap_to(COCO17), windows)["joints"])
+    told = CODEC.network_inputs(others, windows)["joints"]
+    np.testing.assert_array_equal(told, CODEC.network_inputs(others.remap_to(COCO17), windows)["joints"])
     assert told[0, :, 2].sum() == len(set(skeleton.joints) & set(COCO17.joints))
-    found = CODEC.decode(fields_of(np.ones((2, SIDE, SIDE))), others, windows, SIZE, rescored=False)
+    found = CODEC.decode(fields_of(np.ones((2, SIDE, SIDE))), others, windows, SIZE, rescore=False)
     assert found.skeleton == skeleton
     np.testing.assert_array_equal(found.keypoints, others.keypoints)
 
@@ -428,8 +428,8 @@ def test_poses_of_another_skeleton_go_by_the_names_of_their_joints(skeleton, cho
 
 
 @pytest.mark.parametrize("skeleton", [COCO17, OCHUMAN19, LSP14, OPENPOSE18])
-def test_published_templates_hold_for_skeletons_with_coco_names_and_are_symmetric(skeleton):
-    found = published_templates(skeleton)
+def test_paper_templates_hold_for_skeletons_with_coco_names_and_are_symmetric(skeleton):
+    found = paper_templates(skeleton)
     for joint, name in enumerate(skeleton.joints):
         if name in COCO17.joints:
             np.testing.assert_array_equal(found.points[:, joint], TEMPLATES.points[:, COCO17.index(name)])
@@ -443,33 +443,33 @@ def test_published_templates_hold_for_skeletons_with_coco_names_and_are_symmetri
 
 @pytest.mark.parametrize(
     "codec",
-    [CODEC, Pose2SegCodec(LSP14, window_px=48, margin=0.1, least_score=0.05, stride=8),
-     Pose2SegCodec(points=as_points(TEMPLATES)[1:])],
+    [CODEC, Pose2SegCodec(LSP14, crop_px=48, padding=0.1, min_keypoint_score=0.05, stride=8),
+     Pose2SegCodec(points=to_points(TEMPLATES)[1:])],
 )  # fmt: skip
 def test_the_settings_survive_the_card(codec):
-    again = Pose2SegCodec.from_plain(json.loads(json.dumps(codec.to_plain())), codec.skeleton)
+    again = Pose2SegCodec.from_dict(json.loads(json.dumps(codec.to_dict())), codec.skeleton)
     assert again == codec
     assert hash(again) == hash(codec)
     np.testing.assert_array_equal(again.templates.points, codec.templates.points)
 
 
-@pytest.mark.parametrize("missing", ["points", "window_px", "margin", "least_score", "stride"])
+@pytest.mark.parametrize("missing", ["points", "crop_px", "margin", "min_keypoint_score", "stride"])
 def test_settings_that_lack_something_are_refused(missing):
-    plain = CODEC.to_plain()
+    plain = CODEC.to_dict()
     del plain[missing]
     with pytest.raises(FieldError, match=missing):
-        Pose2SegCodec.from_plain(plain, COCO17)
+        Pose2SegCodec.from_dict(plain, COCO17)
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [("points", 3), ("points", [[3] * 17]), ("points", [[[0.5]] * 17]), ("points", [["ab"] * 17]), ("points", [[None]]),
-     ("window_px", None), ("window_px", "wide"), ("window_px", float("inf")), ("window_px", 4), ("margin", 0.5),
-     ("margin", float("nan")), ("least_score", None)],
+     ("crop_px", None), ("crop_px", "wide"), ("crop_px", float("inf")), ("crop_px", 4), ("margin", 0.5),
+     ("margin", float("nan")), ("min_keypoint_score", None)],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(name, value):
     with pytest.raises(FieldError, match="export the model again"):
-        Pose2SegCodec.from_plain({**CODEC.to_plain(), name: value}, COCO17)
+        Pose2SegCodec.from_dict({**CODEC.to_dict(), name: value}, COCO17)
 
 
 def test_templates_of_another_skeleton_are_refused():

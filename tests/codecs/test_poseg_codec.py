@@ -1,4 +1,4 @@
-"""Decoding undoes encoding: for every skeleton and grid, in the mirror and in any order."""
+"""PersonLabDecoder undoes encoding: for every skeleton and grid, in the mirror and in any order."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poseg.codecs import CODECS, PAF, PoSegCodec
-from poseg.codecs.fusion import fuse_fields, mirror_fields
+from poseg.codecs import CODECS, PAF_DEFAULT, PoSegCodec
+from poseg.codecs.flip_fusion import flip_fields, fuse_fields
 from poseg.errors import FieldError, SkeletonError
 from poseg.fields import Fields
 from poseg.people import People
@@ -60,7 +60,7 @@ def some(crowd: Crowd, codec: PoSegCodec, n: int, height_px: float = 220.0, seed
     return known
 
 
-def agree(found: People, true: People, tolerance_px: float = 1.0) -> None:
+def fuse_poses(found: People, true: People, tolerance_px: float = 1.0) -> None:
     """The same people in any order, no joint lost and none invented."""
     assert len(found) == len(true)
     there = true.keypoint_scores > 0
@@ -80,7 +80,7 @@ def test_decoding_undoes_encoding(codec, changes, n, crowd: Crowd):
     codec = replace(codec, **changes)
     people = some(crowd, codec, n, {1: 220, 3: 150, 5: 130}[n], seed=n)
     found = codec.decode(codec.encode(people, sized(codec)).as_fields())
-    agree(found, people)
+    fuse_poses(found, people)
     assert found.scores.min() > 0.7
     assert (np.diff(found.scores) <= 0).all()
     assert found.masks is not None
@@ -91,7 +91,10 @@ def test_decoding_undoes_encoding(codec, changes, n, crowd: Crowd):
 @pytest.mark.parametrize("closing", ["join", "fill"])
 def test_both_ways_to_assemble_undo_encoding(codec, closing, crowd: Crowd):
     people = some(crowd, codec, 3, 150)
-    agree(codec.decode(codec.encode(people, sized(codec)).as_fields(), replace(PAF, closing=closing)), people)
+    fuse_poses(
+        codec.decode(codec.encode(people, sized(codec)).as_fields(), replace(PAF_DEFAULT, redundant_limbs=closing)),
+        people,
+    )
 
 
 @given(seed=st.integers(0, 10**6))
@@ -103,7 +106,7 @@ def test_joints_that_are_not_annotated_do_not_come_back(seed):
     sure = np.ones((1, 17))
     sure[0, rng.choice([0, 1, 2, 3, 4, 7, 8, 9, 10, 15, 16], 3, replace=False)] = 0
     people = People.from_poses(COCO17, points, sure, masks=np.zeros((1, *sized(codec)), bool))
-    found = codec.decode(codec.encode(people, sized(codec)).as_fields(), replace(PAF, masks=False))
+    found = codec.decode(codec.encode(people, sized(codec)).as_fields(), replace(PAF_DEFAULT, masks=False))
     top = found[0]
     assert (top.keypoint_scores[0] > 0).sum() >= 12
     there = top.keypoint_scores[0] > 0
@@ -131,7 +134,7 @@ def test_two_crossing_people_are_kept_apart(codec, degrees, apart):
     length = np.hypot(encoded.targets["paf"][:, 0], encoded.targets["paf"][:, 1])
     crossed = (length > 0.05) & (length < 0.95)
     assert crossed.sum() >= 5, "limbs cross, and their field is the mean there"
-    agree(codec.decode(encoded.as_fields(), replace(PAF, masks=False)), people, tolerance_px=2)
+    fuse_poses(codec.decode(encoded.as_fields(), replace(PAF_DEFAULT, masks=False)), people, tolerance_px=2)
 
 
 def test_a_forearm_alone_is_nobody(crowd: Crowd):
@@ -140,8 +143,8 @@ def test_a_forearm_alone_is_nobody(crowd: Crowd):
     sure[0, [7, 9]] = 1
     fields = codec.encode(replace(people, keypoint_scores=sure), (321, 369)).as_fields()
     assert len(codec.decode(fields)) == 0
-    anybody = replace(PAF, min_joints=2, min_score=0.0, person_score="pose")
-    agree(codec.decode(fields, anybody), replace(people, keypoint_scores=sure))
+    anybody = replace(PAF_DEFAULT, min_joints=2, min_score=0.0, instance_score="pose")
+    fuse_poses(codec.decode(fields, anybody), replace(people, keypoint_scores=sure))
 
 
 def test_nobody_gives_nobody(codec):
@@ -152,7 +155,7 @@ def test_nobody_gives_nobody(codec):
     assert (encoded.targets["background"] == 1).all()
     assert all((weight == 1).all() for weight in encoded.weights.values())
     for masks in (True, False):
-        found = codec.decode(encoded.as_fields(), replace(PAF, masks=masks))
+        found = codec.decode(encoded.as_fields(), replace(PAF_DEFAULT, masks=masks))
         assert len(found) == 0
         assert found.masks is None if not masks else found.masks.shape == (0, *size)
 
@@ -162,7 +165,7 @@ def test_a_skeleton_of_one_joint_needs_no_limbs():
     codec = PoSegCodec(dots)
     people = People.from_poses(dots, [[(40.3, 60.7)], [(120.2, 33.1)]], np.ones((2, 1)))
     fields = codec.encode(people, (161, 161)).as_fields()
-    agree(codec.decode(fields, replace(PAF, min_joints=1, masks=False)), people, 0.05)
+    fuse_poses(codec.decode(fields, replace(PAF_DEFAULT, min_joints=1, masks=False)), people, 0.05)
 
 
 # Symmetry.
@@ -180,7 +183,7 @@ def mirrored(people: People, width: int) -> People:
 def test_mirrored_fields_are_those_of_mirrored_people(codec, changes, crowd: Crowd):
     codec = replace(codec, **changes)
     size, people = sized(codec), some(crowd, codec, 3, 150)
-    turned = mirror_fields(codec.encode(people, size).as_fields(), codec.mirrors)
+    turned = flip_fields(codec.encode(people, size).as_fields(), codec.flip_rules)
     painted = codec.encode(mirrored(people, size[1]), size).as_fields()
     for name in turned:
         np.testing.assert_allclose(turned[name], painted[name], atol=2e-3, err_msg=name)
@@ -194,7 +197,7 @@ def test_a_limb_along_a_row_of_cells_is_as_long_in_the_mirror():
     points, sure = np.zeros((1, 14, 2)), np.zeros((1, 14))
     points[0, [12, 13]], sure[0, [12, 13]] = [(40.5, 40.5), (80.5, 40.5)], 1
     people = People.from_poses(LSP14, points, sure)
-    turned = mirror_fields(codec.encode(people, size).as_fields(), codec.mirrors)
+    turned = flip_fields(codec.encode(people, size).as_fields(), codec.flip_rules)
     np.testing.assert_array_equal(turned["paf"], codec.encode(mirrored(people, size[1]), size).targets["paf"])
 
 
@@ -203,11 +206,11 @@ def test_decoding_commutes_with_mirroring(codec, changes, crowd: Crowd):
     codec = replace(codec, **changes)
     size, people = sized(codec), some(crowd, codec, 3, 150)
     fields = codec.encode(people, size).as_fields()
-    found = codec.decode(mirror_fields(fields, codec.mirrors))
-    agree(found, mirrored(codec.decode(fields), size[1]), tolerance_px=0.1)
-    agree(found, mirrored(people, size[1]))
-    both = fuse_fields([fields, mirror_fields(mirror_fields(fields, codec.mirrors), codec.mirrors)], codec.skeleton)
-    agree(codec.decode(both), people)
+    found = codec.decode(flip_fields(fields, codec.flip_rules))
+    fuse_poses(found, mirrored(codec.decode(fields), size[1]), tolerance_px=0.1)
+    fuse_poses(found, mirrored(people, size[1]))
+    both = fuse_fields([fields, flip_fields(flip_fields(fields, codec.flip_rules), codec.flip_rules)], codec.skeleton)
+    fuse_poses(codec.decode(both), people)
 
 
 @pytest.mark.parametrize("name", SKELETONS)
@@ -216,7 +219,7 @@ def test_mirroring_fields_twice_is_nothing(name, seed):
     codec, rng = SKELETONS[name], np.random.default_rng(seed)
     arrays = {spec.name: rng.normal(size=(*spec.shape, 5, 6)).astype(np.float32) for spec in codec.specs}
     fields = Fields(codec.specs, arrays)
-    twice = mirror_fields(mirror_fields(fields, codec.mirrors), codec.mirrors)
+    twice = flip_fields(flip_fields(fields, codec.flip_rules), codec.flip_rules)
     for field in fields:
         np.testing.assert_array_equal(twice[field], fields[field])
 
@@ -256,28 +259,28 @@ def test_limbs_that_do_not_reach_all_joints_are_refused():
 @pytest.mark.parametrize("changes", [{}, {"stride": 4, "origin_px": 2.0, "sigma_px": 5.5, "width_px": 6.0}], ids=str)
 def test_a_codec_comes_back_from_its_card(codec, changes):
     codec = replace(codec, **changes)
-    plain = codec.to_plain()
-    assert CODECS["poseg"].from_plain(plain, codec.skeleton) == codec
-    assert PoSegCodec.from_plain(json.loads(json.dumps(plain)), codec.skeleton) == codec
+    plain = codec.to_dict()
+    assert CODECS["poseg"].from_dict(plain, codec.skeleton) == codec
+    assert PoSegCodec.from_dict(json.loads(json.dumps(plain)), codec.skeleton) == codec
 
 
 @pytest.mark.parametrize(
     "wrong", [{"stride": None}, {"sigma_px": "wide"}, {"limbs": 3}, {"limbs": [["nose"]]}], ids=str
 )
 def test_a_card_with_a_setting_missing_or_wrong_is_refused(wrong):
-    plain = {**PoSegCodec().to_plain(), **wrong}
+    plain = {**PoSegCodec().to_dict(), **wrong}
     with pytest.raises(FieldError, match="export the model again"):
-        PoSegCodec.from_plain({name: value for name, value in plain.items() if value is not None}, COCO17)
+        PoSegCodec.from_dict({name: value for name, value in plain.items() if value is not None}, COCO17)
 
 
 def test_fields_come_from_a_networks_flat_outputs(codec):
     rng = np.random.default_rng(0)
     flat = {spec.name: rng.normal(size=(1, spec.channels, 4, 5)).astype(np.float32) for spec in codec.specs}
-    fields = codec.fields_from({**flat, "stage0.paf": flat["paf"]})
+    fields = codec.fields_from_outputs({**flat, "stage0.paf": flat["paf"]})
     assert set(fields) == {"paf", "heatmap", "background", "segmentation"}
     np.testing.assert_array_equal(fields["paf"][2, 1], flat["paf"][0, 5])
     with pytest.raises(FieldError, match="paf"):
-        codec.fields_from({"heatmap": flat["heatmap"]})
+        codec.fields_from_outputs({"heatmap": flat["heatmap"]})
 
 
 @pytest.mark.parametrize("setting", [{"stride": 0}, {"origin_px": 8.0}, {"sigma_px": 0.0}, {"width_px": -1.0}])

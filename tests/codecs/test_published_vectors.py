@@ -10,11 +10,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from poseg.codecs.claiming import coral_distance, embed
-from poseg.codecs.decoding import CORAL
-from poseg.codecs.fusion import fuse_fields
-from poseg.codecs.growing import displace, near_seeds
-from poseg.codecs.scoring import suppress_softly
+from poseg.codecs.decoder_config import CORAL
+from poseg.codecs.flip_fusion import fuse_fields
+from poseg.codecs.pixel_assignment import coral_distance, embed
+from poseg.codecs.pose_growing import displace, near_seeds
+from poseg.codecs.pose_scoring import soft_nms
 from poseg.fields import Fields, FieldSpec
 from poseg.fields.hough import Seeds
 from poseg.geometry.grid import Grid
@@ -58,12 +58,12 @@ def test_displaced_positions(steps: int, wanted: tuple[float, float]) -> None:
 
 
 def test_embedding_of_a_cell() -> None:
-    decoding = replace(CORAL, long_steps=10)
+    decoding = replace(CORAL, long_refine_steps=10)
     np.testing.assert_allclose(16 * embed(ramps(), yx([(2, 3)]), decoding)[0, 2], yx((131.8, 112.0)), atol=0.05)
 
 
 def test_a_cell_goes_to_the_pose_it_points_at() -> None:
-    embedding = embed(ramps(), yx([(2, 3)]), replace(CORAL, long_steps=10))
+    embedding = embed(ramps(), yx([(2, 3)]), replace(CORAL, long_refine_steps=10))
     one, none, other = (
         yx([(0, 0), (0.25, 0.5), (2, 0)]),
         np.zeros((3, 2), np.float32),
@@ -80,7 +80,7 @@ def test_a_cell_goes_to_the_pose_it_points_at() -> None:
 def test_soft_suppression(squared_radius: float, weaker: float) -> None:
     keypoints = np.array([yx([(0, 0), (1, 1)]), yx([(0, 1), (2, 2)])])
     scores = np.array([[0.1, 0.2], [0.3, 0.4]], np.float32)
-    np.testing.assert_allclose(suppress_softly(keypoints, scores, squared_radius**0.5), [weaker, 0.35], atol=1e-6)
+    np.testing.assert_allclose(soft_nms(keypoints, scores, squared_radius**0.5), [weaker, 0.35], atol=1e-6)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 3])

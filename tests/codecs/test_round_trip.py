@@ -1,4 +1,4 @@
-"""Decoding undoes encoding on real people: COCO's annotation through perfect fields, scored by COCO's evaluator."""
+"""PersonLabDecoder undoes encoding on real people: COCO's annotation through perfect fields, scored by COCO's evaluator."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from poseg.codecs import BEST, PAF, PersonLabCodec, PoSegCodec
+from poseg.codecs import DEFAULT, PAF_DEFAULT, PersonLabCodec, PoSegCodec
 from poseg.io.coco_json import coco_results, read_coco
 from poseg.io.plain_json import read_json
 from poseg.metrics.average_precision import match
@@ -23,8 +23,8 @@ ANNOTATIONS = ROOT.parent / "shared" / "data" / "coco_val_person_ann" / "person_
 @pytest.mark.parametrize(
     ("codec", "decoding", "least_poses", "least_masks"),
     [
-        (PersonLabCodec(stride=8), BEST, 0.97, 0.80),
-        (PoSegCodec(), replace(PAF, min_joints=1), 0.95, 0.60),  # masks by poses alone: overlaps are guessed
+        (PersonLabCodec(stride=8), DEFAULT, 0.97, 0.80),
+        (PoSegCodec(), replace(PAF_DEFAULT, min_joints=1), 0.95, 0.60),  # masks by poses alone: overlaps are guessed
     ],
     ids=["personlab", "poseg"],
 )
@@ -37,6 +37,6 @@ def test_real_people_survive_the_fields(codec, decoding, least_poses, least_mask
     for image_id, people, box in benchmark["placed"](data, 801):
         fields = benchmark["painted"](people, codec, box.input_size)
         found = codec.decode(fields, replace(decoding, **benchmark["EVERYBODY"]))
-        records += coco_results(box.undo(found), image_id)
+        records += coco_results(box.people_to_image(found), image_id)
     assert match(truth, records, "keypoints").official["AP"] > least_poses
     assert match(truth, records, "masks").official["AP"] > least_masks

@@ -13,7 +13,7 @@ from poseg.datasets import own
 from poseg.errors import AnnotationError
 from poseg.geometry import affine
 from poseg.people import People
-from poseg.runtime.session import _skeleton
+from poseg.runtime.onnx_model import _skeleton
 from poseg.skeletons import Skeleton
 from poseg.transforms.warp import warp
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from poseg.codecs.pose2seg import Pose2SegCodec, published_templates
+from poseg.codecs.pose2seg import Pose2SegCodec, paper_templates
 from poseg.draw.windows import draw_windows
 from poseg.people import People
 from poseg.skeletons import COCO17
@@ -14,7 +14,7 @@ CODEC = Pose2SegCodec(margin=0.1)
 
 def lying() -> tuple[np.ndarray, People]:
     """A person on its side on grey, its nose in a red square."""
-    points = published_templates().points[:1] * 120
+    points = paper_templates().points[:1] * 120
     points = np.stack([200 - points[..., 1], 40 + points[..., 0]], axis=-1)
     people = People.from_poses(COCO17, points, np.ones((1, 17)))
     image = np.full((200, 240, 3), 128, np.uint8)
@@ -28,7 +28,7 @@ def test_a_lying_person_stands_in_its_window():
     windows = CODEC.windows(people, (200, 240))
     drawn = draw_windows(image, replace_sure(people), windows)
     y, x = np.nonzero((drawn[..., 0] > 200) & (drawn[..., 1] < 60))
-    wanted = (0.1 + 0.8 * published_templates().points[0, 0]) * 192
+    wanted = (0.1 + 0.8 * paper_templates().points[0, 0]) * 192
     np.testing.assert_allclose((x.mean(), y.mean()), wanted, atol=4)
 
 

@@ -250,8 +250,8 @@ def test_the_card_says_how_to_run_it_and_rides_in_the_file(tmp_path: Path) -> No
     metadata = ort.InferenceSession(str(tmp_path / "small.onnx")).get_modelmeta().custom_metadata_map
     read = Card.from_metadata(metadata, source="small.onnx")
     assert read.to_json() == card.to_json()
-    assert PersonLabCodec.from_plain(read.codec, COCO17) == PersonLabCodec(stride=16)
-    assert (read.size_multiple, read.size_remainder, read.size_px % read.size_multiple) == (16, 1, 1)
+    assert PersonLabCodec.from_dict(read.codec, COCO17) == PersonLabCodec(stride=16)
+    assert (read.size_divisor, read.size_offset, read.size_px % read.size_divisor) == (16, 1, 1)
     assert read.mean == read.std == (127.5,) * 3
     assert read.licences["weights"].startswith("Apache-2.0")
 
@@ -278,7 +278,7 @@ def test_without_a_person_map_it_is_a_pose_network(tmp_path: Path) -> None:
     card = import_google(tmp_path, tmp_path / "small.onnx")
     assert list(run(tmp_path / "small.onnx", noise(33, 33))) == ["heatmap", "short_offsets", "mid_offsets"]
     assert card.name == "posenet"
-    assert PersonLabCodec.from_plain(card.codec, COCO17).fields == ("heatmap", "short_offsets", "mid_offsets")
+    assert PersonLabCodec.from_dict(card.codec, COCO17).fields == ("heatmap", "short_offsets", "mid_offsets")
 
 
 # --- published weights --------------------------------------------------------------------------------------------

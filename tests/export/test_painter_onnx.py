@@ -8,11 +8,11 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-from poseg.codecs.painter import PLANES  # noqa: E402
+from poseg.codecs.mask_refiner import PLANES  # noqa: E402
 from poseg.export.network_runner import NetworkRunner, system_card  # noqa: E402
 from poseg.export.quantize import quantize  # noqa: E402
 from poseg.export.torch_onnx import export_onnx, fold_norms  # noqa: E402
-from poseg.runtime.session import Session  # noqa: E402
+from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
 from poseg.systems.painter import Painter  # noqa: E402
 
 pytestmark = pytest.mark.slow  # exports a network
@@ -41,16 +41,16 @@ def windows(count: int, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("count", [1, 3, 20])
 def test_any_number_of_windows_is_one_run(exported, count):
     network, path = exported
-    session = Session(path)
+    session = OnnxModel(path)
     ours = NetworkRunner(fold_norms(network), SYSTEM.codec, session.card).run(windows(count))
     theirs = session.run(windows(count))
-    assert theirs["window_mask"].shape == (count, 64, 64)
-    np.testing.assert_allclose(theirs["window_mask"], ours["window_mask"], atol=2e-2)  # weights in half precision
+    assert theirs["mask"].shape == (count, 64, 64)
+    np.testing.assert_allclose(theirs["mask"], ours["mask"], atol=2e-2)  # weights in half precision
 
 
 def test_in_eight_bits_masks_are_nearly_the_same(exported, tmp_path):
     _, path = exported
     quantize(path, ({"image": windows(2, seed)} for seed in range(8)), tmp_path / "bytes.onnx")
-    exact, rounded = (Session(model).run(windows(6, 99))["window_mask"] for model in (path, tmp_path / "bytes.onnx"))
+    exact, rounded = (OnnxModel(model).run(windows(6, 99))["mask"] for model in (path, tmp_path / "bytes.onnx"))
     assert np.corrcoef(exact.ravel(), rounded.ravel())[0, 1] > 0.95
     assert (tmp_path / "bytes.onnx").stat().st_size < path.stat().st_size

@@ -20,11 +20,11 @@ from poseg.export.network_runner import NetworkRunner, system_card  # noqa: E402
 from poseg.export.quantize import LAYERS, quantize  # noqa: E402
 from poseg.export.torch_onnx import export_onnx, person_shape  # noqa: E402
 from poseg.people import People  # noqa: E402
+from poseg.runtime.crop_pose import TopDownPose  # noqa: E402
 from poseg.runtime.lifter import Lifter as Lifting  # noqa: E402
-from poseg.runtime.poser import Poser  # noqa: E402
+from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
+from poseg.runtime.pose2seg import Pose2SegSegmenter  # noqa: E402
 from poseg.runtime.predictor import Predictor  # noqa: E402
-from poseg.runtime.segmenter import Segmenter  # noqa: E402
-from poseg.runtime.session import Session  # noqa: E402
 from poseg.skeletons import BODY17_3D, COCO17, LSP14  # noqa: E402
 from poseg.systems.lifter import Lifter  # noqa: E402
 from poseg.systems.multitask import Multitask  # noqa: E402
@@ -95,7 +95,7 @@ def inputs(system, count: int, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("count", [1, 5])
 def test_file_and_network_agree_for_any_number_of_people(models, name, count):
     model = models[name]
-    session = Session(model.path)
+    session = OnnxModel(model.path)
     given = inputs(model.system, count, seed=7)
     found, expected = session.run(given), NetworkRunner(model.network, session.codec, session.card).run(given)
     for spec in session.codec.specs:
@@ -108,7 +108,7 @@ def test_file_and_network_agree_for_any_number_of_people(models, name, count):
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_people_of_one_run_do_not_change_each_other(models, name):
-    session, given = Session(models[name].path), inputs(models[name].system, 5)
+    session, given = OnnxModel(models[name].path), inputs(models[name].system, 5)
     together = session.run(given)
     for spec in session.codec.specs:
         field = together[spec.name]
@@ -119,13 +119,13 @@ def test_people_of_one_run_do_not_change_each_other(models, name):
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_the_card_says_everything(models, name):
-    system, session = models[name].system, Session(models[name].path)
+    system, session = models[name].system, OnnxModel(models[name].path)
     card = session.card
     assert card.to_json() == models[name].exported.card.to_json()
     assert session.codec == system.codec
     assert (card.name, card.system) == (name, "lifter" if name == "lifter" else "multitask")
     assert (card.mean, card.std) == system.normalisation
-    assert card.size_px == card.size_multiple == getattr(system, "crop_px", 1)
+    assert card.size_px == card.size_divisor == getattr(system, "crop_px", 1)
     assert set(card.outputs) == {spec.name for spec in system.codec.specs}
     assert card.licences == LICENCES
     assert card.data[0]["pictures"] == 8
@@ -144,7 +144,7 @@ def test_crops_become_people(models, name):
     if name == "bones":
         pytest.skip("has a test of its own")
     poser = poseg.load(models[name].path)
-    assert isinstance(poser, Poser)
+    assert isinstance(poser, TopDownPose)
     people = poser(picture(), BOXES)
     assert people.skeleton == LSP14
     assert people.keypoints.shape == (5, 14, 2)
@@ -192,10 +192,10 @@ def from_fields(path) -> set[str]:
 @pytest.mark.parametrize("name", ["published", "maps"])
 def test_in_eight_bits_joints_stay(models, name, tmp_path):
     system, small = models[name].system, tmp_path / "bytes.onnx"
-    exact = Poser(Session(models[name].path))
+    exact = TopDownPose(OnnxModel(models[name].path))
     shown = [{"image": exact.crops(picture(seed), system.codec.crops(BOXES))} for seed in range(8)]
     card = quantize(models[name].path, shown, small)
-    assert (card.system, Session(small).codec) == ("multitask", system.codec)
+    assert (card.system, OnnxModel(small).codec) == ("multitask", system.codec)
     kinds = [node.op_type for node in onnx.load(small).graph.node]
     assert kinds.count("QuantizeLinear") > 4
     assert not {"QuantizeLinear", "DequantizeLinear"} & from_fields(small)
@@ -212,7 +212,7 @@ def test_the_command_shows_crops_of_people_that_our_own_model_finds(models, tmp_
         Image.fromarray(picture(seed)).save(tmp_path / "pictures" / f"{seed}.png")
     nobody = People.empty(COCO17)
     found = People(COCO17, np.zeros((5, 17, 2)), np.zeros((5, 17)), np.ones(5), BOXES.astype(np.float32))
-    zoo, exporting, shapes = import_module("poseg.runtime.zoo"), import_module("poseg.export.quantize"), []
+    zoo, exporting, shapes = import_module("poseg.runtime.models"), import_module("poseg.export.quantize"), []
     # Nobody is found in the first picture, which is passed over; nine are left.
     answers = iter([nobody] + [found] * 9)
     monkeypatch.setattr(zoo, "load", lambda **_: lambda image: next(answers))
@@ -228,7 +228,7 @@ def test_the_command_shows_crops_of_people_that_our_own_model_finds(models, tmp_
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     assert shapes == [(5, 3, 97, 97)] * 9
-    assert isinstance(poseg.load(out), Poser)
+    assert isinstance(poseg.load(out), TopDownPose)
 
 
 def test_a_lifter_in_eight_bits_is_refused(models, tmp_path):
@@ -248,20 +248,20 @@ def test_a_lifter_in_eight_bits_is_refused(models, tmp_path):
 
 def test_models_that_are_given_people_do_not_find_them(models):
     for name in ("published", "lifter"):
-        session = Session(models[name].path)
+        session = OnnxModel(models[name].path)
         with pytest.raises(PosegError, match=f"{name!r} is of the system .* is given people and does not find them"):
             Predictor(session)
         with pytest.raises(PosegError, match=f"{name!r} is of the system"):
-            Segmenter(session)
+            Pose2SegSegmenter(session)
     with pytest.raises(PosegError, match="'lifter' is of the system 'lifter'; joints in crops"):
-        Poser(Session(models["lifter"].path))
+        TopDownPose(OnnxModel(models["lifter"].path))
     with pytest.raises(PosegError, match="'maps' is of the system 'multitask'; people are lifted"):
-        Lifting(Session(models["maps"].path))
+        Lifting(OnnxModel(models["maps"].path))
 
 
 def test_another_size_of_crop_is_told(models):
     with pytest.raises(WeightsError, match="does not run on an input of 64 x 64 pixels"):
-        Session(models["published"].path).run(np.zeros((1, 3, 64, 64), np.float32))
+        OnnxModel(models["published"].path).run(np.zeros((1, 3, 64, 64), np.float32))
 
 
 def test_features_and_widths_must_go_together():

@@ -8,13 +8,13 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-from poseg.codecs.pose2seg import published_templates  # noqa: E402
+from poseg.codecs.pose2seg import paper_templates  # noqa: E402
 from poseg.export.network_runner import NetworkRunner, system_card  # noqa: E402
 from poseg.export.quantize import quantize  # noqa: E402
 from poseg.export.torch_onnx import export_onnx, fold_norms  # noqa: E402
 from poseg.people import People  # noqa: E402
-from poseg.runtime.segmenter import Segmenter  # noqa: E402
-from poseg.runtime.session import Session  # noqa: E402
+from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
+from poseg.runtime.pose2seg import Pose2SegSegmenter  # noqa: E402
 from poseg.skeletons import COCO17  # noqa: E402
 from poseg.systems.pose2seg import Pose2Seg  # noqa: E402
 
@@ -40,7 +40,7 @@ def exported(tmp_path_factory):
 def crowd(count: int, seed: int = 0) -> People:
     rng = np.random.default_rng(seed)
     places = rng.uniform((-20, -20), (140, 80), (count, 1, 2))
-    points = published_templates().points[0] * rng.uniform(40, 120, (count, 1, 1)) + places
+    points = paper_templates().points[0] * rng.uniform(40, 120, (count, 1, 1)) + places
     return People.from_poses(COCO17, points, np.ones((count, 17)))
 
 
@@ -51,30 +51,30 @@ def picture(seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("count", [1, 2, 7])
 def test_file_and_network_agree_for_any_number_of_people(exported, count):
     network, path = exported
-    session = Session(path)
-    ours = Segmenter(NetworkRunner(fold_norms(network), session.codec, session.card), rescored=False)
-    theirs = Segmenter(session, rescored=False)
+    session = OnnxModel(path)
+    ours = Pose2SegSegmenter(NetworkRunner(fold_norms(network), session.codec, session.card), rescore=False)
+    theirs = Pose2SegSegmenter(session, rescore=False)
     expected, found = (each(picture(), crowd(count)).masks for each in (ours, theirs))
     assert (expected == found).mean() > 0.999  # weights are stored in half precision
     assert found.shape == (count, 120, 200)
 
 
 def test_people_of_one_picture_do_not_change_each_other(exported):
-    segmenter = Segmenter(Session(exported[1]), exclusive=False, rescored=False)
+    segmenter = Pose2SegSegmenter(OnnxModel(exported[1]), exclusive=False, rescore=False)
     together = segmenter(picture(), crowd(5)).masks
     alone = [segmenter(picture(), crowd(5)[[place]]).masks[0] for place in range(5)]
     assert (together == np.stack(alone)).mean() > 0.9999
 
 
 def test_in_eight_bits_masks_stay(exported, tmp_path):
-    segmenter = Segmenter(Session(exported[1]), rescored=False)
+    segmenter = Pose2SegSegmenter(OnnxModel(exported[1]), rescore=False)
     questions = [segmenter.ask(picture(seed), crowd(4, seed)) for seed in range(8)]
     shown = ({"image": q.tensor, **{name: array[None] for name, array in q.given.items()}} for q in questions)
     card = quantize(exported[1], shown, tmp_path / "bytes.onnx")
     assert card.system == "pose2seg"
-    small = Session(tmp_path / "bytes.onnx")
+    small = OnnxModel(tmp_path / "bytes.onnx")
     (asked,) = [segmenter.ask(picture(99), crowd(4, 99))]
     given = {name: array[None] for name, array in asked.given.items()}
-    exact, rounded = (s.run(asked.tensor, **given)["window_mask"] for s in (segmenter.session, small))
+    exact, rounded = (s.run(asked.tensor, **given)["mask"] for s in (segmenter.session, small))
     assert np.abs(exact - rounded).max() < 0.15 * np.abs(exact).max()
     assert np.abs(exact - rounded).max() > 0

@@ -11,7 +11,7 @@ onnx = pytest.importorskip("onnx")
 from poseg.errors import WeightsError  # noqa: E402
 from poseg.export.quantize import last_layers, quantize  # noqa: E402
 from poseg.export.torch_onnx import export_onnx  # noqa: E402
-from poseg.runtime.session import Session  # noqa: E402
+from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
 from poseg.systems.personlab import PersonLab  # noqa: E402
 
 pytestmark = pytest.mark.slow  # exports a network
@@ -48,7 +48,7 @@ def exported(tmp_path_factory):
 
 def test_fields_stay_the_same_but_for_rounding(exported, tmp_path):
     card = quantize(exported, ({"image": one} for one in pictures(8, seed=0)), tmp_path / "bytes.onnx")
-    exact, rounded = Session(exported), Session(tmp_path / "bytes.onnx")
+    exact, rounded = OnnxModel(exported), OnnxModel(tmp_path / "bytes.onnx")
     assert rounded.card == card
     assert "Eight bits" in card.notes[-1]
     assert rounded.codec == exact.codec

@@ -13,7 +13,7 @@ from poseg.errors import WeightsError  # noqa: E402
 from poseg.export import torch_onnx  # noqa: E402
 from poseg.export.network_runner import system_card  # noqa: E402
 from poseg.export.torch_onnx import export_onnx, fold_norms  # noqa: E402
-from poseg.runtime.session import Session  # noqa: E402
+from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
 from poseg.systems.personlab import PersonLab  # noqa: E402
 
 pytestmark = pytest.mark.slow  # tracing and opening networks
@@ -56,7 +56,7 @@ def test_the_file_computes_the_network_at_any_size(network, card, tmp_path):
     written = exported.card
     assert exported.pictures == 1
     assert 0 < exported.difference <= torch_onnx.TOLERANCE
-    session = Session(tmp_path / "fresh.onnx", threads=1)
+    session = OnnxModel(tmp_path / "fresh.onnx", threads=1)
     assert session.card.to_json() == written.to_json()
     assert len(written.sha256) == 64
     assert session.codec == SYSTEM.codec

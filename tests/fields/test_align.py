@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poseg.codecs.pose2seg import published_templates
+from poseg.codecs.pose2seg import paper_templates
 from poseg.errors import ShapeError
 from poseg.fields.align import (
     BOX,
@@ -36,7 +36,7 @@ ANNOTATIONS = (
 )  # fmt: skip
 SIZE = (240, 320)
 SIDE = 64
-PUBLISHED = published_templates()
+PUBLISHED = paper_templates()
 SIX = PUBLISHED.with_swapped(COCO17)
 STANDING, BACK, UPPER = range(3)
 LEGS = [COCO17.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("knee", "ankle")]
@@ -104,7 +104,7 @@ def test_a_person_lying_down_is_put_upright():
         (FACE, {BACK + 3: 0.9995, BACK: 0.9958, STANDING: 0.8235, UPPER: 0}, BACK + 3),
     ],
 )
-def test_scores_are_those_of_the_published_templates(missing, wanted, chosen):
+def test_scores_are_those_of_the_paper_templates(missing, wanted, chosen):
     person = poses(40 * PUBLISHED.points[STANDING] + (33.3, 71.9), without(missing))
     scores = scores_of(person)
     assert {template: scores[template] for template in wanted} == pytest.approx(wanted, abs=1e-3)

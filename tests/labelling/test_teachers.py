@@ -11,7 +11,7 @@ import pytest
 from poseg.errors import WeightsError
 from poseg.geometry import affine
 from poseg.labelling import ModelTeacher, Outliner, find_teacher
-from poseg.runtime.session import Session
+from poseg.runtime.onnx_model import OnnxModel
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,7 +81,7 @@ def test_a_model_finds_and_outlines(model_path, spots):
 
 
 def test_a_model_is_asked_once_for_a_picture(model_path, spots):
-    session = Session(model_path)
+    session = OnnxModel(model_path)
     asked = []
 
     class Counting:

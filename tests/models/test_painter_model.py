@@ -30,7 +30,7 @@ def test_it_is_small_and_says_where_it_comes_from():
 
 def test_masks_are_new_and_people_are_the_same(astronaut):
     model = poseg.load()
-    painted, decoded = model(astronaut), replace(model, painter=None)(astronaut)
+    painted, decoded = model(astronaut), replace(model, mask_refiner="")(astronaut)
     np.testing.assert_array_equal(painted.keypoints, decoded.keypoints)
     np.testing.assert_array_equal(painted.scores, decoded.scores)
     assert 0.8 < overlap(painted.masks[0], decoded.masks[0]) < 1

@@ -60,7 +60,7 @@ def test_without_anybody_tall_a_close_up_is_the_picture():
 def test_what_is_found_is_compared_with_the_mask_most_like_it():
     """The truth is what the model itself says of the astronaut, and somebody else beside her."""
     image = pytest.importorskip("skimage.data").astronaut()
-    model = replace(poseg.load(min_score=find_people.LEAST_SCORE), painter=None)
+    model = replace(poseg.load(min_score=find_people.LEAST_SCORE), mask_refiner="")
     people = model(image)
     other = np.zeros_like(np.asarray(people.masks))
     other[:, :40, :40] = True
@@ -68,11 +68,11 @@ def test_what_is_found_is_compared_with_the_mask_most_like_it():
     truth = People.from_poses(COCO17, np.zeros((2, 17, 2)), np.zeros((2, 17)), masks=masks)
     (found,) = found_in(Sample(image, truth, name="astronaut"), model)
     assert found.name == "astronaut"
-    assert found.mask.shape == (STORED.window_px,) * 2
+    assert found.mask.shape == (STORED.crop_px,) * 2
     decided = (found.evidence[0] >= 0.5) & (found.evidence[1] >= 0)
     sure = found.known & (np.abs(found.mask - 0.5) > 0.49)
     assert (decided == (found.mask > 0.5))[sure].mean() > 0.98
-    inner = STORED.margin * STORED.window_px
+    inner = STORED.padding * STORED.crop_px
     rows = np.flatnonzero((found.mask > 0.5).any(axis=1))
     assert rows[0] == pytest.approx(inner, abs=4), "she fills what the window was laid around"
     # Whoever has no true mask teaches nothing.

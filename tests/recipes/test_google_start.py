@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 from poseg.errors import WeightsError  # noqa: E402
 from poseg.export.import_google import import_google  # noqa: E402
 from poseg.recipes.google_start import start_from_google  # noqa: E402
-from poseg.runtime.session import Session  # noqa: E402
+from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
 from poseg.systems.personlab import PersonLab  # noqa: E402
 
 WEIGHTS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "weights_bodypix_posenet"
@@ -30,7 +30,7 @@ def test_the_first_step_is_the_published_network(tmp_path):
     image = torch.randn(1, 3, 97, 129, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         fields = network(image)
-    for name, array in Session(tmp_path / "bodypix.onnx").run(image.numpy()).arrays.items():
+    for name, array in OnnxModel(tmp_path / "bodypix.onnx").run(image.numpy()).arrays.items():
         ours = fields[f"coarse.{name}"][0].numpy().reshape(array.shape)
         np.testing.assert_allclose(ours, array, atol=1e-3, err_msg=name)
 

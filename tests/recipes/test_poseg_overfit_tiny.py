@@ -12,7 +12,7 @@ pytest.importorskip("onnx")
 import poseg  # noqa: E402
 from poseg.cli.main import app  # noqa: E402
 from poseg.evaluation import evaluate  # noqa: E402
-from poseg.runtime.session import Session  # noqa: E402
+from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
 from poseg.systems.poseg import PoSeg  # noqa: E402
 
 pytestmark = pytest.mark.slow  # two minutes on two free cores
@@ -25,7 +25,7 @@ def test_eight_pictures_are_learned_by_heart(tmp_path):
     assert trained.exit_code == 0, trained.output
     exported = runner.invoke(app, ["export", str(run), "-o", str(model), "--pictures", str(data / "pictures")])
     assert exported.exit_code == 0, exported.output
-    session = Session(model)
+    session = OnnxModel(model)
     assert session.card.system == "poseg"
     assert session.codec == PoSeg(backbone="mobilenet_v3_small").codec
     assert set(session.card.outputs) == {"paf", "heatmap", "background", "segmentation"}, "no field of training alone"

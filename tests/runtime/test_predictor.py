@@ -15,7 +15,7 @@ from poseg.people import People
 from poseg.runtime.predictor import Predictor
 
 
-def agree(found: People, true: People, tolerance_px: float) -> None:
+def fuse_poses(found: People, true: People, tolerance_px: float) -> None:
     """The same people, in any order."""
     assert len(found) == len(true)
     assert found.masks is not None
@@ -46,7 +46,7 @@ def test_the_road_leads_back_to_the_people(
 ) -> None:
     scene = cast(*size)
     predictor = Predictor(scene.session, **{"size_px": 513, **options})
-    agree(predictor(scene.image), scene.people, tolerance_px=2.0 * max(size) / 513)
+    fuse_poses(predictor(scene.image), scene.people, tolerance_px=2.0 * max(size) / 513)
 
 
 def test_results_lie_in_the_picture_and_say_where_the_time_went(cast: Callable[..., Any]) -> None:
@@ -66,7 +66,7 @@ def test_every_scale_and_its_mirror_image_goes_through_the_network(cast: Callabl
     seen = Predictor(scene.session, size_px=256, scales=(1.0, 0.5, 1.5), flip=True).see(scene.image)
     assert [max(size) for size in scene.session.inputs] == [257, 257, 129, 129, 385, 385]
     assert max(seen.box.input_size) == 385
-    assert seen.fields.cells == scene.session.codec.grid.shape(*seen.box.input_size)
+    assert seen.fields.cells == scene.model.codec.grid.shape(*seen.box.input_size)
 
 
 def test_somebody_too_long_for_the_finest_look_is_outlined_in_a_coarser_one(cast: Callable[..., Any]) -> None:
@@ -91,7 +91,7 @@ def test_somebody_too_long_for_the_finest_look_is_outlined_in_a_coarser_one(cast
 def test_the_model_says_how_large_its_input_is(cast: Callable[..., Any]) -> None:
     scene = cast()
     Predictor(scene.session)(scene.image)
-    assert max(scene.session.inputs[0]) == scene.session.card.size_px
+    assert max(scene.session.inputs[0]) == scene.model.card.size_px
 
 
 def test_all_ways_to_give_a_picture_agree(cast: Callable[..., Any], tmp_path: Any) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import pytest
 
-from poseg.codecs import BEST, PAF, PersonLabCodec, PoSegCodec
+from poseg.codecs import DEFAULT, PAF_DEFAULT, PersonLabCodec, PoSegCodec
 from poseg.fields import Fields
 from poseg.geometry.grid import PIXEL_CENTRE, pixel_centres
 from poseg.people import People
@@ -17,12 +17,12 @@ from poseg.skeletons import Skeleton
 
 DOT = Skeleton("dot", ("dot",), ())
 SIDE_PX = 257
-FAR = {"mask_threshold": 1e3}  # of one joint's own scale, which is nothing
+FAR = {"max_assignment_distance": 1e3}  # of one joint's own scale, which is nothing
 ROADS = {
-    "poseg, 8n + 1": (PoSegCodec(DOT), replace(PAF, min_joints=1, **FAR)),
-    "poseg, 8n": (PoSegCodec(DOT, origin_px=4.0), replace(PAF, min_joints=1, **FAR)),
-    "personlab, 8n + 1": (PersonLabCodec(DOT, stride=8), replace(BEST, **FAR)),
-    "personlab, 16n + 1": (PersonLabCodec(DOT, stride=16), replace(BEST, **FAR)),
+    "poseg, 8n + 1": (PoSegCodec(DOT), replace(PAF_DEFAULT, min_joints=1, **FAR)),
+    "poseg, 8n": (PoSegCodec(DOT, origin_px=4.0), replace(PAF_DEFAULT, min_joints=1, **FAR)),
+    "personlab, 8n + 1": (PersonLabCodec(DOT, stride=8), replace(DEFAULT, **FAR)),
+    "personlab, 16n + 1": (PersonLabCodec(DOT, stride=16), replace(DEFAULT, **FAR)),
 }
 
 
@@ -35,8 +35,8 @@ class Brightest:
     @property
     def card(self) -> Card:
         return Card(
-            name="brightest", system="poseg", codec=self.codec.to_plain(), skeleton=asdict(DOT), size_px=SIDE_PX,
-            size_multiple=self.codec.stride, size_remainder=int(self.codec.grid.origin == PIXEL_CENTRE),
+            name="brightest", system="poseg", codec=self.codec.to_dict(), skeleton=asdict(DOT), size_px=SIDE_PX,
+            size_divisor=self.codec.stride, size_offset=int(self.codec.grid.origin == PIXEL_CENTRE),
             mean=(0.0, 0.0, 0.0), std=(255.0,) * 3, outputs={},
         )  # fmt: skip
 
@@ -49,7 +49,7 @@ class Brightest:
         assert self.codec.grid.size(*self.codec.grid.shape(*size)) == size, "the sides that this grid takes"
         return self.codec.encode(people, size).as_fields()
 
-    def run_pair(self, first: np.ndarray, second: np.ndarray) -> tuple[Fields, Fields]:
+    def run_two(self, first: np.ndarray, second: np.ndarray) -> tuple[Fields, Fields]:
         return self.run(first), self.run(second)
 
 

@@ -19,8 +19,8 @@ def test_every_window_is_painted_by_itself():
     network = Painter().network().eval()
     windows = torch.randn(3, 6, 64, 64, generator=generator())
     with torch.no_grad():
-        together = network(windows)["window_mask"]
-        alone = network(windows[1:2])["window_mask"]
+        together = network(windows)["mask"]
+        alone = network(windows[1:2])["mask"]
     assert together.shape == (3, 1, 64, 64)
     torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=1e-4)
 
@@ -44,14 +44,14 @@ def test_the_loss_of_slices_adds_up_and_vanishes_at_the_truth():
 
     def terms(rows, counts=None):
         return loss(
-            {"window_mask": logits[rows]}, {"window_mask": target[rows]}, {"window_mask": weight[rows]}, counts
+            {"mask": logits[rows]}, {"mask": target[rows]}, {"mask": weight[rows]}, counts
         )  # fmt: skip
 
-    whole, counts = terms(slice(None)), loss.counts({"window_mask": weight})
+    whole, counts = terms(slice(None)), loss.counts({"mask": weight})
     parts = [terms(slice(0, 1), counts), terms(slice(1, 4), counts)]
     for name in ("pixels", "overlap", "total"):
         torch.testing.assert_close(parts[0][name] + parts[1][name], whole[name])
-    perfect = loss({"window_mask": (2 * target - 1) * 40}, {"window_mask": target}, {"window_mask": weight})
+    perfect = loss({"mask": (2 * target - 1) * 40}, {"mask": target}, {"mask": weight})
     assert perfect["total"] < 1e-4
 
 

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from poseg.codecs.pose2seg import Pose2SegCodec, published_templates  # noqa: E402
+from poseg.codecs.pose2seg import Pose2SegCodec, paper_templates  # noqa: E402
 from poseg.errors import PosegError  # noqa: E402
 from poseg.geometry import affine  # noqa: E402
 from poseg.people import People  # noqa: E402
@@ -18,16 +18,16 @@ from poseg.systems import SYSTEMS  # noqa: E402
 from poseg.systems.pose2seg import Pose2Seg, Pose2SegLoss  # noqa: E402
 
 SIZE = (97, 129)
-NARROW = {"window_px": 32, "stem": 12, "planes": 4, "units": 2, "last_planes": 4, "neck_channels": 16}
+NARROW = {"crop_px": 32, "stem": 12, "planes": 4, "units": 2, "last_planes": 4, "neck_channels": 16}
 CONFIGS = {
-    "light": Pose2Seg(backbone="mobilenet_v3_small", neck="separable", context_levels=1, margin=0.1, **NARROW),
+    "light": Pose2Seg(backbone="mobilenet_v3_small", neck="separable", context_levels=1, padding=0.1, **NARROW),
     "as published, narrow": Pose2Seg(backbone="mobilenet_v3_small", **NARROW),
 }
 
 
 def people(skeleton=COCO17) -> People:
     """Three people that overlap, with masks."""
-    poses = published_templates().points[0] + np.random.default_rng(0).normal(0, 0.03, (3, 17, 2))
+    poses = paper_templates().points[0] + np.random.default_rng(0).normal(0, 0.03, (3, 17, 2))
     motions = [affine.similarity(90, t, (0.5, 0.5), (x, 48)) for t, x in ((0, 30), (0.3, 60), (-0.4, 95))]
     masks = np.zeros((3, *SIZE), bool)
     for mask, x in zip(masks, (15, 45, 75), strict=True):
@@ -37,12 +37,12 @@ def people(skeleton=COCO17) -> People:
 
 
 def told(config, someone, copies: int = 1) -> dict[str, torch.Tensor]:
-    given = config.codec.given(someone, config.codec.windows(someone, SIZE))
+    given = config.codec.network_inputs(someone, config.codec.crops(someone, SIZE))
     return {name: torch.from_numpy(np.stack([array] * copies)) for name, array in given.items()}
 
 
 def learned(config, copies: int = 1):
-    encoded = config.codec.encode(people(), config.codec.windows(people(), SIZE))
+    encoded = config.codec.encode(people(), config.codec.crops(people(), SIZE))
     stack = lambda arrays: {n: torch.from_numpy(np.stack([a] * copies)) for n, a in arrays.items()}  # noqa: E731
     return stack(encoded.targets), stack(encoded.weights)
 
@@ -70,7 +70,7 @@ def network(config):
 
 def run(network, image, given) -> torch.Tensor:
     with torch.no_grad():
-        return network(image, **given)["window_mask"]
+        return network(image, **given)["mask"]
 
 
 def test_everybody_in_every_picture_gets_a_window(config, network):
@@ -82,8 +82,8 @@ def test_everybody_in_every_picture_gets_a_window(config, network):
 
 def test_what_comes_out_is_what_the_codec_reads(config, network):
     masks = run(network, images(), told(config, people())).numpy()
-    windows = config.codec.windows(people(), SIZE)
-    found = config.codec.decode(config.codec.fields_from({"window_mask": masks}), people(), windows, SIZE)
+    windows = config.codec.crops(people(), SIZE)
+    found = config.codec.decode(config.codec.fields_from_outputs({"mask": masks}), people(), windows, SIZE)
     assert found.masks.shape == (3, *SIZE)
     assert len(found) == 3
 
@@ -134,41 +134,39 @@ def test_a_gradient_reaches_every_parameter(config):
 
 def test_the_loss_of_perfect_masks_vanishes_and_is_the_mean_over_what_counts(config):
     targets, weights = learned(config)
-    truth = (targets["window_mask"] > 0.5).float()
-    perfect = {"window_mask": (truth.reshape(3, 1, 32, 32) * 2 - 1) * 30}
-    assert config.loss()(perfect, {"window_mask": truth}, weights)["total"] < 1e-6
-    nothing = {"window_mask": torch.zeros(3, 1, 32, 32)}
+    truth = (targets["mask"] > 0.5).float()
+    perfect = {"mask": (truth.reshape(3, 1, 32, 32) * 2 - 1) * 30}
+    assert config.loss()(perfect, {"mask": truth}, weights)["total"] < 1e-6
+    nothing = {"mask": torch.zeros(3, 1, 32, 32)}
     for share in (1.0, 0.5):
-        weight = weights["window_mask"] * (torch.rand(weights["window_mask"].shape) < share)
-        terms = config.loss()(nothing, targets, {"window_mask": weight})
-        assert terms["window_mask"] == terms["total"] == pytest.approx(np.log(2), rel=1e-5)
+        weight = weights["mask"] * (torch.rand(weights["mask"].shape) < share)
+        terms = config.loss()(nothing, targets, {"mask": weight})
+        assert terms["mask"] == terms["total"] == pytest.approx(np.log(2), rel=1e-5)
 
 
 def test_what_does_not_count_does_not_matter(config):
     targets, weights = learned(config)
-    weights = {"window_mask": weights["window_mask"].clone()}
-    weights["window_mask"][0, 1] = 0
-    fields = {"window_mask": torch.randn(3, 1, 32, 32, generator=torch.Generator().manual_seed(0))}
-    spoiled = {"window_mask": fields["window_mask"].clone()}
-    spoiled["window_mask"][1] = 1e4
+    weights = {"mask": weights["mask"].clone()}
+    weights["mask"][0, 1] = 0
+    fields = {"mask": torch.randn(3, 1, 32, 32, generator=torch.Generator().manual_seed(0))}
+    spoiled = {"mask": fields["mask"].clone()}
+    spoiled["mask"][1] = 1e4
     assert config.loss()(fields, targets, weights)["total"] == config.loss()(spoiled, targets, weights)["total"]
-    nobody = {"window_mask": torch.zeros_like(weights["window_mask"])}
+    nobody = {"mask": torch.zeros_like(weights["mask"])}
     assert config.loss()(fields, targets, nobody)["total"] == 0
 
 
 def test_the_losses_of_slices_add_up_to_that_of_the_batch(config):
     generator = torch.Generator().manual_seed(0)
-    targets = {"window_mask": torch.rand(4, 3, 32, 32, generator=generator)}
-    weights = {"window_mask": (torch.rand(4, 3, 32, 32, generator=generator) > torch.rand(4, 3, 1, 1)).float()}
-    fields = {"window_mask": torch.randn(12, 1, 32, 32, generator=generator)}
+    targets = {"mask": torch.rand(4, 3, 32, 32, generator=generator)}
+    weights = {"mask": (torch.rand(4, 3, 32, 32, generator=generator) > torch.rand(4, 3, 1, 1)).float()}
+    fields = {"mask": torch.randn(12, 1, 32, 32, generator=generator)}
     loss = config.loss()
     whole = loss(fields, targets, weights)["total"]
     counts, parts = loss.counts(weights), []
     for first, last in ((0, 1), (1, 4)):
-        cut = [{"window_mask": t["window_mask"][first:last]} for t in (targets, weights)]
-        parts.append(
-            (loss({"window_mask": fields["window_mask"][3 * first : 3 * last]}, *cut, counts), loss.counts(cut[1]))
-        )
+        cut = [{"mask": t["mask"][first:last]} for t in (targets, weights)]
+        parts.append((loss({"mask": fields["mask"][3 * first : 3 * last]}, *cut, counts), loss.counts(cut[1])))
     torch.testing.assert_close(sum(terms["total"] for terms, _ in parts), whole)
     torch.testing.assert_close(sum(count for _, count in parts), counts)
 
@@ -190,8 +188,8 @@ def test_a_system_of_another_skeleton_has_its_own_maps(skeleton):
 
 
 def test_the_codec_has_the_settings_of_the_system():
-    config = Pose2Seg(skeleton=OCHUMAN19, window_px=48, margin=0.05, least_score=0.3)
-    assert config.codec == Pose2SegCodec(OCHUMAN19, window_px=48, margin=0.05, least_score=0.3, stride=4)
+    config = Pose2Seg(skeleton=OCHUMAN19, crop_px=48, padding=0.05, min_keypoint_score=0.3)
+    assert config.codec == Pose2SegCodec(OCHUMAN19, crop_px=48, padding=0.05, min_keypoint_score=0.3, stride=4)
     assert isinstance(config.loss(), Pose2SegLoss)
     assert SYSTEMS["pose2seg"] is Pose2Seg
     mean, std = config.normalisation

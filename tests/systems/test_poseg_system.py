@@ -15,7 +15,7 @@ from poseg.errors import PosegError, SkeletonError  # noqa: E402
 from poseg.export.network_runner import system_card  # noqa: E402
 from poseg.people import People  # noqa: E402
 from poseg.runtime.card import Card  # noqa: E402
-from poseg.runtime.session import codec_of  # noqa: E402
+from poseg.runtime.onnx_model import build_codec  # noqa: E402
 from poseg.skeletons import COCO17, LSP14, OPENPOSE18, Skeleton  # noqa: E402
 from poseg.systems import SYSTEMS  # noqa: E402
 from poseg.systems.poseg import AUXILIARY, NOISE, PoSeg  # noqa: E402
@@ -323,11 +323,11 @@ def test_a_card_gives_the_codec_again(skeleton, backbone):
     read = Card.from_json(card.to_json(), source="the test")
     assert read.to_json() == card.to_json()
     assert (read.mean, read.std) == (mean, std)
-    codec = codec_of(read, "the test")
+    codec = build_codec(read, "the test")
     assert codec == config.codec
     assert codec.skeleton == skeleton
     assert codec.limbs == config.codec.limbs
-    height, width = (3 * read.size_multiple + read.size_remainder, 4 * read.size_multiple + read.size_remainder)
+    height, width = (3 * read.size_divisor + read.size_offset, 4 * read.size_divisor + read.size_offset)
     assert codec.grid.size(*codec.grid.shape(height, width)) == (height, width)
 
 

@@ -138,7 +138,7 @@ def test_what_is_nearer_is_drawn_over_what_is_farther():
 
 @pytest.mark.parametrize("mirror", [0.0, 1.0])
 def test_crops_turn_joints_in_space_with_the_picture(mirror):
-    codec = MultitaskCodec(BODY17_3D, TASKS, largest_mm=600.0)
+    codec = MultitaskCodec(BODY17_3D, TASKS, bone_scale_mm=600.0)
     view = CropView(112, MEAN, STD, zoom=(1.0, 1.0), shift=0.0, rotation_deg=90.0, mirror=mirror)
     data = DrawnInSpace("space", captured(), length=10, seed=1)
     made = CropViews([Share(data, 1.0)], codec, view, length=10, seed=5)

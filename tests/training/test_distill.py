@@ -39,7 +39,7 @@ def lesson() -> Lesson:
     doubled = People.from_poses(COCO17, doubled.keypoints, doubled.keypoint_scores, masks=masks)
     fields = PersonLabCodec(stride=16).encode(doubled, size).as_fields()
     image = np.zeros((*SIZE, 3), np.uint8)
-    _, box = letterbox(image, 321, multiple=16, remainder=1, mean=(0, 0, 0), std=(1, 1, 1))
+    _, box = letterbox(image, 321, size_divisor=16, size_offset=1, mean=(0, 0, 0), std=(1, 1, 1))
     return Lesson.from_fields(fields, box)
 
 

@@ -53,9 +53,9 @@ def test_picture_evidence_limbs_and_truth_move_together(data):
     seen = set()
     for position in range(16):
         item = moved[position]
-        planes, mask = item["image"].numpy(), item["targets"]["window_mask"].numpy().reshape(64, 64)
+        planes, mask = item["image"].numpy(), item["targets"]["mask"].numpy().reshape(64, 64)
         inside, outside = mask > 0.95, mask < 0.05
-        known = item["weights"]["window_mask"].numpy().reshape(64, 64) > 0
+        known = item["weights"]["mask"].numpy().reshape(64, 64) > 0
         assert planes[0][inside].min() > 0.4
         assert planes[0][outside & known].max() < 0.1
         assert planes[3][inside].min() > 0.9
@@ -70,7 +70,7 @@ def test_picture_evidence_limbs_and_truth_move_together(data):
 def test_unmoved_windows_are_laid_as_a_finder_lays_them(data):
     """What the stored window was laid around fills the part of the codec's window that it always fills."""
     item = views(data, turn_deg=0.0, zoom=0.0, shift=0.0, mirror=0.0)[0]
-    mask = item["targets"]["window_mask"].numpy().reshape(64, 64)
+    mask = item["targets"]["mask"].numpy().reshape(64, 64)
     scale = 64 * (1 - 2 * Painter().margin) / (SIDE * (1 - 2 * MARGIN))
     assert mask.sum() == pytest.approx(45 * 12 * scale**2, rel=0.05)
     row, column = (np.average(np.arange(64) + 0.5, weights=mask.sum(axis=axis)) for axis in (1, 0))
@@ -92,9 +92,9 @@ def test_items_repeat_and_are_drawn(data):
         np.testing.assert_array_equal(one[position]["image"], other[position]["image"])
     batch = {
         "image": torch.stack([one[p]["image"] for p in range(3)]),
-        "targets": {"window_mask": torch.stack([one[p]["targets"]["window_mask"] for p in range(3)])},
+        "targets": {"mask": torch.stack([one[p]["targets"]["mask"] for p in range(3)])},
     }
-    drawn = paint_picture(batch, {"window_mask": torch.zeros(3, 1, 64, 64)}, one.view)
+    drawn = paint_picture(batch, {"mask": torch.zeros(3, 1, 64, 64)}, one.view)
     assert drawn.shape == (5 * 64, 3 * 64, 3)
     assert drawn[4 * 64 :].min() == drawn[4 * 64 :].max() == 128
 

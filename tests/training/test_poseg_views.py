@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
 from poseg.codecs import PersonLabCodec, PoSegCodec  # noqa: E402
-from poseg.codecs.fusion import mirror_fields  # noqa: E402
+from poseg.codecs.flip_fusion import flip_fields  # noqa: E402
 from poseg.datasets.renamed import Renamed  # noqa: E402
 from poseg.errors import AnnotationError  # noqa: E402
 from poseg.fields import Fields  # noqa: E402
@@ -26,7 +26,7 @@ from poseg.training.augment import Augmentation  # noqa: E402
 from poseg.training.distill import Lesson  # noqa: E402
 from poseg.training.loader import Share, View, lesson_path  # noqa: E402
 from poseg.training.poseg_views import PoSegViews  # noqa: E402
-from poseg.transforms.letterbox import plan  # noqa: E402
+from poseg.transforms.letterbox import make_letterbox  # noqa: E402
 
 SIDE_PX = 193
 # The picture as it is, or its mirror image.
@@ -105,7 +105,7 @@ def codec(request) -> PoSegCodec:
 def test_the_view_in_the_mirror_has_the_mirrored_targets(codec, data):
     plain, turned = item(data, PLAIN, codec), item(data, MIRRORED, codec)
     torch.testing.assert_close(turned["image"], plain["image"].flip(-1))
-    wanted = mirror_fields(Fields(codec.specs, arrays(plain["targets"])), codec.mirrors)
+    wanted = flip_fields(Fields(codec.specs, arrays(plain["targets"])), codec.flip_rules)
     for name in wanted:
         np.testing.assert_allclose(turned["targets"][name], wanted[name], atol=1e-4, err_msg=name)
     assert not torch.equal(turned["targets"]["paf"], plain["targets"]["paf"].flip(-1))
@@ -131,7 +131,7 @@ def test_in_the_mirror_what_counts_is_mirrored_too(codec):
     sure[0, [7, 13, 16]], sure[1, [5, 10]] = 0, 0
     data = One(replace(sample, people=replace(sample.people, keypoint_scores=sure)))
     plain, turned = (arrays(item(data, each, codec)["weights"]) for each in (PLAIN, MIRRORED))
-    joints, limbs = codec.mirrors["joint"][0], codec.mirrors["limb"][0]
+    joints, limbs = codec.flip_rules["joint"][0], codec.flip_rules["limb"][0]
     np.testing.assert_array_equal(turned["heatmap"], plain["heatmap"][joints, :, ::-1])
     np.testing.assert_array_equal(turned["paf"], plain["paf"][limbs, :, ::-1])
     for name in ("background", "segmentation"):
@@ -268,14 +268,14 @@ def test_a_lesson_is_seen_in_the_mirror_as_the_picture_is(tmp_path, codec):
     save_lesson(tmp_path, both)
     data = One(replace(both, people=both.people[:1]), complete=False)
     plain, turned = (arrays(item(data, each, codec, tmp_path)["weights"]) for each in (PLAIN, MIRRORED))
-    np.testing.assert_allclose(turned["heatmap"], plain["heatmap"][codec.mirrors["joint"][0], :, ::-1], atol=0.02)
-    np.testing.assert_allclose(turned["paf"], plain["paf"][codec.mirrors["limb"][0], :, ::-1], atol=0.02)
+    np.testing.assert_allclose(turned["heatmap"], plain["heatmap"][codec.flip_rules["joint"][0], :, ::-1], atol=0.02)
+    np.testing.assert_allclose(turned["paf"], plain["paf"][codec.flip_rules["limb"][0], :, ::-1], atol=0.02)
 
 
 def save_lesson(folder: Path, sample: Sample) -> None:
     """What a teacher who makes no mistake says of a picture."""
     fields = PersonLabCodec(stride=8).encode(sample.people, (SIDE_PX, SIDE_PX)).as_fields()
-    box = plan((SIDE_PX, SIDE_PX), SIDE_PX, multiple=8, remainder=1)
+    box = make_letterbox((SIDE_PX, SIDE_PX), SIDE_PX, size_divisor=8, size_offset=1)
     Lesson.from_fields(fields, box).save(lesson_path(folder, "one/0"))
 
 

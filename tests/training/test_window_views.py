@@ -38,8 +38,8 @@ def seen_colours(item) -> tuple[np.ndarray, np.ndarray]:
     from poseg.networks.windows import cut_windows
 
     cut = cut_windows(item["image"][None], item["given"]["windows"][None], 64, 1)
-    inside = item["targets"]["window_mask"][:, None] * item["weights"]["window_mask"][:, None]
-    outside = (1 - item["targets"]["window_mask"][:, None]) * item["weights"]["window_mask"][:, None]
+    inside = item["targets"]["mask"][:, None] * item["weights"]["mask"][:, None]
+    outside = (1 - item["targets"]["mask"][:, None]) * item["weights"]["mask"][:, None]
     return tuple(((cut * m).sum(dim=(2, 3)) / m.sum(dim=(2, 3)).clamp(min=1)).numpy() for m in (inside, outside))
 
 
@@ -60,7 +60,7 @@ def test_items_have_fixed_shapes_and_repeat(data):
         item, again = items[position], items[position]
         assert item["given"]["windows"].shape == (3, 2, 3)
         assert item["given"]["joints"].shape == (3, 17, 3)
-        assert item["targets"]["window_mask"].shape == item["weights"]["window_mask"].shape == (3, 64, 64)
+        assert item["targets"]["mask"].shape == item["weights"]["mask"].shape == (3, 64, 64)
         for kind in ("given", "targets", "weights"):
             for name, tensor in item[kind].items():
                 assert torch.isfinite(tensor).all()
@@ -88,6 +88,6 @@ def test_another_skeleton_is_refused(data):
 def test_the_picture_of_a_step(data):
     items = views(data, people=2)
     batch = torch.utils.data.default_collate([items[0], items[1]])
-    picture = window_picture(batch, {"window_mask": torch.zeros(4, 1, 64, 64)}, TINY.system.codec, TINY.view)
+    picture = window_picture(batch, {"mask": torch.zeros(4, 1, 64, 64)}, TINY.system.codec, TINY.view)
     assert picture.shape == (2 * 3 * 64, 9 * 64, 3)
     assert picture.std() > 10

@@ -10,7 +10,7 @@ from poseg.errors import ShapeError
 from poseg.geometry.grid import pixel_centres
 from poseg.people import People
 from poseg.skeletons import COCO17
-from poseg.transforms.letterbox import letterbox, plan
+from poseg.transforms.letterbox import letterbox, make_letterbox
 
 PLAIN = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 sides = st.integers(16, 900)
@@ -33,7 +33,7 @@ def people_with(masks: np.ndarray, boxes: np.ndarray, points: np.ndarray) -> Peo
 def test_a_bright_spot_lands_where_to_input_says(size: tuple[int, int], size_px: int) -> None:
     centre = (0.31 * size[1], 0.6 * size[0])
     scale = size_px / max(size)
-    tensor, box = letterbox(glow(size, centre, 4 / min(scale, 1)), size_px, multiple=16, remainder=1, **PLAIN)
+    tensor, box = letterbox(glow(size, centre, 4 / min(scale, 1)), size_px, size_divisor=16, size_offset=1, **PLAIN)
     light = tensor[0, 0].astype(np.float64)
     xs, ys = pixel_centres(np.arange(light.shape[1])), pixel_centres(np.arange(light.shape[0]))
     found = np.array([(light * xs).sum(), (light * ys[:, None]).sum()]) / light.sum()
@@ -43,7 +43,7 @@ def test_a_bright_spot_lands_where_to_input_says(size: tuple[int, int], size_px:
 @given(sides, sides, st.integers(30, 700), st.sampled_from([(16, 1), (32, 1), (8, 0), (32, 0)]))
 def test_inputs_have_allowed_sides_and_hold_the_picture(h: int, w: int, size_px: int, rule: tuple[int, int]) -> None:
     multiple, remainder = rule
-    box = plan((h, w), size_px, multiple=multiple, remainder=remainder)
+    box = make_letterbox((h, w), size_px, size_divisor=multiple, size_offset=remainder)
     for side, content in zip(box.input_size, box.content_size, strict=True):
         assert side % multiple == remainder
         assert side >= multiple + remainder
@@ -58,12 +58,12 @@ def test_inputs_have_allowed_sides_and_hold_the_picture(h: int, w: int, size_px:
 
 @given(sides, sides, st.integers(64, 700), st.integers(0, 2**32 - 1))
 def test_undo_gives_back_keypoints_and_boxes(h: int, w: int, size_px: int, seed: int) -> None:
-    box = plan((h, w), size_px, multiple=32, remainder=1)
+    box = make_letterbox((h, w), size_px, size_divisor=32, size_offset=1)
     rng = np.random.default_rng(seed)
     points = rng.uniform(-20, max(h, w) + 20, (3, 17, 2))
     corners = np.sort(rng.uniform(0, 1, (3, 2, 2)), axis=1) * (w, h)
     seen = People(COCO17, box.to_input(points), np.ones((3, 17)), np.ones(3), box.to_input(corners).reshape(3, 4))
-    undone = box.undo(seen)
+    undone = box.people_to_image(seen)
     np.testing.assert_allclose(undone.keypoints, points, rtol=1e-5, atol=1e-3)
     np.testing.assert_allclose(undone.boxes_xyxy, corners.reshape(3, 4), rtol=1e-5, atol=1e-3)
     assert undone.masks is None
@@ -74,12 +74,12 @@ def test_undo_gives_back_keypoints_and_boxes(h: int, w: int, size_px: int, seed:
 )
 def test_undo_of_masks_is_the_resized_content(size: tuple[int, int], size_px: int) -> None:
     """Each mask is mapped inside its own box only; that must not show."""
-    box = plan(size, size_px, multiple=16, remainder=1)
+    box = make_letterbox(size, size_px, size_divisor=16, size_offset=1)
     rows, columns = box.content_size
     masks = np.zeros((3, *box.input_size), np.uint8)
     cv2.circle(masks[0], (columns // 3, rows // 2), min(rows, columns) // 4, 1, -1)
     cv2.ellipse(masks[1], (columns, rows), (columns // 3, rows // 4), 20, 0, 360, 1, -1)  # runs over the edge
-    undone = box.undo(people_with(masks.astype(bool), np.zeros((3, 4)), np.zeros((3, 17, 2)))).masks
+    undone = box.people_to_image(people_with(masks.astype(bool), np.zeros((3, 4)), np.zeros((3, 17, 2)))).masks
     assert undone is not None
     assert undone.shape == (3, *size)
     for mask, found in zip(masks, undone, strict=True):
@@ -92,21 +92,21 @@ def test_masks_come_back_after_a_round_trip() -> None:
     size = (487, 633)
     mask = np.zeros(size, np.uint8)
     cv2.ellipse(mask, (300, 250), (90, 170), 25, 0, 360, 1, -1)
-    box = plan(size, 353, multiple=32, remainder=1)
+    box = make_letterbox(size, 353, size_divisor=32, size_offset=1)
     rows, columns = box.content_size
     small = np.zeros((1, *box.input_size), bool)
     small[0, :rows, :columns] = cv2.resize(mask * 255, (columns, rows), interpolation=cv2.INTER_AREA) > 127
-    undone = box.undo(people_with(small, np.zeros((1, 4)), np.zeros((1, 17, 2)))).masks
+    undone = box.people_to_image(people_with(small, np.zeros((1, 4)), np.zeros((1, 17, 2)))).masks
     assert undone is not None
     assert (undone[0] & (mask > 0)).sum() / (undone[0] | (mask > 0)).sum() > 0.985
 
 
 def test_what_lies_in_the_padding_is_cut_off() -> None:
-    box = plan((100, 400), 385, multiple=32, remainder=1)
+    box = make_letterbox((100, 400), 385, size_divisor=32, size_offset=1)
     assert box.content_size[0] < box.input_size[0]
     masks = np.zeros((1, *box.input_size), bool)
     masks[0, box.content_size[0] :] = True
-    undone = box.undo(people_with(masks, np.array([[10, 90, 380, 128]]), np.zeros((1, 17, 2))))
+    undone = box.people_to_image(people_with(masks, np.array([[10, 90, 380, 128]]), np.zeros((1, 17, 2))))
     assert undone.masks is not None
     assert not np.asarray(undone.masks).any()
     assert undone.boxes_xyxy[0, 3] == 100
@@ -114,7 +114,7 @@ def test_what_lies_in_the_padding_is_cut_off() -> None:
 
 def test_input_is_normalised_and_the_padding_is_zero() -> None:
     image = np.full((64, 128, 3), (10, 20, 30), np.uint8)
-    tensor, box = letterbox(image, 257, multiple=32, remainder=1, mean=(5, 10, 15), std=(5, 2, 1))
+    tensor, box = letterbox(image, 257, size_divisor=32, size_offset=1, mean=(5, 10, 15), std=(5, 2, 1))
     assert tensor.dtype == np.float32
     assert tensor.shape == (1, 3, *box.input_size)
     rows, columns = box.content_size
@@ -127,7 +127,7 @@ def test_input_is_normalised_and_the_padding_is_zero() -> None:
 
 def test_a_picture_of_the_right_size_is_not_touched() -> None:
     image = np.random.default_rng(0).integers(0, 256, (65, 97, 3), np.uint8)
-    tensor, box = letterbox(image, 97, multiple=32, remainder=1, **PLAIN)
+    tensor, box = letterbox(image, 97, size_divisor=32, size_offset=1, **PLAIN)
     np.testing.assert_array_equal(tensor[0].transpose(1, 2, 0), image)
     assert box.scale_xy == (1, 1)
 
@@ -143,13 +143,13 @@ def test_a_picture_of_the_right_size_is_not_touched() -> None:
 )
 def test_other_arrays_are_refused(image: np.ndarray) -> None:
     with pytest.raises(ShapeError, match=r"\(height, width, 3\) uint8"):
-        letterbox(image, 64, multiple=32, remainder=1, **PLAIN)
+        letterbox(image, 64, size_divisor=32, size_offset=1, **PLAIN)
 
 
 def test_masks_of_another_size_are_refused() -> None:
-    box = plan((100, 100), 129, multiple=32, remainder=1)
+    box = make_letterbox((100, 100), 129, size_divisor=32, size_offset=1)
     with pytest.raises(ShapeError, match="masks"):
-        box.undo(people_with(np.zeros((1, 100, 100), bool), np.zeros((1, 4)), np.zeros((1, 17, 2))))
+        box.people_to_image(people_with(np.zeros((1, 100, 100), bool), np.zeros((1, 4)), np.zeros((1, 17, 2))))
 
 
 @st.composite
@@ -165,8 +165,8 @@ def test_a_window_is_shown_as_large_as_in_the_whole_picture(
     part: tuple[tuple[int, int], tuple[int, int, int, int]], size_px: int
 ) -> None:
     size, (left, top, right, bottom) = part
-    whole = plan(size, size_px, multiple=32, remainder=1)
-    box = plan(size, size_px, multiple=32, remainder=1, window_xyxy=(left, top, right, bottom))
+    whole = make_letterbox(size, size_px, size_divisor=32, size_offset=1)
+    box = make_letterbox(size, size_px, size_divisor=32, size_offset=1, crop_xyxy=(left, top, right, bottom))
     shown = box.shown_xyxy
     step_px = 32 * max(size) / max(whole.input_size)
     for low, high, side, start, end, content, input_px in zip(
@@ -192,9 +192,9 @@ def test_a_window_is_shown_as_large_as_in_the_whole_picture(
 
 def test_a_window_of_everything_is_the_picture() -> None:
     image = np.random.default_rng(0).integers(0, 256, (90, 133, 3), dtype=np.uint8)
-    rule = {"multiple": 32, "remainder": 1, **PLAIN}
+    rule = {"size_divisor": 32, "size_offset": 1, **PLAIN}
     tensor, box = letterbox(image, 257, **rule)
-    through, same = letterbox(image, 257, **rule, window_xyxy=(0, 0, 133, 90))
+    through, same = letterbox(image, 257, **rule, crop_xyxy=(0, 0, 133, 90))
     np.testing.assert_array_equal(through, tensor)
     assert same.scale_xy == box.scale_xy
     assert same.shown_xyxy == box.shown_xyxy
@@ -202,7 +202,7 @@ def test_a_window_of_everything_is_the_picture() -> None:
 
 def test_a_bright_spot_in_a_window_lands_where_to_input_says() -> None:
     size, centre, window = (300, 400), (217.3, 160.8), (150, 101, 290, 230)
-    tensor, box = letterbox(glow(size, centre, 6), 801, multiple=16, remainder=1, **PLAIN, window_xyxy=window)
+    tensor, box = letterbox(glow(size, centre, 6), 801, size_divisor=16, size_offset=1, **PLAIN, crop_xyxy=window)
     light = tensor[0, 0].astype(np.float64)
     found = [(light * pixel_centres(np.arange(light.shape[1]))).sum(),
              (light * pixel_centres(np.arange(light.shape[0]))[:, None]).sum()]  # fmt: skip
@@ -214,14 +214,14 @@ def test_what_a_window_shows_comes_back_to_its_place(
     part: tuple[tuple[int, int], tuple[int, int, int, int]], size_px: int, seed: int
 ) -> None:
     size, window = part
-    box = plan(size, size_px, multiple=32, remainder=1, window_xyxy=window)
+    box = make_letterbox(size, size_px, size_divisor=32, size_offset=1, crop_xyxy=window)
     rows, columns = box.content_size
     mask = np.zeros((1, *box.input_size), bool)
     mask[0, :rows, :columns] = True
     points = np.random.default_rng(seed).uniform(-20, max(size) + 20, (1, 17, 2)).astype(np.float32)
     window = box.shown_xyxy
     seen = people_with(mask, box.to_input([window[:2], window[2:]]).reshape(1, 4), box.to_input(points))
-    undone = box.undo(seen)
+    undone = box.people_to_image(seen)
     np.testing.assert_allclose(undone.keypoints, points, rtol=1e-4, atol=1e-2)
     np.testing.assert_allclose(undone.boxes_xyxy[0], window, atol=1e-3)
     shown = np.zeros(size, bool)
@@ -232,5 +232,5 @@ def test_what_a_window_shows_comes_back_to_its_place(
 
 @pytest.mark.parametrize("window", [(0, 0, 0, 10), (5, 5, 5, 9), (-1, 0, 10, 10), (0, 0, 101, 10), (0, 20, 10, 51)])
 def test_a_window_must_lie_in_the_picture(window: tuple[int, int, int, int]) -> None:
-    with pytest.raises(ShapeError, match="window_xyxy"):
-        plan((50, 100), 129, multiple=32, remainder=1, window_xyxy=window)
+    with pytest.raises(ShapeError, match="crop_xyxy"):
+        make_letterbox((50, 100), 129, size_divisor=32, size_offset=1, crop_xyxy=window)

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from poseg.cli.video_files import Look
     from poseg.effects import Outcome
     from poseg.people import People
+    from poseg.runtime.pose2seg import SegmentedPredictor
     from poseg.runtime.predictor import Predictor
-    from poseg.runtime.segmenter import Refined
 
     # What becomes of a picture and its people at a time in seconds; a picture has time 0.
     Render = Callable[[NDArray[np.uint8], People, float], Outcome]
@@ -111,7 +111,7 @@ def effect(
     targets = _targets(paths, out)
 
     @cache
-    def finder() -> Predictor | Refined:
+    def finder() -> Predictor | SegmentedPredictor:
         predictor = build_predictor(
             model, threads=threads, size=size, scales=scales, flip=flip, max_people=max_people, min_score=min_score
         )

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from poseg.evaluation import Model
     from poseg.people import People
-    from poseg.runtime.poser import Poser
+    from poseg.runtime.crop_pose import TopDownPose
     from poseg.runtime.predictor import Predictor
 
 MOST_PEOPLE, LEAST_SCORE = 20, 0.0  # average precision wants the doubtful people too
@@ -139,7 +139,7 @@ def _joints(
 
     subject = _joint_finder(model, options)
     boxes = bool(getattr(subject, WANTS_BOXES, False))
-    name = subject.session.card.name
+    name = subject.model.card.name
     poses = f"made by {name} in the boxes of the file" if boxes else f"found by {name}"
     with _bar() as bar:
         task = bar.add_task("Pictures", total=None)
@@ -154,7 +154,7 @@ def _joints(
     Console().print(joint_tables(report, poses))
 
 
-def _joint_finder(model: str | None, options: Mapping[str, Any]) -> Predictor | Poser:
+def _joint_finder(model: str | None, options: Mapping[str, Any]) -> Predictor | TopDownPose:
     """What gives joints: a model of crops is handed boxes, so options about finding people would do nothing."""
     if model is None or not is_poser(model):
         return build_predictor(model, **options, masks=False)
@@ -193,7 +193,7 @@ class _Subject:
 def _finder(model: str | None, refine: str | None, options: Mapping[str, Any]) -> _Subject:
     predictor = build_predictor(model, **options)
     whole = refined(predictor, refine, threads=options["threads"])
-    name = predictor.session.card.name
+    name = predictor.model.card.name
     return _Subject(whole, getattr(whole, "name", name), f"found by {name}", None, options)
 
 
@@ -210,7 +210,7 @@ def _given(
     segmenter = build_segmenter(refine, **used)
     given = read_people(poses)
     told = f"{'true ones of' if given.true else 'results in'} {poses.name}"
-    return _Subject(segmenter, segmenter.session.card.name, told, people_for(given, data, posed=posed), used)
+    return _Subject(segmenter, segmenter.model.card.name, told, people_for(given, data, posed=posed), used)
 
 
 def _refuse_finding(model: str | None, options: Mapping[str, Any]) -> None:

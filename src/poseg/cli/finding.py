@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
-    from poseg.cli.options import Finder
+    from poseg.cli.options import BottomUpCodec
     from poseg.cli.people_files import Find, Prepare
     from poseg.people import People
-    from poseg.runtime.poser import Poser
+    from poseg.runtime.crop_pose import TopDownPose
 
 FILES = (".json", ".gz")
 MOST_PEOPLE, LEAST_SCORE = 20, 0.4
@@ -62,24 +62,24 @@ class Finding:
         """Whether a file says where people are, picture by picture."""
         return self.boxes is not None and Path(self.boxes).suffix in FILES
 
-    def finder(self) -> Finder:
+    def finder(self) -> BottomUpCodec:
         """Finds the people of any picture. Raises PosegError where only a file knows where they are."""
         if self.from_file:
             raise PosegError(f"{self.boxes} knows people of pictures; for videos give --boxes a model, such as small.")
         if not is_poser(self.model):
             return refined(self._predictor(self.model, self.flip), self.refine, threads=self.threads)
-        from poseg.runtime.poser import Posed
+        from poseg.runtime.crop_pose import TopDownPipeline
 
         poser = self._poser()
         if self.boxes is None:
             return poser
-        return Posed(refined(self._predictor(self.boxes), self.refine, threads=self.threads), poser)
+        return TopDownPipeline(refined(self._predictor(self.boxes), self.refine, threads=self.threads), poser)
 
     def lifter(self) -> Callable[[People], People]:
         """Lifts people into space, where that is asked for."""
         return build_lifter(threads=self.threads) if self.lift else lambda people: people
 
-    def prepare(self, finder: Callable[[], Finder]) -> Prepare:
+    def prepare(self, finder: Callable[[], BottomUpCodec]) -> Prepare:
         """Gets ready for pictures: by `finder`, or by the file that knows where people are."""
 
         def by_finder(paths: Sequence[Path], _: Console) -> tuple[Find, Any]:
@@ -119,5 +119,5 @@ class Finding:
             min_score=self.min_score,
         )  # fmt: skip
 
-    def _poser(self) -> Poser:
+    def _poser(self) -> TopDownPose:
         return build_poser(self.model or "", threads=self.threads, flip=self.flip)

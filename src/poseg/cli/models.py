@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from poseg.runtime.card import Card
+    from poseg.runtime.inference import InferenceConfig
 
 
 def models(
@@ -18,8 +19,8 @@ def models(
     ] = None,
 ) -> None:
     """Show what models say of themselves: size, skeleton, scores, training data, licences."""
-    from poseg.runtime.zoo import card_of
-    from poseg.runtime.zoo import models as embedded
+    from poseg.runtime.models import card_of
+    from poseg.runtime.models import models as embedded
 
     cards = {name: card_of(name) for name in names} if names else embedded()
     if not cards:
@@ -50,9 +51,9 @@ def _facts(card: Card) -> list[tuple[str, str]]:
         ("name", card.name),
         ("system", card.system),
         ("skeleton", f"{card.skeleton.get('name', '?')}, {len(joints)} joints"),
-        ("input", f"{card.size_px} px long side; sides {card.size_multiple} n + {card.size_remainder}"),
-        *([("looks", _looks(card))] if len(card.scales) > 1 or card.flip else []),
-        *([("masks by", card.painter)] if card.painter else []),
+        ("input", f"{card.inference.long_edge_px} px long edge; sides {card.size_divisor} n + {card.size_offset}"),
+        *([("views", _views(card.inference))] if len(card.inference.scales) > 1 or card.inference.flip else []),
+        *([("masks by", card.inference.mask_refiner)] if card.inference.mask_refiner else []),
         ("codec", _pairs(_counted(card.codec))),
     ]
     blocks = {
@@ -67,11 +68,11 @@ def _facts(card: Card) -> list[tuple[str, str]]:
     return facts
 
 
-def _looks(card: Card) -> str:
-    """Such as "321, 577, 1025 px, where it is worth it; the largest mirrored too"."""
-    sizes = ", ".join(str(round(card.size_px * scale)) for scale in sorted(card.scales)) + " px"
-    mirrored = "; mirrored too" if card.everywhere else "; the largest mirrored too"
-    return sizes + ("" if card.everywhere else ", where it is worth it") + (mirrored if card.flip else "")
+def _views(inference: InferenceConfig) -> str:
+    """Such as "321, 577, 1025 px, adaptive; the largest flipped too"."""
+    sizes = ", ".join(str(round(inference.long_edge_px * scale)) for scale in sorted(inference.scales)) + " px"
+    flipped = "; the largest flipped too" if inference.adaptive else "; flipped too"
+    return sizes + (", adaptive" if inference.adaptive else "") + (flipped if inference.flip else "")
 
 
 def _counted(codec: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,16 +81,16 @@ def _counted(codec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _score(plain: Mapping[str, Any]) -> str:
-    """Such as "keypoints.AP 0.136 (0.0915 to 0.2227): data val.json, pictures 39"; whatever else stands there too."""
+    """Such as "keypoints.AP 0.136 (0.0915 to 0.2227): data val.json, images 39"; whatever else stands there too."""
     rest = {key: value for key, value in plain.items() if key not in ("metric", "value", "interval")}
     interval = f" ({_short(plain['interval'])})" if "interval" in plain else ""
     return f"{plain.get('metric', 'score')} {_short(plain.get('value', '?'))}{interval}: {_pairs(rest)}"
 
 
 def _data(plain: Mapping[str, Any]) -> str:
-    """Such as "lsp 0001-1000, 1000 pictures: 12 of 14 joints (research use)"."""
-    pictures = f", {plain['pictures']} pictures" if "pictures" in plain else ""
-    return f"{plain.get('name', '?')}{pictures}: {plain.get('use', '?')} ({plain.get('terms', 'no terms stated')})"
+    """Such as "lsp 0001-1000, 1000 images: 12 of 14 joints (research use)"."""
+    images = f", {plain['images']} images" if "images" in plain else ""
+    return f"{plain.get('name', '?')}{images}: {plain.get('use', '?')} ({plain.get('terms', 'no terms stated')})"
 
 
 def _pairs(plain: Mapping[str, Any]) -> str:

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from poseg.people import People
+    from poseg.runtime.crop_pose import TopDownPose
     from poseg.runtime.lifter import Lifter
-    from poseg.runtime.poser import Poser
+    from poseg.runtime.pose2seg import Pose2SegSegmenter, SegmentedPredictor
     from poseg.runtime.predictor import Predictor
-    from poseg.runtime.segmenter import Refined, Segmenter
 
     # Gives the people of a picture.
-    Finder = Callable[[NDArray[np.uint8]], People]
+    BottomUpCodec = Callable[[NDArray[np.uint8]], People]
 
 ModelOption = Annotated[
     str | None,
@@ -41,12 +41,13 @@ MinScoreOption = Annotated[
 ScalesOption = Annotated[
     str | None,
     typer.Option(
-        "--scales", help="Look at the picture in several sizes, such as 0.5,1,1.5; the model's own by default."
+        "--scales",
+        help="Scales of the image, relative to the long edge, such as 0.5,1,1.5; the card's by default.",
     ),
 ]
 FlipOption = Annotated[
     bool | None,
-    typer.Option("--flip/--no-flip", help="Look at the mirror image too; as the model is meant by default."),
+    typer.Option("--flip/--no-flip", help="See the flipped image too; as the card says by default."),
 ]
 RefineOption = Annotated[
     str | None,
@@ -83,53 +84,53 @@ def build_predictor(
     max_people: int = 20, min_score: float = 0.4, masks: bool = True,
 ) -> Predictor:  # fmt: skip
     """The predictor that the options describe. Raises PosegError for a model that does not find people."""
-    from poseg.runtime.zoo import find_with, open_model
+    from poseg.runtime.models import build_predictor, load_model
 
-    return find_with(
-        open_model(model, threads=threads), threads=threads, size_px=size, scales=parse_scales(scales), flip=flip,
+    return build_predictor(
+        load_model(model, threads=threads), threads=threads, long_edge_px=size, scales=parse_scales(scales), flip=flip,
         max_people=max_people, min_score=min_score, masks=masks,
     )  # fmt: skip
 
 
 def build_segmenter(
     model: str, *, threads: int | None, size: int | None = None, exclusive: bool = True
-) -> Segmenter:  # fmt: skip
+) -> Pose2SegSegmenter:  # fmt: skip
     """The segmenter that the options describe. Raises PosegError for a model that is not given people."""
-    from poseg.runtime.segmenter import Segmenter
-    from poseg.runtime.zoo import open_model
+    from poseg.runtime.models import load_model
+    from poseg.runtime.pose2seg import Pose2SegSegmenter
 
-    return Segmenter(open_model(model, threads=threads), size_px=size, exclusive=exclusive)
+    return Pose2SegSegmenter(load_model(model, threads=threads), long_edge_px=size, exclusive=exclusive)
 
 
-def refined(predictor: Predictor, refine: str | None, *, threads: int | None) -> Predictor | Refined:
+def refined(predictor: Predictor, refine: str | None, *, threads: int | None) -> Predictor | SegmentedPredictor:
     """The predictor with masks by a second model, where one is asked for.
 
     The predictor makes its own masks all the same: they make the boxes of people who have too few joints to be aligned.
     """
-    from poseg.runtime.segmenter import Refined
+    from poseg.runtime.pose2seg import SegmentedPredictor
 
-    return predictor if refine is None else Refined(predictor, build_segmenter(refine, threads=threads))
+    return predictor if refine is None else SegmentedPredictor(predictor, build_segmenter(refine, threads=threads))
 
 
 def build_lifter(*, threads: int | None) -> Lifter:
     """Gives people joints in space."""
     from poseg.runtime.lifter import Lifter
-    from poseg.runtime.zoo import open_model
+    from poseg.runtime.models import load_model
 
-    return Lifter(open_model("lifter", threads=threads))
+    return Lifter(load_model("lifter", threads=threads))
 
 
 def is_poser(model: str | None) -> bool:
     """Whether a model is given crops of people. Raises WeightsError where there is no such model."""
-    from poseg.runtime.poser import SYSTEM
-    from poseg.runtime.zoo import card_of
+    from poseg.runtime.crop_pose import SYSTEM
+    from poseg.runtime.models import card_of
 
     return model is not None and card_of(model).system == SYSTEM
 
 
-def build_poser(model: str, *, threads: int | None, flip: bool | None = None) -> Poser:
+def build_poser(model: str, *, threads: int | None, flip: bool | None = None) -> TopDownPose:
     """The poser that the options describe."""
-    from poseg.runtime.poser import Poser
-    from poseg.runtime.zoo import open_model
+    from poseg.runtime.crop_pose import TopDownPose
+    from poseg.runtime.models import load_model
 
-    return Poser(open_model(model, threads=threads), flip=flip is not False)
+    return TopDownPose(load_model(model, threads=threads), flip=flip is not False)

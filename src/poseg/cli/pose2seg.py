@@ -145,11 +145,11 @@ def _drawn(made: Templates, skeleton: Skeleton) -> NDArray[np.uint8]:
 
 def _plain(typical: _Typical, skeleton: Skeleton) -> dict[str, Any]:
     """The templates as a codec holds them, with what says which joint is which."""
-    from poseg.codecs.pose2seg import as_points
+    from poseg.codecs.pose2seg import to_points
 
     return {
         "skeleton": skeleton.name,
         "joints": list(skeleton.joints),
-        "points": as_points(typical.templates),
+        "points": to_points(typical.templates),
         "visibility": typical.visibility.round(4).tolist(),
     }

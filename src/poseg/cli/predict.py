@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from poseg.cli.options import Finder
+    from poseg.cli.options import BottomUpCodec
     from poseg.cli.video_sources import Divided
     from poseg.io.frames import Frame
     from poseg.people import People
@@ -88,7 +88,7 @@ def predict(
 
 
 def _write_videos(
-    given: Divided, out: Path, finder: Callable[[], Finder], overlay: bool, suffix: str, options: dict[str, Any]
+    given: Divided, out: Path, finder: Callable[[], BottomUpCodec], overlay: bool, suffix: str, options: dict[str, Any]
 ) -> bool:  # fmt: skip
     """Take one video after the other, cameras last; returns whether any failed."""
     from poseg.cli.outputs import distinct_names, make_folder

@@ -32,16 +32,16 @@ def quantize(
     from poseg.evaluation import card_scores
     from poseg.export.quantize import quantize as in_bytes
     from poseg.io.sources import find_images
-    from poseg.runtime.painter import SYSTEM as PAINTERS
-    from poseg.runtime.poser import SYSTEM as POSERS
-    from poseg.runtime.segmenter import SYSTEM as SEGMENTERS
-    from poseg.runtime.session import read_card
+    from poseg.runtime.crop_pose import SYSTEM as POSERS
+    from poseg.runtime.mask_refiner import SYSTEM as PAINTERS
+    from poseg.runtime.onnx_model import read_card
+    from poseg.runtime.pose2seg import SYSTEM as SEGMENTERS
 
     card = read_card(model)
     paths = find_images([pictures]).paths
     given = {SEGMENTERS: _windows, POSERS: _crops, PAINTERS: _found}.get(card.system)
     shown = _looks(card, paths) if given is None else given(model, paths)
-    in_bytes(model, islice(shown, count), out, card_scores(scores or (), card.size_px))
+    in_bytes(model, islice(shown, count), out, card_scores(scores or (), card.inference.long_edge_px))
     before, after = (path.stat().st_size / 1e6 for path in (model, out))
     typer.echo(f"Written to {out}, {after:.1f} MB instead of {before:.1f}. Measure it with `poseg evaluate`.")
 
@@ -49,54 +49,50 @@ def quantize(
 def _looks(card: Card, paths: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
     """Pictures in the sizes that a model is meant for, in turn."""
     from poseg.io.images import read_image
-    from poseg.transforms.letterbox import letterbox
 
-    for path, scale in zip(paths, cycle(card.scales), strict=False):
-        tensor, _ = letterbox(
-            read_image(path), round(card.size_px * scale),
-            multiple=card.size_multiple, remainder=card.size_remainder, mean=card.mean, std=card.std,
-        )  # fmt: skip
-        yield {"image": tensor}
+    for path, scale in zip(paths, cycle(card.inference.scales), strict=False):
+        yield {"image": card.prepare(read_image(path), round(card.inference.long_edge_px * scale))[0]}
 
 
 def _windows(model: Path, paths: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
     """Pictures with the people that our own model finds in them; those without people are passed over."""
     from poseg.io.images import read_image
-    from poseg.runtime.segmenter import Segmenter
-    from poseg.runtime.zoo import load, open_model
+    from poseg.runtime.models import load, load_model
+    from poseg.runtime.pose2seg import Pose2SegSegmenter
 
-    finder, segmenter = load(masks=False), Segmenter(open_model(model))
+    finder, segmenter = load(masks=False), Pose2SegSegmenter(load_model(model))
     for path in paths:
         picture = read_image(path)
         people = finder(picture)
         if len(people):
-            asked = segmenter.ask(picture, people)
-            yield {"image": asked.tensor, **{name: array[None] for name, array in asked.given.items()}}
+            batch = segmenter.make_batch(picture, people)
+            yield {"image": batch.tensor, **{name: array[None] for name, array in batch.extra_inputs.items()}}
 
 
 def _found(model: Path, paths: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
     """Windows of the people that our own model finds in each picture; those without people are passed over."""
-    from poseg.runtime.painter import Painter
-    from poseg.runtime.zoo import load, open_model
+    from poseg.io.images import read_image
+    from poseg.runtime.mask_refiner import MaskRefiner
+    from poseg.runtime.models import load, load_model
 
-    painter = Painter(open_model(model))
-    finder = load(painter=None)
+    refiner = MaskRefiner(load_model(model))
+    detector = load(mask_refiner="")
     for path in paths:
-        seen = finder.see(path)
-        asked = painter.ask(seen.image, finder.unpainted(seen))
-        if len(asked.people):
-            yield {"image": painter.planes(asked)}
+        image = read_image(path)
+        batch = refiner.make_batch(image, detector.instances(detector.views(image)))
+        if len(batch.people):
+            yield {"image": refiner.network_input(batch)}
 
 
 def _crops(model: Path, paths: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
     """Crops of the people that our own model finds in each picture; those without people are passed over."""
     from poseg.io.images import read_image
-    from poseg.runtime.poser import Poser
-    from poseg.runtime.zoo import load, open_model
+    from poseg.runtime.crop_pose import TopDownPose
+    from poseg.runtime.models import load, load_model
 
-    finder, poser = load(masks=False), Poser(open_model(model))
+    finder, poser = load(masks=False), TopDownPose(load_model(model))
     for path in paths:
         picture = read_image(path)
         people = finder(picture)
         if len(people):
-            yield {"image": poser.crops(picture, poser.session.codec.crops(people.boxes_xyxy))}
+            yield {"image": poser.crops(picture, poser.model.codec.crops(people.boxes_xyxy))}

@@ -8,21 +8,21 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.codecs.outlines import Unpainted
+from poseg.codecs.pixel_assignment import PixelAssignment
 from poseg.fields import Fields, FieldSpec
 from poseg.people import People
 from poseg.skeletons import Skeleton
 
 Self = TypeVar("Self", bound="Codec")
 
-# By the name of an axis: its permutation in a mirror image, and -1 for what then runs the other way.
-Mirrors = Mapping[str, tuple[NDArray[np.intp], NDArray[np.float32]]]
+# By the name of an axis: its permutation in a flipped image, and -1 for what then runs the other way.
+FlipRules = Mapping[str, tuple[NDArray[np.intp], NDArray[np.float32]]]
 
 
 class Codec(Protocol):
-    """How one system paints people into fields and reads them back: decode(encode(people)) = people.
+    """How one system encodes people as fields and decodes them: decode(encode(people)) = people.
 
-    What `encode` and `decode` take besides differs: PersonLab finds people, Pose2Seg is given them.
+    What `encode` and `decode` take besides differs: PersonLab detects people, Pose2Seg is given them.
     """
 
     @property
@@ -32,54 +32,55 @@ class Codec(Protocol):
 
     @property
     def specs(self) -> tuple[FieldSpec, ...]:
-        """The fields that the network puts out."""
+        """The fields that the network outputs."""
         ...
 
-    def fields_from(self, outputs: Mapping[str, NDArray[np.float32]]) -> Fields:
-        """Fields of one picture from a network's outputs by field name."""
+    def fields_from_outputs(self, outputs: Mapping[str, NDArray[np.float32]]) -> Fields:
+        """Fields of one image from a network's outputs by field name."""
         ...
 
-    def to_plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The settings as plain data for a model's card."""
         ...
 
     @classmethod
-    def from_plain(cls: type[Self], plain: Mapping[str, Any], skeleton: Skeleton) -> Self:
-        """The codec that `to_plain` described."""
+    def from_dict(cls: type[Self], plain: Mapping[str, Any], skeleton: Skeleton) -> Self:
+        """The codec that `to_dict` described."""
         ...
 
 
-class Finder(Codec, Protocol):
-    """A codec that finds people by itself; what it may choose differs from system to system."""
+class BottomUpCodec(Codec, Protocol):
+    """A codec that detects people by itself, in three verbs: `detect` poses, `assign` pixels, render masks.
+
+    The last is the same for all (`mask_rendering.render_masks`). What may be set differs from system to system.
+    """
 
     @property
-    def best(self) -> Any:
-        """The choices that find most, a dataclass with `max_people`, `min_score` and `masks` among its fields."""
-        ...
-
-    @property
-    def mirrors(self) -> Mirrors:
-        """What a mirror image does to the axes of fields."""
+    def default_config(self) -> Any:
+        """The decoder's settings that detect most (`decoder_config`)."""
         ...
 
     @property
-    def averaged(self) -> tuple[str, ...]:
-        """Fields (h, w) that are better as the mean over looks in several sizes than in the finest alone."""
+    def flip_rules(self) -> FlipRules:
+        """What flipping the image does to the axes of fields."""
         ...
 
-    def decode(self, fields: Fields, decoding: Any = ...) -> People:
-        """People of the picture, surest first, in pixels of the network's input."""
+    @property
+    def scale_averaged_fields(self) -> tuple[str, ...]:
+        """Fields (h, w) that are better as the mean over views at several scales than in the finest alone."""
         ...
 
-    def found(self, fields: Fields, decoding: Any = ...) -> Unpainted:
-        """`decode` before it paints masks."""
-        ...
+    def detect(self, fields: Fields, config: Any = ...) -> People:
+        """All poses of one view, highest score first, in pixels of the network's input, without masks.
 
-    def claimed(
-        self, fields: Fields, people: People, decoding: Any = ..., *, shown: NDArray[np.bool_] | None = None
-    ) -> Unpainted:
-        """People given on the network's input, surest first, with what they claim: scored and cut as `decode` does.
-
-        All compete for pixels; those of `shown` (N,), or else all, are put out.
+        Raises FieldError for fields that are not finite.
         """
+        ...
+
+    def assign(self, fields: Fields, people: People, config: Any = ...) -> PixelAssignment | None:
+        """Which cells belong to people given on the network's input; None for fields that know no masks."""
+        ...
+
+    def decode(self, fields: Fields, config: Any = ...) -> People:
+        """People of one view with masks, highest score first, in pixels of the network's input."""
         ...

@@ -27,7 +27,7 @@ from poseg.skeletons import BODY17_3D, Skeleton
 Floats = NDArray[np.float32]
 
 FIELD = "bones"
-READ = 3  # numbers for each joint that goes in: x, y, and whether it was found
+FEATURES_PER_JOINT = 3  # numbers for each joint that goes in: x, y, and whether it was found
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +35,22 @@ class LiftingCodec:
     """How people in a picture become a network's input, and its output people in space.
 
     skeleton     of the joints in space; people's own are taken to it by name
-    largest_mm   what 1 stands for in "bones"
-    min_joints   people with fewer joints found are not lifted
+    bone_scale_mm   what 1 stands for in "bones"
+    min_joints   people with fewer joints found are not liftable
     least_score  joints that are less sure were not found
     """
 
     skeleton: Skeleton = BODY17_3D
-    largest_mm: float = 1000.0
+    bone_scale_mm: float = 1000.0
     min_joints: int = 6
     least_score: float = 0.1
 
     def __post_init__(self) -> None:
-        if not (self.largest_mm > 0 and self.min_joints >= 2 and 0 <= self.least_score < 1):
+        if not (self.bone_scale_mm > 0 and self.min_joints >= 2 and 0 <= self.least_score < 1):
             raise FieldError(
-                "A lifter needs a largest_mm above 0, min_joints of 2 or more and a least_score from 0 to below 1; got "
-                f"{self.largest_mm}, {self.min_joints} and {self.least_score}."
+                "A lifter needs a bone_scale_mm above 0, min_joints of 2 or more and a least_score from 0 to below "
+                "1; got "
+                f"{self.bone_scale_mm}, {self.min_joints} and {self.least_score}."
             )
 
     @property
@@ -60,29 +61,29 @@ class LiftingCodec:
     @property
     def inputs(self) -> int:
         """How many numbers go in for each person."""
-        return READ * len(self.skeleton)
+        return FEATURES_PER_JOINT * len(self.skeleton)
 
-    def fields_from(self, outputs: Mapping[str, Floats]) -> Fields:
+    def fields_from_outputs(self, outputs: Mapping[str, Floats]) -> Fields:
         """Fields of the people that a network was given: (N, C, 1, 1) by name."""
         return Fields.from_flat(self.specs, {name: np.moveaxis(a[..., 0], 0, 1) for name, a in outputs.items()})
 
-    def to_plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The settings as plain data for a model's card; the skeleton is stored beside them."""
-        return {name: getattr(self, name) for name in ("largest_mm", "min_joints", "least_score")}
+        return {name: getattr(self, name) for name in ("bone_scale_mm", "min_joints", "least_score")}
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any], skeleton: Skeleton) -> LiftingCodec:
-        """The codec that `to_plain` described. Raises FieldError where a setting is missing or makes no sense."""
+    def from_dict(cls, plain: Mapping[str, Any], skeleton: Skeleton) -> LiftingCodec:
+        """The codec that `to_dict` described. Raises FieldError where a setting is missing or makes no sense."""
         try:
-            return cls(skeleton, float(plain["largest_mm"]), int(plain["min_joints"]), float(plain["least_score"]))
+            return cls(skeleton, float(plain["bone_scale_mm"]), int(plain["min_joints"]), float(plain["least_score"]))
         except (KeyError, TypeError, ValueError) as fault:
             raise FieldError(
-                f"The settings of the lifter lack a good largest_mm, min_joints or least_score ({fault!r}); export "
+                f"The settings of the lifter lack a good bone_scale_mm, min_joints or least_score ({fault!r}); export "
                 "the model again."
             ) from None
 
-    def given(self, people: People) -> tuple[Floats, NDArray[np.bool_]]:
-        """What a network is given, (N, 3 K, 1, 1), and who has joints enough to be lifted, (N,)."""
+    def network_inputs(self, people: People) -> tuple[Floats, NDArray[np.bool_]]:
+        """What a network is given, (N, 3 K, 1, 1), and who has joints enough to be liftable, (N,)."""
         named = people.remap_to(self.skeleton)
         found = np.asarray((named.keypoint_scores >= self.least_score) & (named.keypoint_scores > 0))
         box = boxes.around_points(named.keypoints, found)
@@ -97,7 +98,7 @@ class LiftingCodec:
         joints = np.asarray(joints_mm, np.float64)
         if joints.ndim != 3 or joints.shape[1:] != (len(self.skeleton), 3):
             raise ShapeError("joints_mm", wanted=("people", len(self.skeleton), 3), got=joints.shape)
-        bones = to_parent_relative(joints, self.skeleton) / self.largest_mm
+        bones = to_parent_relative(joints, self.skeleton) / self.bone_scale_mm
         known = np.asarray(np.isfinite(bones).all(axis=2))
         target = np.where(known[..., None], bones, 0)
         return Targets(
@@ -106,13 +107,13 @@ class LiftingCodec:
             {FIELD: np.moveaxis(known, 0, -1)[..., None].astype(np.float32)},
         )
 
-    def decode(self, fields: Fields, people: People, lifted: NDArray[np.bool_]) -> People:
-        """People with joints in space: (N, K, 3) mm about the root, in camera axes; NaN for those not `lifted` (N,).
+    def decode(self, fields: Fields, people: People, liftable: NDArray[np.bool_]) -> People:
+        """People with joints in space: (N, K, 3) mm about the root, in camera axes; NaN for those not `liftable` (N,).
 
-        The fields are of the lifted ones alone, in their order. Raises FieldError for fields that are not finite.
+        The fields are of the liftable ones alone, in their order. Raises FieldError for fields that are not finite.
         """
         fields.check_finite()
-        bones = np.moveaxis(fields[FIELD][..., 0], -1, 0).astype(np.float64) * self.largest_mm
+        bones = np.moveaxis(fields[FIELD][..., 0], -1, 0).astype(np.float64) * self.bone_scale_mm
         joints = np.full((len(people), len(self.skeleton), 3), np.nan, np.float32)
-        joints[lifted] = from_parent_relative(bones, self.skeleton)
+        joints[liftable] = from_parent_relative(bones, self.skeleton)
         return replace(people, keypoints_3d=joints, skeleton_3d=self.skeleton)

@@ -47,7 +47,7 @@ class MultitaskCodec:
     window_px         side of the windows
     window_stride_px  from one to the next
     labels            of joints: "all" windows that hold one, or the "nearest" alone
-    largest_mm        what 1 stands for in "bones": the longest along any axis
+    bone_scale_mm        what 1 stands for in "bones": the longest along any axis
     """
 
     skeleton: Skeleton = LSP14
@@ -58,7 +58,7 @@ class MultitaskCodec:
     window_px: int = 30
     window_stride_px: int = 12
     labels: str = "all"
-    largest_mm: float = 1200.0
+    bone_scale_mm: float = 1200.0
 
     def __post_init__(self) -> None:
         if not self.parts:
@@ -69,9 +69,10 @@ class MultitaskCodec:
             raise FieldError(f"Tasks are some of {', '.join(TASKS)}, each once; got {', '.join(self.tasks) or 'none'}.")
         if self.labels not in LABELS:
             raise FieldError(f"`labels` is one of {', '.join(LABELS)}, got {self.labels!r}.")
-        if not (self.largest_mm > 0 and self.margin >= 0):
+        if not (self.bone_scale_mm > 0 and self.margin >= 0):
             raise FieldError(
-                f"Bones need a largest_mm above 0, boxes a margin of 0 or more; got {self.largest_mm}, {self.margin}."
+                "Bones need a bone_scale_mm above 0, boxes a margin of 0 or more; "
+                f"got {self.bone_scale_mm}, {self.margin}."
             )
         self.windows  # noqa: B018  its own checks
 
@@ -97,25 +98,25 @@ class MultitaskCodec:
         }
         return tuple(every[task] for task in TASKS if task in self.tasks)
 
-    def fields_from(self, outputs: Mapping[str, Floats]) -> Fields:
+    def fields_from_outputs(self, outputs: Mapping[str, Floats]) -> Fields:
         """Fields of the crops that a network has seen: (N, C, 1, 1) by name."""
         return Fields.from_flat(self.specs, {name: np.moveaxis(array[..., 0], 0, 1) for name, array in outputs.items()})
 
-    def to_plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The settings as plain data for a model's card; the skeleton is stored beside them."""
         plain = {name: getattr(self, name) for name in asdict(self) if name not in ("skeleton", "parts", "tasks")}
         return {**plain, "tasks": list(self.tasks), "parts": [list(part) for part in self.parts]}
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any], skeleton: Skeleton) -> MultitaskCodec:
-        """The codec that `to_plain` described. Raises FieldError where a setting is missing or makes no sense."""
+    def from_dict(cls, plain: Mapping[str, Any], skeleton: Skeleton) -> MultitaskCodec:
+        """The codec that `to_dict` described. Raises FieldError where a setting is missing or makes no sense."""
         try:
             return cls(
                 skeleton,
                 tuple(str(task) for task in plain["tasks"]),
                 tuple((str(a), str(b)) for a, b in plain["parts"]),
                 int(plain["crop_px"]), float(plain["margin"]), int(plain["window_px"]),
-                int(plain["window_stride_px"]), str(plain["labels"]), float(plain["largest_mm"]),
+                int(plain["window_stride_px"]), str(plain["labels"]), float(plain["bone_scale_mm"]),
             )  # fmt: skip
         except (KeyError, TypeError, ValueError) as fault:
             raise FieldError(
@@ -137,7 +138,7 @@ class MultitaskCodec:
         ]
         return np.array(maps).reshape(-1, 2, 3)
 
-    def body_crops(self, boxes_xyxy: ArrayLike) -> NDArray[np.float64]:
+    def crops_from_body_boxes(self, boxes_xyxy: ArrayLike) -> NDArray[np.float64]:
         """(N, 2, 3) as `crops`, for boxes (N, 4) around bodies, which reach beyond the boxes of their joints."""
         return self.crops(boxes_xyxy, ((1 + 2 * self.margin) / (1 + 2 * BODY) - 1) / 2)
 
@@ -177,12 +178,12 @@ class MultitaskCodec:
         return Targets(self.specs, {n: _rows(targets[n]) for n in names}, {n: _rows(weights[n]) for n in names})
 
     def _bones(self, people: People, joints_mm: ArrayLike | None) -> tuple[Floats, NDArray[np.bool_]]:
-        """(N, K, 3) joints as seen from their parents, in units of `largest_mm`, and which of them are known."""
+        """(N, K, 3) joints as seen from their parents, in units of `bone_scale_mm`, and which of them are known."""
         wanted = (*people.keypoint_scores.shape, 3)
         joints = np.full(wanted, np.nan) if joints_mm is None else np.asarray(joints_mm, np.float64)
         if joints.shape != wanted:
             raise ShapeError("joints_mm", wanted=wanted, got=joints.shape)
-        bones = to_parent_relative(joints, self.skeleton) / self.largest_mm
+        bones = to_parent_relative(joints, self.skeleton) / self.bone_scale_mm
         known = np.asarray(np.isfinite(bones).all(axis=-1))
         return np.where(known[..., None], bones, 0).astype(np.float32), known
 
@@ -204,23 +205,23 @@ class MultitaskCodec:
         if JOINTS in self.tasks:
             points = np.asarray((_people_first(fields[JOINTS]) + 1) / 2 * self.crop_px, np.float32)
         elif windows is not None:
-            points = self._middles(windows)
+            points = self._soft_argmax(windows)
         else:
             raise FieldError("A network without joints and joint_windows does not say where joints are in the picture.")
-        sure = np.ones(points.shape[:2], np.float32) if windows is None else self._evidence(windows, points)
+        sure = np.ones(points.shape[:2], np.float32) if windows is None else self._window_support(windows, points)
         placed = [affine.apply(affine.invert(one), there) for one, there in zip(maps, points, strict=True)]
         keypoints = np.array(placed, np.float32).reshape(people, len(self.skeleton), 2)
         found = People.from_poses(self.skeleton, keypoints, sure)
         found = replace(found, boxes_xyxy=boxes.around_points(keypoints, np.ones_like(sure, np.bool_)))
         if BONES in self.tasks:
-            bones = _people_first(fields[BONES]).astype(np.float64) * self.largest_mm
+            bones = _people_first(fields[BONES]).astype(np.float64) * self.bone_scale_mm
             found = replace(
                 found, keypoints_3d=from_parent_relative(bones, self.skeleton).astype(np.float32),
                 skeleton_3d=self.skeleton,
             )  # fmt: skip
         return found[found.scores >= min_score]
 
-    def with_mirrored(self, fields: Fields, mirrored: Fields) -> Fields:
+    def flip_averaged(self, fields: Fields, mirrored: Fields) -> Fields:
         """Fields of crops, where joints and bones are the mean with what the network said of the mirrored crops.
 
         Windows stay: the last ones may hang over, and then mirrored ones lie elsewhere.
@@ -233,13 +234,13 @@ class MultitaskCodec:
                 arrays[task] = np.asarray((arrays[task] + back) / 2, np.float32)
         return Fields(fields.specs, arrays)
 
-    def _evidence(self, windows: Floats, points: Floats) -> Floats:
+    def _window_support(self, windows: Floats, points: Floats) -> Floats:
         """(N, K) mean over the windows (N, K, m, m) that hold a joint, of how likely they are to; 0 where none does."""
         held = self.windows.holding_joints(points)
         count = held.sum(axis=(2, 3))
         return np.asarray((held * windows).sum(axis=(2, 3)) / np.maximum(count, 1), np.float32)
 
-    def _middles(self, windows: Floats) -> Floats:
+    def _soft_argmax(self, windows: Floats) -> Floats:
         """(N, K, 2) mean of the windows' middles, each weighing as the windows (N, K, m, m) are likely to hold it."""
         weights = windows**2 + 1e-6
         total = weights.sum(axis=(2, 3))

@@ -12,14 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.codecs import scoring
-from poseg.codecs.bridging import guess_joints
-from poseg.codecs.claiming import Claims
-from poseg.codecs.codec import Mirrors
-from poseg.codecs.decoding import BEST, Decoding
-from poseg.codecs.growing import Poses, grow_people
-from poseg.codecs.outlines import Unpainted, claim_by_offsets, unpainted
-from poseg.codecs.targets import Targets
+from poseg.codecs.codec import FlipRules
+from poseg.codecs.decoder_config import DEFAULT, PersonLabDecoder
+from poseg.codecs.instances import decode
+from poseg.codecs.pixel_assignment import PixelAssignment, assign_by_offsets
+from poseg.codecs.pose_growing import GrownPoses, grow_poses
+from poseg.codecs.pose_scoring import (
+    box_joints,
+    expected_oks,
+    kappas,
+    keypoint_probabilities,
+    oks_nms,
+    person_scales,
+    sequential_nms,
+    soft_nms,
+    with_seed_scores,
+)
+from poseg.codecs.targets import Targets, impute_missing_joints
 from poseg.errors import FieldError, ShapeError
 from poseg.fields import Fields, FieldSpec
 from poseg.fields.heatmap import disk_owners
@@ -61,12 +70,12 @@ class PersonLabCodec:
             )
 
     @property
-    def best(self) -> Decoding:
+    def default_config(self) -> PersonLabDecoder:
         """The choices that find most."""
-        return BEST
+        return DEFAULT
 
     @property
-    def mirrors(self) -> Mirrors:
+    def flip_rules(self) -> FlipRules:
         """What a mirror image does to the axes of fields. Raises SkeletonError for a lopsided tree."""
         orders = {"joint": self.skeleton.mirror}
         if "mid_offsets" in self.fields:
@@ -92,21 +101,21 @@ class PersonLabCodec:
         return tuple(spec for spec in every if spec.name in self.fields)
 
     @property
-    def averaged(self) -> tuple[str, ...]:
+    def scale_averaged_fields(self) -> tuple[str, ...]:
         """None: a person is outlined in the look that shows him in a size that the network knows."""
         return ()
 
-    def fields_from(self, outputs: Mapping[str, Floats]) -> Fields:
+    def fields_from_outputs(self, outputs: Mapping[str, Floats]) -> Fields:
         """Fields of the one picture that a network has seen: (1, C, h, w) by name."""
         return Fields.from_flat(self.specs, {name: array[0] for name, array in outputs.items()})
 
-    def to_plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The settings as plain data for a model's card; the skeleton is stored beside them."""
         return {"stride": self.stride, "disk_radius_px": self.disk_radius_px, "fields": list(self.fields)}
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any], skeleton: Skeleton) -> PersonLabCodec:
-        """The codec that `to_plain` described. Raises FieldError where a setting is missing."""
+    def from_dict(cls, plain: Mapping[str, Any], skeleton: Skeleton) -> PersonLabCodec:
+        """The codec that `to_dict` described. Raises FieldError where a setting is missing."""
         try:
             stride, radius, fields = int(plain["stride"]), float(plain["disk_radius_px"]), tuple(plain["fields"])
         except (KeyError, TypeError, ValueError) as fault:
@@ -123,7 +132,7 @@ class PersonLabCodec:
         ignore: NDArray[np.bool_] | None = None,
         *,
         uncertain: Floats | None = None,
-        bridge: bool = False,
+        impute: bool = False,
     ) -> Targets:
         """Paint people, in pixels of a network input of `size` (height, width), into fields (spec section 2).
 
@@ -138,7 +147,7 @@ class PersonLabCodec:
         long      in exactly one person's mask, for that person's annotated joints, outside `ignore`
 
         Outside their supervised cells the long offsets go on with the nearest mask's owner, so that they can be
-        interpolated across its edge. With `bridge` short and mid offsets likewise go on, unsupervised, through the
+        interpolated across its edge. With `impute` short and mid offsets likewise go on, unsupervised, through the
         places where joints that nobody annotated may be (`codecs.bridging`): for fields that are to be decoded, not
         learned.
         """
@@ -151,17 +160,17 @@ class PersonLabCodec:
         owner = disk_owners(people.keypoints, annotated, self.grid, cells, self.disk_radius_px)
         masks = np.zeros((len(people), *size), bool) if people.masks is None else people.masks.full()
 
-        heat_weight = ~(unknown | at_cells(_union(masks[~annotated.any(axis=1)]), self.grid))
+        heat_weight = ~(unknown | at_cells(_any(masks[~annotated.any(axis=1)]), self.grid))
         heat_weight = np.broadcast_to(heat_weight, owner.shape)
         if uncertain is not None and len(uncertain):
-            heat_weight = heat_weight & ~((owner < 0) & self._disks(uncertain, at))
-        short, mid, mid_weight = self._paint_disks(people.keypoints, annotated, owner, at)
-        if bridge:
-            points, known = guess_joints(people.keypoints, annotated, self.skeleton.edges)
+            heat_weight = heat_weight & ~((owner < 0) & self._uncertain_disks(uncertain, at))
+        short, mid, mid_weight = self._encode_disks(people.keypoints, annotated, owner, at)
+        if impute:
+            points, known = impute_missing_joints(people.keypoints, annotated, self.skeleton.edges)
             guessed = disk_owners(points, known & ~annotated, self.grid, cells, self.disk_radius_px)
-            short, mid, _ = self._paint_disks(points, known, np.where(owner >= 0, owner, guessed), at)
-        person, person_weight = self._paint_people(people, masks, unknown)
-        long, long_weight = self._paint_long(people.keypoints, annotated, at_cells(masks, self.grid), unknown, at)
+            short, mid, _ = self._encode_disks(points, known, np.where(owner >= 0, owner, guessed), at)
+        person, person_weight = self._encode_segmentation(people, masks, unknown)
+        long, long_weight = self._encode_long(people.keypoints, annotated, at_cells(masks, self.grid), unknown, at)
         return Targets(
             self.specs,
             targets={
@@ -180,7 +189,7 @@ class PersonLabCodec:
             },
         )
 
-    def _paint_disks(
+    def _encode_disks(
         self, keypoints: Floats, annotated: NDArray[np.bool_], owner: NDArray[np.intp], at: Floats
     ) -> tuple[Floats, Floats, Floats]:
         """Short offsets (K, 2, h, w), mid offsets (E, 2, h, w) and the weight of the latter (E, h, w)."""
@@ -199,7 +208,7 @@ class PersonLabCodec:
         weight[edge, row, column] = 1
         return short, mid, weight
 
-    def _disks(self, places: Floats, at: Floats) -> NDArray[np.bool_]:
+    def _uncertain_disks(self, places: Floats, at: Floats) -> NDArray[np.bool_]:
         """(K, h, w) cells in the disk of one of the places (M, 3) joint, x, y."""
         x, y = at[0, 0], at[1, :, 0]
         squared = (x - places[:, 1:2])[:, None, :] ** 2 + (y - places[:, 2:3])[:, :, None] ** 2  # (M, h, w)
@@ -207,11 +216,11 @@ class PersonLabCodec:
         np.logical_or.at(disks, places[:, 0].astype(np.intp), squared <= self.disk_radius_px**2)
         return disks
 
-    def _paint_people(
+    def _encode_segmentation(
         self, people: People, masks: NDArray[np.bool_], unknown: NDArray[np.bool_]
     ) -> tuple[Floats, Floats]:
         """Person coverage (h, w) and its weight: the box of a person without a mask is unknown outside masks."""
-        everybody = _union(masks)
+        everybody = _any(masks)
         maskless = np.zeros(masks.shape[1:], bool)
         for box in people.boxes_xyxy[~masks.any(axis=(1, 2))]:
             x0, y0 = np.maximum(np.floor(box[:2]), 0).astype(int)
@@ -221,7 +230,7 @@ class PersonLabCodec:
         hidden = at_cells(maskless & ~everybody, self.grid) | unknown
         return person, (~hidden).astype(np.float32)
 
-    def _paint_long(
+    def _encode_long(
         self,
         keypoints: Floats,
         annotated: NDArray[np.bool_],
@@ -239,51 +248,32 @@ class PersonLabCodec:
         alone = (masks.sum(axis=0) == 1) & ~unknown
         return long, (seen & alone).astype(np.float32)
 
-    def decode(self, fields: Fields, decoding: Decoding = BEST) -> People:
-        """People of the picture, surest first, in pixels of the network's input: vote, grow, score, suppress, claim.
+    def detect(self, fields: Fields, config: PersonLabDecoder = DEFAULT) -> People:
+        """All poses, highest score first, in pixels of the network's input: vote, find peaks, grow, score, suppress.
 
-        Every person has all K joints; those that are not there have a low score. Masks (N, (h - 1) stride + 1,
-        (w - 1) stride + 1) come with the fields for them; boxes go around the mask, or else around the joints found.
-        Raises FieldError for fields that are not finite.
+        Every person has all K joints; those that are not there have a low score. Raises FieldError for fields that
+        are not finite.
         """
-        return self.found(fields, decoding).painted(decoding)
-
-    def found(self, fields: Fields, decoding: Decoding = BEST) -> Unpainted:
-        """What `decode` does before it paints masks."""
         fields.check_finite()
         votes = cast_votes(fields["heatmap"], fields["short_offsets"], fields.grid, self.disk_radius_px)
-        poses = grow_people(self._seeds(fields, votes, decoding), fields, self.skeleton, decoding)
-        probability = scoring.probabilities(fields, poses.keypoints, decoding.sampling)
-        scales = scoring.person_scales(poses.keypoints, probability)
-        sure = self._score(fields, votes, poses, probability, scales, decoding)
-        scores = self._suppress(poses.keypoints, sure, scales, decoding)
+        poses = grow_poses(self._seeds(fields, votes, config), fields, self.skeleton, config)
+        probability = keypoint_probabilities(fields, poses.keypoints, config.sampling)
+        scales = person_scales(poses.keypoints, probability)
+        keypoint_scores = self._score(fields, votes, poses, probability, scales, config)
+        scores = self._suppress(poses.keypoints, keypoint_scores, scales, config)
+        boxes_xyxy = boxes.around_points(poses.keypoints, box_joints(probability))
+        people = People(self.skeleton, poses.keypoints, keypoint_scores, scores, boxes_xyxy)
+        return people.top(len(people))
 
-        order = np.argsort(-scores, kind="stable")
-        keypoints, probability = poses.keypoints[order], probability[order]
-        boxes_xyxy = boxes.around_points(keypoints, scoring.found_joints(probability))
-        people = People(self.skeleton, keypoints, sure[order], scores[order], boxes_xyxy)
-        return self.claimed(fields, people, decoding, probability)
+    def assign(self, fields: Fields, people: People, config: PersonLabDecoder = DEFAULT) -> PixelAssignment | None:
+        """Which cells belong to people given on the network's input; None for fields without `MASK_FIELDS`."""
+        if not all(name in fields for name in MASK_FIELDS):
+            return None
+        return assign_by_offsets(fields, people, config)
 
-    def claimed(
-        self,
-        fields: Fields,
-        people: People,
-        decoding: Decoding = BEST,
-        weights: Floats | None = None,
-        shown: NDArray[np.bool_] | None = None,
-    ) -> Unpainted:
-        """People given on the network's input, surest first, with what they claim: scored and cut as `decode` does.
-
-        `weights` (N, K), or else `keypoint_scores`, say how much a joint counts for its person's pixels. All compete
-        for pixels, those of `shown` (N,), or else all, are put out. Fields are those that were decoded before, so they
-        are not looked through again for what is not finite.
-        """
-
-        def claims(chosen: People, weights: Floats) -> Claims:
-            return claim_by_offsets(fields, chosen, weights, decoding)
-
-        masked = decoding.masks and all(name in fields for name in MASK_FIELDS)
-        return unpainted(people, decoding, claims if masked else None, weights, shown)
+    def decode(self, fields: Fields, config: PersonLabDecoder = DEFAULT) -> People:
+        """People of one view with masks, highest score first (`instances.decode`)."""
+        return decode(self, fields, config)
 
     def hough_maps(self, fields: Fields, stride_px: int = 4) -> Floats:
         """Mass of the votes for each joint on a grid of `stride_px`, for drawing: (K, H, W)."""
@@ -291,32 +281,38 @@ class PersonLabCodec:
         framed = tally(votes, len(self.skeleton), *finer_grid(fields.grid, fields.cells, stride_px))
         return framed[:, 1:-1, 1:-1].astype(np.float32)
 
-    def _seeds(self, fields: Fields, votes: Votes, decoding: Decoding) -> Seeds:
-        if decoding.evidence == "cell":
-            return cell_peaks(fields["heatmap"], fields["short_offsets"], fields.grid, decoding.seed_threshold)
-        grid, cells = finer_grid(fields.grid, fields.cells, decoding.hough_stride_px)
-        return hough_peaks(tally(votes, len(self.skeleton), grid, cells), grid, decoding.seed_threshold)
+    def _seeds(self, fields: Fields, votes: Votes, config: PersonLabDecoder) -> Seeds:
+        if config.seed_source == "heatmap":
+            return cell_peaks(fields["heatmap"], fields["short_offsets"], fields.grid, config.seed_threshold)
+        grid, cells = finer_grid(fields.grid, fields.cells, config.hough_stride_px)
+        return hough_peaks(tally(votes, len(self.skeleton), grid, cells), grid, config.seed_threshold)
 
     def _score(
-        self, fields: Fields, votes: Votes, poses: Poses, probability: Floats, scales: Floats, decoding: Decoding
+        self,
+        fields: Fields,
+        votes: Votes,
+        poses: GrownPoses,
+        probability: Floats,
+        scales: Floats,
+        config: PersonLabDecoder,
     ) -> Floats:
         """How sure each joint is: (N, K)."""
-        if decoding.keypoint_score == "expected_oks":
-            reach = scales[:, None] * scoring.spreads(self.skeleton)
-            return probability * scoring.expected_oks(votes, fields, poses.keypoints, reach, self.disk_radius_px)
-        if decoding.sampling == "nearest":
-            return scoring.with_seed_scores(probability, poses.seeds)
+        if config.keypoint_score == "expected_oks":
+            reach = scales[:, None] * kappas(self.skeleton)
+            return probability * expected_oks(votes, fields, poses.keypoints, reach, self.disk_radius_px)
+        if config.sampling == "nearest":
+            return with_seed_scores(probability, poses.seeds)
         return probability
 
-    def _suppress(self, keypoints: Floats, sure: Floats, scales: Floats, decoding: Decoding) -> Floats:
+    def _suppress(self, keypoints: Floats, keypoint_scores: Floats, scales: Floats, config: PersonLabDecoder) -> Floats:
         """How sure each person is, given the others: (N,)."""
-        if decoding.instance_nms == "oks":
-            reach = scales[:, None] * scoring.spreads(self.skeleton)
-            return scoring.suppress_similar(keypoints, sure, reach, decoding.oks_threshold)
-        rescore = scoring.suppress_in_order if decoding.instance_nms == "tfjs" else scoring.suppress_softly
-        return rescore(keypoints, sure, decoding.nms_radius_px)
+        if config.instance_nms == "oks":
+            reach = scales[:, None] * kappas(self.skeleton)
+            return oks_nms(keypoints, keypoint_scores, reach, config.oks_threshold)
+        rescore = sequential_nms if config.instance_nms == "tfjs" else soft_nms
+        return rescore(keypoints, keypoint_scores, config.nms_radius_px)
 
 
-def _union(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _any(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Where any of the masks (N, H, W) is: (H, W)."""
     return np.asarray(masks.any(axis=0), np.bool_)

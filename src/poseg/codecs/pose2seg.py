@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.codecs.window_masks import FIELD, WindowMasks
+from poseg.codecs.crop_masks import FIELD, CropMaskCodec
 from poseg.errors import FieldError, ShapeError
 from poseg.fields import Fields, sigmoid
 from poseg.fields.align import Templates, Windows, align, into_windows
@@ -30,7 +30,7 @@ Floats = NDArray[np.float32]
 
 # Left joints, as COCO's training set gives them (spec section 2), front, back and upper body; right ones mirror them.
 # None: the template lacks the joint.
-_TYPICAL: Mapping[str, tuple[tuple[float, float] | None, ...]] = {
+_TEMPLATES: Mapping[str, tuple[tuple[float, float] | None, ...]] = {
     "nose": ((0.50, 0.15), None, (0.50, 0.25)),
     "left_eye": ((0.51, 0.18), None, (0.52, 0.25)),
     "left_ear": ((0.52, 0.28), (0.48, 0.32), (0.55, 0.32)),
@@ -43,13 +43,13 @@ _TYPICAL: Mapping[str, tuple[tuple[float, float] | None, ...]] = {
 }
 
 
-def published_templates(skeleton: Skeleton = COCO17) -> Templates:
+def paper_templates(skeleton: Skeleton = COCO17) -> Templates:
     """The three typical poses of COCO's people, for the joints of a skeleton that have COCO's names."""
     points = np.zeros((3, len(skeleton), 2))
     known = np.zeros((3, len(skeleton)), np.bool_)
     for joint, name in enumerate(skeleton.joints):
         mirrored = name.startswith("right_")
-        for template, place in enumerate(_TYPICAL.get(name.replace("right_", "left_"), (None,) * 3)):
+        for template, place in enumerate(_TEMPLATES.get(name.replace("right_", "left_"), (None,) * 3)):
             if place is not None:
                 points[template, joint] = (1 - place[0] if mirrored else place[0], place[1])
                 known[template, joint] = True
@@ -57,14 +57,14 @@ def published_templates(skeleton: Skeleton = COCO17) -> Templates:
 
 
 @dataclass(frozen=True, slots=False)
-class Pose2SegCodec(WindowMasks):
+class Pose2SegCodec(CropMaskCodec):
     """How Pose2Seg puts people into windows and reads their masks back.
 
     skeleton     joints of the people that it takes
     points       (T, K, 2) templates in the unit square, as nested tuples; None where one lacks a joint
-    window_px    side S of the window
-    margin       of the window around the unit square, as a part of S; the paper has none
-    least_score  joints that are less sure are not there: guesses put the window in the wrong place
+    crop_px    side S of the window
+    padding       of the window around the unit square, as a part of S; the paper has none
+    min_keypoint_score  joints that are less sure are not there: guesses put the window in the wrong place
     stride       pixels between the cells of the features that windows are cut from
 
     A value like any other codec: `templates` are made from the points when they are asked for.
@@ -72,26 +72,26 @@ class Pose2SegCodec(WindowMasks):
 
     skeleton: Skeleton = COCO17
     points: tuple[tuple[tuple[float, float] | None, ...], ...] = ()
-    window_px: int = 64
-    margin: float = 0.0
-    least_score: float = 0.2
+    crop_px: int = 64
+    padding: float = 0.0
+    min_keypoint_score: float = 0.2
     stride: int = 4
 
     def __post_init__(self) -> None:
         if not self.points:
-            object.__setattr__(self, "points", as_points(published_templates(self.skeleton)))
+            object.__setattr__(self, "points", to_points(paper_templates(self.skeleton)))
         if any(len(template) != len(self.skeleton) for template in self.points):
             raise ShapeError("templates", wanted=("T", len(self.skeleton), 2), got=[len(t) for t in self.points])
         places = [axis for template in self.points for place in template if place is not None for axis in place]
-        if not (np.isfinite(places).all() and self.stride >= 1 and 0 <= self.least_score < 1):
+        if not (np.isfinite(places).all() and self.stride >= 1 and 0 <= self.min_keypoint_score < 1):
             raise FieldError(
                 f"Templates need finite points, features a stride of 1 or more (got {self.stride}), and joints a "
-                f"least score from 0 to below 1 (got {self.least_score})."
+                f"least score from 0 to below 1 (got {self.min_keypoint_score})."
             )
-        if not 0 <= self.margin < 0.5 or self.window_px < 8:
+        if not 0 <= self.padding < 0.5 or self.crop_px < 8:
             raise FieldError(
-                f"A window of {self.window_px} pixels with a margin of {self.margin} shows nothing; "
-                "give 8 pixels or more and a margin below 0.5."
+                f"A window of {self.crop_px} pixels with a padding of {self.padding} shows nothing; "
+                "give 8 pixels or more and a padding below 0.5."
             )
 
     @cached_property
@@ -106,40 +106,41 @@ class Pose2SegCodec(WindowMasks):
         """Of the features that windows are cut from."""
         return Grid(self.stride)
 
-    def to_plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The settings as plain data for a model's card; the skeleton is stored beside them."""
         return {
             "points": [[None if place is None else list(place) for place in template] for template in self.points],
-            "window_px": self.window_px, "margin": self.margin, "least_score": self.least_score, "stride": self.stride,
+            "crop_px": self.crop_px, "padding": self.padding, "min_keypoint_score": self.min_keypoint_score,
+            "stride": self.stride,
         }  # fmt: skip
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any], skeleton: Skeleton) -> Pose2SegCodec:
-        """The codec that `to_plain` described. Raises FieldError where a setting is missing."""
+    def from_dict(cls, plain: Mapping[str, Any], skeleton: Skeleton) -> Pose2SegCodec:
+        """The codec that `to_dict` described. Raises FieldError where a setting is missing."""
         try:
             points = tuple(
                 tuple(None if place is None else (float(place[0]), float(place[1])) for place in template)
                 for template in plain["points"]
             )
             return cls(
-                skeleton, points, int(plain["window_px"]), float(plain["margin"]), float(plain["least_score"]),
+                skeleton, points, int(plain["crop_px"]), float(plain["padding"]), float(plain["min_keypoint_score"]),
                 int(plain["stride"]),
             )  # fmt: skip
         except (IndexError, KeyError, OverflowError, TypeError, ValueError) as fault:
             raise FieldError(
-                f"The settings of the Pose2Seg codec lack good points, window_px, margin, least_score or stride "
+                f"The settings of the Pose2Seg codec lack good points, crop_px, padding, min_keypoint_score or stride "
                 f"({fault!r}); export the model again."
             ) from None
 
-    def windows(self, people: People, size: tuple[int, int]) -> Windows:
+    def crops(self, people: People, size: tuple[int, int]) -> Windows:
         """Where people in a picture of `size` (height, width) lie in their windows: Affine-Align."""
         people = people if people.skeleton == self.skeleton else people.remap_to(self.skeleton)
         return align(
-            people.keypoints, self.known(people), people.boxes_xyxy, self.templates, size,
-            side_px=self.window_px, margin=self.margin,
+            people.keypoints, self.visible(people), people.boxes_xyxy, self.templates, size,
+            side_px=self.crop_px, margin=self.padding,
         )  # fmt: skip
 
-    def given(self, people: People, windows: Windows) -> dict[str, Floats]:
+    def network_inputs(self, people: People, windows: Windows) -> dict[str, Floats]:
         """What the network is told of people: `windows` (N, 2, 3), from windows to the picture, and `joints`."""
         named = people if people.skeleton == self.skeleton else people.remap_to(self.skeleton)
         back = [affine.invert(matrix) for matrix in windows.matrices]
@@ -150,37 +151,38 @@ class Pose2SegCodec(WindowMasks):
 
     def decode(
         self, fields: Fields, people: People, windows: Windows, size: tuple[int, int], *, exclusive: bool = True,
-        least_probability: float = 0.5, trust: float = 0.0, rescored: bool = True,
+        mask_threshold: float = 0.5, prior_weight: float = 0.0, rescore: bool = True,
     ) -> People:  # fmt: skip
         """The people with masks (N, height, width) of a picture of `size`, in which `windows` lie.
 
         exclusive          a pixel belongs to the person that is surest of it, and to nobody else
-        least_probability  of a mask's pixels
-        trust              how much a mask that a person has already counts, against the new one: the share of it in
+        mask_threshold  of a mask's pixels
+        prior_weight              how much a mask that a person has already counts, against the new one: the share of it
+                                  in
                            their mean
-        rescored           scores are multiplied by the mean probability in the mask, and people come surest first
+        rescore           scores are multiplied by the mean probability in the mask, and people come surest first
 
         Boxes go around the masks, where there are any. Raises FieldError for fields that are not finite.
         """
-        self.check(fields, people, windows)
+        self.validate(fields, people, windows)
         probability = sigmoid(fields[FIELD])
-        if people.masks is not None and trust:
+        if people.masks is not None and prior_weight:
             prior = into_windows(people.masks, windows)
             known = people.masks.nonempty[:, None, None]
-            probability = np.where(known, (1 - trust) * probability + trust * prior, probability)
-        masks = Masks.from_probabilities(probability, windows.matrices, size, least_probability)
+            probability = np.where(known, (1 - prior_weight) * probability + prior_weight * prior, probability)
+        masks = Masks.from_probabilities(probability, windows.matrices, size, mask_threshold)
         sure = masks.confidences
         if exclusive:
             masks = masks.without_overlaps()
         boxes_xyxy = np.where(masks.nonempty[:, None], masks.boxes_xyxy, people.boxes_xyxy)
         found = replace(people, masks=masks, boxes_xyxy=boxes_xyxy)
-        if not rescored:
+        if not rescore:
             return found
         found = replace(found, scores=(people.scores * sure).astype(np.float32))
         return found[np.argsort(-found.scores, kind="stable")]
 
 
-def as_points(templates: Templates) -> tuple[tuple[tuple[float, float] | None, ...], ...]:
+def to_points(templates: Templates) -> tuple[tuple[tuple[float, float] | None, ...], ...]:
     """Templates as a codec holds them."""
     return tuple(
         tuple((float(x), float(y)) if there else None for (x, y), there in zip(points, known, strict=True))

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.codecs.assembling import assemble, connect
-from poseg.codecs.claiming import Claims
-from poseg.codecs.codec import Mirrors
-from poseg.codecs.nearest_limb import claim_by_limbs
-from poseg.codecs.outlines import Unpainted, unpainted
-from poseg.codecs.paf_decoding import PAF, PafDecoding
+from poseg.codecs.codec import FlipRules
+from poseg.codecs.decoder_config import PAF_DEFAULT, PafDecoder
+from poseg.codecs.instances import decode
+from poseg.codecs.limb_assignment import assign_by_limbs
+from poseg.codecs.paf_matching import assemble, connect
+from poseg.codecs.pixel_assignment import PixelAssignment
 from poseg.codecs.targets import Targets
 from poseg.errors import FieldError, ShapeError
 from poseg.fields import Fields, FieldSpec
@@ -31,7 +31,7 @@ from poseg.skeletons import COCO17, Skeleton
 
 Floats = NDArray[np.float32]
 
-UNSURE_SIGMAS = 3.0  # around a place where a joint may be, nothing is known within so many sigmas
+UNCERTAIN_SIGMAS = 3.0  # around a place where a joint may be, nothing is known within so many sigmas
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class PoSegCodec:
             )
 
     @property
-    def best(self) -> PafDecoding:
+    def default_config(self) -> PafDecoder:
         """The choices that find most."""
-        return PAF
+        return PAF_DEFAULT
 
     @property
     def grid(self) -> Grid:
@@ -75,12 +75,12 @@ class PoSegCodec:
         return Grid(self.stride, self.origin_px)
 
     @cached_property
-    def ends(self) -> NDArray[np.intp]:
+    def limb_joints(self) -> NDArray[np.intp]:
         """(L, 2) numbers of the joints that each limb joins."""
         return self.skeleton.indices(self.limbs)
 
     @cached_property
-    def closing(self) -> NDArray[np.bool_]:
+    def redundant(self) -> NDArray[np.bool_]:
         """(L,) limbs that join what those before them have joined already."""
         return closing_limbs(self.skeleton, self.limbs)
 
@@ -96,28 +96,28 @@ class PoSegCodec:
         )
 
     @property
-    def mirrors(self) -> Mirrors:
+    def flip_rules(self) -> FlipRules:
         """What a mirror image does to the axes of fields. Raises SkeletonError for lopsided limbs."""
         joints = self.skeleton.mirror
         return {"joint": (joints, np.ones(len(joints), np.float32)), "limb": limb_mirror(self.skeleton, self.limbs)}
 
     @property
-    def averaged(self) -> tuple[str, ...]:
+    def scale_averaged_fields(self) -> tuple[str, ...]:
         """The person map: means over parts of the picture know large people best where they are seen small."""
         return ("segmentation",)
 
-    def fields_from(self, outputs: Mapping[str, Floats]) -> Fields:
+    def fields_from_outputs(self, outputs: Mapping[str, Floats]) -> Fields:
         """Fields of the one picture that a network has seen: (1, C, h, w) by name."""
         return Fields.from_flat(self.specs, {name: array[0] for name, array in outputs.items()})
 
-    def to_plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The settings as plain data for a model's card; the skeleton is stored beside them."""
         numbers = {name: getattr(self, name) for name in ("stride", "origin_px", "sigma_px", "width_px")}
         return {**numbers, "limbs": [list(limb) for limb in self.limbs]}
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any], skeleton: Skeleton) -> PoSegCodec:
-        """The codec that `to_plain` described. Raises FieldError where a setting is missing."""
+    def from_dict(cls, plain: Mapping[str, Any], skeleton: Skeleton) -> PoSegCodec:
+        """The codec that `to_dict` described. Raises FieldError where a setting is missing."""
         try:
             lengths = {name: float(plain[name]) for name in ("origin_px", "sigma_px", "width_px")}
             limbs = tuple((str(a), str(b)) for a, b in plain["limbs"])
@@ -152,17 +152,17 @@ class PoSegCodec:
         annotated = people.keypoint_scores > 0
         masks = np.zeros((len(people), *size), bool) if people.masks is None else people.masks.full()
         unknown = np.zeros(cells, bool) if ignore is None else at_cells(ignore, self.grid)
-        unposed = at_cells(np.asarray(masks[~annotated.any(axis=1)].any(axis=0)), self.grid)
+        without_keypoints = at_cells(np.asarray(masks[~annotated.any(axis=1)].any(axis=0)), self.grid)
 
         heat = gaussians(people.keypoints, annotated, self.grid, cells, self.sigma_px)
         nobody: Floats = (1 - heat).min(axis=0)
-        paf, on_limb = paint_limbs(people.keypoints, annotated, self.ends, self.grid, cells, self.width_px)
-        heat_known = np.broadcast_to(~(unknown | unposed), heat.shape)
+        paf, on_limb = paint_limbs(people.keypoints, annotated, self.limb_joints, self.grid, cells, self.width_px)
+        heat_known = np.broadcast_to(~(unknown | without_keypoints), heat.shape)
         if uncertain is not None and len(uncertain):
-            heat_known = heat_known & ~(self._doubt(uncertain, cells) & (heat == 0))
-        paf_known = ~(unknown | unposed) & ~(self._half_known(people, annotated, cells) & ~on_limb)
+            heat_known = heat_known & ~(self._uncertain_cells(uncertain, cells) & (heat == 0))
+        paf_known = ~(unknown | without_keypoints) & ~(self._partial_limbs(people, annotated, cells) & ~on_limb)
         everybody = np.asarray(masks.any(axis=0), np.bool_)
-        hidden = at_cells(_boxed(people, masks) & ~everybody, self.grid) | unknown
+        hidden = at_cells(_box_mask(people, masks) & ~everybody, self.grid) | unknown
         return Targets(
             self.specs,
             targets={
@@ -179,17 +179,17 @@ class PoSegCodec:
             },
         )
 
-    def _doubt(self, unsure: Floats, cells: tuple[int, int]) -> NDArray[np.bool_]:
+    def _uncertain_cells(self, unsure: Floats, cells: tuple[int, int]) -> NDArray[np.bool_]:
         """(K, h, w) cells near one of the places (M, 3) joint, x, y."""
         points = np.zeros((len(unsure), len(self.skeleton), 2), np.float32)
         there = np.zeros(points.shape[:2], bool)
         joint = unsure[:, 0].astype(np.intp)
         points[np.arange(len(unsure)), joint], there[np.arange(len(unsure)), joint] = unsure[:, 1:], True
-        return disk_owners(points, there, self.grid, cells, UNSURE_SIGMAS * self.sigma_px) >= 0
+        return disk_owners(points, there, self.grid, cells, UNCERTAIN_SIGMAS * self.sigma_px) >= 0
 
-    def _half_known(self, people: People, annotated: NDArray[np.bool_], cells: tuple[int, int]) -> NDArray[np.bool_]:
+    def _partial_limbs(self, people: People, annotated: NDArray[np.bool_], cells: tuple[int, int]) -> NDArray[np.bool_]:
         """(L, h, w) cells in the boxes of people of whom just one end of a limb is annotated."""
-        half = annotated[:, self.ends].sum(axis=2) == 1
+        half = annotated[:, self.limb_joints].sum(axis=2) == 1
         known = np.zeros((len(self.limbs), *cells), bool)
         corners = self.grid.to_cells(people.boxes_xyxy.reshape(-1, 2, 2))
         first = np.maximum(np.ceil(corners[:, 0]), 0).astype(int)
@@ -198,46 +198,36 @@ class PoSegCodec:
             known[half[person], y0:y1, x0:x1] = True
         return known
 
-    def decode(self, fields: Fields, decoding: PafDecoding = PAF) -> People:
-        """People of the picture, surest first, in pixels of the network's input: peaks, limbs, people, masks.
+    def detect(self, fields: Fields, config: PafDecoder = PAF_DEFAULT) -> People:
+        """All poses, highest score first, in pixels of the network's input: find peaks, integrate, match, assemble.
 
-        A joint that was not found has score 0. Masks of the input's size come with the person map; boxes go around
-        the mask, or else around the joints found. Raises FieldError for fields that are not finite.
+        A joint that was not detected has score 0. Raises FieldError for fields that are not finite.
         """
-        return self.found(fields, decoding).painted(decoding)
-
-    def found(self, fields: Fields, decoding: PafDecoding = PAF) -> Unpainted:
-        """What `decode` does before it paints masks."""
         fields.check_finite()
-        peaks = heatmap_peaks(fields["heatmap"], self.grid, decoding.peak_threshold, decoding.max_peaks)
-        connections = connect(peaks, fields["paf"], self.ends, self.grid, decoding)
-        crowd = assemble(peaks, connections, self.closing & (decoding.closing == "fill"))
-        crowd = [somebody for somebody in crowd if len(somebody[0]) >= decoding.min_joints]
+        peaks = heatmap_peaks(fields["heatmap"], self.grid, config.peak_threshold, config.max_peaks)
+        connections = connect(peaks, fields["paf"], self.limb_joints, self.grid, config)
+        crowd = assemble(peaks, connections, self.redundant & (config.redundant_limbs == "fill"))
+        crowd = [person for person in crowd if len(person[0]) >= config.min_joints]
         keypoints = np.zeros((len(crowd), len(self.skeleton), 2), np.float32)
-        sure = np.zeros(keypoints.shape[:2], np.float32)
-        for person, (found, _) in enumerate(crowd):
-            joints, places = list(found), list(found.values())
-            keypoints[person, joints], sure[person, joints] = peaks.points[places], peaks.scores[places]
-        most = len(self.skeleton) + int((~self.closing).sum())
-        scores = np.clip([score / most for _, score in crowd], 0, 1).astype(np.float32)
-        people = People.from_poses(self.skeleton, keypoints, np.clip(sure, 0, 1), scores=scores.reshape(-1))
-        return self.claimed(fields, people[np.argsort(-people.scores, kind="stable")], decoding)
+        keypoint_scores = np.zeros(keypoints.shape[:2], np.float32)
+        for person, (detected, _) in enumerate(crowd):
+            joints, rows = list(detected), list(detected.values())
+            keypoints[person, joints], keypoint_scores[person, joints] = peaks.points[rows], peaks.scores[rows]
+        max_score = len(self.skeleton) + int((~self.redundant).sum())
+        scores = np.clip([score / max_score for _, score in crowd], 0, 1).astype(np.float32)
+        people = People.from_poses(self.skeleton, keypoints, np.clip(keypoint_scores, 0, 1), scores=scores.reshape(-1))
+        return people[people.scores >= config.min_pose_score].top(len(people))
 
-    def claimed(
-        self, fields: Fields, people: People, decoding: PafDecoding = PAF, *, shown: NDArray[np.bool_] | None = None
-    ) -> Unpainted:
-        """People given on the network's input, surest first, with what they claim: scored and cut as `decode` does.
+    def assign(self, fields: Fields, people: People, config: PafDecoder = PAF_DEFAULT) -> PixelAssignment | None:
+        """Which cells of the person map belong to people given on the network's input."""
+        return assign_by_limbs(fields, people, config)
 
-        All compete for pixels; those of `shown` (N,), or else all, are put out.
-        """
-
-        def claims(chosen: People, _: Floats) -> Claims:
-            return claim_by_limbs(fields, chosen, decoding)
-
-        return unpainted(people, decoding, claims if decoding.masks else None, shown=shown)
+    def decode(self, fields: Fields, config: PafDecoder = PAF_DEFAULT) -> People:
+        """People of one view with masks, highest score first (`instances.decode`)."""
+        return decode(self, fields, config)
 
 
-def _boxed(people: People, masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _box_mask(people: People, masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(H, W) pixels in the boxes of people whose mask nobody knows."""
     boxed = np.zeros(masks.shape[1:], bool)
     for box in people.boxes_xyxy[~masks.any(axis=(1, 2))]:

@@ -1,4 +1,4 @@
-"""What a codec's encoder puts out."""
+"""What a codec's encoder outputs, and guesses for joints that are not annotated."""
 
 from __future__ import annotations
 
@@ -18,20 +18,43 @@ class Targets:
     """What the fields should be, and how much each cell counts.
 
     targets  by field name; probabilities in [0, 1] where the field's unit is "logit", else pixels
-    weights  by field name, the shape of the target without its xy axis; 0 where nothing is known
+    weights  by field name, the shape of the target without its xy axis; 0 where nothing is annotated
     """
 
     specs: tuple[FieldSpec, ...]
     targets: Mapping[str, Floats]
     weights: Mapping[str, Floats]
 
-    def as_fields(self, certainty: float = 1e-4) -> Fields:
-        """The fields of a network that makes no mistake; probabilities are kept `certainty` away from 0 and 1."""
+    def as_fields(self, epsilon: float = 1e-4) -> Fields:
+        """The fields of a perfect network; probabilities are kept `epsilon` away from 0 and 1."""
         arrays = {}
         for spec in self.specs:
             target = self.targets[spec.name]
             if spec.unit == "logit":
-                p = np.clip(target, certainty, 1 - certainty)
+                p = np.clip(target, epsilon, 1 - epsilon)
                 target = np.log(p / (1 - p)).astype(np.float32)
             arrays[spec.name] = target
         return Fields(self.specs, arrays)
+
+
+def impute_missing_joints(
+    keypoints: Floats, annotated: NDArray[np.bool_], edges: NDArray[np.intp]
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Keypoints (N, K, 2) with a guess for those not annotated (N, K), and which have a position then (N, K).
+
+    The tree of joints leads from one side of a person to the other over the nose, and over every joint in between. A
+    network guesses joints that it does not see and passes on through them; labels say nothing of them. Here a guess is
+    the mean of the neighbours on the tree, by directed edges (E, 2), that have a position already; it spreads one edge
+    at a time, so a person with any annotated joint ends with all of them.
+    """
+    points, known = np.where(annotated[..., None], keypoints, 0).astype(np.float32), annotated.copy()
+    neighbours = np.zeros((known.shape[1], known.shape[1]), np.float32)
+    neighbours[edges[:, 1], edges[:, 0]] = 1
+    while True:
+        count = known.astype(np.float32) @ neighbours.T
+        fresh = ~known & (count > 0)
+        if not fresh.any():
+            return points, known
+        total = np.einsum("ts,nsd->ntd", neighbours, points)
+        points = np.where(fresh[..., None], total / np.maximum(count, 1)[..., None], points).astype(np.float32)
+        known |= fresh

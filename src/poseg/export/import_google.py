@@ -18,6 +18,7 @@ from poseg.export.google_tfjs import read_tfjs
 from poseg.export.google_tflite import read_tflite
 from poseg.export.onnx_card import save_with_card
 from poseg.runtime.card import Card
+from poseg.runtime.inference import InferenceConfig
 
 SIZE_PX = 513
 _FORMATS = {".npz": "NumPy archive", ".tflite": "TensorFlow Lite file", ".json": "TF.js graph model"}
@@ -56,11 +57,11 @@ def _card(network: GoogleNetwork, source: Path, kind: str) -> Card:
     return Card(
         name=family.lower(),
         system="personlab",
-        codec=codec.to_plain(),
+        codec=codec.to_dict(),
         skeleton=asdict(codec.skeleton),
-        size_px=SIZE_PX,
-        size_multiple=network.stride,
-        size_remainder=1,
+        inference=InferenceConfig(SIZE_PX),
+        size_divisor=network.stride,
+        size_offset=1,
         mean=(network.mean,) * 3,
         std=(network.std,) * 3,
         outputs={field: field for field in network.fields},

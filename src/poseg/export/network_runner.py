@@ -13,7 +13,9 @@ from torch import nn
 from poseg.codecs import Codec
 from poseg.fields import Fields
 from poseg.runtime.card import Card
+from poseg.runtime.inference import InferenceConfig
 from poseg.systems import SYSTEMS, System
+from poseg.transforms.letterbox import Crop, Letterbox
 
 AnyCodec = TypeVar("AnyCodec", bound=Codec)
 
@@ -34,9 +36,17 @@ class NetworkRunner(Generic[AnyCodec]):
         every = {"image": tensor, **given}
         inputs = {name: torch.from_numpy(np.ascontiguousarray(array)).to(device) for name, array in every.items()}
         fields = self.network(**inputs)
-        return self.codec.fields_from({spec.name: fields[spec.name].float().cpu().numpy() for spec in self.codec.specs})
+        return self.codec.fields_from_outputs(
+            {spec.name: fields[spec.name].float().cpu().numpy() for spec in self.codec.specs}
+        )
 
-    def run_pair(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[Fields, Fields]:
+    def prepare(
+        self, image: NDArray[np.uint8], long_edge_px: int, crop_xyxy: Crop | None = None
+    ) -> tuple[NDArray[np.float32], Letterbox]:
+        """An image as the network's input (`Card.prepare`)."""
+        return self.card.prepare(image, long_edge_px, crop_xyxy)
+
+    def run_two(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[Fields, Fields]:
         """`run` of both, one after the other."""
         return self.run(first), self.run(second)
 
@@ -45,7 +55,7 @@ def system_card(
     system: System,
     *,
     name: str,
-    size_px: int,
+    inference: InferenceConfig,
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
     **facts: object,
@@ -55,11 +65,11 @@ def system_card(
     return Card(
         name=name,
         system=next(key for key, kind in SYSTEMS.items() if type(system) is kind),
-        codec=codec.to_plain(),
+        codec=codec.to_dict(),
         skeleton=asdict(system.skeleton),
-        size_px=size_px,
-        size_multiple=multiple,
-        size_remainder=remainder,
+        inference=inference,
+        size_divisor=multiple,
+        size_offset=remainder,
         mean=mean,
         std=std,
         outputs={spec.name: spec.name for spec in codec.specs},

@@ -21,7 +21,7 @@ from poseg.errors import WeightsError
 from poseg.export.onnx_card import require_onnx, save_with_card
 from poseg.runtime.card import Card
 from poseg.runtime.lifter import SYSTEM as LIFTERS
-from poseg.runtime.session import Session
+from poseg.runtime.onnx_model import OnnxModel
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -53,7 +53,7 @@ def quantize(
     )
     from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
 
-    card = Session(source).card
+    card = OnnxModel(source).card
     if card.system == LIFTERS:
         raise WeightsError(
             f"{source} is a lifter, which sees joints and no pictures, so pictures do not show it any ranges; leave it "

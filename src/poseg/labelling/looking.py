@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.codecs.agreement import Agreed, Agreement, Box, Look, agree
-from poseg.codecs.outlines import common_mask
+from poseg.codecs.pose_fusion import Box, FusedPeople, FusionConfig, ViewDetections, fuse_poses
 from poseg.errors import PosegError
 from poseg.labelling.teachers import Image, Outliner, Teacher
 from poseg.people import People
@@ -56,7 +56,7 @@ class Looking:
     assignments: tuple[Assignment, ...]
     flip: bool = True
     tiles: str = "auto"
-    agreement: Agreement = field(default_factory=Agreement)
+    agreement: FusionConfig = field(default_factory=FusionConfig)
 
     def __post_init__(self) -> None:
         if all(getattr(one.teacher, "only_outlines", False) for one in self.assignments):
@@ -74,7 +74,7 @@ class Finding:
     mask_agreement  (N,) how much the masks of teachers agree; 0 where at most one knows the person's
     """
 
-    agreed: Agreed
+    agreed: FusedPeople
     masks: NDArray[np.bool_]
     mask_agreement: NDArray[np.float32]
 
@@ -86,12 +86,12 @@ def find_people(image: Image, looking: Looking, before: People | None = None) ->
         views.append((np.ascontiguousarray(image[:, ::-1]), True))
     looks, owners = _whole_looks(views, looking)
     if before is not None:
-        looks += [Look(before.remap_to(COCO17))] * EARLIER
+        looks += [ViewDetections(before.remap_to(COCO17))] * EARLIER
         owners += [-1] * EARLIER
     if looking.tiles != "none" and (looking.tiles != "auto" or _crowded(looks, looking.agreement)):
         parts = _part_looks(views, looking)
         looks += parts
-    agreed = agree(looks, looking.agreement)
+    agreed = fuse_poses(looks, looking.agreement)
     given = None if before is None or before.masks is None else (owners.index(-1), before.masks.full())
     masks, agreement = _outlined(views, looking, agreed, given)
     return Finding(agreed, masks, agreement)
@@ -108,7 +108,7 @@ def part_windows(height: int, width: int, parts: int) -> list[tuple[int, int, in
     return [(x, y, x + across, y + down) for y in starts[1] for x in starts[0]]
 
 
-def _whole_looks(views: Sequence[tuple[Image, bool]], looking: Looking) -> tuple[list[Look], list[int]]:
+def _whole_looks(views: Sequence[tuple[Image, bool]], looking: Looking) -> tuple[list[ViewDetections], list[int]]:
     """Looks at the whole picture, and whose they are."""
     looks, owners = [], []
     for owner, assignment in enumerate(looking.assignments):
@@ -116,12 +116,12 @@ def _whole_looks(views: Sequence[tuple[Image, bool]], looking: Looking) -> tuple
         for size in () if getattr(assignment.teacher, "only_outlines", False) else assignment.looks_at:
             for image, flipped in views:
                 people = assignment.teacher(image, size).remap_to(COCO17)
-                looks.append(Look(people.flipped(image.shape[1]) if flipped else people, assignment.trust))
+                looks.append(ViewDetections(people.flipped(image.shape[1]) if flipped else people, assignment.trust))
                 owners.append(owner)
     return looks, owners
 
 
-def _part_looks(views: Sequence[tuple[Image, bool]], looking: Looking) -> list[Look]:
+def _part_looks(views: Sequence[tuple[Image, bool]], looking: Looking) -> list[ViewDetections]:
     looks = []
     for assignment in looking.assignments:
         if assignment.tile_size is None:
@@ -134,7 +134,9 @@ def _part_looks(views: Sequence[tuple[Image, bool]], looking: Looking) -> list[L
     return looks
 
 
-def _part_look(image: Image, flipped: bool, window: tuple[int, int, int, int], assignment: Assignment) -> Look:
+def _part_look(
+    image: Image, flipped: bool, window: tuple[int, int, int, int], assignment: Assignment
+) -> ViewDetections:
     left, top, right, bottom = window
     people = assignment.teacher(np.ascontiguousarray(image[top:bottom, left:right]), assignment.tile_size).remap_to(
         COCO17
@@ -147,17 +149,17 @@ def _part_look(image: Image, flipped: bool, window: tuple[int, int, int, int], a
     if flipped:
         width = image.shape[1]
         people, box = people.flipped(width), (width - right, top, width - left, bottom)
-    return Look(people, assignment.trust, box)
+    return ViewDetections(people, assignment.trust, box)
 
 
-def _crowded(looks: Sequence[Look], agreement: Agreement) -> bool:
-    return int((agree(looks, agreement).people.scores >= CROWD_SCORE).sum()) >= CROWD
+def _crowded(looks: Sequence[ViewDetections], agreement: FusionConfig) -> bool:
+    return int((fuse_poses(looks, agreement).people.scores >= CROWD_SCORE).sum()) >= CROWD
 
 
 def _outlined(
     views: Sequence[tuple[Image, bool]],
     looking: Looking,
-    agreed: Agreed,
+    agreed: FusedPeople,
     given: tuple[int, NDArray[np.bool_]] | None,
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
     """The masks that teachers agree on, and how much; `given` are masks of the people of one look."""
@@ -177,8 +179,30 @@ def _outlined(
     for person in range(len(people)):
         known = [(owner, stack[person]) for owner, stack in drawn if stack[person].any()]
         if given is not None:
-            rows = [row for look, row in agreed.members[person] if look == given[0]]
+            rows = [row for look, row in agreed.sources[person] if look == given[0]]
             known += [(-1, given[1][row]) for row in rows if given[1][row].any()]
         if known:
-            masks[person], agreement[person] = common_mask([mask for _, mask in known], [owner for owner, _ in known])
+            masks[person], agreement[person] = majority_mask([mask for _, mask in known], [owner for owner, _ in known])
     return masks, agreement
+
+
+def majority_mask(masks: Sequence[NDArray[np.bool_]], teachers: Sequence[Hashable]) -> tuple[NDArray[np.bool_], float]:
+    """What masks (H, W) of one person agree on: the pixels that at least half of them hold, and how much they agree.
+
+    `teachers` says whose mask each is. The agreement is the mean IoU of the pairs of masks of different teachers,
+    or, where there is but one teacher, of all pairs; 0 for a single mask, with which nobody agrees.
+    """
+    votes = np.sum([mask.astype(np.uint8) for mask in masks], axis=0)
+    whole = np.asarray(2 * votes >= len(masks), np.bool_)
+    several = len(set(teachers)) > 1
+    overlaps = [
+        _iou(a, b)
+        for (a, first), (b, second) in combinations(list(zip(masks, teachers, strict=True)), 2)
+        if not several or first != second
+    ]
+    return whole, float(np.mean(overlaps)) if overlaps else 0.0
+
+
+def _iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    union = int(np.count_nonzero(a | b))
+    return int(np.count_nonzero(a & b)) / union if union else 0.0

@@ -17,15 +17,15 @@ import numpy as np
 from rich.progress import track
 
 import poseg
-from poseg.codecs.painter import PainterCodec
+from poseg.codecs.mask_refiner import MaskRefinerCodec
 from poseg.datasets.found_people import FoundPerson, write_found
 from poseg.geometry.masks import Masks
 from poseg.people import Sample
 from poseg.recipes.data_at_hand import outlined_people
-from poseg.runtime.painter import question
+from poseg.runtime.mask_refiner import refiner_batch
 from poseg.runtime.predictor import Predictor
 
-STORED = PainterCodec(window_px=96, margin=0.22)  # room around what a painter sees, for windows that move and turn
+STORED = MaskRefinerCodec(crop_px=96, padding=0.22)  # room around what a painter sees, for windows that move and turn
 LEAST_SCORE = 0.1
 LEAST_IOU = 0.25  # of what was found and a true mask that it is compared with
 LEAST_PIXELS = 100
@@ -37,27 +37,27 @@ def found_in(sample: Sample, predictor: Predictor) -> Iterator[FoundPerson]:
 
     The predictor has no painter: it is the decoder's masks that are compared.
     """
-    seen = predictor.see(sample.image)
-    parts = predictor.unpainted(seen)
-    painted = [box.undo(part.painted(predictor.session.codec.best)) for box, part in parts]
+    parts = predictor.instances(predictor.views(sample.image))
+    rendered = [part.letterbox.people_to_image(part.instances.with_masks(predictor.decoder)) for part in parts]
     assert sample.people.masks is not None
     there = sample.people[sample.people.masks.areas >= LEAST_PIXELS]
     if not len(there) or there.masks is None:
         return
-    taken = _matches([people.masks for people in painted if people.masks is not None], there.masks)
+    taken = _matches([people.masks for people in rendered if people.masks is not None], there.masks)
     first = 0
-    for box, part in parts:
-        rows = [(row, taken[first + row]) for row in range(len(part.people)) if first + row in taken]
-        first += len(part.people)
-        if not rows or part.claims is None:
+    for part in parts:
+        people, assignment = part.instances.people, part.instances.assignment
+        rows = [(row, taken[first + row]) for row in range(len(people)) if first + row in taken]
+        first += len(people)
+        if not rows or assignment is None:
             continue
         mine, true = (np.array(numbers) for numbers in zip(*rows, strict=True))
-        asked = question(STORED, seen.image, box, part.people[mine], part.claims.of(mine))
-        targets = STORED.encode(there[true], asked.windows, sample.ignore)
+        batch = refiner_batch(STORED, sample.image, part.letterbox, people[mine], assignment.select(mine))
+        targets = STORED.encode(there[true], batch.crops, sample.ignore)
         for row in range(len(mine)):
             yield FoundPerson(
-                asked.pictures[row], asked.evidence[row], asked.joints[row],
-                targets.targets["window_mask"][row], targets.weights["window_mask"][row] > 0, sample.name,
+                batch.images[row], batch.cues[row], batch.joints[row],
+                targets.targets["mask"][row], targets.weights["mask"][row] > 0, sample.name,
             )  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def main() -> None:
     asked = parser.parse_args()
 
     asked.out.mkdir(parents=True, exist_ok=True)
-    predictor = replace(poseg.load(asked.model), min_score=LEAST_SCORE, painter=None)
+    predictor = poseg.load(asked.model, min_score=LEAST_SCORE, mask_refiner="")
     for share in outlined_people(asked.data):
         path = asked.out / f"{share.data.name}.npz"
         if path.exists():
@@ -122,7 +122,7 @@ def main() -> None:
             sample = share.data[index]
             for view in (sample, _mirrored(sample), close_up(sample, np.random.default_rng(index))):
                 people += found_in(view, predictor)
-        write_found(path, people, STORED.margin)
+        write_found(path, people, STORED.padding)
 
 
 if __name__ == "__main__":

@@ -62,10 +62,9 @@ def export_run(
     network.load_state_dict(state)
     facts = recipe.facts
     card = system_card(
-        recipe.system, name=recipe.name, size_px=facts.size_px, scales=facts.scales,
-        everywhere=facts.everywhere, flip=facts.flip, painter=facts.painter,
+        recipe.system, name=recipe.name, inference=facts.inference,
         mean=recipe.view.mean, std=recipe.view.std, licences=dict(facts.licences),
-        data=facts.data, notes=facts.notes, scores=card_scores(scores, facts.size_px),
+        data=facts.data, notes=facts.notes, scores=card_scores(scores, facts.inference.long_edge_px),
     )  # fmt: skip
     return export_onnx(network, recipe.system, card, destination, list(_pictures(pictures)))
 

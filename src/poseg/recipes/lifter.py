@@ -12,6 +12,7 @@ from pathlib import Path
 
 from poseg.datasets.mocap import CMU_SOURCES, Poses, read_mocap, split
 from poseg.recipes.facts_at_hand import LICENCES, MOCAP_DATA
+from poseg.runtime.inference import InferenceConfig
 from poseg.systems.lifter import Lifter
 from poseg.training.lift_views import LiftView
 from poseg.training.recipe import Facts, Recipe
@@ -35,5 +36,5 @@ RECIPE = Recipe(
         backbone_rate=1.0, save_every=500,
     ),
     data=captured,
-    facts=Facts(size_px=1, licences=LICENCES, data=MOCAP_DATA),
+    facts=Facts(inference=InferenceConfig(1), licences=LICENCES, data=MOCAP_DATA),
 )  # fmt: skip

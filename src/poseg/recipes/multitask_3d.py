@@ -19,6 +19,7 @@ from poseg.codecs.multitask import BONES, JOINT_WINDOWS
 from poseg.datasets.drawn_in_space import DrawnInSpace
 from poseg.datasets.mocap import read_mocap, split
 from poseg.recipes.facts_at_hand import LICENCES, NON_COMMERCIAL_MOCAP_DATA
+from poseg.runtime.inference import InferenceConfig
 from poseg.skeletons import BODY17_3D
 from poseg.systems.multitask import Multitask
 from poseg.training.crop_views import CropView
@@ -36,7 +37,7 @@ def drawn(data: Path) -> tuple[Share, ...]:
 
 
 SYSTEM = Multitask(
-    skeleton=BODY17_3D, tasks=(BONES, JOINT_WINDOWS), window_px=10, window_stride_px=10, largest_mm=600.0
+    skeleton=BODY17_3D, tasks=(BONES, JOINT_WINDOWS), window_px=10, window_stride_px=10, bone_scale_mm=600.0
 )
 MEAN, STD = SYSTEM.normalisation
 
@@ -50,7 +51,8 @@ RECIPE = Recipe(
     ),
     data=drawn,
     facts=Facts(
-        size_px=SYSTEM.crop_px, licences={**LICENCES, "weights": "CC BY-NC 4.0, as the motion capture"},
+        inference=InferenceConfig(SYSTEM.crop_px),
+        licences={**LICENCES, "weights": "CC BY-NC 4.0, as the motion capture"},
         data=NON_COMMERCIAL_MOCAP_DATA,
     ),
 )  # fmt: skip

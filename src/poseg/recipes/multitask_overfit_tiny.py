@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from poseg.recipes.overfit_tiny import RECIPE as TINY
+from poseg.runtime.inference import InferenceConfig
 from poseg.skeletons import COCO17
 from poseg.systems.multitask import Multitask
 from poseg.training.crop_views import CropView
@@ -26,5 +27,5 @@ RECIPE: Recipe = replace(
         SYSTEM.crop_px, MEAN, STD, TINY.view.augmentation, zoom=(0.85, 1.1), shift=0.04, rotation_deg=0.0, mirror=0.0
     ),
     schedule=replace(TINY.schedule, steps=150, batch_size=8, rate=1e-3),
-    facts=replace(TINY.facts, size_px=SYSTEM.crop_px),
+    facts=replace(TINY.facts, inference=InferenceConfig(SYSTEM.crop_px)),
 )

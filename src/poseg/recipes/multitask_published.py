@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from poseg.recipes.data_at_hand import sports_people
 from poseg.recipes.facts_at_hand import LICENCES, SPORTS_DATA
+from poseg.runtime.inference import InferenceConfig
 from poseg.systems.multitask import Multitask
 from poseg.training.crop_views import CropView
 from poseg.training.recipe import Facts, Recipe
@@ -30,5 +31,5 @@ RECIPE = Recipe(
         precision="bf16", save_every=200,
     ),
     data=sports_people,
-    facts=Facts(size_px=SYSTEM.crop_px, licences=LICENCES, data=SPORTS_DATA),
+    facts=Facts(inference=InferenceConfig(SYSTEM.crop_px), licences=LICENCES, data=SPORTS_DATA),
 )  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from poseg.recipes.data_at_hand import sports_people
 from poseg.recipes.facts_at_hand import LICENCES, SPORTS_DATA, SPORTS_NOTES
+from poseg.runtime.inference import InferenceConfig
 from poseg.systems.multitask import Multitask
 from poseg.training.crop_views import CropView
 from poseg.training.recipe import Facts, Recipe
@@ -28,5 +29,5 @@ RECIPE = Recipe(
         steps=6000, batch_size=16, rate=1.5e-3, backbone_rate=0.3, average_decay=0.998, precision="bf16", save_every=100
     ),
     data=sports_people,
-    facts=Facts(size_px=SYSTEM.crop_px, licences=LICENCES, data=SPORTS_DATA, notes=SPORTS_NOTES),
+    facts=Facts(inference=InferenceConfig(SYSTEM.crop_px), licences=LICENCES, data=SPORTS_DATA, notes=SPORTS_NOTES),
 )

@@ -12,6 +12,7 @@ from poseg.datasets.coco_format import CocoFormat
 from poseg.datasets.drawn_people import write_drawn_people
 from poseg.io.coco_json import read_coco
 from poseg.networks.backbones.build import input_normalisation
+from poseg.runtime.inference import InferenceConfig
 from poseg.systems.personlab import LossWeights, PersonLab
 from poseg.training.augment import Augmentation
 from poseg.training.loader import Share, View
@@ -45,5 +46,5 @@ RECIPE = Recipe(
     ),
     data=drawn,
     validation=Validation(every=0),
-    facts=Facts(size_px=SIDE_PX, notes=("Learned eight drawn pictures by heart; of no other use.",)),
+    facts=Facts(inference=InferenceConfig(SIDE_PX), notes=("Learned eight drawn pictures by heart; of no other use.",)),
 )  # fmt: skip

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from poseg.datasets.found_people import FoundPeople
 from poseg.recipes.facts_at_hand import LICENCES, PAINTER_DATA, PAINTER_NOTES
+from poseg.runtime.inference import InferenceConfig
 from poseg.systems.painter import Painter
 from poseg.training.augment import Augmentation
 from poseg.training.paint_views import FoundShare, PaintView
@@ -32,13 +33,13 @@ def found(data: Path) -> tuple[FoundShare, ...]:
 
 
 RECIPE = Recipe(
-    name="painter",
+    name="mask_refiner",
     system=SYSTEM,
-    view=PaintView(SYSTEM.window_px, MEAN, STD, Augmentation()),
+    view=PaintView(SYSTEM.crop_px, MEAN, STD, Augmentation()),
     schedule=Schedule(
         steps=3000, batch_size=32, rate=2e-3, backbone_rate=1.0, weight_decay=1e-2, clip_norm=1.0,
         average_decay=0.998, frozen_norms=False, frozen_stem=False, precision="bf16", save_every=500,
     ),
     data=found,
-    facts=Facts(size_px=SYSTEM.window_px, licences=LICENCES, data=PAINTER_DATA, notes=PAINTER_NOTES),
+    facts=Facts(inference=InferenceConfig(SYSTEM.crop_px), licences=LICENCES, data=PAINTER_DATA, notes=PAINTER_NOTES),
 )  # fmt: skip

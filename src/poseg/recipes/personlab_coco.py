@@ -16,6 +16,7 @@ from pathlib import Path
 
 from poseg.datasets.coco import coco
 from poseg.networks.backbones.build import input_normalisation
+from poseg.runtime.inference import InferenceConfig
 from poseg.systems.personlab import PersonLab
 from poseg.training.augment import Augmentation
 from poseg.training.loader import Share, View
@@ -52,7 +53,7 @@ RECIPE = Recipe(
     start=Start(backbone="resnet101.safetensors"),
     validation=Validation(Path("annotations/person_keypoints_val2017.json"), Path("val2017"), every=0, limit=500),
     facts=Facts(
-        size_px=1401,
+        inference=InferenceConfig(1401),
         licences={"code": "Apache-2.0", "weights": "Apache-2.0"},
         data=(
             {

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from poseg.recipes.data_at_hand import photographs
 from poseg.recipes.facts_at_hand import LABELLED, LICENCES, MOVENET, MOVENET_NOTES
+from poseg.runtime.inference import InferenceConfig
 from poseg.systems.personlab import PersonLab
 from poseg.training.augment import Augmentation
 from poseg.training.loader import View
@@ -43,6 +44,7 @@ RECIPE = Recipe(
     ),
     data=photographs,
     facts=Facts(
-        size_px=705, scales=(257 / 705, 1.0), licences=LICENCES, data=(*LABELLED, MOVENET), notes=MOVENET_NOTES
+        inference=InferenceConfig(705, scales=(257 / 705, 1.0)),
+        licences=LICENCES, data=(*LABELLED, MOVENET), notes=MOVENET_NOTES
     ),
 )  # fmt: skip

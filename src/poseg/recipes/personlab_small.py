@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from poseg.recipes.data_at_hand import photographs
 from poseg.recipes.facts_at_hand import DATA, LICENCES, NOTES
+from poseg.runtime.inference import InferenceConfig
 from poseg.systems.personlab import PersonLab
 from poseg.training.augment import Augmentation
 from poseg.training.loader import View
@@ -42,7 +43,9 @@ RECIPE = Recipe(
     ),
     data=photographs,
     facts=Facts(
-        size_px=1025, scales=(321 / 1025, 577 / 1025, 1.0), everywhere=False, flip=True, painter="painter",
+        InferenceConfig(
+            1025, scales=(321 / 1025, 577 / 1025, 1.0), flip=True, adaptive=True, mask_refiner="mask_refiner"
+        ),
         licences=LICENCES, data=DATA, notes=NOTES,
     ),
 )  # fmt: skip

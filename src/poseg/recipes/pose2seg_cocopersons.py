@@ -17,6 +17,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from poseg.datasets.coco import coco
+from poseg.runtime.inference import InferenceConfig
 from poseg.systems.pose2seg import Pose2Seg
 from poseg.training.augment import Augmentation
 from poseg.training.loader import Share
@@ -50,5 +51,5 @@ RECIPE = Recipe(
     data=cocopersons,
     start=Start(backbone="resnet50.pth"),
     validation=Validation(Path("annotations/person_keypoints_val2017.json"), Path("val2017"), every=EPOCH),
-    facts=Facts(size_px=SIDE_PX, notes=("Trained with true poses alone, as published.",)),
+    facts=Facts(inference=InferenceConfig(SIDE_PX), notes=("Trained with true poses alone, as published.",)),
 )  # fmt: skip

@@ -19,7 +19,7 @@ RECIPE: Recipe = replace(
     TINY,
     name="pose2seg_overfit_tiny",
     system=Pose2Seg(
-        backbone=BACKBONE, neck="separable", neck_channels=32, margin=0.15, stem=32, planes=16, units=4, last_planes=8
+        backbone=BACKBONE, neck="separable", neck_channels=32, padding=0.15, stem=32, planes=16, units=4, last_planes=8
     ),
     view=WindowView(
         SIDE_PX, TINY.view.mean, TINY.view.std, PLAIN, people=4, rotation_deg=0.0, zoom=(1.0, 1.0), shift=0.0

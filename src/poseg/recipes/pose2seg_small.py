@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from poseg.recipes.data_at_hand import outlined_people
 from poseg.recipes.facts_at_hand import LICENCES, MASK_DATA, MASK_NOTES
+from poseg.runtime.inference import InferenceConfig
 from poseg.systems.pose2seg import Pose2Seg
 from poseg.training.augment import Augmentation
 from poseg.training.recipe import Facts, Recipe
@@ -19,7 +20,7 @@ from poseg.training.schedule import Schedule
 from poseg.training.window_views import WindowView
 
 SYSTEM = Pose2Seg(
-    backbone="mobilenet_v1_075", neck="separable", neck_channels=64, context_levels=1, margin=0.1,
+    backbone="mobilenet_v1_075", neck="separable", neck_channels=64, context_levels=1, padding=0.1,
     stem=48, planes=32, units=8, last_planes=16,
 )  # fmt: skip
 MEAN, STD = SYSTEM.normalisation
@@ -35,5 +36,5 @@ RECIPE = Recipe(
         steps=4000, batch_size=8, rate=1e-3, average_decay=0.999, backbone_rate=0.1, precision="bf16", save_every=200
     ),
     data=outlined_people,
-    facts=Facts(size_px=641, licences=LICENCES, data=MASK_DATA, notes=MASK_NOTES),
+    facts=Facts(inference=InferenceConfig(641), licences=LICENCES, data=MASK_DATA, notes=MASK_NOTES),
 )  # fmt: skip

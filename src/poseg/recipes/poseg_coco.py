@@ -15,6 +15,7 @@ from __future__ import annotations
 from poseg.networks.backbones.build import input_normalisation
 from poseg.recipes.personlab_coco import RECIPE as PERSONLAB
 from poseg.recipes.personlab_coco import coco_persons
+from poseg.runtime.inference import InferenceConfig
 from poseg.skeletons import OPENPOSE18
 from poseg.systems.poseg import PoSeg
 from poseg.training.augment import Augmentation
@@ -46,5 +47,5 @@ RECIPE = Recipe(
     data=coco_persons,
     start=Start(backbone="vgg19.safetensors"),
     validation=PERSONLAB.validation,
-    facts=Facts(size_px=SIDE_PX, licences=PERSONLAB.facts.licences, data=PERSONLAB.facts.data),
+    facts=Facts(inference=InferenceConfig(SIDE_PX), licences=PERSONLAB.facts.licences, data=PERSONLAB.facts.data),
 )  # fmt: skip

@@ -15,6 +15,7 @@ from poseg.datasets.drawn_people import write_drawn_people
 from poseg.io.coco_json import read_coco
 from poseg.recipes.overfit_tiny import BACKBONE, PICTURES, PLAIN, SEED
 from poseg.recipes.overfit_tiny import RECIPE as TINY
+from poseg.runtime.inference import InferenceConfig
 from poseg.systems.poseg import PoSeg
 from poseg.training.loader import Share
 from poseg.training.recipe import Facts, Recipe
@@ -35,5 +36,5 @@ RECIPE: Recipe = replace(
     view=replace(TINY.view, side_px=SIDE_PX, augmentation=replace(PLAIN, picture_px=(SIDE_PX, SIDE_PX))),
     schedule=replace(TINY.schedule, steps=200),
     data=drawn,
-    facts=Facts(size_px=SIDE_PX, notes=("Learned eight drawn pictures by heart; of no other use.",)),
+    facts=Facts(inference=InferenceConfig(SIDE_PX), notes=("Learned eight drawn pictures by heart; of no other use.",)),
 )

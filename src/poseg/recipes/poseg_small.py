@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from poseg.recipes.data_at_hand import photographs
 from poseg.recipes.facts_at_hand import DATA, LICENCES, POSEG_NOTES
+from poseg.runtime.inference import InferenceConfig
 from poseg.systems.poseg import PoSeg
 from poseg.training.augment import Augmentation
 from poseg.training.loader import View
@@ -29,5 +30,7 @@ RECIPE = Recipe(
         steps=2200, batch_size=12, rate=1.5e-3, average_decay=0.998, frozen_start=True, precision="bf16", save_every=200
     ),
     data=photographs,
-    facts=Facts(size_px=801, scales=(0.5, 0.8, 1.2), licences=LICENCES, data=DATA, notes=POSEG_NOTES),
+    facts=Facts(
+        inference=InferenceConfig(801, scales=(0.5, 0.8, 1.2)), licences=LICENCES, data=DATA, notes=POSEG_NOTES
+    ),
 )

@@ -18,10 +18,9 @@ from poseg.datasets.renamed import Renamed
 from poseg.errors import PosegError
 from poseg.evaluation import Model, Report, evaluate, true_people
 from poseg.export.network_runner import NetworkRunner, system_card
-from poseg.runtime import painter as runtime
-from poseg.runtime.predictor import Predictor
-from poseg.runtime.segmenter import Segmenter
-from poseg.runtime.zoo import load
+from poseg.runtime.mask_refiner import MaskRefiner
+from poseg.runtime.models import build_predictor, load
+from poseg.runtime.pose2seg import Pose2SegSegmenter
 from poseg.systems.lifter import Lifter
 from poseg.systems.multitask import Multitask
 from poseg.systems.painter import Painter
@@ -72,7 +71,7 @@ class PersonLabRoad:
 
     def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> Report:
         """Poses and masks of everybody found."""
-        return _evaluated(recipe, Predictor(_runner(recipe, state), min_score=0.0), data)
+        return _evaluated(recipe, build_predictor(_runner(recipe, state), min_score=0.0, mask_refiner=""), data)
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ class PoSegRoad:
 
     def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> Report:
         """Poses and masks of everybody found."""
-        return _evaluated(recipe, Predictor(_runner(recipe, state), min_score=0.0), data)
+        return _evaluated(recipe, build_predictor(_runner(recipe, state), min_score=0.0, mask_refiner=""), data)
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ class Pose2SegRoad:
     def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> Report:
         """Masks of everybody annotated, with their true poses given."""
         asked = recipe.validation
-        segmenter = Segmenter(_runner(recipe, state))
+        segmenter = Pose2SegSegmenter(_runner(recipe, state))
         return _evaluated(recipe, segmenter, data, true_people(data / asked.annotations))
 
 
@@ -161,7 +160,7 @@ class PainterRoad:
 
     def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> Report:
         """Masks of the people that our default model finds."""
-        return _evaluated(recipe, replace(load(min_score=0.0), painter=runtime.Painter(_runner(recipe, state))), data)
+        return _evaluated(recipe, load(min_score=0.0, mask_refiner=MaskRefiner(_runner(recipe, state))), data)
 
 
 @dataclass(frozen=True)
@@ -226,7 +225,7 @@ def _runner(recipe: Recipe, state: Mapping[str, Tensor]) -> NetworkRunner[Any]:
     if torch.cuda.is_available():
         network.cuda()
     card = system_card(
-        recipe.system, name=recipe.name, size_px=recipe.facts.size_px, mean=recipe.view.mean, std=recipe.view.std
+        recipe.system, name=recipe.name, inference=recipe.facts.inference, mean=recipe.view.mean, std=recipe.view.std
     )
     return NetworkRunner(network, recipe.system.codec, card)
 

@@ -12,10 +12,9 @@ from pathlib import Path
 from rich.progress import track
 
 from poseg.recipes.data_at_hand import photographs
-from poseg.runtime.session import Session
+from poseg.runtime.onnx_model import OnnxModel
 from poseg.training.distill import Lesson
 from poseg.training.loader import lesson_path
-from poseg.transforms.letterbox import letterbox
 
 UNTAUGHT = ("lspet", "backgrounds_inria")  # tight crops of one person, and pictures of nobody: nothing to add
 
@@ -30,19 +29,15 @@ def main() -> None:
     asked = parser.parse_args()
 
     asked.out.mkdir(parents=True, exist_ok=True)
-    session = Session(asked.teacher)
-    card = session.card
+    model = OnnxModel(asked.teacher)
     for share in photographs(asked.data):
         if share.data.name in UNTAUGHT:
             continue
         for index in track(range(len(share.data)), description=share.data.name):
             path = lesson_path(asked.out, share.data.key(index))
             if not path.exists():
-                tensor, box = letterbox(
-                    share.data[index].image, asked.size,
-                    multiple=card.size_multiple, remainder=card.size_remainder, mean=card.mean, std=card.std,
-                )  # fmt: skip
-                Lesson.from_fields(session.run(tensor), box).save(path)
+                tensor, letterbox = model.prepare(share.data[index].image, asked.size)
+                Lesson.from_fields(model.run(tensor), letterbox).save(path)
 
 
 if __name__ == "__main__":

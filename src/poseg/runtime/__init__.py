@@ -1,7 +1,7 @@
 """Runtime: model files to sessions, pictures to people. No torch here."""
 
+from poseg.runtime.models import load, models
+from poseg.runtime.onnx_model import OnnxModel
 from poseg.runtime.predictor import Predictor
-from poseg.runtime.session import Session
-from poseg.runtime.zoo import load, models
 
-__all__ = ["Predictor", "Session", "load", "models"]
+__all__ = ["OnnxModel", "Predictor", "load", "models"]

@@ -11,10 +11,18 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from poseg.errors import CardError
+from poseg.runtime.inference import InferenceConfig
+from poseg.transforms.letterbox import Crop, Letterbox, letterbox
+
+Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
 
 CARD_KEY = "poseg.card"
-CARD_VERSION = 4
+CARD_VERSION = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +31,16 @@ class Card:
 
     name           short name, such as "small"
     system         key of the codec, such as "personlab"
-    codec          the codec's settings as plain data (`Codec.to_plain`)
+    codec          the codec's settings as plain data (`Codec.to_dict`)
     skeleton       name, joints, bones, tree and sigmas as plain data
-    size_px        long side of the input that the model is meant for
-    scales         sizes, relative to that, at which it is meant to look at a picture
-    everywhere     whether it is meant to look at all of a picture at each of them, or only where it is worth it
-    flip           whether it is meant to look at the mirror image too
-    size_multiple  sides of the input are size_multiple * n + size_remainder pixels
+    inference      the views of an image that the model is meant for; of other models the size of their input alone
+    size_divisor   sides of the input are size_divisor * n + size_offset pixels
     mean, std      the input is (RGB in 0..255 - mean) / std, for each channel
     outputs        output names in the file, by field name
     licences       {"code": ..., "weights": ...}
-    data           training sets: [{"name", "pictures", "use", "terms"}]
-    scores         what was measured: [{"data", "pictures", "size_px", "metric", "value", "interval", "command"}]
+    data           training sets: [{"name", "images", "use", "terms"}]
+    scores         what was measured: [{"data", "images", "long_edge_px", "metric", "value", "interval", "command"}]
     notes          anything a user should know, as sentences
-    painter        name of the model that paints the masks of the people it finds; none where empty
     sha256         hash of the file without its card, to tell two exports apart
     """
 
@@ -44,9 +48,9 @@ class Card:
     system: str
     codec: Mapping[str, Any]
     skeleton: Mapping[str, Any]
-    size_px: int
-    size_multiple: int
-    size_remainder: int
+    inference: InferenceConfig
+    size_divisor: int
+    size_offset: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     outputs: Mapping[str, str]
@@ -54,12 +58,18 @@ class Card:
     data: tuple[Mapping[str, Any], ...] = ()
     scores: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
-    scales: tuple[float, ...] = (1.0,)
-    everywhere: bool = True
-    flip: bool = False
-    painter: str = ""
     sha256: str = ""
     version: int = CARD_VERSION
+
+    def prepare(self, image: Bytes, long_edge_px: int, crop_xyxy: Crop | None = None) -> tuple[Floats, Letterbox]:
+        """An image (H, W, 3) uint8 RGB, or a part of it, as the network's input (1, 3, h, w), and where it lies there.
+
+        The part is shown as large as it would be in the whole image of `long_edge_px`. Raises ShapeError.
+        """
+        return letterbox(
+            image, long_edge_px, size_divisor=self.size_divisor, size_offset=self.size_offset, mean=self.mean,
+            std=self.std, crop_xyxy=crop_xyxy,
+        )  # fmt: skip
 
     def to_json(self) -> str:
         """The text that is stored in the file."""
@@ -78,11 +88,12 @@ class Card:
                 f"The card of {source} has version {version}, this poseg reads up to {CARD_VERSION}; upgrade poseg."
             )
         try:
-            for name in ("mean", "std", "data", "scores", "notes", "scales"):
+            for name in ("mean", "std", "data", "scores", "notes"):
                 if name in plain:
                     plain[name] = tuple(plain[name])
+            plain["inference"] = InferenceConfig(**plain["inference"])
             return cls(**plain)
-        except TypeError as fault:
+        except (KeyError, TypeError) as fault:
             raise CardError(f"The card of {source} is incomplete ({fault}); export the model again.") from None
 
     @classmethod

@@ -11,7 +11,7 @@ from poseg.systems.system import System
 SYSTEMS: dict[str, type[System]] = {
     "lifter": Lifter,
     "multitask": Multitask,
-    "painter": Painter,
+    "mask_refiner": Painter,
     "personlab": PersonLab,
     "pose2seg": Pose2Seg,
     "poseg": PoSeg,

@@ -21,14 +21,14 @@ from poseg.skeletons import BODY17_3D, Skeleton
 class Lifter:
     """A lifter.
 
-    skeleton, largest_mm, min_joints, least_score   of the codec
+    skeleton, bone_scale_mm, min_joints, least_score   of the codec
     width       of the layers
     blocks      of two layers each, with a residual around them
     dropout     after each layer
     """
 
     skeleton: Skeleton = BODY17_3D
-    largest_mm: float = 1000.0
+    bone_scale_mm: float = 1000.0
     min_joints: int = 6
     least_score: float = 0.1
     width: int = 768
@@ -39,7 +39,7 @@ class Lifter:
     @property
     def codec(self) -> LiftingCodec:
         """The codec that makes the input, paints targets and reads the output."""
-        return LiftingCodec(self.skeleton, self.largest_mm, self.min_joints, self.least_score)
+        return LiftingCodec(self.skeleton, self.bone_scale_mm, self.min_joints, self.least_score)
 
     @property
     def normalisation(self) -> Normalisation:
@@ -113,7 +113,7 @@ class LifterLoss(nn.Module):
         weights: Mapping[str, Tensor],
         counts: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Both in units of `largest_mm`, as "joints" and "bones", and their sum as "total"; targets (B, K, 3, 1, 1)."""
+        """Both in units of `bone_scale_mm`, as "joints", "bones" and their sum "total"; targets (B, K, 3, 1, 1)."""
         people = (self.counts(weights) if counts is None else counts)[0]
         found = fields[FIELD].float().reshape(-1, self.joints, 3)
         gap = found - targets[FIELD].reshape(found.shape)

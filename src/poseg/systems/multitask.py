@@ -35,7 +35,7 @@ BONE_CELLS = 5  # bones are read from the features' means over so many parts of 
 class Multitask:
     """A multi-task system; the defaults are the published network, on the joints of LSP.
 
-    skeleton, tasks, parts, crop_px, margin, window_px, window_stride_px, labels, largest_mm   of the codec
+    skeleton, tasks, parts, crop_px, margin, window_px, window_stride_px, labels, bone_scale_mm   of the codec
     backbone          "three_convolutions" as published, with fully connected heads; or a name of
                       `networks.backbones.build` that has features at stride 8, with heads that stay maps
     widths            channels that the features of each stride contribute, finest first
@@ -58,7 +58,7 @@ class Multitask:
     window_px: int = 30
     window_stride_px: int = 12
     labels: str = "all"
-    largest_mm: float = 1200.0
+    bone_scale_mm: float = 1200.0
     backbone: str = PUBLISHED
     widths: tuple[int, ...] = (32, 64, 128)
     channels: int = 128
@@ -89,7 +89,7 @@ class Multitask:
         """The codec that paints this system's targets and reads its fields."""
         return MultitaskCodec(
             self.skeleton, self.tasks, self.parts, self.crop_px, self.margin, self.window_px, self.window_stride_px,
-            self.labels, self.largest_mm,
+            self.labels, self.bone_scale_mm,
         )  # fmt: skip
 
     @property

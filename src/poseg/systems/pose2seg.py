@@ -41,9 +41,9 @@ class Pose2Seg:
     neck            feature pyramid: "plain" as published, or "separable", which is an eighth of the work
     neck_channels   its width
     context_levels  how many strides beyond the backbone's last a separable pyramid begins at
-    window_px       side S of the windows
-    margin          of the window around the template's unit square, as a part of S
-    least_score     joints that are less sure are not there
+    crop_px       side S of the windows
+    padding          of the window around the template's unit square, as a part of S
+    min_keypoint_score     joints that are less sure are not there
     stem, planes, units, last_planes   of the mask head
     """
 
@@ -52,9 +52,9 @@ class Pose2Seg:
     neck: str = "plain"
     neck_channels: int = 256
     context_levels: int = 0
-    window_px: int = 64
-    margin: float = 0.0
-    least_score: float = 0.2
+    crop_px: int = 64
+    padding: float = 0.0
+    min_keypoint_score: float = 0.2
     stem: int = 256
     planes: int = 256
     units: int = 10
@@ -70,7 +70,11 @@ class Pose2Seg:
     def codec(self) -> Pose2SegCodec:
         """The codec that finds this system's windows, paints its targets and reads its masks."""
         return Pose2SegCodec(
-            self.skeleton, window_px=self.window_px, margin=self.margin, least_score=self.least_score, stride=STRIDE
+            self.skeleton,
+            crop_px=self.crop_px,
+            padding=self.padding,
+            min_keypoint_score=self.min_keypoint_score,
+            stride=STRIDE,
         )
 
     @property
@@ -105,7 +109,7 @@ class Pose2SegNetwork(nn.Module):
     """Backbone, pyramid, windows, mask head.
 
     Input: normalised RGB (B, 3, 32 n + 1, 32 m + 1), `windows` (B, P, 2, 3) from windows to the picture's continuous
-    pixels, `joints` (B, P, K, 3) in the windows. Output: "window_mask", logits (B P, 1, S, S).
+    pixels, `joints` (B, P, K, 3) in the windows. Output: "mask", logits (B P, 1, S, S).
     """
 
     def __init__(self, config: Pose2Seg) -> None:
@@ -123,16 +127,16 @@ class Pose2SegNetwork(nn.Module):
             wide = (*used, *(config.neck_channels,) * config.context_levels)
             self.neck = FeaturePyramid(wide, config.neck_channels, blocks=(2,) * len(wide))
         limbs = limbs_of(config.skeleton)
-        self.skeleton_maps = SkeletonMaps(config.window_px, limbs)
+        self.skeleton_maps = SkeletonMaps(config.crop_px, limbs)
         maps = len(config.skeleton) + 2 * len(limbs)
         self.head = MaskHead(config.neck_channels + maps, config.stem, config.planes, config.units, config.last_planes)
-        self.window_px = config.window_px
+        self.crop_px = config.crop_px
 
     def forward(self, image: Tensor, windows: Tensor, joints: Tensor) -> dict[str, Tensor]:
         """The mask of each window, by name."""
-        cut = cut_windows(self.features(image), windows, self.window_px, STRIDE)
+        cut = cut_windows(self.features(image), windows, self.crop_px, STRIDE)
         skeletons = self.skeleton_maps(joints.reshape(-1, *joints.shape[2:])).to(cut.dtype)
-        return {"window_mask": self.head(torch.cat([cut, skeletons], dim=1))}
+        return {"mask": self.head(torch.cat([cut, skeletons], dim=1))}
 
     def features(self, image: Tensor) -> Tensor:
         """(B, C, h, w) at stride 4."""
@@ -151,7 +155,7 @@ class Pose2SegLoss(nn.Module):
 
     def counts(self, weights: Mapping[str, Tensor]) -> Tensor:
         """(1,) what the term is divided by; those of the slices of a batch add up."""
-        return weights["window_mask"].sum()[None]
+        return weights["mask"].sum()[None]
 
     def forward(
         self,
@@ -161,9 +165,9 @@ class Pose2SegLoss(nn.Module):
         counts: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """The term by its name, and as "total"; targets and weights (B, P, S, S), fields (B P, 1, S, S)."""
-        logits = fields["window_mask"].float()
+        logits = fields["mask"].float()
         shape = logits.shape
-        target, weight = (array["window_mask"].reshape(shape) for array in (targets, weights))
+        target, weight = (array["mask"].reshape(shape) for array in (targets, weights))
         count = self.counts(weights)[0] if counts is None else counts[0]
         term = masked_cross_entropy(logits, target, weight, count)
-        return {"window_mask": term, "total": term}
+        return {"mask": term, "total": term}

@@ -72,7 +72,7 @@ class LiftViews(TorchDataset[dict[str, Any]]):
         rng = np.random.default_rng((self.seed, number))
         rows = rng.choice(len(self.poses), BLOCK, p=self._chance)
         people, joints_mm = seen(varied(self.poses.joints_mm[rows], self.view, rng), self.view, rng)
-        read, targets = self.codec.given(people)[0], self.codec.encode(joints_mm)
+        read, targets = self.codec.network_inputs(people)[0], self.codec.encode(joints_mm)
         parts = {"targets": targets.targets[FIELD], "weights": targets.weights[FIELD]}
         return [
             {

@@ -213,7 +213,7 @@ class _Run:
         what = f"loss ({', '.join(broken)})" if broken else "gradient"
         raise WeightsError(
             f"The {what} is not finite at step {self.step}; the pictures were {', '.join(names)}, saved in {path}. "
-            f"Look at them, lower schedule.rate, and go on from the checkpoint in {self.folder}."
+            f"ViewDetections at them, lower schedule.rate, and go on from the checkpoint in {self.folder}."
         )
 
 

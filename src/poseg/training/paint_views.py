@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset as TorchDataset
 
-from poseg.codecs.painter import PainterCodec
+from poseg.codecs.crop_masks import FIELD
+from poseg.codecs.mask_refiner import MaskRefinerCodec
 from poseg.codecs.targets import Targets
-from poseg.codecs.window_masks import FIELD
 from poseg.datasets.found_people import FoundPeople, FoundPerson
 from poseg.errors import AnnotationError
 from poseg.geometry import affine
@@ -53,7 +53,7 @@ class PaintViews(TorchDataset[dict[str, Any]]):
     """An endless-looking sequence of `length` windows, drawn from several sets by weight."""
 
     def __init__(
-        self, shares: Sequence[FoundShare], codec: PainterCodec, view: PaintView, *, length: int, seed: int
+        self, shares: Sequence[FoundShare], codec: MaskRefinerCodec, view: PaintView, *, length: int, seed: int
     ) -> None:
         self.shares, self.codec, self.view, self.length, self.seed = tuple(shares), codec, view, length, seed
         for share in self.shares:
@@ -74,19 +74,19 @@ class PaintViews(TorchDataset[dict[str, Any]]):
         index = int(rng.integers(len(data)))
         seen = self._moved(data[index], data.margin, rng)
         picture = jitter(seen.picture, rng, self.view.augmentation.colour)
-        planes = self.codec.planes(
+        planes = self.codec.network_input(
             picture[None], seen.evidence[None], seen.joints[None], self.view.mean, self.view.std
         )[0]  # fmt: skip
         targets = Targets(
-            self.codec.specs_of(1), {FIELD: seen.mask[None]}, {FIELD: seen.known[None].astype(np.float32)}
+            self.codec.batched_specs(1), {FIELD: seen.mask[None]}, {FIELD: seen.known[None].astype(np.float32)}
         )  # fmt: skip
         return {"name": data.key(index), "image": torch.from_numpy(planes), **as_tensors(targets)}
 
     def _moved(self, person: FoundPerson, margin: float, rng: np.random.Generator) -> FoundPerson:
         """The person in a window of the codec's size, at random near where it would be laid."""
-        stored, side = len(person.picture), self.codec.window_px
+        stored, side = len(person.picture), self.codec.crop_px
         inner = np.array([[margin, margin, 1 - margin, 1 - margin]]) * stored
-        laid = self.codec.windows(inner, (stored, stored)).matrices[0]
+        laid = self.codec.crops(inner, (stored, stored)).matrices[0]
         middle = (side / 2, side / 2)
         away = rng.normal(0, self.view.shift, 2) * side
         moved = affine.similarity(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from poseg.codecs import Finder
+from poseg.codecs import BottomUpCodec
 from poseg.codecs.lifting import FIELD, LiftingCodec
 from poseg.codecs.multitask import JOINT_WINDOWS, JOINTS, MultitaskCodec
 from poseg.codecs.pose2seg import Pose2SegCodec
@@ -32,7 +32,7 @@ CROPS = 6
 FIGURE_PX = 256
 
 
-def training_picture(batch: Mapping[str, Any], fields: Mapping[str, Tensor], codec: Finder, view: View) -> Bytes:
+def training_picture(batch: Mapping[str, Any], fields: Mapping[str, Tensor], codec: BottomUpCodec, view: View) -> Bytes:
     """The first picture of a batch: with the people decoded from its fields, heatmaps wanted, heatmaps found.
 
     Returns (H, 3 W, 3) uint8 RGB for a batch of images (B, 3, H, W).
@@ -40,7 +40,7 @@ def training_picture(batch: Mapping[str, Any], fields: Mapping[str, Tensor], cod
     image = _shown(batch["image"][0], view)
     flat = {spec.name: fields[spec.name][0].float().cpu().numpy() for spec in codec.specs}
     found = Fields.from_flat(codec.specs, flat)
-    choices = replace(codec.best, min_score=MIN_SCORE, max_people=MAX_PEOPLE)
+    choices = replace(codec.default_config, min_score=MIN_SCORE, max_people=MAX_PEOPLE)
     wanted = np.asarray(batch["targets"]["heatmap"][0].float().cpu().numpy(), np.float32)
     panels = [
         overlay(image, codec.decode(found, choices)),
@@ -60,12 +60,12 @@ def window_picture(batch: Mapping[str, Any], fields: Mapping[str, Tensor], codec
     there = np.abs(np.linalg.det(back[:, :, :2])) > 0  # the others fill up the batch
     windows = Windows(
         np.array([affine.invert(matrix) for matrix in back[there]]).reshape(-1, 2, 3),
-        np.zeros(there.sum(), np.intp), np.zeros(there.sum()), codec.window_px,
+        np.zeros(there.sum(), np.intp), np.zeros(there.sum()), codec.crop_px,
     )  # fmt: skip
     points = [affine.apply(matrix, pose[:, :2]) for matrix, pose in zip(back[there], joints[there], strict=True)]
     people = People.from_poses(codec.skeleton, np.array(points), joints[there, :, 2])
-    found = sigmoid(fields["window_mask"].float().cpu().numpy()[: len(there), 0][there])
-    wanted = batch["targets"]["window_mask"][0].float().cpu().numpy()[there]
+    found = sigmoid(fields["mask"].float().cpu().numpy()[: len(there), 0][there])
+    wanted = batch["targets"]["mask"][0].float().cpu().numpy()[there]
     return draw_windows(image, people, windows, wanted, found) if there.any() else image
 
 
@@ -79,7 +79,7 @@ def crop_picture(batch: Mapping[str, Any], fields: Mapping[str, Tensor], codec: 
         true = {n: np.log((a + 1e-3) / (1.001 - a)) if n.endswith("windows") else a for n, a in wanted.items()}
         if JOINTS not in codec.tasks and JOINT_WINDOWS not in codec.tasks:
             return image
-        people = [codec.decode(Fields(codec.specs, true), whole), codec.decode(codec.fields_from(found), whole)]
+        people = [codec.decode(Fields(codec.specs, true), whole), codec.decode(codec.fields_from_outputs(found), whole)]
         columns.append(np.concatenate([overlay(image, one) for one in people]))
     return np.concatenate(columns, axis=1)
 
@@ -92,8 +92,8 @@ def paint_picture(batch: Mapping[str, Any], fields: Mapping[str, Tensor], view: 
     columns = []
     for row in range(min(len(batch["image"]), CROPS)):
         planes = batch["image"][row].float().cpu().numpy()
-        wanted = batch["targets"]["window_mask"][row].float().cpu().numpy().reshape(planes.shape[1:])
-        found = sigmoid(fields["window_mask"][row, 0].float().cpu().numpy())
+        wanted = batch["targets"]["mask"][row].float().cpu().numpy().reshape(planes.shape[1:])
+        found = sigmoid(fields["mask"][row, 0].float().cpu().numpy())
         limbs = np.maximum(_shown(batch["image"][row, :3], view), _grey(planes[5]))
         columns.append(np.concatenate([limbs, *map(_grey, (planes[3], (planes[4] + 1) / 2, wanted, found))]))
     return np.concatenate(columns, axis=1)

@@ -99,7 +99,7 @@ class PoSegViews(Views):
 
 def _known_only(targets: Targets, known: Places, codec: PoSegCodec) -> Targets:
     """No loss on joints that the data set does not name, nor on limbs that end at one."""
-    limbs = np.asarray(known[codec.ends].all(axis=1), np.bool_)
+    limbs = np.asarray(known[codec.limb_joints].all(axis=1), np.bool_)
     weights = dict(targets.weights)
     weights["heatmap"] = weights["heatmap"] * known[:, None, None].astype(np.float32)
     weights["paf"] = (weights["paf"] * limbs[:, None, None]).astype(np.float32)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from poseg.datasets.mocap import Poses
+from poseg.runtime.inference import InferenceConfig
 from poseg.systems.lifter import Lifter
 from poseg.systems.multitask import Multitask
 from poseg.systems.painter import Painter
@@ -56,21 +57,13 @@ class Validation:
 class Facts:
     """What the card of the exported model says beside what the system knows.
 
-    size_px     long side of the input that the model is meant for
-    scales      sizes, relative to that, at which it is meant to look at a picture
-    everywhere  whether it is meant to look at all of a picture at each of them, or only where it is worth it
-    flip        whether it is meant to look at the mirror image too
-    painter     name of the model that paints the masks of the people it finds; none where empty
-    licences    of code and weights
-    data        training sets: name, pictures, use, terms
-    notes       sentences, such as who the teachers were
+    inference  the views of an image that the model is meant for; of other models the size of their input alone
+    licences   of code and weights
+    data       training sets: name, images, use, terms
+    notes      sentences, such as who the teachers were
     """
 
-    size_px: int = 513
-    scales: tuple[float, ...] = (1.0,)
-    everywhere: bool = True
-    flip: bool = False
-    painter: str = ""
+    inference: InferenceConfig = field(default_factory=lambda: InferenceConfig(513))
     licences: Mapping[str, str] = field(default_factory=lambda: {"code": "Apache-2.0"})
     data: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()

@@ -71,8 +71,8 @@ class WindowViews(Views):
         found = with_pose_noise(
             learned, rng, spread=self.view.pose_spread, most_missing=self.view.pose_missing, clean=self.view.pose_clean
         )
-        windows = self._moved(self.codec.windows(found, size), rng)
-        given, targets = self.codec.given(found, windows), self.codec.encode(learned, windows, seen.ignore)
+        windows = self._moved(self.codec.crops(found, size), rng)
+        given, targets = self.codec.network_inputs(found, windows), self.codec.encode(learned, windows, seen.ignore)
         return {
             "name": data.key(index),
             "image": self.normalised(seen.image, rng),

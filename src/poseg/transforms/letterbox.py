@@ -1,12 +1,12 @@
-"""Letterbox: a picture of any size onto a network's input, and the way back as a value.
+"""Letterbox: a image of any size onto a network's input, and the way back as a value.
 
-The picture is scaled to the wanted long side and lies at the top left; what is missing at the right and at the bottom
+The image is scaled to the wanted long side and lies at the top left; what is missing at the right and at the bottom
 is filled with the mean colour, which is 0 after normalisation. On each axis
 
     input = scale * (image - origin)                                      (1)
 
-in continuous pixels (`geometry.grid`). The two scales differ a little, since the scaled picture has whole pixels. The
-origin is the top left of the window, where a part of the picture is shown, and 0 otherwise.
+in continuous pixels (`geometry.grid`). The two scales differ a little, since the scaled image has whole pixels. The
+origin is the top left of the crop, where a part of the image is shown, and 0 otherwise.
 """
 
 from __future__ import annotations
@@ -25,40 +25,41 @@ from poseg.people import People
 
 Floats = NDArray[np.float32]
 Size = tuple[int, int]
+Crop = Window
 
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """Where a picture lies on a network's input.
+    """Where a image lies on a network's input.
 
-    image_size    (height, width) of the picture in pixels
-    content_size  (height, width) of the scaled picture, at the top left of the input
+    image_size    (height, width) of the image in pixels
+    content_size  (height, width) of the scaled image, at the top left of the input
     input_size    (height, width) of the input
-    window_xyxy   the part of the picture that is shown, in whole pixels; all of it where None
+    crop_xyxy   the part of the image that is shown, in whole pixels; all of it where None
     """
 
     image_size: Size
     content_size: Size
     input_size: Size
-    window_xyxy: Window | None = None
+    crop_xyxy: Crop | None = None
 
     @property
-    def shown_xyxy(self) -> Window:
-        """The part of the picture that is shown, all of it or the window."""
-        return self.window_xyxy or (0, 0, self.image_size[1], self.image_size[0])
+    def shown_xyxy(self) -> Crop:
+        """The part of the image that is shown, all of it or the crop."""
+        return self.crop_xyxy or (0, 0, self.image_size[1], self.image_size[0])
 
     @property
     def scale_xy(self) -> tuple[float, float]:
-        """Input pixels in one pixel of the picture, along x and along y."""
+        """Input pixels in one pixel of the image, along x and along y."""
         left, top, right, bottom = self.shown_xyxy
         return self.content_size[1] / (right - left), self.content_size[0] / (bottom - top)
 
     def to_input(self, points: ArrayLike) -> Floats:
-        """Points (..., 2) of the picture on the input: equation (1)."""
+        """Points (..., 2) of the image on the input: equation (1)."""
         return ((np.asarray(points, np.float64) - self.shown_xyxy[:2]) * self.scale_xy).astype(np.float32)
 
     def to_image(self, points: ArrayLike) -> Floats:
-        """Points (..., 2) of the input on the picture; the inverse of `to_input`."""
+        """Points (..., 2) of the input on the image; the inverse of `to_input`."""
         return (np.asarray(points, np.float64) / self.scale_xy + self.shown_xyxy[:2]).astype(np.float32)
 
     @property
@@ -66,15 +67,15 @@ class Letterbox:
         """`to_image` as a map of the plane."""
         return np.column_stack([np.diag(1 / np.array(self.scale_xy)), self.shown_xyxy[:2]])
 
-    def canvas(self, image: NDArray[np.uint8], colour: Sequence[float]) -> NDArray[np.uint8]:
-        """The picture as the network sees it, before normalisation: (*input_size, 3) uint8, padded with a colour."""
+    def padded_image(self, image: NDArray[np.uint8], colour: Sequence[float]) -> NDArray[np.uint8]:
+        """The image as the network sees it, before normalisation: (*input_size, 3) uint8, padded with a colour."""
         seen = np.empty((*self.input_size, 3), np.uint8)
         seen[:] = np.rint(colour)
         seen[: self.content_size[0], : self.content_size[1]] = self._scaled(image)
         return seen
 
     def _scaled(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """What is shown of the picture in the size of the content."""
+        """What is shown of the image in the size of the content."""
         rows, columns = self.content_size
         left, top, right, bottom = self.shown_xyxy
         image = image[top:bottom, left:right]
@@ -85,16 +86,16 @@ class Letterbox:
         how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         return np.asarray(cv2.resize(image, (columns, rows), interpolation=how), np.uint8)
 
-    def apply(self, people: People) -> People:
-        """People of the picture as people of the input, without masks."""
+    def people_to_input(self, people: People) -> People:
+        """People of the image as people of the input, without masks."""
         boxes = self.to_input(people.boxes_xyxy.reshape(-1, 2, 2)).reshape(-1, 4)
         return replace(people, keypoints=self.to_input(people.keypoints), boxes_xyxy=boxes, masks=None)
 
-    def undo(self, people: People) -> People:
-        """People of the input as people of the picture.
+    def people_to_image(self, people: People) -> People:
+        """People of the input as people of the image.
 
-        Joints may lie outside the picture, boxes and masks end at the edge of what is shown of it. Masks must have the
-        size of the input (ShapeError) and come back in the size of the picture.
+        Joints may lie outside the image, boxes and masks end at the edge of what is shown of it. Masks must have the
+        size of the input (ShapeError) and come back in the size of the image.
         """
         left, top, right, bottom = self.shown_xyxy
         low, high = np.array([(left, top) * 2, (right, bottom) * 2], np.float32)
@@ -115,72 +116,76 @@ class Letterbox:
 
 def letterbox(
     image: NDArray[np.uint8],
-    size_px: int,
+    long_edge_px: int,
     *,
-    multiple: int,
-    remainder: int,
+    size_divisor: int,
+    size_offset: int,
     mean: Sequence[float],
     std: Sequence[float],
-    window_xyxy: Window | None = None,
+    crop_xyxy: Crop | None = None,
 ) -> tuple[Floats, Letterbox]:
-    """Scale, pad and normalise a picture for a network.
+    """Scale, pad and normalise a image for a network.
 
     image                 (H, W, 3) uint8 RGB
-    size_px               wanted long side of the input; the nearest side that is allowed is taken
-    multiple, remainder   allowed sides are multiple * n + remainder pixels with n >= 1
+    long_edge_px          wanted long side of the input; the nearest side that is allowed is taken
+    size_divisor, size_offset  allowed sides are size_divisor * n + size_offset pixels with n >= 1
     mean, std             for each channel: the input is (RGB in 0..255 - mean) / std
-    window_xyxy           show this part alone, as large as it would be in the whole picture
+    crop_xyxy           show this part alone, as large as it would be in the whole image
 
-    Returns the input (1, 3, h, w) float32 and where the picture lies on it. Raises ShapeError.
+    Returns the input (1, 3, h, w) float32 and where the image lies on it. Raises ShapeError.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise ShapeError("image", wanted="(height, width, 3) uint8", got=f"{image.shape} {image.dtype}")
-    box = plan(
-        (image.shape[0], image.shape[1]), size_px, multiple=multiple, remainder=remainder, window_xyxy=window_xyxy
+    placed = make_letterbox(
+        (image.shape[0], image.shape[1]),
+        long_edge_px,
+        size_divisor=size_divisor,
+        size_offset=size_offset,
+        crop_xyxy=crop_xyxy,
     )
-    rows, columns = box.content_size
-    tensor = np.zeros((1, 3, *box.input_size), np.float32)
+    rows, columns = placed.content_size
+    tensor = np.zeros((1, 3, *placed.input_size), np.float32)
     factor = 1 / np.array(std, np.float32)
     # Bytes take 256 values, so a table of each channel's normalised ones is three times as fast as arithmetic.
     tables = np.arange(256, dtype=np.float32) * factor[:, None] - (np.array(mean, np.float32) * factor)[:, None]
-    for plane, table, channel in zip(cv2.split(box._scaled(image)), tables, tensor[0], strict=True):
+    for plane, table, channel in zip(cv2.split(placed._scaled(image)), tables, tensor[0], strict=True):
         channel[:rows, :columns] = cv2.LUT(plane, table)
-    return tensor, box
+    return tensor, placed
 
 
-def plan(
-    image_size: Size, size_px: int, *, multiple: int, remainder: int, window_xyxy: Window | None = None
+def make_letterbox(
+    image_size: Size, long_edge_px: int, *, size_divisor: int, size_offset: int, crop_xyxy: Crop | None = None
 ) -> Letterbox:
-    """Where a picture of `image_size` (height, width) goes; the other arguments as in `letterbox`.
+    """Where a image of `image_size` (height, width) goes; the other arguments as in `letterbox`.
 
-    A window comes out a little smaller or larger than asked for, so that it fills an input, where the picture has room.
-    Raises ShapeError for a window that is empty or not in the picture.
+    A crop comes out a little smaller or larger than asked for, so that it fills an input, where the image has room.
+    Raises ShapeError for a crop that is empty or not in the image.
     """
 
     def allowed(n: int) -> int:
-        return multiple * max(n, 1) + remainder
+        return size_divisor * max(n, 1) + size_offset
 
     def reaching(side: int) -> int:
-        return allowed(-((remainder - side) // multiple))
+        return allowed(-((size_offset - side) // size_divisor))
 
-    long_px = allowed(round((size_px - remainder) / multiple))
+    long_px = allowed(round((long_edge_px - size_offset) / size_divisor))
     ratio = long_px / max(image_size)
-    if window_xyxy is None:
+    if crop_xyxy is None:
         rows, columns = (max(1, round(side * ratio)) for side in image_size)
         return Letterbox(image_size, (rows, columns), (reaching(rows), reaching(columns)))
-    left, top, right, bottom = window_xyxy
+    left, top, right, bottom = crop_xyxy
     if not (0 <= left < right <= image_size[1] and 0 <= top < bottom <= image_size[0]):
-        raise ShapeError("window_xyxy", wanted=f"a part of {image_size[1]} x {image_size[0]} px", got=window_xyxy)
+        raise ShapeError("crop_xyxy", wanted=f"a part of {image_size[1]} x {image_size[0]} px", got=crop_xyxy)
     spans, contents = [], []
     for low, high, side in ((top, bottom, image_size[0]), (left, right, image_size[1])):
-        steps = max(round(((high - low) * ratio - remainder) / multiple), 1)
+        steps = max(round(((high - low) * ratio - size_offset) / size_divisor), 1)
         length = side if high - low == side else min(round(allowed(steps) / ratio), side)
         # Where a pixel is enlarged to many, few sizes of inputs are whole pixels: the next one that nearly is.
-        while length < side and abs(allowed(steps) - length * ratio) > 1 + multiple / length:
+        while length < side and abs(allowed(steps) - length * ratio) > 1 + size_divisor / length:
             steps += 1
             length = min(round(allowed(steps) / ratio), side)
         input_px = allowed(steps)
-        # What changes changes on both ends, but for an end at the edge of the picture.
+        # What changes changes on both ends, but for an end at the edge of the image.
         middle = min(max((low + high - length) // 2, 0), side - length)
         start = 0 if low == 0 else side - length if high == side else middle
         spans.append((start, start + length))

@@ -1,0 +1,109 @@
+"""A picture and its mirror image become one set of fields (PersonLab, section 4).
+
+Letters: h x w cells. Fields are told apart by their specs alone: axes such as "joint" and "edge" are flipped, and
+axes named "xy" are vectors to be turned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.codecs.codec import FlipRules
+from poseg.errors import FieldError
+from poseg.fields import Fields, FieldSpec, sigmoid
+from poseg.fields.offsets import sample_bilinear
+from poseg.skeletons import Skeleton
+
+Floats = NDArray[np.float32]
+
+# Keeps an average where no view is sure of anything, and a logit finite.
+EPSILON = 1e-6
+
+
+def flip_lr(array: Floats) -> Floats:
+    """An array (..., w) with its last axis turned round."""
+    if not array.size:
+        return array.copy()
+    # As one image as tall as all maps together: several times as fast as reading the array backwards.
+    return np.asarray(cv2.flip(array.reshape(-1, array.shape[-1]), 1), np.float32).reshape(array.shape)
+
+
+def flip_fields(fields: Fields, flip_rules: FlipRules) -> Fields:
+    """The fields of the picture flipped left to right; twice is none. `flip_rules` are a codec's, by axis."""
+    flipped = {}
+    for spec in fields.specs:
+        order, sign = flip_rules.get(spec.axes[0] if spec.axes else "", (None, None))
+        array = fields[spec.name] if order is None else fields[spec.name][order]
+        array = flip_lr(array)
+        if spec.axes[-1:] == ("xy",):
+            array[..., 0, :, :] *= -1
+            if sign is not None and (sign != 1).any():
+                array *= sign[:, None, None, None]
+        flipped[spec.name] = array
+    return Fields(fields.specs, flipped)
+
+
+def fuse_fields(views: Sequence[Fields], skeleton: Skeleton) -> Fields:
+    """The average of fields over the same input, such as those of a picture and of its mirror image flipped back.
+
+    Probabilities are average_over_scales, as probabilities, and plain numbers as they are; offsets with the probability
+    that they mean anything as weights: short and mid offsets that of their joint, long offsets that of a person. Raises
+    FieldError where there is nothing to fuse, or where the inputs had different sizes: people seen at several sizes
+    agree as people (`codecs.pose_fusion`).
+    """
+    if not views or len({view.cells for view in views}) > 1:
+        raise FieldError(f"Fields to fuse have one size; these have {[view.cells for view in views]}.")
+    specs = views[0].specs
+    sure = [
+        {spec.name: sigmoid(view[spec.name]) if spec.unit == "logit" else view[spec.name] for spec in specs}
+        for view in views
+    ]
+    shares = {
+        name: _normalised_weights([view[name] for view in sure if name in view]) for name in ("heatmap", "segmentation")
+    }
+    fused: dict[str, Floats] = {}
+    for spec in specs:
+        values = [view[spec.name] for view in sure]
+        if spec.unit in ("one", "logit"):
+            mean: Floats = np.mean(values, axis=0, dtype=np.float32)
+            fused[spec.name] = mean if spec.unit == "one" else _logit(np.clip(mean, EPSILON, 1 - EPSILON))
+        else:
+            parts = (value * _offset_weight(spec, shares, number, skeleton) for number, value in enumerate(values))
+            fused[spec.name] = np.asarray(sum(parts), np.float32)
+    return Fields(specs, fused)
+
+
+def average_over_scales(fields: Fields, looks: Sequence[tuple[Fields, Floats]], names: Sequence[str]) -> Fields:
+    """Fields where those of `names` (h, w) are the mean over looks at the picture in several sizes.
+
+    looks   the fields of each, and the places (h w, 2) on its input of the h x w cells that are wanted
+    """
+    means = {}
+    for name in names:
+        h, w = fields[name].shape
+        first = np.zeros(h * w, np.intp)
+        seen = [sample_bilinear(view[name][None], first, places, view.grid) for view, places in looks]
+        means[name] = np.mean(seen, axis=0, dtype=np.float32).reshape(h, w)
+    return Fields(fields.specs, {**fields.arrays, **means})
+
+
+def _logit(p: Floats) -> Floats:
+    return np.log(p) - np.log1p(-p)
+
+
+def _normalised_weights(sure: Sequence[Floats]) -> list[Floats]:
+    """How much of the mean each view has where views are so sure (..., h, w): they add up to 1."""
+    total = np.sum(sure, axis=0, dtype=np.float32) + np.float32(len(sure) * EPSILON)
+    return [(one + np.float32(EPSILON)) / total for one in sure]
+
+
+def _offset_weight(spec: FieldSpec, shares: dict[str, list[Floats]], view: int, skeleton: Skeleton) -> Floats:
+    """How much a view's offsets count: (joints or edges, 1, h, w)."""
+    if spec.name == "long_offsets":
+        return shares["segmentation"][view][None, None]
+    joints = shares["heatmap"][view][:, None]
+    return joints[skeleton.edges[:, 0]] if spec.axes[0] == "edge" else joints

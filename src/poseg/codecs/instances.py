@@ -1,0 +1,87 @@
+"""From poses to instances: people with the pixels assigned to them, scored by both, and their masks.
+
+Letters: N people, K joints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.codecs.decoder_config import DEFAULT, DecoderConfig, PersonLabDecoder
+from poseg.codecs.mask_rendering import mask_scores, render_masks
+from poseg.codecs.pixel_assignment import PixelAssignment, assign_by_offsets
+from poseg.fields import Fields
+from poseg.people import People
+
+if TYPE_CHECKING:
+    from poseg.codecs.codec import BottomUpCodec
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Instances:
+    """People on the network's input, highest score first, before masks are rendered or refined.
+
+    people      (N), without masks
+    assignment  the cells that are theirs, or None where they are to have no masks
+    """
+
+    people: People
+    assignment: PixelAssignment | None
+
+    def with_masks(self, config: DecoderConfig) -> People:
+        """The people with masks between cells, where there is an assignment, and boxes around them."""
+        if self.assignment is None:
+            return self.people
+        masks = render_masks(self.assignment, config.mask_threshold, config.exclusive_masks)
+        boxes_xyxy = np.where(masks.nonempty[:, None], masks.boxes_xyxy, self.people.boxes_xyxy)
+        return replace(self.people, boxes_xyxy=boxes_xyxy, masks=masks)
+
+
+def assign_people(
+    codec: BottomUpCodec, fields: Fields, people: People, config: DecoderConfig, keep: NDArray[np.bool_] | None = None
+) -> Instances:
+    """Poses (N) on the network's input with their pixels, scored by both, those below `min_score` left out.
+
+    All people compete for pixels; those of `keep` (N,), or else all, are returned.
+    """
+    by_mask = config.masks and config.instance_score == "pose+mask"
+    # A mask can lift a score up to the square root of the pose's alone.
+    min_pose_score = config.min_score**2 if by_mask else config.min_score
+    chosen = np.flatnonzero(people.scores >= min_pose_score)
+    people = people[chosen]
+    wanted = np.ones(len(chosen), bool) if keep is None else keep[chosen]
+    assignment = codec.assign(fields, people, config) if config.masks else None
+    people = people[wanted]
+    if assignment is None:
+        people = people[people.scores >= config.min_score]
+        return Instances(people.top(len(people)), None)
+    assignment = assignment.select(wanted)
+    if by_mask:
+        confidence = mask_scores(assignment, people.keypoints, people.keypoint_scores, config.mask_threshold)
+        people = replace(people, scores=np.sqrt(people.scores * confidence))
+    order = np.argsort(-people.scores, kind="stable")
+    order = order[people.scores[order] >= config.min_score]
+    return Instances(people[order], assignment.select(order))
+
+
+def decode(codec: BottomUpCodec, fields: Fields, config: DecoderConfig) -> People:
+    """The people of one view, highest score first, on the network's input: detect, assign, render, cut.
+
+    Raises FieldError for fields that are not finite.
+    """
+    people = assign_people(codec, fields, codec.detect(fields, config), config).with_masks(config)
+    return people[: config.max_people]
+
+
+def segment_people(fields: Fields, people: People, config: PersonLabDecoder = DEFAULT) -> People:
+    """People (N) on the network's input, from any source, with masks by PersonLab's long offsets; scores stay.
+
+    Joints weigh by `keypoint_scores`, people by `scores`. Boxes go around the masks, where there are any. Raises
+    FieldError for fields that are not finite.
+    """
+    fields.check_finite()
+    return Instances(people, assign_by_offsets(fields, people, config)).with_masks(config)

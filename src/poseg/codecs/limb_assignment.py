@@ -1,0 +1,83 @@
+"""Whose a person pixel is, told by poses alone: the one's whose limbs are nearest.
+
+Letters: M cells that may be person, N people, S limbs of one of them, K joints, h x w cells.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.codecs.decoder_config import PafDecoder
+from poseg.codecs.pixel_assignment import PixelAssignment, assignment_margins, candidate_cells
+from poseg.codecs.pose_scoring import person_scales
+from poseg.fields import Fields, sigmoid
+from poseg.people import People
+
+Floats = NDArray[np.float32]
+Places = NDArray[np.intp]
+
+LIMB_RADIUS_RATIO = 0.15  # half of a limb, as a part of its length
+
+
+def assign_by_limbs(fields: Fields, people: People, config: PafDecoder) -> PixelAssignment:
+    """What people (N) claim of the person map by the bones of their skeleton.
+
+    A cell is a person's whose limbs are nearest in units of that person's scale. A patch of person cells that holds
+    joints of one person alone is that person's as a whole, however far it goes.
+    """
+    person = sigmoid(fields["segmentation"])
+    there = people.keypoint_scores > 0
+    cells = candidate_cells(person, config.mask_threshold) if len(people) else np.zeros(0, np.intp)
+    row, column = np.divmod(cells, person.shape[1])
+    points = fields.grid.to_image(np.stack([column, row], axis=1))
+    bones = people.skeleton.indices(people.skeleton.bones)
+    distances = limb_distances(points, people.keypoints, there, bones)
+    distances /= person_scales(people.keypoints, people.keypoint_scores)
+    alone = _sole_occupant(person >= config.mask_threshold, people, there, fields)[cells]
+    own = (alone[:, None] == np.arange(len(people))) & np.isfinite(distances)
+    distances[own] = np.minimum(distances[own], config.max_assignment_distance / 2)
+    distances[(alone >= 0)[:, None] & ~own] = np.inf
+    margin = assignment_margins(distances, people.scores, config.max_assignment_distance, config.exclusive_masks)
+    return PixelAssignment(person, cells, margin, fields.grid)
+
+
+def limb_distances(points: Floats, keypoints: Floats, there: NDArray[np.bool_], ends: Places) -> Floats:
+    """Distances (M, N) of points (M, 2) from the nearest limb of people (N, K, 2), in pixels; infinite from nobody.
+
+    `ends` (L, 2) are the joints that each limb joins.
+    A limb is as thick on each side as `LIMB_RADIUS_RATIO` of its length; where a person has no limb, joints stand for
+    limbs.
+    """
+    x, y = np.ascontiguousarray(points.T)
+    distances = np.full((len(points), len(keypoints)), np.inf, np.float32)
+    # Person by person, so that what is made on the way stays in the cache.
+    for person, (joints, known) in enumerate(zip(keypoints, there, strict=True)):
+        limbs = ends[known[ends].all(axis=1)]
+        if not len(limbs):
+            limbs = np.repeat(np.flatnonzero(known)[:, None], 2, axis=1)
+        start, stop = joints[limbs[:, 0], :, None], joints[limbs[:, 1], :, None]  # (S, 2, 1)
+        along = stop - start
+        squared = (along**2).sum(axis=1)
+        dx, dy = x - start[:, 0], y - start[:, 1]  # (S, M)
+        t = np.clip((dx * along[:, 0] + dy * along[:, 1]) / np.maximum(squared, 1e-9), 0, 1)
+        dx -= t * along[:, 0]
+        dy -= t * along[:, 1]
+        gap = np.sqrt(dx * dx + dy * dy) - LIMB_RADIUS_RATIO * np.sqrt(squared)
+        distances[:, person] = np.maximum(gap.min(axis=0, initial=np.inf), 0)
+    return distances
+
+
+def _sole_occupant(person: NDArray[np.bool_], people: People, there: NDArray[np.bool_], fields: Fields) -> Places:
+    """(h w,) for each cell the one person whose joints lie in its patch of person cells; -1 for none or several."""
+    rows, columns = person.shape
+    patches, patch = cv2.connectedComponents(person.astype(np.uint8), connectivity=8)
+    cells = np.rint(fields.grid.to_cells(people.keypoints)).astype(np.intp)
+    who, joint = np.nonzero(there & (cells >= 0).all(axis=2) & (cells < (columns, rows)).all(axis=2))
+    x, y = cells[who, joint].T
+    holds = np.zeros((patches, max(len(people), 1)), bool)
+    holds[patch[y, x], who] = True
+    holds[0] = False
+    owner = np.where(holds.sum(axis=1) == 1, holds.argmax(axis=1), -1)
+    return np.asarray(owner[patch].reshape(-1), np.intp)

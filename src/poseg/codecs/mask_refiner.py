@@ -1,0 +1,159 @@
+"""Masks painted by a network: what a decoder knows of people into windows, and masks out of them, face to face.
+
+The decoder's own way to paint (`pixel_assignment.paint`) interpolates between cells, so its edges are as coarse as they
+are. Here a small network sees each person in a window: the picture, how probable person is there, whose that is, and
+the
+limbs; and says which pixels are the person's.
+
+Letters: N people, K joints, S the window's side, h x w cells, H x W pixels of a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from poseg.codecs.crop_masks import FIELD, CropMaskCodec
+from poseg.codecs.pixel_assignment import PixelAssignment
+from poseg.errors import FieldError
+from poseg.fields import Fields, sigmoid
+from poseg.fields.align import Windows, align_boxes
+from poseg.geometry import affine
+from poseg.geometry.grid import pixel_indices
+from poseg.geometry.masks import Masks
+from poseg.people import People
+from poseg.skeletons import COCO17, Skeleton
+
+Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+INPUT_CHANNELS = 6  # red, green, blue, probability, padding, limbs
+LIMB_WIDTH_PX = 3
+SUBPIXEL_BITS = 4  # of the ends of limbs, as OpenCV counts parts of a pixel
+
+
+@dataclass(frozen=True, slots=True)
+class MaskRefinerCodec(CropMaskCodec):
+    """How people are put into windows for a painter, and their masks read back.
+
+    skeleton     joints of the people that it takes
+    crop_px    side S of the window
+    padding       of the window around the person's longer side, as a part of S
+    min_keypoint_score  joints that are less sure are not there
+    min_cell_probability   least probability of the cells that a window is laid around
+    """
+
+    skeleton: Skeleton = COCO17
+    crop_px: int = 64
+    padding: float = 0.12
+    min_keypoint_score: float = 0.2
+    min_cell_probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.padding < 0.5 or self.crop_px < 8:
+            raise FieldError(
+                f"A window of {self.crop_px} pixels with a padding of {self.padding} shows nothing; "
+                "give 8 pixels or more and a padding below 0.5."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain data for a model's card; the skeleton is stored beside them."""
+        return {
+            "crop_px": self.crop_px, "padding": self.padding, "min_keypoint_score": self.min_keypoint_score,
+            "min_cell_probability": self.min_cell_probability,
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any], skeleton: Skeleton) -> MaskRefinerCodec:
+        """The codec that `to_dict` described. Raises FieldError where a setting is missing."""
+        try:
+            return cls(
+                skeleton, int(plain["crop_px"]), float(plain["padding"]), float(plain["min_keypoint_score"]),
+                float(plain["min_cell_probability"]),
+            )  # fmt: skip
+        except (KeyError, OverflowError, TypeError, ValueError) as fault:
+            raise FieldError(
+                "The settings of the mask refiner lack a good crop_px, padding, min_keypoint_score or "
+                f"min_cell_probability ({fault!r}); "
+                "export the model again."
+            ) from None
+
+    def person_boxes(self, people: People, assignment: PixelAssignment) -> Floats:
+        """Boxes (N, 4) around people's sure joints and sure cells, all on one input; empty where there are neither."""
+        points = np.where(self.visible(people)[..., None], people.keypoints, np.nan)
+        weight = assignment.probability.reshape(-1)[assignment.cells]
+        own = (assignment.margins > 0) & (weight >= self.min_cell_probability)[:, None]
+        row, column = np.divmod(assignment.cells, assignment.probability.shape[1])
+        cells = assignment.grid.to_image(np.stack([column, row], axis=1))
+        edges = []
+        half = assignment.grid.stride / 2
+        for outer, none, reach in ((np.fmin, np.inf, -half), (np.fmax, -np.inf, half)):
+            corners = np.where(own.T[..., None], cells + np.float32(reach), none)
+            edges.append(outer(outer.reduce(corners, axis=1, initial=none), outer.reduce(points, axis=1)))
+        found: Floats = np.concatenate(edges, axis=1).astype(np.float32)
+        return np.where(np.isfinite(found).all(axis=1, keepdims=True), found, 0)
+
+    def crops(self, boxes_xyxy: ArrayLike, size: tuple[int, int]) -> Windows:
+        """Windows around boxes (N, 4) in a picture of `size` (height, width)."""
+        return align_boxes(boxes_xyxy, size, side_px=self.crop_px, margin=self.padding)
+
+    def cue_maps(self, assignment: PixelAssignment, onto_picture: affine.Matrix, windows: Windows) -> Floats:
+        """Probability and weighted padding of people in their windows (N, 2, S, S); beyond the fields, as at their end.
+
+        onto_picture  from the network's input, which the assignment lie on, to the picture, which the windows lie in
+        """
+        side, from_cells = windows.side_px, affine.compose(onto_picture, affine.of_cells(assignment.grid))
+        seen = np.empty((len(windows), 2, side, side), np.float32)
+        for matrix, says, target in zip(windows.matrices, assignment.margin_maps, seen, strict=True):
+            onto = affine.for_cv2(affine.compose(matrix, from_cells))
+            planes = np.dstack([assignment.probability, says])
+            placed = cv2.warpAffine(planes, onto, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            target[:] = placed.transpose(2, 0, 1)
+        return seen
+
+    def network_input(self, pictures: Bytes, cues: Floats, joints: Floats, mean: ArrayLike, std: ArrayLike) -> Floats:
+        """What the network sees: (N, 6, S, S) of pictures (N, S, S, 3), cues (N, 2, S, S) and joints (N, K, 3)."""
+        seen = np.empty((len(pictures), INPUT_CHANNELS, self.crop_px, self.crop_px), np.float32)
+        centre, spread = (np.asarray(values, np.float32)[:, None, None] for values in (mean, std))
+        np.subtract(pictures.transpose(0, 3, 1, 2), centre, out=seen[:, :3], casting="unsafe")
+        seen[:, :3] /= spread
+        seen[:, 3:5] = cues
+        for pose, target in zip(joints, seen[:, 5], strict=True):
+            target[:] = self._draw_limbs(pose)
+        return seen
+
+    def decode(
+        self, fields: Fields, people: People, windows: Windows, size: tuple[int, int], *, exclusive: bool = True,
+        mask_threshold: float = 0.5,
+    ) -> People:  # fmt: skip
+        """The people with masks (N, height, width) of a picture of `size`, in which `windows` lie.
+
+        exclusive          a pixel belongs to the person that is surest of it, and to nobody else
+        mask_threshold  of a mask's pixels
+
+        Boxes go around the masks, where there are any. Raises FieldError for fields that are not finite.
+        """
+        self.validate(fields, people, windows)
+        masks = Masks.from_probabilities(sigmoid(fields[FIELD]), windows.matrices, size, mask_threshold)
+        if exclusive:
+            masks = masks.without_overlaps()
+        boxes_xyxy = np.where(masks.nonempty[:, None], masks.boxes_xyxy, people.boxes_xyxy)
+        return replace(people, masks=masks, boxes_xyxy=boxes_xyxy)
+
+    def _draw_limbs(self, pose: Floats) -> Floats:
+        """A pose (K, 3) in a window as lines between its joints: (S, S) in [0, 1]."""
+        side, painted = self.crop_px, np.zeros((self.crop_px, self.crop_px), np.uint8)
+        places = np.clip(pixel_indices(pose[:, :2]), -side, 2 * side) * 2**SUBPIXEL_BITS
+        whole = np.rint(places).astype(int)
+        for first, second in self.skeleton.indices(self.skeleton.bones):
+            if pose[first, 2] and pose[second, 2]:
+                cv2.line(
+                    painted, whole[first].tolist(), whole[second].tolist(), 255, LIMB_WIDTH_PX, cv2.LINE_AA,
+                    SUBPIXEL_BITS,
+                )  # fmt: skip
+        return painted * np.float32(1 / 255)

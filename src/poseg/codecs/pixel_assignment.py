@@ -1,0 +1,199 @@
+"""Assign pixels to people: which person do the long offsets of a pixel point at (PersonLab, section 3.2).
+
+Cells are assigned on the grid of the fields, which holds all that the network knows of them; edges between cells are
+made when masks are rendered (`mask_rendering`).
+
+Letters: M cells that may be person, N people, K joints, h x w cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.codecs.decoder_config import PersonLabDecoder
+from poseg.codecs.pose_scoring import person_scales
+from poseg.fields import Fields, sigmoid
+from poseg.fields.offsets import clamp, refine
+from poseg.geometry.grid import Grid
+from poseg.people import People
+
+Floats = NDArray[np.float32]
+
+# Cells less probable than this, or than half of what a mask asks of a pixel, have too little weight to turn one.
+MIN_PROBABILITY = 0.2
+MIN_SCORE = 1e-3
+FACE_JOINTS = 5
+MIN_JOINT_SCORE = 0.3
+
+
+def geometric_embedding(fields: Fields, points: Floats, config: PersonLabDecoder) -> Floats:
+    """Where points (M, 2) say that the joints of their person are: (M, K, 2) input pixels."""
+    long = fields["long_offsets"]
+    joint = np.repeat(np.arange(len(long)), len(points))
+    position = refine(np.tile(points, (len(long), 1)), long, joint, fields.grid, 1, config.sampling)
+    return _refine_embedding(fields, position.reshape(len(long), -1, 2), config)
+
+
+def cell_embeddings(fields: Fields, cells: NDArray[np.intp], configs: Sequence[PersonLabDecoder]) -> list[Floats]:
+    """`geometric_embedding` at cells (M,), raster indices, by several settings; at a cell nothing is interpolated."""
+    long = fields["long_offsets"]
+    row, column = np.divmod(cells, long.shape[-1])
+    points = fields.grid.to_image(np.stack([column, row], axis=1))
+    position = points + long.reshape(len(long), 2, -1).take(cells, axis=2).transpose(0, 2, 1)
+    return [_refine_embedding(fields, position, config) for config in configs]
+
+
+def _refine_embedding(fields: Fields, position: Floats, config: PersonLabDecoder) -> Floats:
+    """Positions (K, M, 2) that long offsets led to, followed further and corrected: (M, K, 2).
+
+    One joint comes after another, so that each is read from a plane that stays in the cache.
+    """
+    grid, (k, m, _) = fields.grid, position.shape
+    joint, position = np.repeat(np.arange(k), m), position.reshape(-1, 2)
+    if config.long_refine_steps:
+        position = refine(position, fields["long_offsets"], joint, grid, config.long_refine_steps, config.sampling)
+    if config.long_short_refine_steps:
+        steps = config.long_short_refine_steps
+        position = refine(position, fields["short_offsets"], joint, grid, steps, config.sampling)
+    if config.clamp_to_grid:
+        position = clamp(position, grid, fields.cells)
+    return position.reshape(k, m, 2).transpose(1, 0, 2)
+
+
+def paper_distance(embedding: Floats, keypoints: Floats, weights: Floats, scales: Floats, cutoff: float) -> Floats:
+    """Mean distance between the joints pointed at and a person's, in units of the person's scale: (M, N).
+
+    D = sum_k p_k |G_k - y_k| / (lambda sum_k p_k), from embedding (M, K, 2), keypoints (N, K, 2), weights p (N, K)
+    and scales lambda (N,). It is no less than the distance between the weighted means of the joints; where that
+    alone is more than `cutoff` it stands for D, which spares the work for nearly all people who are not near.
+    """
+    weight = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
+    means = (weight[..., None] * keypoints).sum(axis=1)
+    gap_x, gap_y = (embedding[..., axis] @ weight.T - means[:, axis] for axis in (0, 1))
+    distance: Floats = np.hypot(gap_x, gap_y) / scales
+    cell, person = np.nonzero(distance <= cutoff)
+    gap = embedding[cell] - keypoints[person]
+    length = np.sqrt(np.einsum("nkx,nkx->nk", gap, gap))
+    distance[cell, person] = np.einsum("nk,nk->n", length, weight[person]) / scales[person]
+    distance[:, weights.sum(axis=1) <= 0] = np.inf
+    return distance
+
+
+def _mean_square(embedding: Floats, keypoints: Floats, counts: NDArray[np.bool_]) -> Floats:
+    """Mean squared distance over the joints that count (N, K), infinite where there are none: (M, N)."""
+    squared = ((embedding[:, None] - keypoints[None]) ** 2).sum(axis=3)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = (squared * counts).sum(axis=2) / counts.sum(axis=1)
+    distance: Floats = np.where(counts.any(axis=1), mean, np.inf).astype(np.float32)
+    return distance
+
+
+def tfjs_distance(embedding: Floats, keypoints: Floats, weights: Floats, scales: Floats, cutoff: float) -> Floats:
+    """As TensorFlow.js does on the CPU: mean square over the confident ones of the first five joints (COCO's face)."""
+    return webgl_distance(
+        embedding[:, :FACE_JOINTS], keypoints[:, :FACE_JOINTS], weights[:, :FACE_JOINTS], scales, cutoff
+    )
+
+
+def webgl_distance(embedding: Floats, keypoints: Floats, weights: Floats, scales: Floats, cutoff: float) -> Floats:
+    """As TensorFlow.js does on WebGL: mean square over all confident joints."""
+    return _mean_square(embedding, keypoints, weights > MIN_JOINT_SCORE)
+
+
+def coral_distance(embedding: Floats, keypoints: Floats, weights: Floats, scales: Floats, cutoff: float) -> Floats:
+    """As Coral does: sum of squares over all joints, confident or not."""
+    return _mean_square(embedding, keypoints, np.ones(weights.shape, bool)) * np.float32(keypoints.shape[1])
+
+
+DISTANCES: dict[str, Callable[[Floats, Floats, Floats, Floats, float], Floats]] = {
+    "paper": paper_distance,
+    "tfjs": tfjs_distance,
+    "tfjs_webgl": webgl_distance,
+    "coral": coral_distance,
+}
+
+
+def assignment_margins(distances: Floats, scores: Floats, threshold: float, exclusive: bool) -> Floats:
+    """How much closer cells are to each person than to another or to background: (M, N) in [-1, 1].
+
+    From distances (M, N) and scores (N,): (b - a) / (b + a), where a is the distance from the person and b the
+    threshold, or the distance from another person where that is less. When `exclusive`, people within the threshold
+    compete by distance over score, so that an uncertain second pose of a body does not take the pixels of the first;
+    two people never both have a positive margin.
+    """
+    rival: Floats = np.full(distances.shape, threshold, np.float32)
+    if exclusive and distances.shape[1] > 1:
+        weight = np.maximum(scores, MIN_SCORE)
+        cost = np.where(distances <= threshold, distances / weight, np.float32(np.inf))
+        nearest = np.partition(cost, 1, axis=1)[:, :2]
+        first = cost.argmin(axis=1)
+        others = np.repeat(nearest[:, :1], distances.shape[1], axis=1)
+        others[np.arange(len(first)), first] = nearest[:, 1]
+        np.minimum(rival, others * weight, out=rival)
+    with np.errstate(invalid="ignore"):
+        margin = (rival - distances) / np.maximum(rival + distances, 1e-9)
+    margin = np.where(np.isinf(rival), 1, margin)
+    return np.where(np.isinf(distances), -1, margin).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PixelAssignment:
+    """Which person each cell belongs to, before masks are rendered.
+
+    probability  (h, w) that a cell is person
+    cells        (M,) raster indices of the cells that may be person
+    margins      (M, N) in [-1, 1], how much closer each of them is to a person than to any other or to background
+    grid         where the cells lie
+    """
+
+    probability: Floats
+    cells: NDArray[np.intp]
+    margins: Floats
+    grid: Grid
+
+    @property
+    def margin_maps(self) -> Floats:
+        """(N, h, w) the margins times the probability: what background cells point at means nothing."""
+        maps = np.zeros((self.margins.shape[1], *self.probability.shape), np.float32)
+        weight = self.probability.reshape(-1)[self.cells]
+        maps.reshape(len(maps), self.probability.size)[:, self.cells] = (self.margins * weight[:, None]).T
+        return maps
+
+    def select(self, people: NDArray[np.bool_] | NDArray[np.intp]) -> PixelAssignment:
+        """The assignment to some of the people, by flags or indices."""
+        return replace(self, margins=self.margins[:, people])
+
+
+def candidate_cells(person: Floats, threshold: float) -> NDArray[np.intp]:
+    """Raster indices of the cells that count where pixels must be person with at least `threshold`."""
+    return np.flatnonzero(person >= min(MIN_PROBABILITY, threshold / 2))
+
+
+def assign_by_offsets(fields: Fields, people: People, config: PersonLabDecoder) -> PixelAssignment:
+    """Assign cells to people (N) on the network's input by the long offsets.
+
+    Joints weigh by `keypoint_scores`; people compete by `scores` where distances are the paper's. A long offset may be
+    right at once, and following it further may lead astray: a joint hidden behind another person lies on pixels that
+    point at that person's joints. So the paper's distance is the smaller one of before and after refinement. The
+    published decoders know neither that nor the scores.
+    """
+    person = sigmoid(fields["segmentation"])
+    cells = candidate_cells(person, config.mask_threshold) if len(people) else np.zeros(0, np.intp)
+    cutoff, configs, scores = config.max_assignment_distance, [config], np.ones_like(people.scores)
+    if config.assignment_distance == "paper":
+        configs.append(replace(config, long_refine_steps=0, long_short_refine_steps=0))
+        scores = people.scores
+    measure, weights = DISTANCES[config.assignment_distance], people.keypoint_scores
+    scales = person_scales(people.keypoints, weights)
+    distances = np.minimum.reduce(
+        [
+            measure(embedding, people.keypoints, weights, scales, cutoff)
+            for embedding in cell_embeddings(fields, cells, configs)
+        ]
+    )
+    margins = assignment_margins(distances, scores, cutoff, config.exclusive_masks)
+    return PixelAssignment(person, cells, margins, fields.grid)

@@ -1,0 +1,279 @@
+"""Several views of one image become one set of poses: the people that views agree on.
+
+Two detections are one person where their poses are similar (OKS). A person's score falls with the fraction of views
+that saw the place and missed them, a joint's with the distance of its detections. So a mistake of one view fades by
+itself,
+and a view fused with itself is the view.
+
+Letters: D detections of all views, N people, K joints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.errors import PosegError, ShapeError
+from poseg.geometry import boxes
+from poseg.people import People
+from poseg.skeletons import Skeleton
+
+Floats = NDArray[np.float32]
+Box = tuple[float, float, float, float]
+
+TYPICAL_SIGMA = 0.065  # COCO's mean over its joints, for skeletons whose annotators nobody measured
+FOUND = 0.1  # a joint this sure tells how large the person is
+SLENDER = 0.25  # the area of a pose is at least this share of the square of its longer side
+LEAST_AREA_PX = 64.0
+
+
+class Detections(Protocol):
+    """What one view detected: `ViewDetections`, or a view that was run (`runtime.view`)."""
+
+    @property
+    def people(self) -> People:
+        """Poses with scores in pixels of the whole image; masks do not matter here."""
+
+    @property
+    def weight(self) -> float:
+        """Factor on the scores of its people, which brings networks to one scale."""
+
+    @property
+    def crop_xyxy(self) -> Box | None:
+        """The part of the image that is shown; all of it where None."""
+
+    @property
+    def scale(self) -> float:
+        """How large the image was seen, relative to other views: joints count more where it was seen large."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ViewDetections:
+    """What one view detected, as plain values; see `Detections`."""
+
+    people: People
+    weight: float = 1.0
+    crop_xyxy: Box | None = None
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class FusionConfig:
+    """When views agree.
+
+    match_oks  minimum OKS of two detections of one person
+    nms_oks    of two people more similar than this in the end, whom no view shows apart, the higher score stands
+    min_score  detections with a lower score are left out at the start
+    """
+
+    match_oks: float = 0.4
+    nms_oks: float = 0.6
+    min_score: float = 0.03
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FusedPeople:
+    """The people of all views, highest score first.
+
+    people     without masks; see `fuse_poses` for their scores
+    votes      (N,) how many views detected the person
+    max_votes  (N,) how many views could have: those that show the person's centre
+    sources    for each person the detections behind it, as (view, row of its people), highest score first
+    """
+
+    people: People
+    votes: NDArray[np.int64]
+    max_votes: NDArray[np.int64]
+    sources: tuple[tuple[tuple[int, int], ...], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Detections:
+    """All detections, highest score first; ties are ordered by joints, so that the order of views does not matter."""
+
+    points: Floats  # (D, K, 2)
+    confidence: Floats  # (D, K)
+    scores: Floats  # (D,)
+    areas_px: Floats  # (D,)
+    scale: Floats  # (D,)
+    view: NDArray[np.intp]  # (D,)
+    row: NDArray[np.intp]  # (D,) in its view
+
+
+def fuse_poses(views: Sequence[Detections], config: FusionConfig = FusionConfig()) -> FusedPeople:
+    """The people of all views, each once.
+
+    Highest score first, a detection joins the most similar person that its view has not detected yet, or is a new one.
+    A joint lies at the mean of the detections near the best supported one, weighted by confidence, nearness and scale;
+    near is what COCO's OKS calls near. Scores are
+
+        joint score   sqrt(largest weight * sum of weights / detections)
+        person score  largest score * sqrt(votes / max votes)
+
+    so one more view that agrees never lowers a person, one view is passed through, and a view fused with itself gives
+    the same people. The order of the views does not matter. Raises PosegError for no views, ShapeError for views on
+    different skeletons.
+    """
+    if not views:
+        raise PosegError("Fusing poses needs at least one view of the image; there are none.")
+    skeleton = views[0].people.skeleton
+    for number, view in enumerate(views):
+        if view.people.skeleton != skeleton:
+            raise ShapeError(f"views[{number}]", wanted=skeleton.name, got=view.people.skeleton.name)
+    if len(views) == 1:
+        people, one = views[0].people, np.ones(len(views[0].people), np.int64)
+        people = replace(people, scores=people.scores * np.float32(views[0].weight), masks=None)
+        return FusedPeople(people, one, one, tuple(((0, row),) for row in range(len(people))))
+    kappas = _kappas(skeleton)
+    pool = _pool(views, config.min_score)
+    groups = _cluster(pool, kappas, config.match_oks)
+    if not groups:
+        none = np.zeros(0, np.int64)
+        return FusedPeople(People.empty(skeleton), none, none, ())
+    poses = [_fuse_cluster(pool, group, kappas) for group in groups]
+    points, confidence = np.stack([pose[0] for pose in poses]), np.stack([pose[1] for pose in poses])
+    votes = np.array([len(group) for group in groups], np.int64)
+    centres = np.stack([_centre(pool.points[group], pool.confidence[group]) for group in groups])
+    max_votes = np.maximum(_visible_in(centres, views), votes)
+    top_scores = np.array([pool.scores[group[0]] for group in groups])
+    scores = (top_scores * np.sqrt(votes / max_votes)).astype(np.float32)
+    apart = _shown_apart(pool, groups)
+    kept = _nms(points, confidence, scores, kappas, config.nms_oks, apart)
+    people = People.from_poses(skeleton, points[kept], confidence[kept], scores=scores[kept])
+    sources = tuple(tuple((int(pool.view[d]), int(pool.row[d])) for d in groups[person]) for person in kept)
+    return FusedPeople(people, votes[kept], max_votes[kept], sources)
+
+
+def pose_boxes(points: Floats, sure: Floats) -> Floats:
+    """(N, 4) xyxy around the sure joints of poses (N, K, 2); around all joints of a vague pose."""
+    counts = sure >= FOUND
+    counts |= counts.sum(axis=1, keepdims=True) < 3
+    return boxes.around_points(points, counts)
+
+
+def pose_sides(points: Floats, sure: Floats) -> Floats:
+    """(N, 2) width and height of `pose_boxes`."""
+    boxes_xyxy = pose_boxes(points, sure)
+    return boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
+
+
+def pose_areas(points: Floats, sure: Floats) -> Floats:
+    """(N,) square pixels that the sure joints of poses (N, K, 2) span, never less than a slender person's."""
+    sides = pose_sides(points, sure)
+    areas: Floats = np.maximum(sides.prod(axis=1), SLENDER * sides.max(axis=1) ** 2)
+    return np.maximum(areas, np.float32(LEAST_AREA_PX)).astype(np.float32)
+
+
+def _kappas(skeleton: Skeleton) -> Floats:
+    return 2 * np.array(skeleton.sigmas or [TYPICAL_SIGMA] * len(skeleton), np.float32)
+
+
+def _pool(views: Sequence[Detections], min_score: float) -> _Detections:
+    people = [view.people for view in views]
+    scores = np.concatenate([view.people.scores * np.float32(view.weight) for view in views])
+    points, confidence = (
+        np.concatenate([getattr(p, name) for p in people]) for name in ("keypoints", "keypoint_scores")
+    )
+    view = np.repeat(np.arange(len(views)), [len(p) for p in people])
+    row = np.concatenate([np.arange(len(p)) for p in people])
+    keys = [*points.reshape(len(points), 2 * points.shape[1]).T[::-1], -scores]
+    order = np.lexsort(keys) if len(points) else np.zeros(0, np.intp)
+    order = order[scores[order] >= min_score]
+    points, confidence = points[order], confidence[order]
+    areas = pose_areas(points, confidence) if len(points) else np.zeros(0, np.float32)
+    scale = np.array([one.scale for one in views], np.float32)[view[order]]
+    return _Detections(points, confidence, scores[order], areas, scale, view[order], row[order])
+
+
+def _pairwise_oks(point: Floats, weight: Floats, area: np.float32, points: Floats, weights: Floats, areas: Floats,
+           kappas: Floats) -> Floats:  # fmt: skip
+    """(N,) OKS of a pose with poses (N, K, 2): joints weigh as the less confident one, areas by their mean."""
+    squared = ((points - point) ** 2).sum(axis=-1)
+    near = np.exp(-squared / (2 * np.sqrt(areas * area)[:, None] * kappas**2))
+    both = np.minimum(weights, weight)
+    return np.asarray((near * both).sum(axis=1) / np.maximum(both.sum(axis=1), 1e-9), np.float32)
+
+
+def _cluster(pool: _Detections, kappas: Floats, match_oks: float) -> list[list[int]]:
+    """Detections by person, highest score first in each; the first one stands for the group, no view is in it twice."""
+    groups: list[list[int]] = []
+    present: list[set[int]] = []
+    for detection in range(len(pool.points)):
+        view = int(pool.view[detection])
+        heads = [group[0] for group in groups]
+        oks = _pairwise_oks(
+            pool.points[detection], pool.confidence[detection], pool.areas_px[detection],
+            pool.points[heads], pool.confidence[heads], pool.areas_px[heads], kappas,
+        )  # fmt: skip
+        free = np.array([view not in there for there in present], np.bool_)
+        oks = np.where(free, oks, -1)
+        best = int(oks.argmax()) if len(oks) else -1
+        if best >= 0 and oks[best] >= match_oks:
+            groups[best].append(detection)
+            present[best].add(view)
+        else:
+            groups.append([detection])
+            present.append({view})
+    return groups
+
+
+def _fuse_cluster(pool: _Detections, group: list[int], kappas: Floats) -> tuple[Floats, Floats]:
+    """The joints (K, 2) of a group and their scores (K,)."""
+    points, confidence = pool.points[group], pool.confidence[group]
+    if len(group) == 1:
+        return points[0], confidence[0]
+    scale = (pool.scale[group] / pool.scale[group].max())[:, None]
+    area = np.median(pool.areas_px[group])
+    squared = ((points[:, None] - points[None]) ** 2).sum(axis=-1)
+    near = np.exp(-squared / (2 * area * kappas**2))
+    support = (near * confidence).sum(axis=1)
+    best = (support * scale).argmax(axis=0)
+    joint = np.arange(len(kappas))
+    weights = near[best, :, joint].T * confidence
+    scaled = weights * scale
+    total = scaled.sum(axis=0)
+    mean = (scaled[..., None] * points).sum(axis=0) / np.maximum(total, 1e-9)[:, None]
+    fused = np.where(total[:, None] > 1e-9, mean, points[0]).astype(np.float32)
+    fraction = support[best, joint] / len(group)
+    return fused, np.sqrt(weights.max(axis=0) * fraction).astype(np.float32)
+
+
+def _centre(points: Floats, confidence: Floats) -> Floats:
+    """(2,) median of the joints that the detections of a person are confident of."""
+    mean = confidence.mean(axis=0)
+    return np.asarray(np.median(points[:, mean >= min(FOUND, mean.max())], axis=(0, 1)), np.float32)
+
+
+def _visible_in(centres: Floats, views: Sequence[Detections]) -> NDArray[np.int64]:
+    """(N,) how many views show the points (N, 2)."""
+    whole = sum(view.crop_xyxy is None for view in views)
+    crops = np.array([view.crop_xyxy for view in views if view.crop_xyxy is not None], np.float32).reshape(-1, 4)
+    inside = (crops[None, :, :2] <= centres[:, None]) & (centres[:, None] <= crops[None, :, 2:])
+    return np.asarray(whole + inside.all(axis=-1).sum(axis=1), np.int64)
+
+
+def _shown_apart(pool: _Detections, groups: list[list[int]]) -> NDArray[np.bool_]:
+    """(N, N) people of whom some view has a detection each: two detections of one view are two people."""
+    member = np.zeros((len(groups), int(pool.view.max()) + 1), np.int64)
+    for person, group in enumerate(groups):
+        member[person, pool.view[group]] = 1
+    return np.asarray(member @ member.T > 0, np.bool_)
+
+
+def _nms(
+    points: Floats, confidence: Floats, scores: Floats, kappas: Floats, nms_oks: float, apart: NDArray[np.bool_]
+) -> list[int]:
+    """People in the order of their scores, without those similar to one of a higher score that no view shows apart."""
+    areas = pose_areas(points, confidence)
+    kept: list[int] = []
+    for person in np.argsort(-scores, kind="stable"):
+        oks = _pairwise_oks(
+            points[person], confidence[person], areas[person], points[kept], confidence[kept], areas[kept], kappas
+        )
+        if not ((oks > nms_oks) & ~apart[person, kept]).any():
+            kept.append(int(person))
+    return kept

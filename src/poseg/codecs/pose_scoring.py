@@ -1,0 +1,144 @@
+"""How sure we are of joints and of people, and which people are the same (PersonLab, section 3.1).
+
+Letters: N people, K joints, V votes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.fields import Fields, sigmoid
+from poseg.fields.hough import Seeds, Votes
+from poseg.fields.offsets import sample
+from poseg.geometry import boxes
+from poseg.skeletons import Skeleton
+
+Floats = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+# A joint this probable tells how large the person is; a wild one would stretch the box (spec section 6.2).
+MIN_JOINT_SCORE = 0.1
+MIN_SCALE_PX = 4.0
+# COCO's mean over its joints, for skeletons whose annotators nobody measured.
+DEFAULT_SIGMA = 0.065
+
+
+def keypoint_probabilities(fields: Fields, keypoints: Floats, sampling: str) -> Floats:
+    """The heatmap's probability at each joint: (N, K)."""
+    n, k = keypoints.shape[:2]
+    channel = np.broadcast_to(np.arange(k), (n, k)).reshape(-1)
+    logits = sample(fields["heatmap"], channel, keypoints.reshape(-1, 2), fields.grid, sampling)
+    return sigmoid(logits).reshape(n, k)
+
+
+def box_joints(probability: Floats) -> Flags:
+    """The joints (N, K) that a person's box goes around: the probable ones, or all where fewer than two are."""
+    found = probability > MIN_JOINT_SCORE
+    chosen: Flags = found | (found.sum(axis=1, keepdims=True) < 2)
+    return chosen
+
+
+def person_scales(keypoints: Floats, probability: Floats) -> Floats:
+    """Lambda, the square root of the area of the tight box around the joints found: (N,) pixels."""
+    area = boxes.areas(boxes.around_points(keypoints, box_joints(probability)))
+    scales: Floats = np.maximum(np.sqrt(area), np.float32(MIN_SCALE_PX))
+    return scales
+
+
+def kappas(skeleton: Skeleton) -> Floats:
+    """Kappa, twice the annotators' sigma of each joint: (K,)."""
+    return 2 * np.array(skeleton.sigmas or [DEFAULT_SIGMA] * len(skeleton), np.float32)
+
+
+def with_seed_scores(probability: Floats, seeds: Seeds) -> Floats:
+    """The scores (N, K), but for each person's own seed (N,) its cell's: its offset may point into another cell."""
+    scores = probability.copy()
+    scores[np.arange(len(scores)), seeds.joint] = seeds.score
+    return scores
+
+
+def expected_oks(votes: Votes, fields: Fields, keypoints: Floats, reach_px: Floats, radius_px: float) -> Floats:
+    """The OKS to expect of each joint where votes say how far it may be off: (N, K); 0 where there are none.
+
+    E[exp(-|x - y|^2 / (2 reach^2))], x being drawn from the votes within `radius_px` R of the joint y, and the reach
+    (N, K) being lambda kappa. The votes themselves are summed, not their map, so that its resolution does not blur
+    the small joints of small people.
+    """
+    n, k = reach_px.shape
+    joint, vote = _votes_around(votes, keypoints, fields, radius_px)
+    dx, dy = (votes.position[:, axis][vote] - keypoints[..., axis].reshape(-1)[joint] for axis in (0, 1))
+    squared = dx * dx + dy * dy
+    mass = np.where(squared <= radius_px**2, votes.mass[vote], np.float32(0))
+    oks = np.exp(squared * (-0.5 / reach_px**2).reshape(-1)[joint])
+    total = np.bincount(joint, mass, minlength=n * k)
+    expected = np.bincount(joint, mass * oks, minlength=n * k) / np.maximum(total, 1e-9)
+    return expected.reshape(n, k).astype(np.float32)
+
+
+def _votes_around(votes: Votes, keypoints: Floats, fields: Fields, radius_px: float) -> tuple[NDArray[np.intp], ...]:
+    """Pairs of a joint of a person and a vote for that joint, cast within 1.5 R of it: two lists of numbers.
+
+    A joint's own voters stand within R of it; votes that come from farther away are meant for somebody else.
+    """
+    k = keypoints.shape[1]
+    h, w = fields.cells
+    reach = int(np.ceil(1.5 * radius_px / fields.grid.stride))
+    # Numbers of the votes by cell, in a frame so wide that windows may leave the grid.
+    rows, columns = h + 2 * reach, w + 2 * reach
+    number = np.full(k * rows * columns, -1, np.int32)
+    row, column = votes.cell[:, 1] + reach, votes.cell[:, 0] + reach
+    number[(votes.joint * rows + row) * columns + column] = np.arange(len(votes.joint), dtype=np.int32)
+    centre = np.rint(fields.grid.to_cells(keypoints)).astype(np.intp)
+    centre = np.minimum(np.maximum(centre, 0), np.array([w - 1, h - 1]))
+    first = (np.arange(k) * rows + centre[..., 1]) * columns + centre[..., 0]
+    side = np.arange(2 * reach + 1)
+    window = (side[:, None] * columns + side).reshape(-1)
+    around = number.take((first.reshape(-1, 1) + window).reshape(-1))
+    cast = np.flatnonzero(around >= 0)
+    return cast // len(window), around[cast]
+
+
+def duplicate_joints(keypoints: Floats, radius_px: float) -> Flags:
+    """Joints (N, K) that lie within the radius of the same joint of a person listed before, the radius included."""
+    near = _squared_distances(keypoints) <= np.float32(radius_px) ** 2
+    earlier = np.tri(len(keypoints), k=-1, dtype=bool)
+    claimed: Flags = (near & earlier[:, :, None]).any(axis=1)
+    return claimed
+
+
+def _squared_distances(keypoints: Floats) -> Floats:
+    """Squared distances between the same joints of any two people: (N, N, K)."""
+    dx, dy = (keypoints[:, None, :, axis] - keypoints[None, :, :, axis] for axis in (0, 1))
+    squared: Floats = dx * dx + dy * dy
+    return squared
+
+
+def sequential_nms(keypoints: Floats, keypoint_scores: Floats, radius_px: float) -> Floats:
+    """Mean score (N,) over all K joints, of those joints alone that nobody listed before has."""
+    free: Floats = np.where(duplicate_joints(keypoints, radius_px), np.float32(0), keypoint_scores).mean(axis=1)
+    return free
+
+
+def soft_nms(keypoints: Floats, keypoint_scores: Floats, radius_px: float) -> Floats:
+    """As `sequential_nms`, after listing people by their mean joint score: (N,)."""
+    order = np.argsort(-keypoint_scores.mean(axis=1), kind="stable")
+    scores = np.empty(len(order), np.float32)
+    scores[order] = sequential_nms(keypoints[order], keypoint_scores[order], radius_px)
+    return scores
+
+
+def oks_nms(keypoints: Floats, keypoint_scores: Floats, reach_px: Floats, oks_threshold: float) -> Floats:
+    """Mean joint scores (N,), -1 for a person whose OKS with a surer one that stands is above the threshold.
+
+    reach_px (N, K) is lambda kappa, how far each joint may be off.
+    """
+    scores: Floats = keypoint_scores.mean(axis=1)
+    oks = np.exp(-_squared_distances(keypoints) / (2 * reach_px[:, None] ** 2)).mean(axis=2)
+    kept: list[int] = []
+    for person in np.argsort(-scores, kind="stable"):
+        if (oks[kept, person] > oks_threshold).any():
+            scores[person] = -1
+        else:
+            kept.append(int(person))
+    return scores

@@ -1,0 +1,147 @@
+"""Poses of people whose boxes are known, whoever detected them: one crop each (the multi-task network)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from poseg.errors import AnnotationError, PosegError, ShapeError
+from poseg.fields import Fields
+from poseg.io.images import Source, read_image
+from poseg.people import People, Timings
+from poseg.runtime.inference import InferenceModel
+from poseg.transforms.warp import picture_through
+
+Floats = NDArray[np.float32]
+
+SYSTEM = "multitask"
+MAX_BATCH = 16  # crops in one run of the network; more people take another
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TopDownPose:
+    """Poses of people whose boxes are known: `pose_model(image, boxes)`, or `pose_model(image)` for a crop of one.
+
+    model      a model of the system "multitask"
+    flip       flipped crops are seen too, and joints are the mean
+    min_score  people whose windows give a lower confidence are left out
+
+    Settings out of range, and a model of another kind, raise PosegError. One may serve several threads.
+    """
+
+    model: InferenceModel
+    flip: bool = True
+    min_score: float = 0.0
+
+    needs_boxes = True
+
+    def __post_init__(self) -> None:
+        card = self.model.card
+        if card.system != SYSTEM:
+            raise PosegError(
+                f"The model {card.name!r} is of the system {card.system!r}; poses in crops are estimated by a model "
+                f"of the system {SYSTEM!r}."
+            )
+        if not 0 <= self.min_score <= 1:
+            raise PosegError(f"min_score is {self.min_score}; scores lie between 0 and 1.")
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.model.card.name
+
+    def __call__(self, image: Source, boxes_xyxy: ArrayLike | None = None, *, name: str = "") -> People:
+        """The people in the boxes (N, 4), in their order, in pixels of the image, with timings.
+
+        Without boxes the whole image is the crop of one person. `image` and `name` as in `io.images.read_image`. A
+        person's boxes are those given. Raises ImageError for a bad image, ShapeError for boxes of another shape,
+        AnnotationError for those that show nothing of it, and FieldError where the network outputs numbers that are
+        not finite.
+        """
+        pixels = read_image(image, name=name)
+        height, width = pixels.shape[:2]
+        start = perf_counter()
+        codec = self.model.codec
+        if boxes_xyxy is None:
+            boxes = np.array([[0, 0, width, height]], np.float32)
+            maps = codec.crops(boxes, margin=0)
+        else:
+            boxes = _validated_boxes(boxes_xyxy, (height, width))
+            maps = codec.crops_from_body_boxes(boxes)
+        if not len(boxes):
+            return replace(People.empty(codec.skeleton), timings=Timings(0, 0, 0))
+        tensor = self.crops(pixels, maps)
+        ready = perf_counter()
+        fields = self._run(tensor)
+        done = perf_counter()
+        people: People = codec.decode(fields, maps)
+        people = replace(people, boxes_xyxy=boxes)[people.scores >= self.min_score]
+        spent = Timings(1e3 * (ready - start), 1e3 * (done - ready), 1e3 * (perf_counter() - done))
+        return replace(people, timings=spent)
+
+    def crops(self, image: NDArray[np.uint8], maps: NDArray[np.float64]) -> Floats:
+        """What the network sees of a image (H, W, 3) through maps (N, 2, 3): normalised crops (N, 3, S, S)."""
+        card, side = self.model.card, self.model.codec.crop_px
+        seen = np.stack([picture_through(image, one, (side, side)) for one in maps]).transpose(0, 3, 1, 2)
+        mean, std = (np.array(v, np.float32)[:, None, None] for v in (card.mean, card.std))
+        return np.ascontiguousarray((seen - mean) / std, np.float32)
+
+    def _run(self, tensor: Floats) -> Fields:
+        """The fields of all crops, a few at a time."""
+        parts = []
+        for first in range(0, len(tensor), MAX_BATCH):
+            some = tensor[first : first + MAX_BATCH]
+            fields = self.model.run(some)
+            if self.flip:
+                flipped = self.model.run(np.ascontiguousarray(some[..., ::-1]))
+                fields = self.model.codec.flip_averaged(fields, flipped)
+            parts.append(fields)
+        names = list(parts[0])
+        return Fields(parts[0].specs, {n: np.concatenate([part[n] for part in parts], axis=-2) for n in names})
+
+
+def _validated_boxes(boxes_xyxy: ArrayLike, size: tuple[int, int]) -> Floats:
+    """Boxes (N, 4) that each show something of a image of `size`. Raises ShapeError and AnnotationError."""
+    boxes = np.asarray(boxes_xyxy, np.float32)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ShapeError("boxes_xyxy", wanted=("people", 4), got=boxes.shape)
+    bad = np.flatnonzero(~overlaps_image(boxes, size))
+    if len(bad):
+        raise AnnotationError(
+            f"Box {bad[0]} ({', '.join(f'{v:g}' for v in boxes[bad[0]])}) shows nothing of the image of {size[1]} x "
+            f"{size[0]} pixels; give x0, y0, x1 and y1 in its pixels."
+        )
+    return boxes
+
+
+def overlaps_image(boxes_xyxy: Floats, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """(N,) which boxes (N, 4) show something of a image of `size` (height, width)."""
+    low, high = np.maximum(boxes_xyxy[:, :2], 0), np.minimum(boxes_xyxy[:, 2:], size[::-1])
+    return np.asarray(np.isfinite(boxes_xyxy).all(axis=1) & (high > low).all(axis=1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TopDownPipeline:
+    """A detector whose people get their poses from a crop network: `pipeline(image)`; masks, boxes and scores stay.
+
+    People whose box shows nothing of the image are left out.
+    """
+
+    detector: Callable[[NDArray[np.uint8]], People]
+    pose_model: TopDownPose
+
+    def __call__(self, image: Source, *, name: str = "") -> People:
+        """The people of a image, in the detector's order, with the timings of both together. Raises as both do."""
+        pixels = read_image(image, name=name)
+        detected = self.detector(pixels)
+        detected = detected[overlaps_image(detected.boxes_xyxy, pixels.shape[:2])]
+        # All are kept for now, so that those detected stay in step with their poses.
+        posed = replace(self.pose_model, min_score=0.0)(pixels, detected.boxes_xyxy)
+        people = replace(posed, scores=detected.scores, masks=detected.masks, ids=detected.ids)
+        if detected.timings is not None and posed.timings is not None:
+            people = replace(people, timings=detected.timings + posed.timings)
+        return people[posed.scores >= self.pose_model.min_score]

@@ -1,0 +1,143 @@
+"""The bundled models, and loading any model by its name or path."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from poseg.codecs.decoder_config import DecoderConfig
+from poseg.errors import PosegError, WeightsError
+from poseg.runtime import crop_pose, lifter, mask_refiner, pose2seg
+from poseg.runtime.card import Card
+from poseg.runtime.crop_pose import TopDownPose
+from poseg.runtime.inference import InferenceConfig, InferenceModel
+from poseg.runtime.lifter import Lifter
+from poseg.runtime.mask_refiner import MaskRefiner
+from poseg.runtime.onnx_model import OnnxModel, read_card
+from poseg.runtime.pose2seg import Pose2SegSegmenter
+from poseg.runtime.predictor import Predictor
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable  # at another place in Python 3.10
+
+DEFAULT = "small"
+MAX_PEOPLE, MIN_SCORE = 20, 0.4
+
+_SUFFIX = ".onnx"
+# What is given people, and not an image alone, by system.
+_STAGES: dict[str, Any] = {
+    pose2seg.SYSTEM: Pose2SegSegmenter,
+    crop_pose.SYSTEM: TopDownPose,
+    lifter.SYSTEM: Lifter,
+    mask_refiner.SYSTEM: MaskRefiner,
+}
+
+
+@overload
+def load(model: Literal["pose2seg"], *, threads: int | None = None, **options: Any) -> Pose2SegSegmenter: ...
+@overload
+def load(model: Literal["mask_refiner"], *, threads: int | None = None, **options: Any) -> MaskRefiner: ...
+@overload
+def load(model: Literal["multitask"], *, threads: int | None = None, **options: Any) -> TopDownPose: ...
+@overload
+def load(model: Literal["lifter"], *, threads: int | None = None, **options: Any) -> Lifter: ...
+@overload
+def load(model: str | os.PathLike[str] | None = None, *, threads: int | None = None, **options: Any) -> Predictor: ...
+def load(
+    model: str | os.PathLike[str] | None = None, *, threads: int | None = None, **options: Any
+) -> Predictor | Pose2SegSegmenter | TopDownPose | Lifter | MaskRefiner:
+    """A model ready to use: `poseg.load()("photo.jpg")` detects people.
+
+    `poseg.load("pose2seg")("photo.jpg", people)` gives people masks, `poseg.load("multitask")("photo.jpg", boxes)`
+    poses, and `poseg.load("lifter")(people)` 3D joints. A mask refiner serves models that detect people.
+
+    model    name of a bundled model (`models()`), or path of an ONNX file with a card; None is "small"
+    threads  how many compute one image; None leaves the choice to the runtime
+    options  of a model that detects people, those of `build_predictor`; of others, those of `Pose2SegSegmenter`
+             (long_edge_px, exclusive, mask_threshold, prior_weight, rescore), `TopDownPose` (flip, min_score) or
+             `MaskRefiner` (mask_threshold)
+
+    Raises WeightsError where there is no such model and CardError where the file does not say how to run it.
+    """
+    loaded = load_model(model, threads=threads)
+    stage = _STAGES.get(loaded.card.system)
+    if stage is not None:
+        built: Pose2SegSegmenter | TopDownPose | Lifter | MaskRefiner = stage(loaded, **options)
+        return built
+    return build_predictor(loaded, threads=threads, **options)
+
+
+def build_predictor(
+    model: InferenceModel, *, threads: int | None = None, max_people: int = MAX_PEOPLE, min_score: float = MIN_SCORE,
+    masks: bool = True, decoder: DecoderConfig | None = None, mask_refiner: str | MaskRefiner | None = None,
+    inference: InferenceConfig | None = None, **inference_options: Any,
+) -> Predictor:  # fmt: skip
+    """A predictor on a bottom-up model, as its card recommends but for what is given.
+
+    max_people         those with the highest scores are kept
+    min_score          people with a lower score are left out
+    masks              False leaves the masks out, which saves time
+    decoder            the decoder's other settings
+    mask_refiner       name or path of a model that refines masks, or one that is loaded; "" for none
+    inference          the views of an image, as one value
+    inference_options  or some of its fields: long_edge_px, scales, flip, adaptive
+
+    Raises PosegError for settings out of range.
+    """
+    recommended = model.card.inference if inference is None else inference
+    if isinstance(mask_refiner, str):
+        inference_options["mask_refiner"] = mask_refiner
+    inference = _changed(recommended, inference_options)
+    inference.check()
+    refiner = mask_refiner if isinstance(mask_refiner, MaskRefiner) else None
+    if refiner is None and inference.mask_refiner and masks:
+        refiner = MaskRefiner(load_model(inference.mask_refiner, threads=threads))
+    config = replace(decoder or model.codec.default_config, max_people=max_people, min_score=min_score, masks=masks)
+    return Predictor(model, inference, config, refiner)
+
+
+def _changed(inference: InferenceConfig, options: dict[str, Any]) -> InferenceConfig:
+    """The value with some fields changed; None leaves a field as it is. Raises PosegError for unknown ones."""
+    unknown = sorted(set(options) - set(InferenceConfig.__slots__))
+    if unknown:
+        known = "max_people, min_score, masks, decoder, mask_refiner, inference, long_edge_px, scales, flip, adaptive"
+        raise PosegError(f"There is no option {', '.join(unknown)}; the options are {known}.")
+    return replace(inference, **{name: value for name, value in options.items() if value is not None})
+
+
+def load_model(model: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> OnnxModel:
+    """The network behind `load`, with its card and codec."""
+    bundled = _bundled()
+    name = DEFAULT if model is None else os.fspath(model)
+    if name in bundled:
+        return OnnxModel(bundled[name].read_bytes(), threads=threads, name=name)
+    if Path(name).suffix == _SUFFIX or os.path.exists(name):
+        return OnnxModel(name, threads=threads)
+    listed = ", ".join(bundled) or "none in this installation"
+    raise WeightsError(
+        f"There is no model {name!r}; give the path of an ONNX file or the name of a bundled one ({listed})."
+    )
+
+
+def card_of(model: str | os.PathLike[str]) -> Card:
+    """The card of a bundled model or of a file, without preparing it to run. Raises as `load` does."""
+    bundled, name = _bundled(), os.fspath(model)
+    if name in bundled:
+        return read_card(bundled[name].read_bytes(), name=name)
+    return read_card(name) if os.path.exists(name) else load_model(name).card
+
+
+def models() -> dict[str, Card]:
+    """Cards of the bundled models, by name."""
+    return {name: read_card(place.read_bytes(), name=name) for name, place in _bundled().items()}
+
+
+def _bundled() -> dict[str, Traversable]:
+    folder = files("poseg").joinpath("models")
+    if not folder.is_dir():
+        return {}
+    found = {place.name.removesuffix(_SUFFIX): place for place in folder.iterdir() if place.name.endswith(_SUFFIX)}
+    return dict(sorted(found.items()))

@@ -1,0 +1,119 @@
+"""The views of an image, each decoded once; and the pixels of people, each in the view that fits them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.codecs.codec import BottomUpCodec
+from poseg.codecs.decoder_config import DecoderConfig
+from poseg.codecs.flip_fusion import average_over_scales, flip_fields, flip_lr, fuse_fields
+from poseg.codecs.instances import Instances, assign_people
+from poseg.codecs.scale_selection import any_too_large, focus_crop, select_views
+from poseg.fields import Fields
+from poseg.people import People, Timings
+from poseg.runtime.inference import InferenceConfig, InferenceModel
+from poseg.runtime.view import View
+from poseg.transforms.letterbox import Crop, Letterbox, make_letterbox
+
+# What one view alone hardly believes may be what all of them see.
+MAX_PER_VIEW, MIN_VIEW_SCORE = 100, 0.02
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ViewInstances:
+    """The people whose masks are read in one view, on its input, and where that lies on the image."""
+
+    letterbox: Letterbox
+    instances: Instances
+
+
+def detect_views(
+    model: InferenceModel, image: NDArray[np.uint8], inference: InferenceConfig, decoder: DecoderConfig
+) -> list[View]:
+    """The views of an image (H, W, 3) uint8 RGB that people are read from, each with the poses in it.
+
+    One of them at least shows the whole image. Raises FieldError where the network outputs numbers that are not finite.
+    """
+    if not inference.adaptive or len(inference.scales) == 1:
+        return [run_view(model, image, inference, decoder, scale, flip=inference.flip) for scale in inference.scales]
+    *smaller, middle, largest = sorted(inference.scales)
+    views = [run_view(model, image, inference, decoder, middle)]
+    while smaller and any_too_large(views[-1].people, views[-1].letterbox.scale_xy, decoder.max_person_px):
+        views.append(run_view(model, image, inference, decoder, smaller.pop()))
+    size, card = (image.shape[0], image.shape[1]), model.card
+    finer = make_letterbox(
+        size, round(inference.long_edge_px * largest), size_divisor=card.size_divisor, size_offset=card.size_offset
+    )
+    crop_xyxy = focus_crop([view.people for view in views], finer.scale_xy, size, decoder.max_person_px)
+    if crop_xyxy is not None:
+        views.append(run_view(model, image, inference, decoder, largest, flip=inference.flip, crop_xyxy=crop_xyxy))
+    return views
+
+
+def run_view(
+    model: InferenceModel, image: NDArray[np.uint8], inference: InferenceConfig, decoder: DecoderConfig, scale: float,
+    *, flip: bool = False, crop_xyxy: Crop | None = None,
+) -> View:  # fmt: skip
+    """One view of an image, or of a part of it, at one scale."""
+    start = perf_counter()
+    tensor, letterbox = model.prepare(image, round(inference.long_edge_px * scale), crop_xyxy)
+    prepared = perf_counter()
+    fields = _run_flipped(model, tensor) if flip else model.run(tensor)
+    done = perf_counter()
+    people = model.codec.detect(fields, decoder)
+    people = letterbox.people_to_image(people[people.scores >= MIN_VIEW_SCORE][:MAX_PER_VIEW])
+    timings = Timings(1e3 * (prepared - start), 1e3 * (done - prepared), 1e3 * (perf_counter() - done))
+    return View(letterbox, fields, people, timings)
+
+
+def assign_masks(
+    codec: BottomUpCodec, views: Sequence[View], people: People, decoder: DecoderConfig
+) -> list[ViewInstances]:
+    """People of the image with their pixels, each in the view that fits, scored by both; each person once."""
+    views = _mask_views(codec, views)
+    chosen = select_views(
+        people, [view.letterbox.scale_xy for view in views], decoder.max_person_px,
+        [view.letterbox.shown_xyxy for view in views],
+    )  # fmt: skip
+    parts = []
+    for index in np.unique(chosen) if len(people) else (len(views) - 1,):
+        view = views[index]
+        on_input = view.letterbox.people_to_input(people)
+        instances = assign_people(codec, view.fields, on_input, decoder, keep=chosen == index)
+        parts.append(ViewInstances(view.letterbox, instances))
+    return parts
+
+
+def render_instances(parts: Sequence[ViewInstances], decoder: DecoderConfig) -> People:
+    """The people of all views with masks between cells, in pixels of the image, highest score first."""
+    rendered = [part.letterbox.people_to_image(part.instances.with_masks(decoder)) for part in parts]
+    people = People.concatenate(rendered)
+    if people.masks is not None and decoder.exclusive_masks and len(parts) > 1:
+        masks = people.masks.without_overlaps()
+        boxes_xyxy = np.where(masks.nonempty[:, None], masks.boxes_xyxy, people.boxes_xyxy)
+        people = replace(people, masks=masks, boxes_xyxy=boxes_xyxy)
+    return people.top(len(people))
+
+
+def _run_flipped(model: InferenceModel, tensor: NDArray[np.float32]) -> Fields:
+    """The mean of the fields of an input and of its flip, flipped back."""
+    fields, flipped = model.run_two(tensor, flip_lr(tensor))
+    codec = model.codec
+    return fuse_fields([fields, flip_fields(flipped, codec.flip_rules)], codec.skeleton)
+
+
+def _mask_views(codec: BottomUpCodec, views: Sequence[View]) -> list[View]:
+    """The views that masks are read in, the finest first; fields that are averaged over scales are in that one."""
+    views = sorted(views, key=lambda view: view.scale, reverse=True)
+    names = tuple(codec.scale_averaged_fields)
+    if names and len(views) > 1:
+        letterbox, fields = views[0].letterbox, views[0].fields
+        points = letterbox.to_image(fields.grid.positions(*fields.cells).reshape(2, -1).T)
+        seen = [(view.fields, view.letterbox.to_input(points)) for view in views]
+        views[0] = replace(views[0], fields=average_over_scales(fields, seen, names))
+    return views

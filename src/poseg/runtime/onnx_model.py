@@ -1,0 +1,179 @@
+"""A model file, ready to run: the only place that knows the ONNX runtime.
+
+Everything about the input and the outputs comes from the card in the file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # type: ignore[import-untyped]
+
+from poseg.codecs import CODECS, Codec
+from poseg.errors import CardError, PosegError, SkeletonError, WeightsError
+from poseg.fields import Fields
+from poseg.runtime.card import Card
+from poseg.skeletons import Skeleton
+from poseg.transforms.letterbox import Crop, Letterbox
+
+Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+Model = str | os.PathLike[str] | bytes
+
+# What the runtime raises for files it cannot read and for graphs it cannot run.
+_ORT_ERRORS = (ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.InvalidGraph, ort_errors.InvalidProtobuf,
+           ort_errors.NoModel, ort_errors.NotImplemented, ort_errors.RuntimeException)  # fmt: skip
+_FATAL_ONLY = 4  # every fault below comes back as an exception and is told there
+
+
+class OnnxModel:
+    """A network in an ONNX file, with its card and the codec that reads its fields.
+
+    model    path or bytes of an ONNX file with a card
+    threads  how many compute one picture; None leaves the choice to the runtime (one for each core)
+    name     what messages call the model; its path where it has one
+
+    Raises WeightsError for a file that is no model, CardError for one without a card or with one that does not fit.
+    `run` may be called from several threads.
+    """
+
+    def __init__(self, model: Model, *, threads: int | None = None, name: str = "") -> None:
+        self.name = name or ("The model" if isinstance(model, bytes) else str(os.fspath(model)))
+        self._model, self._threads = model, threads or os.cpu_count() or 1
+        self._session = _open(model, self.name, threads=threads)
+        self.card = _card(self._session, self.name)
+        # Of the card's system; what uses the model checks that it is its own.
+        self.codec: Any = build_codec(self.card, self.name)
+        self._outputs = _map_outputs(self._session, self.card, self.codec, self.name)
+        self._input: str = self._session.get_inputs()[0].name
+
+    def prepare(self, image: Bytes, long_edge_px: int, crop_xyxy: Crop | None = None) -> tuple[Floats, Letterbox]:
+        """An image (H, W, 3) uint8 RGB, or a part of it, as the network's input (`Card.prepare`)."""
+        return self.card.prepare(image, long_edge_px, crop_xyxy)
+
+    def run(self, tensor: Floats, **extra_inputs: Floats) -> Fields:
+        """Fields of a normalised input (1, 3, h, w) float32 (`prepare`).
+
+        extra_inputs  float32, by the names of the graph's other inputs: "windows" and "joints" (Pose2Seg)
+        """
+        return self._run(self._session, tensor, extra_inputs)
+
+    def run_two(self, first: Floats, second: Floats) -> tuple[Fields, Fields]:
+        """`run` of two inputs at once, on as many threads together as one has: faster than one after the other.
+
+        The parts of a network that no threads share then run side by side.
+        """
+        if self._threads == 1:
+            return self.run(first), self.run(second)
+        session, pool = self._second_session
+        other = pool.submit(self._run, session, second, {})
+        return self._run(session, first, {}), other.result()
+
+    @cached_property
+    def _second_session(self) -> tuple[ort.InferenceSession, ThreadPoolExecutor]:
+        """A second session that two callers share with the threads that are left, and who the second caller is."""
+        session = _open(self._model, self.name, threads=self._threads - 1)
+        return session, ThreadPoolExecutor(thread_name_prefix="poseg-pair")
+
+    def _run(self, session: ort.InferenceSession, tensor: Floats, extra_inputs: Mapping[str, Floats]) -> Fields:
+        try:
+            arrays = session.run(list(self._outputs.values()), {self._input: tensor, **extra_inputs})
+        except _ORT_ERRORS as fault:
+            raise WeightsError(
+                f"{self.name} does not run on an input of {tensor.shape[3]} x {tensor.shape[2]} pixels "
+                f"({_first_line(fault)}); try another size, or export the model again."
+            ) from None
+        fields: Fields = self.codec.fields_from_outputs(dict(zip(self._outputs, arrays, strict=True)))
+        return fields
+
+
+def read_card(model: Model, *, name: str = "") -> Card:
+    """The card alone, without preparing the network to run. Raises as `OnnxModel` does."""
+    name = name or ("The model" if isinstance(model, bytes) else str(os.fspath(model)))
+    return _card(_open(model, name, optimise=False), name)
+
+
+def build_codec(card: Card, name: str) -> Codec:
+    """The codec that a card describes. Raises CardError."""
+    if card.system not in CODECS:
+        known = ", ".join(sorted(CODECS))
+        raise CardError(f"{name} is a model of the system {card.system!r}, this poseg knows {known}; upgrade poseg.")
+    try:
+        return CODECS[card.system].from_dict(card.codec, _skeleton(card.skeleton))
+    except PosegError as fault:
+        raise CardError(f"The card of {name} cannot be used: {fault}") from None
+
+
+def _skeleton(plain: Mapping[str, Any]) -> Skeleton:
+    """A skeleton from plain data. Raises SkeletonError."""
+
+    def pairs(key: str) -> tuple[tuple[str, str], ...]:
+        return tuple((str(a), str(b)) for a, b in plain.get(key, ()))
+
+    try:
+        joints = tuple(str(joint) for joint in plain["joints"])
+        sigmas = tuple(float(sigma) for sigma in plain.get("sigmas", ()))
+        return Skeleton(str(plain["name"]), joints, pairs("bones"), pairs("tree"), sigmas, pairs("pairs"))
+    except SkeletonError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as fault:
+        raise SkeletonError(
+            f"Its skeleton has no good joints, bones, tree or sigmas ({fault!r}); export it again."
+        ) from None
+
+
+def _open(model: Model, name: str, *, threads: int | None = None, optimise: bool = True) -> ort.InferenceSession:
+    if not isinstance(model, bytes) and not Path(model).is_file():
+        raise WeightsError(f"There is no file {name}; check the name, or see `poseg models` for those that come along.")
+    options = ort.SessionOptions()
+    options.log_severity_level = _FATAL_ONLY
+    options.intra_op_num_threads = threads or 0
+    # Threads that spin while they wait take the cores from whatever decodes beside them.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if not optimise:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    source = model if isinstance(model, bytes) else os.fspath(model)
+    try:
+        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+    except _ORT_ERRORS as fault:
+        raise WeightsError(
+            f"{name} is not an ONNX model that can be run ({_first_line(fault)}); copy or export it again."
+        ) from None
+
+
+def _card(session: ort.InferenceSession, name: str) -> Card:
+    return Card.from_metadata(session.get_modelmeta().custom_metadata_map, source=name)
+
+
+def _map_outputs(session: ort.InferenceSession, card: Card, codec: Codec, name: str) -> dict[str, str]:
+    """Output names by field name, checked against what the file has. Raises CardError."""
+    found = {output.name: output.shape for output in session.get_outputs()}
+    outputs = {}
+    for spec in codec.specs:
+        output = card.outputs.get(spec.name, "")
+        if output not in found:
+            raise CardError(
+                f"The card of {name} names no output for the field {spec.name!r} that is in the file, "
+                f"which has {', '.join(sorted(found))}; export the model again."
+            )
+        shape = found[output]
+        if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != spec.channels):
+            raise CardError(
+                f"The output {output!r} of {name} has shape {shape}, "
+                f"the field {spec.name!r} wants (1, {spec.channels}, rows, columns); export the model again."
+            )
+        outputs[spec.name] = output
+    return outputs
+
+
+def _first_line(fault: Exception) -> str:
+    """The runtime's own words without its preface, such as "[ONNXRuntimeError] : 1 : FAIL : "."""
+    return str(fault).strip().splitlines()[0].split(" : ", 3)[-1].rstrip(".")

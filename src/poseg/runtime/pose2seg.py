@@ -1,0 +1,156 @@
+"""Masks of people whose poses are known, whoever detected them (Pose2Seg)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from time import perf_counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.errors import PosegError, SkeletonError
+from poseg.fields import Fields
+from poseg.fields.align import LEAST_SHARED, Windows
+from poseg.geometry.masks import Masks
+from poseg.io.images import Source, read_image
+from poseg.people import People, Timings
+from poseg.runtime.inference import InferenceModel, check_input_px
+from poseg.skeletons import Skeleton
+
+Floats = NDArray[np.float32]
+
+SYSTEM = "pose2seg"
+MAX_BATCH = 48  # crops in one run of the network; more people take another
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pose2SegBatch:
+    """What the network sees of the people of one image.
+
+    tensor        normalised input (1, 3, h, w)
+    extra_inputs  N first: windows (N, 2, 3), from the crops to the input, and joints (N, K, 3) in the crops
+    crops         where people of the image, not of the input, lie
+    """
+
+    tensor: Floats
+    extra_inputs: Mapping[str, Floats]
+    crops: Windows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pose2SegSegmenter:
+    """Gives people masks: `segmenter(image, people)`.
+
+    model           a model of the system "pose2seg"
+    long_edge_px    long edge of the network's input; None takes the one that the card recommends
+    exclusive       where masks meet, a pixel belongs to the person with the highest probability
+    mask_threshold  minimum probability of a mask's pixel
+    prior_weight    weight of masks that people have already against the new ones: 0 not at all, 1 alone
+    rescore         people's scores are multiplied by the confidence of their masks, and they are sorted by them;
+                    otherwise scores and order stay
+
+    Settings out of range raise PosegError. One segmenter may serve several threads.
+    """
+
+    model: InferenceModel
+    long_edge_px: int | None = None
+    exclusive: bool = True
+    mask_threshold: float = 0.5
+    prior_weight: float = 0.3
+    rescore: bool = True
+
+    def __post_init__(self) -> None:
+        card = self.model.card
+        if card.system != SYSTEM:
+            raise PosegError(
+                f"The model {card.name!r} is of the system {card.system!r}, which is not given people; "
+                f"segment with one of {SYSTEM!r}."
+            )
+        if self.long_edge_px is not None:
+            check_input_px(self.long_edge_px)
+        if not 0 < self.mask_threshold < 1:
+            raise PosegError(f"mask_threshold is {self.mask_threshold}; it lies between 0 and 1.")
+        if not 0 <= self.prior_weight <= 1:
+            raise PosegError(f"prior_weight is {self.prior_weight}; it lies between 0 and 1.")
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.model.card.name
+
+    def __call__(self, image: Source, people: People, *, name: str = "") -> People:
+        """The people with masks, boxes around them, and timings of this step.
+
+        `image` and `name` as in `io.images.read_image`. People keep their skeleton; their joints go by name to the
+        model's. A person without three joints is segmented in their box, and without one in the whole image. Raises
+        ImageError, SkeletonError where hardly a joint has a name that the model knows, and FieldError where the network
+        outputs numbers that are not finite.
+        """
+        pixels = read_image(image, name=name)
+        size = (pixels.shape[0], pixels.shape[1])
+        if not len(people):
+            return replace(people, masks=Masks.empty(0, size), timings=Timings(0, 0, 0))
+        start = perf_counter()
+        batch = self.make_batch(pixels, people)
+        ready = perf_counter()
+        fields = self._run(batch)
+        done = perf_counter()
+        segmented: People = self.model.codec.decode(
+            fields, people, batch.crops, size, exclusive=self.exclusive, mask_threshold=self.mask_threshold,
+            prior_weight=self.prior_weight, rescore=self.rescore,
+        )  # fmt: skip
+        spent = Timings(1e3 * (ready - start), 1e3 * (done - ready), 1e3 * (perf_counter() - done))
+        return replace(segmented, timings=spent)
+
+    def make_batch(self, image: NDArray[np.uint8], people: People) -> Pose2SegBatch:
+        """What the network sees of people of an image (H, W, 3) uint8 RGB. Raises SkeletonError."""
+        codec, long_edge_px = self.model.codec, self.long_edge_px or self.model.card.inference.long_edge_px
+        _check_skeleton(people.skeleton, codec.skeleton)
+        tensor, letterbox = self.model.prepare(image, long_edge_px)
+        on_input = letterbox.people_to_input(people).remap_to(codec.skeleton)
+        crops = codec.crops(on_input, letterbox.content_size)
+        onto_input = np.column_stack([np.diag(letterbox.scale_xy), np.zeros(2)])
+        return Pose2SegBatch(tensor, codec.network_inputs(on_input, crops), crops.after(onto_input))
+
+    def _run(self, batch: Pose2SegBatch) -> Fields:
+        """The fields of all people, a few at a time."""
+        parts = [
+            self.model.run(
+                batch.tensor, **{k: array[None, first : first + MAX_BATCH] for k, array in batch.extra_inputs.items()}
+            )
+            for first in range(0, len(batch.crops), MAX_BATCH)
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        fields: Fields = self.model.codec.fields_from_outputs(
+            {name: np.concatenate([part[name] for part in parts])[:, None] for name in parts[0]}
+        )
+        return fields
+
+
+def _check_skeleton(given: Skeleton, expected: Skeleton) -> None:
+    shared = set(given.joints) & set(expected.joints)
+    if len(shared) < LEAST_SHARED:
+        raise SkeletonError(
+            f"People on the skeleton {given.name} have {len(shared)} joints that the model knows by name "
+            f"({', '.join(expected.joints)}); rename them, or use a model of their skeleton."
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentedPredictor:
+    """A detector whose people get their masks from a segmenter: `segmented(image)`."""
+
+    predictor: Callable[[NDArray[np.uint8]], People]
+    segmenter: Pose2SegSegmenter
+
+    def __call__(self, image: Source, *, name: str = "") -> People:
+        """The people of an image, highest score first, with the timings of both steps together. Raises as both do."""
+        pixels = read_image(image, name=name)
+        detected = self.predictor(pixels)
+        people = self.segmenter(pixels, detected)
+        first, second = detected.timings, people.timings
+        if first is None or second is None:
+            return people
+        return replace(people, timings=first + second)
