@@ -1,13 +1,12 @@
-"""Masks of people whose poses are known, and what several masks of one person agree on.
+"""Masks of people whose poses are known.
 
-Letters: L masks of one person, N people, H x W pixels.
+Letters: N people, H x W pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,25 +88,3 @@ def unpainted(
         order = order[scores[order] >= choices.min_score]
         people, claimed = replace(people, scores=scores)[order], claimed.of(order)
     return Unpainted(people, claimed)
-
-
-def common_mask(masks: Sequence[Mask], teachers: Sequence[Hashable]) -> tuple[Mask, float]:
-    """What masks (H, W) of one person agree on: the pixels that at least half of them hold, and how much they agree.
-
-    `teachers` says whose mask each is. The agreement is the mean IoU of the pairs of masks of different teachers,
-    or, where there is but one teacher, of all pairs; 0 for a single mask, with which nobody agrees.
-    """
-    votes = np.sum([mask.astype(np.uint8) for mask in masks], axis=0)
-    whole = np.asarray(2 * votes >= len(masks), np.bool_)
-    several = len(set(teachers)) > 1
-    overlaps = [
-        _iou(a, b)
-        for (a, first), (b, second) in combinations(list(zip(masks, teachers, strict=True)), 2)
-        if not several or first != second
-    ]
-    return whole, float(np.mean(overlaps)) if overlaps else 0.0
-
-
-def _iou(a: Mask, b: Mask) -> float:
-    union = int(np.count_nonzero(a | b))
-    return int(np.count_nonzero(a & b)) / union if union else 0.0

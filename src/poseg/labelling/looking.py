@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from poseg.codecs.agreement import Agreed, Agreement, Box, Look, agree
-from poseg.codecs.outlines import common_mask
 from poseg.errors import PosegError
 from poseg.labelling.teachers import Image, Outliner, Teacher
+from poseg.metrics.iou import Mask
 from poseg.people import People
 from poseg.skeletons import COCO17
 
@@ -180,5 +181,27 @@ def _outlined(
             rows = [row for look, row in agreed.members[person] if look == given[0]]
             known += [(-1, given[1][row]) for row in rows if given[1][row].any()]
         if known:
-            masks[person], agreement[person] = common_mask([mask for _, mask in known], [owner for owner, _ in known])
+            masks[person], agreement[person] = majority_mask([mask for _, mask in known], [owner for owner, _ in known])
     return masks, agreement
+
+
+def majority_mask(masks: Sequence[Mask], teachers: Sequence[Hashable]) -> tuple[Mask, float]:
+    """The pixels that at least half of the masks (H, W) of one person hold, and how much the masks agree.
+
+    `teachers` says whose mask each is. The agreement is the mean IoU of the pairs of masks of different teachers,
+    or, where there is only one teacher, of all pairs; 0 for a single mask.
+    """
+    votes = np.sum([mask.astype(np.uint8) for mask in masks], axis=0)
+    majority = np.asarray(2 * votes >= len(masks), np.bool_)
+    several = len(set(teachers)) > 1
+    overlaps = [
+        _iou(a, b)
+        for (a, first), (b, second) in combinations(list(zip(masks, teachers, strict=True)), 2)
+        if not several or first != second
+    ]
+    return majority, float(np.mean(overlaps)) if overlaps else 0.0
+
+
+def _iou(a: Mask, b: Mask) -> float:
+    union = int(np.count_nonzero(a | b))
+    return int(np.count_nonzero(a & b)) / union if union else 0.0
