@@ -10,6 +10,7 @@ from poseg.geometry.similarity import mask_iou_matrix
 from poseg.people import People
 from poseg.transforms.letterbox import plan
 
+
 def test_the_outlines_of_the_true_poses_are_the_true_masks(cast):
     size = (257, 321)
     people = cast(*size).people
