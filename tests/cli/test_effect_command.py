@@ -114,15 +114,15 @@ def test_settings_reach_the_effects_that_have_them(save: Save, tmp_path: Path, m
     save("red.png", np.full((20, 20, 4), (255, 0, 0, 90), np.uint8))
     steps = build_chain(
         "sticker+pixelate",
-        ["size=2", "shift=0.5,-1", "picture=red.png", "pixelate.strength=0.25", "colour=none", "at=left_wrist"],
+        ["size=2", "shift=0.5,-1", "image=red.png", "pixelate.strength=0.25", "colour=none", "at=left_wrist"],
         person=3, strength=0.5,
     )  # fmt: skip
     sticker, pixelate = steps.effects
     assert isinstance(sticker, Sticker)
     assert isinstance(pixelate, Pixelate)
     assert (sticker.size, sticker.shift, sticker.at) == (2.0, (0.5, -1.0), "left_wrist")
-    assert sticker.picture is not None
-    assert tuple(sticker.picture[0, 0]) == (255, 0, 0, 90)
+    assert sticker.image is not None
+    assert tuple(sticker.image[0, 0]) == (255, 0, 0, 90)
     assert (sticker.person, sticker.strength, pixelate.strength, pixelate.colour) == (3, 0.5, 0.25, None)
 
 
@@ -132,7 +132,7 @@ def test_every_setting_can_be_written_down() -> None:
         for field, value in vars(effect()).items():
             flat = value if isinstance(value, tuple) else (value,)
             words = [part for pair in flat for part in (pair if isinstance(pair, tuple) else (pair,))]
-            if field not in ("picture", "art"):
+            if field not in ("image",):
                 (again,) = build_chain(
                     name, [f"{field}={','.join(str(word) for word in words)}"], person=None, strength=1
                 ).effects
@@ -176,7 +176,7 @@ def test_what_there_is_not_is_named(name: str, settings: list[str], message: str
         (("cutout", "-o", "b.jpg"), "no transparency"),
         (("grey", "--person", "5", "-o", "b.png"), "a.png: There is no person 5"),
         (("grey", "--model", "small", "-o", "b.png"), "--people names the people itself"),
-        (("replace", "--set", "picture=gone.png", "-o", "b.png"), "There is no file gone.png"),
+        (("replace", "--set", "image=gone.png", "-o", "b.png"), "There is no file gone.png"),
     ],
 )
 def test_bad_input_is_one_sentence(drawn: Poseg, arguments: tuple[str, ...], message: str) -> None:
