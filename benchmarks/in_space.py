@@ -61,7 +61,7 @@ def trained(settings: list[str], data: Path, folder: Path) -> None:
     """Train in a folder, or go on there; in a process of its own, as forks of one that has trained hang."""
     chosen = [part for setting in settings for part in ("--set", setting)]
     command = [sys.executable, "-m", "poseg", "train", NAME, "--data", str(data), "--out", str(folder), *chosen]
-    subprocess.run([*command, "--pictures-every", "0"], check=True)
+    subprocess.run([*command, "--log-images-every", "0"], check=True)
 
 
 def measured(recipe: Recipe, folder: Path, poses: Poses, rows: np.ndarray) -> tuple[PosePairs, float]:

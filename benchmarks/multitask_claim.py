@@ -56,7 +56,7 @@ def trained(name: str, settings: list[str], data: Path, folder: Path) -> None:
     """Train a recipe in a folder, or go on there; in a process of its own, as forks of one that has trained hang."""
     chosen = [part for setting in settings for part in ("--set", setting)]
     command = [sys.executable, "-m", "poseg", "train", name, "--data", str(data), "--out", str(folder), *chosen]
-    subprocess.run([*command, "--pictures-every", "0"], check=True)
+    subprocess.run([*command, "--log-images-every", "0"], check=True)
 
 
 def measured(recipe: Recipe, folder: Path, data: Path, limit: int | None) -> dict[str, float]:

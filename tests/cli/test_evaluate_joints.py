@@ -1,8 +1,9 @@
-"""`poseg evaluate --metric pck`, with models that find nobody or the truth in place of a network."""
+"""`poseg evaluate --metric pck`, with models that predict no people or the truth in place of a network."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from poseg.cli import evaluate as command
 from poseg.cli.main import app
+from poseg.cli.predict_options import DetectOptions
 from poseg.people import People
 from poseg.skeletons import LSP14
 
@@ -39,7 +41,7 @@ def arguments(tmp_path, monkeypatch):
     """Builds the arguments for a model and a file with that one person."""
 
     def build(model, *more):
-        monkeypatch.setattr(command, "build_predictor", lambda name, **options: model)
+        monkeypatch.setattr(DetectOptions, "build", lambda options, **more: model)
         triplets = np.column_stack([POSE[0] - 0.5, np.full(14, 2)]).reshape(-1).tolist()
         plain = {
             "images": [{"id": 1, "file_name": "a.png", "height": 100, "width": 100}],
@@ -54,10 +56,10 @@ def arguments(tmp_path, monkeypatch):
     return build
 
 
-@pytest.mark.parametrize(("model", "says"), [(Finder(), "found by finder"), (Cropper(), "in the boxes of the file")])
+@pytest.mark.parametrize(("model", "says"), [(Finder(), "detected by finder"), (Cropper(), "in the boxes of the file")])
 def test_tables_scores_and_curves(arguments, tmp_path, model, says):
     out, curve = tmp_path / "scores.json", tmp_path / "curve.png"
-    done = runner.invoke(app, arguments(model, "--metric", "pck", "--json", out, "--curve", curve))
+    done = runner.invoke(app, arguments(model, "--metric", "pck", "--json", out, "--pck-plot", curve))
     assert done.exit_code == 0, done.output
     for name in ("PCK@0.2 by torso", "PCK@0.2 by box", "PCKh@0.5", "PDJ@0.2", "PCP@0.5 strict", "PCP@0.5 loose", says):
         assert name in done.stdout
@@ -74,24 +76,27 @@ def test_tables_scores_and_curves(arguments, tmp_path, model, says):
 
 def test_a_model_of_crops_is_handed_boxes(arguments, monkeypatch):
     asked = {}
-    monkeypatch.setattr(command, "is_poser", lambda model: model == "crops")
-    monkeypatch.setattr(command, "build_poser", lambda model, **options: asked.update(options) or Cropper())
+    monkeypatch.setattr(command, "is_top_down", lambda model: model == "crops")
+    monkeypatch.setattr(command, "build_top_down", lambda options: asked.update(asdict(options)) or Cropper())
     given = arguments(None, "--metric", "pck", "--model", "crops", "--no-flip", "--threads", "1")
     done = runner.invoke(app, given)
     assert done.exit_code == 0, done.output
     assert "made by finder in the boxes of the file" in done.stdout
-    assert asked == {"threads": 1, "flip": False}
-    done = runner.invoke(app, [*given, "--size", "257", "--min-score", "0.3"])
+    assert (asked["model"], asked["threads"], asked["flip"]) == ("crops", 1, False)
+    done = runner.invoke(app, [*given, "--long-edge", "257", "--min-score", "0.3"])
     assert done.exit_code == 2
-    assert "--size, --min-score would do nothing" in done.output
+    assert "--long-edge, --min-score would do nothing" in done.output
 
 
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (["--metric", "pck", "--posed", "--refine", "pose2seg"], "--refine, --posed would do nothing"),
-        (["--curve", "c.png"], "add --metric pck"),
-        (["--metric", "pck", "--curve", "nowhere/c.png"], "Cannot write nowhere/c.png"),
+        (
+            ["--metric", "pck", "--keypoints-only", "--mask-model", "pose2seg"],
+            "--mask-model, --keypoints-only would do nothing",
+        ),
+        (["--pck-plot", "c.png"], "add --metric pck"),
+        (["--metric", "pck", "--pck-plot", "nowhere/c.png"], "Cannot write nowhere/c.png"),
     ],
 )
 def test_options_that_do_not_fit(arguments, more, says):

@@ -46,12 +46,12 @@ def trained(tmp_path_factory):
     home = tmp_path_factory.mktemp("tiny")
     data, run, model = home / "drawn", home / "run", home / "tiny.onnx"
     command = ["train", RECIPE, "--data", data, "--out", run, "--workers", "0"]
-    stopped = invoke(*command, "--minutes", "0")
+    stopped = invoke(*command, "--max-minutes", "0")
     assert stopped.exit_code == 0, stopped.output
     first = (run / "log.jsonl").read_text().splitlines()
     finished = invoke(*command)
     assert finished.exit_code == 0, finished.output
-    exported = invoke("export", run, "-o", model, "--pictures", data / "pictures")
+    exported = invoke("export", run, "-o", model, "--images", data / "pictures")
     assert exported.exit_code == 0, exported.output
     return SimpleNamespace(data=data, run=run, model=model, first=first, exported=exported.stdout)
 

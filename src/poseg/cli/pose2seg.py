@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 pose2seg = typer.Typer(name="pose2seg", help="Make the typical poses that Pose2Seg aligns by.", no_args_is_help=True)
 
-LEAST_JOINTS = 8  # of a pose that counts, as the paper has it
+MIN_JOINTS = 8  # of a pose that counts, as the paper has it
 SIDE_PX = 320  # of a drawn template
-TOGETHER = 3  # templates in one table
+PER_TABLE = 3  # templates in one table
 
 
 @pose2seg.command()
@@ -44,19 +44,19 @@ def templates(
     from poseg.io.plain_json import write_json
 
     data = read_coco(annotations)
-    typical = _typical(data, count)
+    typical = _cluster(data, count)
     _print(typical, data.skeleton)
     if out is None:
         return
     if out.suffix.lower() == ".png":
-        write_png(out, _drawn(typical.templates, data.skeleton))
+        write_png(out, _draw(typical.templates, data.skeleton))
     else:
-        write_json(out, _plain(typical, data.skeleton))
+        write_json(out, _to_dict(typical, data.skeleton))
     typer.echo(f"Written to {out}.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Typical:
+class _Templates:
     """Typical poses, and what they were made of.
 
     visibility  (T, K) mean of the joints
@@ -70,7 +70,7 @@ class _Typical:
     everybody: int
 
 
-def _typical(data: CocoDataset, count: int) -> _Typical:
+def _cluster(data: CocoDataset, count: int) -> _Templates:
     """The typical poses of a file's people. Raises AnnotationError where they are too few."""
     import numpy as np
 
@@ -83,7 +83,7 @@ def _typical(data: CocoDataset, count: int) -> _Typical:
     triplets, boxes_xyxy = columns.triplets[~columns.unsure], columns.boxes_xyxy[~columns.unsure]
     points, found = pixel_centres(triplets[..., :2]), triplets[..., 2] > 0
     boxes_xyxy = complete_boxes(boxes_xyxy, None, points, found)
-    least = min(LEAST_JOINTS, len(skeleton))
+    least = min(MIN_JOINTS, len(skeleton))
     try:
         made, visibility = typical_poses(
             points, triplets[..., 2], boxes_xyxy, skeleton, count=count, least_joints=least
@@ -100,22 +100,22 @@ def _typical(data: CocoDataset, count: int) -> _Typical:
     )
     best = windows.templates[windows.scores > 0] % count
     share = np.bincount(best, minlength=count) / max(int(enough.sum()), 1)
-    return _Typical(made, visibility, share, int(enough.sum()))
+    return _Templates(made, visibility, share, int(enough.sum()))
 
 
-def _print(typical: _Typical, skeleton: Skeleton) -> None:
+def _print(typical: _Templates, skeleton: Skeleton) -> None:
     """Tables of a few templates each, one line a joint."""
     from rich.console import Console
     from rich.table import Table
 
     made, console = typical.templates, Console()
-    for first in range(0, len(made), TOGETHER):
-        chosen = range(first, min(first + TOGETHER, len(made)))
+    for first in range(0, len(made), PER_TABLE):
+        chosen = range(first, min(first + PER_TABLE, len(made)))
         table = Table("joint")
         for number in chosen:
             table.add_column(f"template {number + 1}\n   x    y  seen", no_wrap=True)
         for joint, name in enumerate(skeleton.joints):
-            table.add_row(name, *(_told(typical, number, joint) for number in chosen))
+            table.add_row(name, *(_format(typical, number, joint) for number in chosen))
         table.add_section()
         table.add_row("aligns best", *(f"{typical.aligned[number]:.0%} of people" for number in chosen))
         console.print(table)
@@ -123,13 +123,13 @@ def _print(typical: _Typical, skeleton: Skeleton) -> None:
     typer.echo(f"Shares are of {typical.everybody:,} people with 3 or more joints; {rest:.0%} fit no template.")
 
 
-def _told(typical: _Typical, number: int, joint: int) -> str:
+def _format(typical: _Templates, number: int, joint: int) -> str:
     x, y = typical.templates.points[number, joint]
     place = f"{x:.2f} {y:.2f}" if typical.templates.known[number, joint] else "   -    -"
     return f"{place}  {typical.visibility[number, joint]:.2f}"
 
 
-def _drawn(made: Templates, skeleton: Skeleton) -> NDArray[np.uint8]:
+def _draw(made: Templates, skeleton: Skeleton) -> NDArray[np.uint8]:
     """The templates beside each other, each in its unit square on white."""
     import numpy as np
 
@@ -143,7 +143,7 @@ def _drawn(made: Templates, skeleton: Skeleton) -> NDArray[np.uint8]:
     return sheet(squares, [f"template {number + 1}" for number in range(len(made))], columns=len(made))
 
 
-def _plain(typical: _Typical, skeleton: Skeleton) -> dict[str, Any]:
+def _to_dict(typical: _Templates, skeleton: Skeleton) -> dict[str, Any]:
     """The templates as a codec holds them, with what says which joint is which."""
     from poseg.codecs.pose2seg import as_points
 

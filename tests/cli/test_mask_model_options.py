@@ -1,4 +1,4 @@
-"""`--refine` of predict and evaluate, and people who are given to evaluate."""
+"""`--mask-model` of predict and evaluate, and people who are given to evaluate."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Spots = Callable[..., NDArray[np.uint8]]
 Save = Callable[[str, NDArray[np.uint8]], None]
 
 PLACES = {1: (60, 70), 2: (190, 120)}  # the person of a picture is in this spot
-REFINE = ("--refine", "../disks.onnx")
+REFINE = ("--mask-model", "../disks.onnx")
 
 
 def evaluate(poseg: Poseg, *arguments: object) -> dict[str, Any]:
@@ -65,8 +65,8 @@ def truth(poseg: Poseg, spots: Spots, save: Save) -> Path:
 
 def test_refined_people_are_the_predictors_with_the_segmenters_masks(truth: Path, poseg: Poseg) -> None:
     """The truth was made by both models, so both together find it and the first alone does not."""
-    refined = evaluate(poseg, "--model", "../spots.onnx", *REFINE, "--posed")
-    alone = evaluate(poseg, "--model", "../spots.onnx", "--posed")
+    refined = evaluate(poseg, "--model", "../spots.onnx", *REFINE, "--keypoints-only")
+    alone = evaluate(poseg, "--model", "../spots.onnx", "--keypoints-only")
     assert refined["masks"]["AP"] == refined["keypoints"]["AP"] == alone["keypoints"]["AP"] == pytest.approx(1)
     assert alone["masks"]["AP"] < 0.5
     assert (refined["model"], alone["model"]) == ("test+disks", "test")
@@ -76,7 +76,7 @@ def test_refined_people_are_the_predictors_with_the_segmenters_masks(truth: Path
 def test_given_the_found_poses_masks_are_those_of_predictor_and_segmenter(truth: Path, poseg: Poseg) -> None:
     together = evaluate(poseg, "--model", "../spots.onnx", *REFINE, "--results", "together.json")
     evaluate(poseg, "--model", "../spots.onnx", "--results", "found.json")
-    apart = evaluate(poseg, *REFINE, "--poses", "found.json")
+    apart = evaluate(poseg, *REFINE, "--people", "found.json")
     for kind in ("masks", "keypoints"):
         assert apart[kind] == pytest.approx(together[kind], abs=1e-3)
     assert apart["person_iou"] == pytest.approx(together["person_iou"], abs=0.01)
@@ -87,22 +87,22 @@ def test_given_the_found_poses_masks_are_those_of_predictor_and_segmenter(truth:
 
 def test_it_says_where_the_poses_come_from(truth: Path, poseg: Poseg) -> None:
     found = evaluate(poseg, "--model", "../spots.onnx", *REFINE, "--results", "found.json")
-    assert found["poses"] == "found by test"
-    assert "poses: found by test" in found["shown"]
-    true = evaluate(poseg, *REFINE, "--poses", "truth.json", "--posed")
-    assert (true["poses"], true["posed"], true["model"]) == ("true ones of truth.json", True, "disks")
-    assert "poses: true ones of truth.json; people without annotated joints ignored" in true["shown"]
-    given = evaluate(poseg, *REFINE, "--poses", "found.json", "--size", "129")
+    assert found["poses"] == "detected by test"
+    assert "poses: detected by test" in found["shown"]
+    true = evaluate(poseg, *REFINE, "--people", "truth.json", "--keypoints-only")
+    assert (true["poses"], true["posed"], true["model"]) == ("ground truth of truth.json", True, "disks")
+    assert "poses: ground truth of truth.json; people without annotated joints ignored" in true["shown"]
+    given = evaluate(poseg, *REFINE, "--people", "found.json", "--long-edge", "129")
     assert (given["poses"], given["posed"]) == ("results in found.json", False)
     assert "poses: results in found.json" in given["shown"]
-    assert given["options"] == {"size": 129, "threads": None}
+    assert given["options"] == {"long_edge": 129, "threads": None}
 
 
 def test_with_the_true_poses_nobody_is_missed(truth: Path, poseg: Poseg) -> None:
-    posed = evaluate(poseg, *REFINE, "--poses", "truth.json", "--posed")
+    posed = evaluate(poseg, *REFINE, "--people", "truth.json", "--keypoints-only")
     assert (posed["persons"], posed["found"]) == (2, 2)
     assert posed["masks"]["AP"] > 0.8  # the truth leans on the masks of the first model a little, these do not
-    everybody = evaluate(poseg, *REFINE, "--poses", "truth.json")
+    everybody = evaluate(poseg, *REFINE, "--people", "truth.json")
     assert (everybody["persons"], everybody["found"]) == (4, 4)
     assert (
         everybody["masks"]["AP"] < posed["masks"]["AP"]
@@ -112,7 +112,7 @@ def test_with_the_true_poses_nobody_is_missed(truth: Path, poseg: Poseg) -> None
 def test_predict_refines(truth: Path, poseg: Poseg) -> None:
     result = poseg("predict", "photos", "--out", "out", "--model", "../spots.onnx", *REFINE, "--no-overlay")
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.startswith("2 people in 2 pictures; median ")
+    assert result.stdout.startswith("2 people in 2 images; median ")
     records = json.loads(Path("out/results.json").read_text())
     masks = {a["image_id"]: a["segmentation"] for a in json.loads(truth.read_text())["annotations"][::2]}
     assert {record["image_id"]: record["segmentation"] for record in records} == masks
@@ -125,8 +125,8 @@ def test_predict_refines(truth: Path, poseg: Poseg) -> None:
     ("arguments", "complaint"),
     [
         (["--model", "../disks.onnx"], "is given people and does not find them"),
-        (["--model", "../spots.onnx", "--refine", "../spots.onnx"], "which is not given people"),
-        (["--model", "../spots.onnx", "--refine", "nobody"], "no model 'nobody'"),
+        (["--model", "../spots.onnx", "--mask-model", "../spots.onnx"], "which is not given people"),
+        (["--model", "../spots.onnx", "--mask-model", "nobody"], "no model 'nobody'"),
     ],
     ids=" ".join,
 )
@@ -145,14 +145,14 @@ def test_models_in_each_others_place_are_told(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--poses", "truth.json"], "name it with --refine"),
-        ([*REFINE, "--poses", "truth.json", "--model", "small"], "so --model would do nothing"),
-        ([*REFINE, "--poses", "truth.json", "--flip", "--scales", "1"], "so --scales, --flip would do nothing"),
-        ([*REFINE, "--poses", "truth.json", "--min-score", "0.3"], "so --min-score would do nothing"),
-        ([*REFINE, "--poses", "truth.json", "--max-people", "3"], "so --max-people would do nothing"),
-        (["--refine", "../spots.onnx", "--poses", "truth.json"], "which is not given people"),
-        ([*REFINE, "--poses", "missing.json"], "There is no file missing.json"),
-        ([*REFINE, "--poses", "other.json"], "it speaks of other.png, they are such as 1.png"),
+        (["--people", "truth.json"], "name it with --mask-model"),
+        ([*REFINE, "--people", "truth.json", "--model", "small"], "so --model would do nothing"),
+        ([*REFINE, "--people", "truth.json", "--flip", "--scales", "1"], "so --scales, --flip would do nothing"),
+        ([*REFINE, "--people", "truth.json", "--min-score", "0.3"], "so --min-score would do nothing"),
+        ([*REFINE, "--people", "truth.json", "--max-people", "3"], "so --max-people would do nothing"),
+        (["--mask-model", "../spots.onnx", "--people", "truth.json"], "which is not given people"),
+        ([*REFINE, "--people", "missing.json"], "There is no file missing.json"),
+        ([*REFINE, "--people", "other.json"], "it speaks of other.png, they are such as 1.png"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

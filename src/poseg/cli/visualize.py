@@ -1,4 +1,4 @@
-"""`poseg fields`: what the network says of a picture, as figures."""
+"""`poseg visualize`: the fields that the network predicts for an image, as figures."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from poseg.cli.options import (
+from poseg.cli.predict_options import (
+    DetectOptions,
     FlipOption,
+    LongEdgeOption,
     ModelOption,
     OutOption,
     ScalesOption,
-    SizeOption,
     ThreadsOption,
-    build_predictor,
 )
 
 if TYPE_CHECKING:
@@ -29,23 +29,23 @@ if TYPE_CHECKING:
     Figure = Callable[[], NDArray[np.uint8]]
 
 
-def fields(
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture.")],
+def visualize(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image.")],
     out: OutOption,
     model: ModelOption = None,
-    size: SizeOption = None,
+    long_edge: LongEdgeOption = None,
     scales: ScalesOption = None,
     flip: FlipOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Draw what the network says of a picture: heatmaps, offsets or limbs, person map, and the people read from it.
+    """Draw what the network predicts for an image: heatmaps, offsets or limbs, person map, people.
 
-    A model that looks at several sizes is drawn at the one that makes it surest of somebody.
+    Of a model that runs at several scales, the view with the person of the highest score is drawn.
     """
     from poseg.cli.outputs import make_folder
     from poseg.io.images import write_png
 
-    predictor = build_predictor(model, threads=threads, size=size, scales=scales, flip=flip)
+    predictor = DetectOptions(model, long_edge, scales, flip, threads=threads).build()
     seen = predictor.see(image)
     make_folder(out)
     for name, figure in _figures(predictor, seen):
