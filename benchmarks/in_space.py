@@ -30,13 +30,13 @@ from poseg.datasets.drawn_in_space import drawn_in_space
 from poseg.datasets.mocap import Clip, Poses, read_mocap, split
 from poseg.export.network_runner import NetworkRunner, system_card
 from poseg.geometry import boxes
-from poseg.geometry.bones import from_parent_relative
 from poseg.metrics.bootstrap import image_counts
 from poseg.metrics.mpjpe import PELVIS, mpjpe, pa_mpjpe, rooted_errors
 from poseg.metrics.pairs import PosePairs, pair_up
 from poseg.recipes import find_recipe
 from poseg.runtime.poser import Poser
 from poseg.skeletons import BODY17_3D
+from poseg.skeletons.bones import from_parent_relative
 from poseg.training.initial import whole_weights
 from poseg.training.recipe import Recipe
 from poseg.training.settings import with_settings
@@ -74,7 +74,7 @@ def measured(recipe: Recipe, folder: Path, poses: Poses, rows: np.ndarray) -> tu
     poser, true, found = Poser(runner), [], []
     for number, row in enumerate(rows):
         sample = drawn_in_space(poses.joints_mm[row], np.random.default_rng((7, number)))
-        box = boxes.around_points(sample.people.keypoints, np.ones((1, 17), bool))
+        box = boxes.boxes_from_points(sample.people.keypoints, np.ones((1, 17), bool))
         maps = codec.crops(box)
         fields = runner.run(poser.crops(sample.image, maps))
         bones = fields[BONES][..., 0, 0].astype(np.float64) * codec.largest_mm

@@ -74,7 +74,7 @@ def measured(recipe: Recipe, folder: Path, data: Path, limit: int | None) -> dic
     for index in range(len(test)):
         sample = test[index]
         joints = sample.people.keypoints
-        box = boxes.around_points(joints, np.ones(joints.shape[:2], bool))
+        box = boxes.boxes_from_points(joints, np.ones(joints.shape[:2], bool))
         people = poser(sample.image, box + np.float32([-1, -1, 1, 1]) * BODY * (box[:, 2:] - box[:, :2]).max())
         true.append(joints[0])
         found.append(people.keypoints[0])

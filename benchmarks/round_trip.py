@@ -22,7 +22,7 @@ from rich.table import Table
 from poseg.codecs import BEST, PAF, PAPER, Finder, PersonLabCodec, PoSegCodec
 from poseg.codecs.claiming import interpolate
 from poseg.fields import Fields
-from poseg.fields.segmentation import coverage
+from poseg.fields.segmentation import area_downsample
 from poseg.geometry import affine
 from poseg.io.coco_json import CocoDataset, coco_results, read_coco
 from poseg.io.plain_json import read_json
@@ -62,10 +62,10 @@ def labelled_only(truth: dict[str, Any], data: CocoDataset) -> dict[str, Any]:
 
 
 def through_cells(people: People, codec: Finder) -> People:
-    """The same people, masks seen through cells: what coverage and interpolation keep of them."""
+    """The same people, masks seen through cells: what area_downsample and interpolation keep of them."""
     masks, grid = np.zeros_like(np.asarray(people.masks)), codec.specs[0].grid
     for mask, kept in zip(people.masks, masks, strict=True):
-        kept[:] = interpolate(coverage(mask, grid), grid, 0, 0, *mask.shape) >= 0.5
+        kept[:] = interpolate(area_downsample(mask, grid), grid, 0, 0, *mask.shape) >= 0.5
     return replace(people, masks=masks)
 
 

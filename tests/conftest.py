@@ -95,7 +95,7 @@ class FakeSession:
 
 def mirrored(people: People, width: int) -> People:
     assert people.masks is not None
-    order = people.skeleton.mirror
+    order = people.skeleton.flip_index
     points = people.keypoints[:, order] * (-1, 1) + (width, 0)
     x0, y0, x1, y1 = people.boxes_xyxy.T
     return replace(

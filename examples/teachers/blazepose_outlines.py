@@ -75,14 +75,14 @@ class BlazePoseOutlines:
 
     def _one(self, image: NDArray[np.uint8], crop: affine.Matrix) -> NDArray[np.bool_]:
         """(H, W) mask of the person in a crop: the map from picture to the network's input."""
-        seen = cv2.warpAffine(image, affine.for_cv2(crop), (SIDE_PX, SIDE_PX), flags=cv2.INTER_LINEAR)
+        seen = cv2.warpAffine(image, affine.to_cv2(crop), (SIDE_PX, SIDE_PX), flags=cv2.INTER_LINEAR)
         self._network.set_tensor(self._network.get_input_details()[0]["index"], seen[None].astype(np.float32) / 255)
         self._network.invoke()
         if float(self._network.get_tensor(self._presence)[0, 0]) < LEAST_PRESENCE:
             return np.zeros(image.shape[:2], np.bool_)
         logits = np.array(self._network.get_tensor(self._mask)[0, :, :, 0], np.float32)
         back = cv2.warpAffine(
-            logits, affine.for_cv2(affine.invert(crop)), image.shape[1::-1], flags=cv2.INTER_LINEAR,
+            logits, affine.to_cv2(affine.invert(crop)), image.shape[1::-1], flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_CONSTANT, borderValue=OUTSIDE,
         )  # fmt: skip
         return np.asarray(back > 0, np.bool_)

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poseg.codecs.agreement import Agreement, Look, agree, pose_areas
+from poseg.codecs.agreement import Agreement, Look, agree
 from poseg.errors import PosegError, ShapeError
+from poseg.geometry.pose_size import pose_areas
 from poseg.people import People
 from poseg.skeletons import COCO17, LSP14
 
@@ -39,7 +40,7 @@ def shaken(rng, people, px=1.0):
 
 
 def mirror(people):
-    order = COCO17.mirror
+    order = COCO17.flip_index
     return People.from_poses(
         COCO17,
         people.keypoints[:, order] * (-1, 1) + (WIDTH, 0),

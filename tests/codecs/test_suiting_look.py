@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poseg.codecs import PersonLabCodec
-from poseg.codecs.agreement import pose_boxes
 from poseg.codecs.decoding import BEST
 from poseg.codecs.suiting_look import WORTH_A_LOOK, part_to_see, put_together, suiting_looks, too_long
+from poseg.geometry.pose_size import pose_boxes
 from poseg.geometry.rle import tight_boxes
 from poseg.people import People
 from poseg.skeletons import COCO17

@@ -45,7 +45,7 @@ def test_a_sticker_goes_with_the_body(at, angle, scale, x, y):
 
 @pytest.mark.parametrize("at", ["eyes", "head"])
 def test_left_and_right_mistaken_do_not_turn_a_head_over(at):
-    points = SCENE.people.keypoints[:, COCO17.mirror]
+    points = SCENE.people.keypoints[:, COCO17.flip_index]
     np.testing.assert_allclose(frame(with_joints(SCENE.people, points=points), at), frame(SCENE.people, at), atol=1e-3)
 
 

@@ -100,7 +100,7 @@ def test_each_pose_is_measured_by_itself(random_pairs, seed, name):
 @given(seeds)
 def test_left_and_right_exchanged_on_both_sides_change_nothing(random_pairs, seed):
     pairs = spatial(random_pairs, seed, missing=0.02, picture=np.arange(12) // 6)
-    moved = {name: getattr(pairs, name)[:, LSP14.mirror] for name in ("true", "annotated", "found", "placed")}
+    moved = {name: getattr(pairs, name)[:, LSP14.flip_index] for name in ("true", "annotated", "found", "placed")}
     for metric in METRICS.values():
         one, other = metric(pairs), metric(replace(pairs, **moved))
         assert one.overall.value == pytest.approx(other.overall.value)

@@ -68,11 +68,11 @@ def test_groups_share_out_all_joints(skeleton):
     groups = joint_groups(skeleton)
     assert sorted(place for group in groups.values() for place in group) == list(range(len(skeleton)))
     for group in groups.values():
-        assert {int(skeleton.mirror[place]) for place in group} == set(group)
+        assert {int(skeleton.flip_index[place]) for place in group} == set(group)
 
 
 def test_groups_have_the_names_of_their_joints():
     assert joint_groups(COCO17)["wrist"] == (9, 10)
     boat = Skeleton("boat", ("bow", "port", "starboard"), (("bow", "port"), ("bow", "starboard")),
-                    pairs=(("port", "starboard"),))  # fmt: skip
+                    flip_pairs=(("port", "starboard"),))  # fmt: skip
     assert joint_groups(boat) == {"bow": (0,), "port, starboard": (1, 2)}

@@ -60,7 +60,7 @@ def test_a_wider_threshold_never_lowers_it(random_pairs, seed, size):
 
 @given(seeds, st.sampled_from(["box", "head"]))
 def test_left_and_right_exchanged_on_both_sides_change_nothing(random_pairs, seed, size):
-    pairs, mirror = random_pairs(seed), LSP14.mirror
+    pairs, mirror = random_pairs(seed), LSP14.flip_index
     moved = {name: getattr(pairs, name)[:, mirror] for name in ("true", "annotated", "found", "placed")}
     one, other = pck(pairs, size), pck(replace(pairs, **moved), size)
     assert (one.overall, one.groups) == (other.overall, other.groups)
@@ -71,7 +71,7 @@ def test_the_torso_is_one_diagonal():
     """The one size that knows left from right: exchanging the sides takes the other diagonal."""
     rng = np.random.default_rng(3)
     pose = rng.uniform(0, 100, (1, 14, 2))
-    for points in (pose, pose[:, LSP14.mirror]):
+    for points in (pose, pose[:, LSP14.flip_index]):
         wanted = np.linalg.norm(points[0, LSP14.index("left_shoulder")] - points[0, LSP14.index("right_hip")])
         assert person_sizes(pair_up(LSP14, points, points), "torso")[0] == pytest.approx(wanted)
 

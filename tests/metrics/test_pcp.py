@@ -43,7 +43,7 @@ def test_size_order_and_sides_do_not_matter(random_pairs, seed, strict, power):
     names = ("true", "annotated", "found", "placed")
     turned = replace(pairs, **{name: getattr(pairs, name)[::-1] for name in names}, picture=pairs.picture[::-1])
     assert pcp(turned, strict=strict).parts == wanted.parts
-    mirrored = replace(pairs, **{name: getattr(pairs, name)[:, LSP14.mirror] for name in names})
+    mirrored = replace(pairs, **{name: getattr(pairs, name)[:, LSP14.flip_index] for name in names})
     assert pcp(mirrored, strict=strict).groups == wanted.groups
 
 
@@ -96,7 +96,7 @@ def test_a_bone_and_its_mirror_image_are_one_group(skeleton):
     sticks = bone_sticks(skeleton)
     assert len(sticks) == len(skeleton.bones)
     for stick in sticks:
-        image = {skeleton.joints[skeleton.mirror[skeleton.index(joint)]] for joint in stick.joints}
+        image = {skeleton.joints[skeleton.flip_index[skeleton.index(joint)]] for joint in stick.joints}
         others = [other for other in sticks if set(other.joints) == image]
         assert all(other.group == stick.group for other in others)
 

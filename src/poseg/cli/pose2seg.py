@@ -75,7 +75,7 @@ def _cluster(data: CocoDataset, count: int) -> _Templates:
     import numpy as np
 
     from poseg.errors import AnnotationError, ShapeError
-    from poseg.fields.align import LEAST_SHARED, align, typical_poses
+    from poseg.fields.align import MIN_SHARED_JOINTS, align, cluster_templates
     from poseg.geometry.grid import pixel_centres
     from poseg.io.coco_columns import complete_boxes
 
@@ -85,18 +85,18 @@ def _cluster(data: CocoDataset, count: int) -> _Templates:
     boxes_xyxy = complete_boxes(boxes_xyxy, None, points, found)
     least = min(MIN_JOINTS, len(skeleton))
     try:
-        made, visibility = typical_poses(
-            points, triplets[..., 2], boxes_xyxy, skeleton, count=count, least_joints=least
+        made, visibility = cluster_templates(
+            points, triplets[..., 2], boxes_xyxy, skeleton, count=count, min_joints=least
         )  # fmt: skip
     except ShapeError as fault:
         raise AnnotationError(
             f"{data.path} has {fault.got} people with {least} or more joints and a box, too few for {count} typical "
             "poses; give a larger file or ask for fewer with --count."
         ) from None
-    enough = found.sum(axis=1) >= LEAST_SHARED
+    enough = found.sum(axis=1) >= MIN_SHARED_JOINTS
     endless = (10**9, 10**9)  # people of pictures of any size
     windows = align(
-        points[enough], found[enough], boxes_xyxy[enough], made.with_swapped(skeleton), endless, side_px=1, margin=0
+        points[enough], found[enough], boxes_xyxy[enough], made.with_swapped(skeleton), endless, side_px=1, padding=0
     )
     best = windows.templates[windows.scores > 0] % count
     share = np.bincount(best, minlength=count) / max(int(enough.sum()), 1)
@@ -125,7 +125,7 @@ def _print(typical: _Templates, skeleton: Skeleton) -> None:
 
 def _format(typical: _Templates, number: int, joint: int) -> str:
     x, y = typical.templates.points[number, joint]
-    place = f"{x:.2f} {y:.2f}" if typical.templates.known[number, joint] else "   -    -"
+    place = f"{x:.2f} {y:.2f}" if typical.templates.visible[number, joint] else "   -    -"
     return f"{place}  {typical.visibility[number, joint]:.2f}"
 
 
@@ -137,7 +137,7 @@ def _draw(made: Templates, skeleton: Skeleton) -> NDArray[np.uint8]:
     from poseg.draw.figures import sheet
     from poseg.people import People
 
-    people = People.from_poses(skeleton, made.points * SIDE_PX, made.known)
+    people = People.from_poses(skeleton, made.points * SIDE_PX, made.visible)
     paper = np.full((SIDE_PX, SIDE_PX, 3), 255, np.uint8)
     squares = [draw_poses(paper, people[[number]]) for number in range(len(made))]
     return sheet(squares, [f"template {number + 1}" for number in range(len(made))], columns=len(made))

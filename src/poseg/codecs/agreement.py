@@ -16,17 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.errors import PosegError, ShapeError
-from poseg.geometry import boxes
+from poseg.geometry.pose_size import MIN_JOINT_SCORE, pose_areas
 from poseg.people import People
 from poseg.skeletons import Skeleton
 
 Floats = NDArray[np.float32]
 Box = tuple[float, float, float, float]
-
-TYPICAL_SIGMA = 0.065  # COCO's mean over its joints, for skeletons whose annotators nobody measured
-FOUND = 0.1  # a joint this sure tells how large the person is
-SLENDER = 0.25  # the area of a pose is at least this share of the square of its longer side
-LEAST_AREA_PX = 64.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,7 +102,7 @@ def agree(looks: Sequence[Look], choices: Agreement = Agreement()) -> Agreed:
     skeleton = looks[0].people.skeleton
     for number, look in enumerate(looks):
         if look.people.skeleton != skeleton:
-            raise ShapeError(f"looks[{number}]", wanted=skeleton.name, got=look.people.skeleton.name)
+            raise ShapeError(f"looks[{number}]", expected=skeleton.name, got=look.people.skeleton.name)
     kappas = _kappas(skeleton)
     pool = _pooled(looks, choices.min_score)
     groups = _groups(pool, kappas, choices.alike)
@@ -127,28 +122,8 @@ def agree(looks: Sequence[Look], choices: Agreement = Agreement()) -> Agreed:
     return Agreed(people, agreeing[kept], possible[kept], members)
 
 
-def pose_boxes(points: Floats, sure: Floats) -> Floats:
-    """(N, 4) xyxy around the sure joints of poses (N, K, 2); around all joints of a vague pose."""
-    counts = sure >= FOUND
-    counts |= counts.sum(axis=1, keepdims=True) < 3
-    return boxes.around_points(points, counts)
-
-
-def pose_sides(points: Floats, sure: Floats) -> Floats:
-    """(N, 2) width and height of `pose_boxes`."""
-    boxes_xyxy = pose_boxes(points, sure)
-    return boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
-
-
-def pose_areas(points: Floats, sure: Floats) -> Floats:
-    """(N,) square pixels that the sure joints of poses (N, K, 2) span, never less than a slender person's."""
-    sides = pose_sides(points, sure)
-    areas: Floats = np.maximum(sides.prod(axis=1), SLENDER * sides.max(axis=1) ** 2)
-    return np.maximum(areas, np.float32(LEAST_AREA_PX)).astype(np.float32)
-
-
 def _kappas(skeleton: Skeleton) -> Floats:
-    return 2 * np.array(skeleton.sigmas or [TYPICAL_SIGMA] * len(skeleton), np.float32)
+    return 2 * skeleton.oks_sigmas.astype(np.float32)
 
 
 def _pooled(looks: Sequence[Look], min_score: float) -> _Pool:
@@ -161,7 +136,7 @@ def _pooled(looks: Sequence[Look], min_score: float) -> _Pool:
     order = np.lexsort(keys) if len(points) else np.zeros(0, np.intp)
     order = order[scores[order] >= min_score]
     points, sure = points[order], sure[order]
-    areas = pose_areas(points, sure) if len(points) else np.zeros(0, np.float32)
+    areas = pose_areas(points, sure)
     detail = np.array([one.detail for one in looks], np.float32)[look[order]]
     return _Pool(points, sure, scores[order], areas, detail, look[order], row[order])
 
@@ -220,7 +195,7 @@ def _fused(pool: _Pool, group: list[int], kappas: Floats) -> tuple[Floats, Float
 def _middle(points: Floats, sure: Floats) -> Floats:
     """(2,) median of the joints that the detections of a person are sure of."""
     mean = sure.mean(axis=0)
-    return np.asarray(np.median(points[:, mean >= min(FOUND, mean.max())], axis=(0, 1)), np.float32)
+    return np.asarray(np.median(points[:, mean >= min(MIN_JOINT_SCORE, mean.max())], axis=(0, 1)), np.float32)
 
 
 def _reach(middles: Floats, looks: Sequence[Look]) -> NDArray[np.int64]:

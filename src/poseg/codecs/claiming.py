@@ -59,7 +59,7 @@ def _follow(fields: Fields, found: Floats, decoding: Decoding) -> Floats:
     if decoding.long_short_steps:
         found = refine(found, fields["short_offsets"], joint, grid, decoding.long_short_steps, decoding.sampling)
     if decoding.keep_inside:
-        found = clamp(found, grid, fields.cells)
+        found = clamp(found, grid, fields.shape_hw)
     return found.reshape(k, m, 2).transpose(1, 0, 2)
 
 

@@ -21,7 +21,7 @@ from poseg.codecs.claiming import Claims
 from poseg.codecs.window_masks import FIELD, WindowMasks
 from poseg.errors import FieldError
 from poseg.fields import Fields, sigmoid
-from poseg.fields.align import Windows, align_boxes
+from poseg.fields.align import AlignedCrops, align_boxes
 from poseg.geometry import affine
 from poseg.geometry.grid import pixel_indices
 from poseg.geometry.masks import Masks
@@ -96,19 +96,19 @@ class PainterCodec(WindowMasks):
         found: Floats = np.concatenate(edges, axis=1).astype(np.float32)
         return np.where(np.isfinite(found).all(axis=1, keepdims=True), found, 0)
 
-    def windows(self, boxes_xyxy: ArrayLike, size: tuple[int, int]) -> Windows:
+    def windows(self, boxes_xyxy: ArrayLike, size: tuple[int, int]) -> AlignedCrops:
         """Windows around boxes (N, 4) in a picture of `size` (height, width)."""
-        return align_boxes(boxes_xyxy, size, side_px=self.window_px, margin=self.margin)
+        return align_boxes(boxes_xyxy, size, side_px=self.window_px, padding=self.margin)
 
-    def evidence(self, claims: Claims, onto_picture: affine.Matrix, windows: Windows) -> Floats:
+    def evidence(self, claims: Claims, onto_picture: affine.Matrix, windows: AlignedCrops) -> Floats:
         """Probability and weighted margin of people in their windows (N, 2, S, S); beyond the fields, as at their end.
 
         onto_picture  from the network's input, which the claims lie on, to the picture, which the windows lie in
         """
-        side, from_cells = windows.side_px, affine.compose(onto_picture, affine.of_cells(claims.grid))
+        side, from_cells = windows.side_px, affine.compose(onto_picture, affine.cells_to_image(claims.grid))
         seen = np.empty((len(windows), 2, side, side), np.float32)
         for matrix, says, target in zip(windows.matrices, claims.says, seen, strict=True):
-            onto = affine.for_cv2(affine.compose(matrix, from_cells))
+            onto = affine.to_cv2(affine.compose(matrix, from_cells))
             planes = np.dstack([claims.probability, says])
             placed = cv2.warpAffine(planes, onto, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             target[:] = placed.transpose(2, 0, 1)
@@ -126,7 +126,7 @@ class PainterCodec(WindowMasks):
         return seen
 
     def decode(
-        self, fields: Fields, people: People, windows: Windows, size: tuple[int, int], *, exclusive: bool = True,
+        self, fields: Fields, people: People, windows: AlignedCrops, size: tuple[int, int], *, exclusive: bool = True,
         least_probability: float = 0.5,
     ) -> People:  # fmt: skip
         """The people with masks (N, height, width) of a picture of `size`, in which `windows` lie.

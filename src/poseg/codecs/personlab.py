@@ -22,9 +22,9 @@ from poseg.codecs.outlines import Unpainted, claim_by_offsets, unpainted
 from poseg.codecs.targets import Targets
 from poseg.errors import FieldError, ShapeError
 from poseg.fields import Fields, FieldSpec
-from poseg.fields.heatmap import disk_owners
-from poseg.fields.hough import Seeds, Votes, cast_votes, cell_peaks, finer_grid, hough_peaks, tally
-from poseg.fields.segmentation import at_cells, coverage, nearest_person
+from poseg.fields.heatmap import disk_assignment
+from poseg.fields.hough import Seeds, Votes, accumulate_votes, cast_votes, cell_peaks, hough_peaks, refined_grid
+from poseg.fields.segmentation import area_downsample, nearest_person, sample_at_cells
 from poseg.geometry import boxes
 from poseg.geometry.grid import Grid
 from poseg.people import People
@@ -68,9 +68,9 @@ class PersonLabCodec:
     @property
     def mirrors(self) -> Mirrors:
         """What a mirror image does to the axes of fields. Raises SkeletonError for a lopsided tree."""
-        orders = {"joint": self.skeleton.mirror}
+        orders = {"joint": self.skeleton.flip_index}
         if "mid_offsets" in self.fields:
-            orders["edge"] = self.skeleton.edge_mirror
+            orders["edge"] = self.skeleton.edge_flip_index
         return {axis: (order, np.ones(len(order), np.float32)) for axis, order in orders.items()}
 
     @property
@@ -143,25 +143,27 @@ class PersonLabCodec:
         learned.
         """
         if len(people) and people.masks is not None and people.masks.shape[1:] != size:
-            raise ShapeError("people.masks", wanted=(len(people), *size), got=people.masks.shape)
+            raise ShapeError("people.masks", expected=(len(people), *size), got=people.masks.shape)
         cells = self.grid.shape(*size)
         at = self.grid.positions(*cells)
-        unknown = np.zeros(cells, bool) if ignore is None else at_cells(ignore, self.grid)
+        unknown = np.zeros(cells, bool) if ignore is None else sample_at_cells(ignore, self.grid)
         annotated = people.keypoint_scores > 0
-        owner = disk_owners(people.keypoints, annotated, self.grid, cells, self.disk_radius_px)
+        owner = disk_assignment(people.keypoints, annotated, self.grid, cells, self.disk_radius_px)
         masks = np.zeros((len(people), *size), bool) if people.masks is None else people.masks.full()
 
-        heat_weight = ~(unknown | at_cells(_union(masks[~annotated.any(axis=1)]), self.grid))
+        heat_weight = ~(unknown | sample_at_cells(_union(masks[~annotated.any(axis=1)]), self.grid))
         heat_weight = np.broadcast_to(heat_weight, owner.shape)
         if uncertain is not None and len(uncertain):
             heat_weight = heat_weight & ~((owner < 0) & self._disks(uncertain, at))
         short, mid, mid_weight = self._paint_disks(people.keypoints, annotated, owner, at)
         if bridge:
             points, known = guess_joints(people.keypoints, annotated, self.skeleton.edges)
-            guessed = disk_owners(points, known & ~annotated, self.grid, cells, self.disk_radius_px)
+            guessed = disk_assignment(points, known & ~annotated, self.grid, cells, self.disk_radius_px)
             short, mid, _ = self._paint_disks(points, known, np.where(owner >= 0, owner, guessed), at)
         person, person_weight = self._paint_people(people, masks, unknown)
-        long, long_weight = self._paint_long(people.keypoints, annotated, at_cells(masks, self.grid), unknown, at)
+        long, long_weight = self._paint_long(
+            people.keypoints, annotated, sample_at_cells(masks, self.grid), unknown, at
+        )
         return Targets(
             self.specs,
             targets={
@@ -217,8 +219,8 @@ class PersonLabCodec:
             x0, y0 = np.maximum(np.floor(box[:2]), 0).astype(int)
             x1, y1 = np.maximum(np.ceil(box[2:]), 0).astype(int)
             maskless[y0:y1, x0:x1] = True
-        person = coverage(everybody, self.grid)
-        hidden = at_cells(maskless & ~everybody, self.grid) | unknown
+        person = area_downsample(everybody, self.grid)
+        hidden = sample_at_cells(maskless & ~everybody, self.grid) | unknown
         return person, (~hidden).astype(np.float32)
 
     def _paint_long(
@@ -260,7 +262,7 @@ class PersonLabCodec:
 
         order = np.argsort(-scores, kind="stable")
         keypoints, probability = poses.keypoints[order], probability[order]
-        boxes_xyxy = boxes.around_points(keypoints, scoring.found_joints(probability))
+        boxes_xyxy = boxes.boxes_from_points(keypoints, scoring.found_joints(probability))
         people = People(self.skeleton, keypoints, sure[order], scores[order], boxes_xyxy)
         return self.claimed(fields, people, decoding, probability)
 
@@ -288,14 +290,14 @@ class PersonLabCodec:
     def hough_maps(self, fields: Fields, stride_px: int = 4) -> Floats:
         """Mass of the votes for each joint on a grid of `stride_px`, for drawing: (K, H, W)."""
         votes = cast_votes(fields["heatmap"], fields["short_offsets"], fields.grid, self.disk_radius_px)
-        framed = tally(votes, len(self.skeleton), *finer_grid(fields.grid, fields.cells, stride_px))
+        framed = accumulate_votes(votes, len(self.skeleton), *refined_grid(fields.grid, fields.shape_hw, stride_px))
         return framed[:, 1:-1, 1:-1].astype(np.float32)
 
     def _seeds(self, fields: Fields, votes: Votes, decoding: Decoding) -> Seeds:
         if decoding.evidence == "cell":
             return cell_peaks(fields["heatmap"], fields["short_offsets"], fields.grid, decoding.seed_threshold)
-        grid, cells = finer_grid(fields.grid, fields.cells, decoding.hough_stride_px)
-        return hough_peaks(tally(votes, len(self.skeleton), grid, cells), grid, decoding.seed_threshold)
+        grid, cells = refined_grid(fields.grid, fields.shape_hw, decoding.hough_stride_px)
+        return hough_peaks(accumulate_votes(votes, len(self.skeleton), grid, cells), grid, decoding.seed_threshold)
 
     def _score(
         self, fields: Fields, votes: Votes, poses: Poses, probability: Floats, scales: Floats, decoding: Decoding

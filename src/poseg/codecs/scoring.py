@@ -20,8 +20,6 @@ Flags = NDArray[np.bool_]
 # A joint this probable tells how large the person is; a wild one would stretch the box (spec section 6.2).
 FOUND = 0.1
 LEAST_SCALE_PX = 4.0
-# COCO's mean over its joints, for skeletons whose annotators nobody measured.
-TYPICAL_SIGMA = 0.065
 
 
 def probabilities(fields: Fields, keypoints: Floats, sampling: str) -> Floats:
@@ -41,14 +39,14 @@ def found_joints(probability: Floats) -> Flags:
 
 def person_scales(keypoints: Floats, probability: Floats) -> Floats:
     """Lambda, the square root of the area of the tight box around the joints found: (N,) pixels."""
-    area = boxes.areas(boxes.around_points(keypoints, found_joints(probability)))
+    area = boxes.areas(boxes.boxes_from_points(keypoints, found_joints(probability)))
     scales: Floats = np.maximum(np.sqrt(area), np.float32(LEAST_SCALE_PX))
     return scales
 
 
 def spreads(skeleton: Skeleton) -> Floats:
     """Kappa, twice the annotators' sigma of each joint: (K,)."""
-    return 2 * np.array(skeleton.sigmas or [TYPICAL_SIGMA] * len(skeleton), np.float32)
+    return 2 * skeleton.oks_sigmas.astype(np.float32)
 
 
 def with_seed_scores(probability: Floats, seeds: Seeds) -> Floats:
@@ -69,7 +67,7 @@ def expected_oks(votes: Votes, fields: Fields, keypoints: Floats, reach_px: Floa
     joint, vote = _votes_around(votes, keypoints, fields, radius_px)
     dx, dy = (votes.position[:, axis][vote] - keypoints[..., axis].reshape(-1)[joint] for axis in (0, 1))
     squared = dx * dx + dy * dy
-    mass = np.where(squared <= radius_px**2, votes.mass[vote], np.float32(0))
+    mass = np.where(squared <= radius_px**2, votes.weight[vote], np.float32(0))
     oks = np.exp(squared * (-0.5 / reach_px**2).reshape(-1)[joint])
     total = np.bincount(joint, mass, minlength=n * k)
     expected = np.bincount(joint, mass * oks, minlength=n * k) / np.maximum(total, 1e-9)
@@ -82,7 +80,7 @@ def _votes_around(votes: Votes, keypoints: Floats, fields: Fields, radius_px: fl
     A joint's own voters stand within R of it; votes that come from farther away are meant for somebody else.
     """
     k = keypoints.shape[1]
-    h, w = fields.cells
+    h, w = fields.shape_hw
     reach = int(np.ceil(1.5 * radius_px / fields.grid.stride))
     # Numbers of the votes by cell, in a frame so wide that windows may leave the grid.
     rows, columns = h + 2 * reach, w + 2 * reach

@@ -15,8 +15,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from poseg.codecs.agreement import pose_boxes, pose_sides
-from poseg.geometry.boxes import Window
+from poseg.geometry.boxes import CropXYXY
+from poseg.geometry.pose_size import pose_boxes, pose_sides
 from poseg.people import People
 
 Floats = NDArray[np.float32]
@@ -33,7 +33,7 @@ def too_long(people: People, scale_xy: tuple[float, float], longest_px: float) -
 
 def part_to_see(
     people: Sequence[People], scale_xy: tuple[float, float], size: tuple[int, int], longest_px: float
-) -> Window | None:
+) -> CropXYXY | None:
     """The part of a picture of `size` (height, width) where a look would suit somebody whom others found; or None.
 
     people    what each other look found, in pixels of the picture

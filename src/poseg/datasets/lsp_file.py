@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from poseg.datasets.lsp import read_joints
 from poseg.errors import AnnotationError
-from poseg.geometry.boxes import around_points, xyxy_to_xywh
+from poseg.geometry.boxes import boxes_from_points, xyxy_to_xywh
 from poseg.geometry.grid import pixel_centres
 from poseg.io.picture_size import picture_size
 from poseg.skeletons import LSP14
@@ -82,7 +82,7 @@ def _records(joints: NDArray[np.float64], sizes: NDArray[np.int64], first: int) 
     """An annotation for each picture that has a joint."""
     seen = visibility(joints)
     placed = seen > 0
-    tight = around_points(pixel_centres(joints[..., :2]), placed)
+    tight = boxes_from_points(pixel_centres(joints[..., :2]), placed)
     margin = (tight[:, 2:] - tight[:, :2]).max(axis=1, keepdims=True) * MARGIN
     edges = np.concatenate([sizes[:, ::-1], sizes[:, ::-1]], axis=1)
     boxes = xyxy_to_xywh(np.clip(tight + np.array([-1, -1, 1, 1]) * margin, 0, edges)).astype(np.float64)

@@ -88,7 +88,7 @@ class Art:
 def check_rgba(image: Bytes) -> None:
     """Raises ShapeError unless an image is (h, w, 4) uint8."""
     if image.ndim != 3 or image.shape[2] != 4 or image.dtype != np.uint8 or not image.size:
-        raise ShapeError("art", wanted="(height, width, 4) uint8, RGBA", got=(*image.shape, image.dtype))
+        raise ShapeError("art", expected="(height, width, 4) uint8, RGBA", got=(*image.shape, image.dtype))
 
 
 def art_names(kind: str) -> tuple[str, ...]:

@@ -101,7 +101,7 @@ class Replace(Background):
         super().__post_init__()
         own = self.image
         if own is not None and (own.ndim != 3 or own.shape[2] != 3 or own.dtype != np.uint8 or not own.size):
-            raise ShapeError("The new background", wanted="(height, width, 3) uint8", got=own.shape)
+            raise ShapeError("The new background", expected="(height, width, 3) uint8", got=own.shape)
         check_colour(self.colour)
         if not 0 <= self.wrap <= 1:
             raise EffectError(f"The wrap of light lies between 0 and 1, got {self.wrap}.")

@@ -164,7 +164,7 @@ def _run(model: Model, image: Pixels, pictures: Pictures, image_id: int, boxes: 
     known = np.asarray(weights.sum(axis=1) > 0)
     mapped = people if people.skeleton == true.skeleton else people.remap_to(true.skeleton)
     if boxes and len(mapped) != len(true):
-        raise ShapeError(f"people of {name}", wanted=f"{len(true)}, one a box", got=len(mapped))
+        raise ShapeError(f"people of {name}", expected=f"{len(true)}, one a box", got=len(mapped))
     seen = replace(true, keypoint_scores=true.keypoint_scores * known)
     order = np.arange(len(true)) if boxes else match_poses(mapped, seen)
     in_order, matched = _in_order(mapped, order), int((order >= 0).sum())

@@ -27,7 +27,7 @@ from poseg.codecs.painter import PLANES
 from poseg.errors import WeightsError
 from poseg.export.network_runner import NetworkRunner
 from poseg.export.onnx_card import with_card
-from poseg.fields.align import picture_in_windows
+from poseg.fields.align import crop_images
 from poseg.io.atomic import write_bytes
 from poseg.people import People
 from poseg.runtime.card import Card
@@ -159,7 +159,7 @@ def _window(system: Painter, picture: Bytes, card: Card) -> Floats:
     near = np.clip(1.5 - 1.5 * np.hypot(x, y), 0, 1).astype(np.float32)
     nobody = np.zeros((1, len(system.skeleton), 3), np.float32)
     evidence = np.stack([near, 2 * near - 1])[None]
-    return codec.planes(picture_in_windows(picture, windows), evidence, nobody, card.mean, card.std)
+    return codec.planes(crop_images(picture, windows), evidence, nobody, card.mean, card.std)
 
 
 def _inputs(pictures: Sequence[Bytes], card: Card) -> Iterator[NDArray[np.float32]]:
@@ -180,7 +180,7 @@ def _given(system: System, tensor: Floats) -> dict[str, Floats]:
     templates, rng = codec.templates, np.random.default_rng(0)
     places = rng.uniform(-0.2, 0.8, (len(templates), 1, 2)) * (width, height)
     sides = rng.uniform(0.3, 1.0, (len(templates), 1, 1)) * min(width, height)
-    people = People.from_poses(codec.skeleton, templates.points * sides + places, templates.known)
+    people = People.from_poses(codec.skeleton, templates.points * sides + places, templates.visible)
     windows = codec.windows(people, (height, width))
     return {name: array[None] for name, array in codec.given(people, windows).items()}
 

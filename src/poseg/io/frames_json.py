@@ -228,7 +228,7 @@ def _skeleton(plain: str | dict[str, Any]) -> Skeleton:
     """A known skeleton by its name, or one that is spelled out."""
     if isinstance(plain, str):
         return SKELETONS[plain]
-    pairs = {key: tuple((str(a), str(b)) for a, b in plain[key]) for key in ("bones", "tree", "pairs")}
+    pairs = {key: tuple((str(a), str(b)) for a, b in plain[key]) for key in ("bones", "tree", "flip_pairs")}
     return Skeleton(
         name=str(plain["name"]),
         joints=tuple(str(joint) for joint in plain["joints"]),

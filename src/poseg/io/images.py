@@ -112,7 +112,7 @@ def write_png(path: str | Path, image: NDArray[Any], *, palette: NDArray[np.uint
         colours = np.asarray(palette)
         top = int(image.max(initial=0)) + 1
         if picture.mode != "L" or colours.ndim != 2 or colours.shape[1] != 3 or not top <= len(colours) <= 256:
-            raise ShapeError("palette", wanted=(f"{top} to 256 for 8-bit labels (H, W)", 3), got=colours.shape)
+            raise ShapeError("palette", expected=(f"{top} to 256 for 8-bit labels (H, W)", 3), got=colours.shape)
         picture.putpalette(colours.astype(np.uint8).tobytes())
     stream = BytesIO()
     picture.save(stream, "PNG")
@@ -196,10 +196,10 @@ def _storable(image: NDArray[Any]) -> NDArray[Any]:
         low, high = int(image.min()), int(image.max())
         if low >= 0 and high <= 65535:
             return image.astype(np.uint8 if high < 256 else np.uint16)
-        raise ShapeError("image", wanted="labels in 0..65535", got=f"values {low}..{high}")
+        raise ShapeError("image", expected="labels in 0..65535", got=f"values {low}..{high}")
     raise ShapeError(
         "image",
-        wanted="(H, W, 3) or (H, W, 4) uint8, or (H, W) bool or whole numbers",
+        expected="(H, W, 3) or (H, W, 4) uint8, or (H, W) bool or whole numbers",
         got=f"{image.shape} {image.dtype}",
     )
 

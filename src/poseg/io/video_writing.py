@@ -65,7 +65,7 @@ class VideoWriter:
         if like is not None and same_file(path, like.path):
             raise VideoError(f"Cannot write {self.path} while it is read; give the result another name.")
         if min(size) < 1:
-            raise ShapeError("size", wanted="(height, width) of at least one pixel", got=size)
+            raise ShapeError("size", expected="(height, width) of at least one pixel", got=size)
         self._like = like
         self._tick = _tick(self._kind, self.rate, like)
         self._last_tick = -1
@@ -102,7 +102,7 @@ class VideoWriter:
         Raises ShapeError, VideoError for a time that runs back, and OutputError where the disk is full.
         """
         if image.shape != (*self.size, 3) or image.dtype != np.uint8:
-            raise ShapeError("image", wanted=f"{(*self.size, 3)} uint8", got=f"{image.shape} {image.dtype}")
+            raise ShapeError("image", expected=f"{(*self.size, 3)} uint8", got=f"{image.shape} {image.dtype}")
         if not self._open:
             raise VideoError(f"{self.path} is finished; open a new VideoWriter for more frames.")
         picture = _encodable(image, self._kind)

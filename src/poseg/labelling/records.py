@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.geometry.boxes import around_points, xywh_to_xyxy
+from poseg.geometry.boxes import boxes_from_points, xywh_to_xyxy
 from poseg.geometry.grid import pixel_indices
 from poseg.geometry.rle import encode_rle, tight_boxes
 from poseg.labelling.looking import Finding
@@ -117,7 +117,7 @@ def _extent(box: NDArray[np.float32], area: float) -> dict[str, Any]:
 
 def _around(points: NDArray[np.float32], counts: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.float32]:
     """The widened box (4,) xyxy of the joints that count, inside the picture."""
-    box = around_points(points[None], counts[None] if counts.any() else np.ones((1, len(points)), np.bool_))[0]
+    box = boxes_from_points(points[None], counts[None] if counts.any() else np.ones((1, len(points)), np.bool_))[0]
     margin = WIDER * (box[2:] - box[:2])
     low, high = box[:2] - margin, box[2:] + margin
     edge = np.array(size[::-1], np.float32)

@@ -21,7 +21,7 @@ def person_pixels(masks: Mask | None, size: tuple[int, int]) -> Mask:
     if masks is None or len(masks) == 0:
         return np.zeros(size, np.bool_)
     if masks.shape[1:] != size:
-        raise ShapeError("masks", wanted=("N", *size), got=masks.shape)
+        raise ShapeError("masks", expected=("N", *size), got=masks.shape)
     return np.asarray(masks.any(axis=0), np.bool_)
 
 
@@ -29,7 +29,7 @@ def shared_and_joint(found: Mask, true: Mask, ignore: Mask | None = None) -> tup
     """Pixels in both and pixels in either of (H, W) masks, outside `ignore` (H, W): crowds, where nobody knows."""
     for name, array in (("true", true), ("ignore", ignore)):
         if array is not None and array.shape != found.shape:
-            raise ShapeError(name, wanted=found.shape, got=array.shape)
+            raise ShapeError(name, expected=found.shape, got=array.shape)
     known = np.ones(found.shape, np.bool_) if ignore is None else ~ignore
     return int(np.count_nonzero(found & true & known)), int(np.count_nonzero((found | true) & known))
 
@@ -49,6 +49,6 @@ class Overlap:
     def resampled(self, counts: NDArray[np.int64]) -> NDArray[np.float64]:
         """(B,) the same where picture i is drawn counts[b, i] times; counts (B, I)."""
         if counts.ndim != 2 or counts.shape[1] != len(self.shared):
-            raise ShapeError("counts", wanted=("B", len(self.shared)), got=counts.shape)
+            raise ShapeError("counts", expected=("B", len(self.shared)), got=counts.shape)
         shared, joint = counts @ self.shared, counts @ self.joint
         return np.where(joint > 0, shared / np.maximum(joint, 1), np.nan)

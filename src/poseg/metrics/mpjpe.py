@@ -119,7 +119,7 @@ def _on_root(pairs: PosePairs, root: Root, with_root: bool) -> tuple[Floats, Flo
 
 def _check(pairs: PosePairs) -> None:
     if pairs.true.shape[-1] != 3:
-        raise ShapeError("true", wanted=("N", len(pairs.skeleton), 3), got=pairs.true.shape)
+        raise ShapeError("true", expected=("N", len(pairs.skeleton), 3), got=pairs.true.shape)
 
 
 def _joints(root: Root) -> tuple[str, ...]:

@@ -90,15 +90,15 @@ def pair_up(
     """
     truth = np.asarray(true, np.float64)
     if truth.ndim != 3 or truth.shape[1] != len(skeleton) or truth.shape[2] not in (2, 3):
-        raise ShapeError("true", wanted=("N", len(skeleton), "2 or 3"), got=truth.shape)
+        raise ShapeError("true", expected=("N", len(skeleton), "2 or 3"), got=truth.shape)
     n, k = truth.shape[:2]
     guess = np.asarray(found, np.float64)
     if guess.shape != truth.shape:
-        raise ShapeError("found", wanted=truth.shape, got=guess.shape)
+        raise ShapeError("found", expected=truth.shape, got=guess.shape)
     sure, there = _flags("annotated", annotated, (n, k)), _flags("placed", placed, (n, k))
     where = np.arange(n) if picture is None else np.asarray(picture, np.int64)
     if where.shape != (n,):
-        raise ShapeError("picture", wanted=(n,), got=where.shape)
+        raise ShapeError("picture", expected=(n,), got=where.shape)
     count = int(where.max(initial=-1)) + 1 if pictures is None else pictures
     if n and not 0 <= where.min() <= where.max() < count:
         raise AnnotationError(f"Picture numbers run from {where.min()} to {where.max()}; wanted 0 to {count - 1}.")
@@ -121,7 +121,7 @@ def joint_groups(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
     """Joints by what they are called without their side: left and right together, in the order of the skeleton."""
     groups: dict[str, tuple[int, ...]] = {}
     for place, joint in enumerate(skeleton.joints):
-        other = int(skeleton.mirror[place])
+        other = int(skeleton.flip_index[place])
         if other == place:
             groups[joint] = (place,)
         elif other > place:
@@ -143,7 +143,7 @@ def _flags(name: str, given: ArrayLike | None, wanted: tuple[int, ...]) -> Bools
     """All True where they are not given. Raises ShapeError."""
     flags = np.ones(wanted, np.bool_) if given is None else np.asarray(given, np.bool_)
     if flags.shape != wanted:
-        raise ShapeError(name, wanted=wanted, got=flags.shape)
+        raise ShapeError(name, expected=wanted, got=flags.shape)
     return flags
 
 

@@ -55,7 +55,7 @@ def sticks_of(skeleton: Skeleton) -> tuple[Stick, ...]:
 
 def bone_sticks(skeleton: Skeleton) -> tuple[Stick, ...]:
     """A stick for each bone; a bone and its mirror image are one group."""
-    mirror = {joint: skeleton.joints[skeleton.mirror[place]] for place, joint in enumerate(skeleton.joints)}
+    mirror = {joint: skeleton.joints[skeleton.flip_index[place]] for place, joint in enumerate(skeleton.joints)}
     sticks: list[Stick] = []
     groups: dict[frozenset[str], str] = {}
     for a, b in skeleton.bones:

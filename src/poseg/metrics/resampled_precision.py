@@ -26,7 +26,7 @@ def resampled(
     counts (B, I): how often each picture of `matching.image_ids` is drawn. names: keys of `MEASURES`.
     """
     if counts.ndim != 2 or counts.shape[1] != len(matching.image_ids):
-        raise ShapeError("counts", wanted=("B", len(matching.image_ids)), got=counts.shape)
+        raise ShapeError("counts", expected=("B", len(matching.image_ids)), got=counts.shape)
     table = MEASURES[matching.kind]
     wanted = tuple(names)
     for name in wanted:

@@ -194,7 +194,7 @@ def _resampled(sums: Floats, counts: Floats, draws: Draws | None) -> Floats | No
     if draws is None:
         return None
     if draws.ndim != 2 or draws.shape[1] != len(sums):
-        raise ShapeError("draws", wanted=("B", len(sums)), got=draws.shape)
+        raise ShapeError("draws", expected=("B", len(sums)), got=draws.shape)
     weights = draws.astype(np.float64)
     return _divided(weights @ sums, weights @ counts)
 

@@ -15,7 +15,7 @@ from poseg.codecs.painter import PainterCodec
 from poseg.codecs.suiting_look import joined
 from poseg.errors import PosegError
 from poseg.fields import Fields
-from poseg.fields.align import Windows, picture_in_windows
+from poseg.fields.align import AlignedCrops, crop_images
 from poseg.geometry.masks import Masks
 from poseg.people import People
 from poseg.runtime.card import Card
@@ -55,7 +55,7 @@ class Question:
     """
 
     people: People
-    windows: Windows
+    windows: AlignedCrops
     pictures: Bytes
     evidence: Floats
     joints: Floats
@@ -68,8 +68,8 @@ def question(codec: PainterCodec, picture: Bytes, box: Letterbox, people: People
     windows = codec.windows(boxes_xyxy, (picture.shape[0], picture.shape[1]))
     evidence = codec.evidence(claims, box.onto_image, windows)
     return Question(
-        box.undo(people), windows, picture_in_windows(picture, windows), evidence,
-        codec.joints(onto, windows.after(box.onto_image)),
+        box.undo(people), windows, crop_images(picture, windows), evidence,
+        codec.joints(onto, windows.compose(box.onto_image)),
     )  # fmt: skip
 
 
@@ -119,7 +119,7 @@ class Painter:
         codec = self.session.codec
         asked = [question(codec, picture, box, part.people, part.claims) for box, part in parts if part.claims]
         return Question(
-            joined([one.people for one in asked]), Windows.joined([one.windows for one in asked]),
+            joined([one.people for one in asked]), AlignedCrops.concatenate([one.windows for one in asked]),
             np.concatenate([one.pictures for one in asked]), np.concatenate([one.evidence for one in asked]),
             np.concatenate([one.joints for one in asked]),
         )  # fmt: skip

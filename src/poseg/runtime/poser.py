@@ -16,7 +16,7 @@ from poseg.fields import Fields
 from poseg.io.images import Source, read_image
 from poseg.people import People, Timings
 from poseg.runtime.card import Card
-from poseg.transforms.warp import picture_through
+from poseg.transforms.warp import warp_image
 
 Floats = NDArray[np.float32]
 
@@ -103,7 +103,7 @@ class Poser:
     def crops(self, picture: NDArray[np.uint8], maps: NDArray[np.float64]) -> Floats:
         """What the network sees of a picture (H, W, 3) through maps (N, 2, 3): normalised crops (N, 3, S, S)."""
         card, side = self.session.card, self.session.codec.crop_px
-        seen = np.stack([picture_through(picture, one, (side, side)) for one in maps]).transpose(0, 3, 1, 2)
+        seen = np.stack([warp_image(picture, one, (side, side)) for one in maps]).transpose(0, 3, 1, 2)
         mean, std = (np.array(v, np.float32)[:, None, None] for v in (card.mean, card.std))
         return np.ascontiguousarray((seen - mean) / std, np.float32)
 
@@ -125,7 +125,7 @@ def _checked(boxes_xyxy: ArrayLike, size: tuple[int, int]) -> Floats:
     """Boxes (N, 4) that each show something of a picture of `size`. Raises ShapeError and AnnotationError."""
     boxes = np.asarray(boxes_xyxy, np.float32)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ShapeError("boxes_xyxy", wanted=("people", 4), got=boxes.shape)
+        raise ShapeError("boxes_xyxy", expected=("people", 4), got=boxes.shape)
     bad = np.flatnonzero(~in_picture(boxes, size))
     if len(bad):
         raise AnnotationError(

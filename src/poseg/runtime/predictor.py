@@ -16,7 +16,7 @@ from poseg.codecs.outlines import Unpainted
 from poseg.codecs.suiting_look import part_to_see, put_together, suiting_looks, surest, too_long
 from poseg.errors import PosegError
 from poseg.fields import Fields
-from poseg.geometry.boxes import Window
+from poseg.geometry.boxes import CropXYXY
 from poseg.io.images import Source, read_image
 from poseg.people import People, Timings
 from poseg.runtime.card import Card
@@ -219,7 +219,7 @@ class Predictor:
         names = self._averaged
         if names:
             box, fields = views[0].box, views[0].fields
-            places = box.to_image(fields.grid.positions(*fields.cells).reshape(2, -1).T)
+            places = box.to_image(fields.grid.positions(*fields.shape_hw).reshape(2, -1).T)
             mean = averaged(fields, [(view.fields, view.box.to_input(places)) for view in views], names)
             views[0] = replace(views[0], fields=mean)
         return views
@@ -243,7 +243,7 @@ class Predictor:
         return replace(self._decoding, max_people=MOST_IN_A_LOOK, min_score=LEAST_IN_A_LOOK, masks=False)
 
     def _view(
-        self, picture: Image, scale: float, *, window_xyxy: Window | None = None, flip: bool | None = False
+        self, picture: Image, scale: float, *, window_xyxy: CropXYXY | None = None, flip: bool | None = False
     ) -> View:
         """What the network makes of a picture, or of a part, in one size."""
         start, card = perf_counter(), self.session.card

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from poseg.codecs.pose2seg import Pose2SegCodec
 from poseg.errors import PosegError, SkeletonError
 from poseg.fields import Fields
-from poseg.fields.align import LEAST_SHARED, Windows
+from poseg.fields.align import MIN_SHARED_JOINTS, AlignedCrops
 from poseg.geometry.masks import Masks
 from poseg.io.images import Source, read_image
 from poseg.people import People, Timings
@@ -54,7 +54,7 @@ class Question:
 
     tensor: Floats
     given: Mapping[str, Floats]
-    windows: Windows
+    windows: AlignedCrops
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +129,7 @@ class Segmenter:
         seen = box.apply(people).remap_to(codec.skeleton)
         windows = codec.windows(seen, box.content_size)
         onto_input = np.column_stack([np.diag(box.scale_xy), np.zeros(2)])
-        return Question(tensor, codec.given(seen, windows), windows.after(onto_input))
+        return Question(tensor, codec.given(seen, windows), windows.compose(onto_input))
 
     def _run(self, asked: Question) -> Fields:
         """The fields of all people, a few at a time."""
@@ -148,7 +148,7 @@ class Segmenter:
     @staticmethod
     def _check(given: Skeleton, wanted: Skeleton) -> None:
         shared = set(given.joints) & set(wanted.joints)
-        if len(shared) < LEAST_SHARED:
+        if len(shared) < MIN_SHARED_JOINTS:
             raise SkeletonError(
                 f"People on the skeleton {given.name} have {len(shared)} joints that the model knows by name "
                 f"({', '.join(wanted.joints)}); rename them, or use a model of their skeleton."

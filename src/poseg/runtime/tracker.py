@@ -164,7 +164,7 @@ def _similarity(tracks: Tracks, people: People, seen: Floats | None, time_s: flo
         tracks.people.keypoints + shifts[:, None],
         areas_px=room,
         sigmas=people.skeleton.sigmas or (SPREAD,) * len(people.skeleton),
-        visible=expected,
+        weights=expected,
     )
     common = there.astype(np.float32) @ expected.T.astype(np.float32)
     oks *= expected.sum(axis=1) / np.maximum(common, 1)

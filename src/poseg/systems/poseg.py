@@ -39,7 +39,7 @@ class PoSeg:
     """A PoSeg system.
 
     skeleton         joints
-    limbs            pairs of joints that people are put together from; where none are given `fields.paf.limbs_of`
+    limbs            pairs of joints that people are put together from; where none are given `fields.paf.default_limbs`
     backbone         a name of `networks.backbones.build`; those that can be dilated end at stride 8
     widths           channels that the features of each stride contribute, finest first
     channels         of the merged features

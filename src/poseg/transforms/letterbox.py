@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from poseg.errors import ShapeError
 from poseg.geometry import affine
-from poseg.geometry.boxes import Window
+from poseg.geometry.boxes import CropXYXY
 from poseg.people import People
 
 Floats = NDArray[np.float32]
@@ -40,10 +40,10 @@ class Letterbox:
     image_size: Size
     content_size: Size
     input_size: Size
-    window_xyxy: Window | None = None
+    window_xyxy: CropXYXY | None = None
 
     @property
-    def shown_xyxy(self) -> Window:
+    def shown_xyxy(self) -> CropXYXY:
         """The part of the picture that is shown, all of it or the window."""
         return self.window_xyxy or (0, 0, self.image_size[1], self.image_size[0])
 
@@ -102,7 +102,7 @@ class Letterbox:
         masks = people.masks
         if masks is not None:
             if masks.size != self.input_size:
-                raise ShapeError("people.masks", wanted=("N", *self.input_size), got=masks.shape)
+                raise ShapeError("people.masks", expected=("N", *self.input_size), got=masks.shape)
             rows, columns = self.content_size
             masks = masks.crop((0, 0, columns, rows)).warp(self.onto_image, self.image_size)
         return replace(
@@ -121,7 +121,7 @@ def letterbox(
     remainder: int,
     mean: Sequence[float],
     std: Sequence[float],
-    window_xyxy: Window | None = None,
+    window_xyxy: CropXYXY | None = None,
 ) -> tuple[Floats, Letterbox]:
     """Scale, pad and normalise a picture for a network.
 
@@ -134,7 +134,7 @@ def letterbox(
     Returns the input (1, 3, h, w) float32 and where the picture lies on it. Raises ShapeError.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-        raise ShapeError("image", wanted="(height, width, 3) uint8", got=f"{image.shape} {image.dtype}")
+        raise ShapeError("image", expected="(height, width, 3) uint8", got=f"{image.shape} {image.dtype}")
     box = plan(
         (image.shape[0], image.shape[1]), size_px, multiple=multiple, remainder=remainder, window_xyxy=window_xyxy
     )
@@ -149,7 +149,7 @@ def letterbox(
 
 
 def plan(
-    image_size: Size, size_px: int, *, multiple: int, remainder: int, window_xyxy: Window | None = None
+    image_size: Size, size_px: int, *, multiple: int, remainder: int, window_xyxy: CropXYXY | None = None
 ) -> Letterbox:
     """Where a picture of `image_size` (height, width) goes; the other arguments as in `letterbox`.
 
@@ -170,7 +170,7 @@ def plan(
         return Letterbox(image_size, (rows, columns), (reaching(rows), reaching(columns)))
     left, top, right, bottom = window_xyxy
     if not (0 <= left < right <= image_size[1] and 0 <= top < bottom <= image_size[0]):
-        raise ShapeError("window_xyxy", wanted=f"a part of {image_size[1]} x {image_size[0]} px", got=window_xyxy)
+        raise ShapeError("window_xyxy", expected=f"a part of {image_size[1]} x {image_size[0]} px", got=window_xyxy)
     spans, contents = [], []
     for low, high, side in ((top, bottom, image_size[0]), (left, right, image_size[1])):
         steps = max(round(((high - low) * ratio - remainder) / multiple), 1)

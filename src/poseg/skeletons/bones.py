@@ -1,4 +1,4 @@
-"""Joints in space as vectors from parent to child, and back: two matrices of the skeleton's tree.
+"""3D joints as vectors from parent to child, and back: two matrices of the skeleton's tree.
 
     vectors = D joints,   D = 1 - P,   row of the root 0                                      (1)
     joints - root = A vectors,   A[i, j] = 1 where j is i or an ancestor of i, but the root   (2)
@@ -10,61 +10,44 @@ share their lengths.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from poseg.errors import ShapeError
+from poseg.skeletons.skeleton import Skeleton
 
 
-class Tree(Protocol):
-    """What is asked of a skeleton: how many joints, (parent, child) pairs of names, parents first, and their places."""
-
-    @property
-    def tree(self) -> tuple[tuple[str, str], ...]:
-        """The pairs."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def __hash__(self) -> int: ...
-
-    def indices(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.intp]:
-        """(len(pairs), 2) places of names."""
-        ...
-
-
-def parents(skeleton: Tree) -> NDArray[np.intp]:
+def parents(skeleton: Skeleton) -> NDArray[np.intp]:
     """(K,) the parent of each joint in the tree; the root is its own."""
-    above = np.arange(len(skeleton), dtype=np.intp)
+    parent = np.arange(len(skeleton), dtype=np.intp)
     pairs = skeleton.indices(skeleton.tree)
-    above[pairs[:, 1]] = pairs[:, 0]
-    return above
+    parent[pairs[:, 1]] = pairs[:, 0]
+    return parent
 
 
-def root(skeleton: Tree) -> int:
-    """The joint that is nobody's child."""
+def root(skeleton: Skeleton) -> int:
+    """The joint that has no parent."""
     return int(np.flatnonzero(parents(skeleton) == np.arange(len(skeleton)))[0])
 
 
-def to_parent_relative(joints: ArrayLike, skeleton: Tree) -> NDArray[Any]:
+def to_parent_relative(joints: ArrayLike, skeleton: Skeleton) -> NDArray[Any]:
     """Vectors from each joint's parent to it, equation (1); same shape and unit as `joints` (..., K, D), root row 0.
 
-    Single precision stays single. Raises ShapeError.
+    Float32 stays float32. Raises ShapeError.
     """
     points = _points(joints, skeleton)
     vectors: NDArray[Any] = points - points[..., parents(skeleton), :]
     return vectors
 
 
-def from_parent_relative(vectors: ArrayLike, skeleton: Tree) -> NDArray[Any]:
+def from_parent_relative(vectors: ArrayLike, skeleton: Skeleton) -> NDArray[Any]:
     """Joints about the root, which lies at 0, equation (2); same shape and unit as `vectors` (..., K, D).
 
-    Walks down the tree rather than multiply by A, so that NaN reaches the joints below it and no other. The root's
-    row of `vectors` is not looked at. Single precision stays single. Raises ShapeError.
+    Walks down the tree instead of multiplying by A, so that NaN affects the joints below it and no others. The root's
+    row of `vectors` is ignored. Float32 stays float32. Raises ShapeError.
     """
     joints = _points(vectors, skeleton).copy()
     joints[..., root(skeleton), :] = 0
@@ -73,7 +56,7 @@ def from_parent_relative(vectors: ArrayLike, skeleton: Tree) -> NDArray[Any]:
     return joints
 
 
-def bone_lengths(joints: ArrayLike, skeleton: Tree) -> NDArray[Any]:
+def bone_lengths(joints: ArrayLike, skeleton: Skeleton) -> NDArray[Any]:
     """(..., K - 1) lengths of the tree's bones in its order, for joints (..., K, D). Raises ShapeError."""
     pairs = skeleton.indices(skeleton.tree)
     points = _points(joints, skeleton)
@@ -82,8 +65,8 @@ def bone_lengths(joints: ArrayLike, skeleton: Tree) -> NDArray[Any]:
 
 
 @lru_cache(maxsize=16)
-def ancestry(skeleton: Tree) -> NDArray[np.float64]:
-    """(K, K) matrix A of equation (2), read-only, for whoever works on tensors: a child's row is its parent's and 1."""
+def ancestry(skeleton: Skeleton) -> NDArray[np.float64]:
+    """(K, K) matrix A of equation (2), read-only, for code that works on tensors."""
     rows = np.zeros((len(skeleton), len(skeleton)))
     for parent, child in skeleton.indices(skeleton.tree):
         rows[child] = rows[parent]
@@ -92,8 +75,8 @@ def ancestry(skeleton: Tree) -> NDArray[np.float64]:
     return rows
 
 
-def _points(values: ArrayLike, skeleton: Tree) -> NDArray[Any]:
+def _points(values: ArrayLike, skeleton: Skeleton) -> NDArray[Any]:
     array = np.asarray(values)
     if array.ndim < 2 or array.shape[-2] != len(skeleton):
-        raise ShapeError("joints", wanted=(..., len(skeleton), "coordinates"), got=array.shape)
+        raise ShapeError("joints", expected=(..., len(skeleton), "coordinates"), got=array.shape)
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)

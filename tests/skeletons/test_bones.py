@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poseg.errors import ShapeError
-from poseg.geometry.bones import ancestry, bone_lengths, from_parent_relative, parents, root, to_parent_relative
 from poseg.geometry.camera import random_camera
 from poseg.skeletons import BODY17_3D, SKELETONS
+from poseg.skeletons.bones import ancestry, bone_lengths, from_parent_relative, parents, root, to_parent_relative
 
 ANY = st.sampled_from(list(SKELETONS.values()))
 
@@ -59,10 +59,10 @@ def test_bones_keep_their_lengths_there_and_back_and_before_any_camera(seed):
 @given(st.integers(0, 1000))
 def test_a_mirrored_pose_has_the_mirrored_vectors(seed):
     joints = joints_of(BODY17_3D, seed)
-    mirrored = joints[BODY17_3D.mirror] * (-1, 1, 1)
+    mirrored = joints[BODY17_3D.flip_index] * (-1, 1, 1)
     vectors = to_parent_relative(joints, BODY17_3D)
     np.testing.assert_allclose(
-        to_parent_relative(mirrored, BODY17_3D), vectors[BODY17_3D.mirror] * (-1, 1, 1), atol=1e-9
+        to_parent_relative(mirrored, BODY17_3D), vectors[BODY17_3D.flip_index] * (-1, 1, 1), atol=1e-9
     )  # fmt: skip
 
 
