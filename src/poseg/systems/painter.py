@@ -17,8 +17,7 @@ from torch import Tensor, nn
 
 from poseg.codecs.painter import PLANES, PainterCodec
 from poseg.codecs.window_masks import FIELD
-from poseg.losses.logits import masked_cross_entropy
-from poseg.losses.overlap import masked_dice
+from poseg.losses.masked import masked_cross_entropy, masked_dice
 from poseg.networks.backbones.build import Normalisation
 from poseg.networks.unet import UNet
 from poseg.skeletons import COCO17, Skeleton
