@@ -30,6 +30,7 @@ from poseg.datasets.drawn_in_space import drawn_in_space
 from poseg.datasets.mocap import Clip, Poses, read_mocap, split
 from poseg.export.network_runner import NetworkRunner, system_card
 from poseg.geometry import boxes
+from poseg.io.overrides import apply_overrides
 from poseg.metrics.bootstrap import image_counts
 from poseg.metrics.mpjpe import PELVIS, mpjpe, pa_mpjpe, rooted_errors
 from poseg.metrics.pairs import PosePairs, pair_up
@@ -39,7 +40,6 @@ from poseg.skeletons import BODY17_3D
 from poseg.skeletons.bones import from_parent_relative
 from poseg.training.initial import whole_weights
 from poseg.training.recipe import Recipe
-from poseg.training.settings import with_settings
 
 NAME = "multitask_3d"
 # What each run is trained on, and the run whose trunk it starts from.
@@ -129,7 +129,7 @@ def main() -> None:
     protocol = ""
     for run in RUNS:
         settings, folder = settings_of(run, given.settings, given.out), given.out / run
-        recipe = with_settings(find_recipe(NAME), settings)
+        recipe = apply_overrides(find_recipe(NAME), settings)
         if not given.measure:
             trained(settings, given.data, folder)
         if BONES not in recipe.system.tasks:

@@ -28,6 +28,7 @@ from poseg.codecs.multitask import BODY, JOINT_WINDOWS, JOINTS, PART_WINDOWS
 from poseg.datasets.lsp import Lsp
 from poseg.export.network_runner import NetworkRunner, system_card
 from poseg.geometry import boxes
+from poseg.io.overrides import apply_overrides
 from poseg.metrics.pairs import pair_up
 from poseg.metrics.pck import pck
 from poseg.metrics.pcp import pcp
@@ -36,7 +37,6 @@ from poseg.runtime.poser import Poser
 from poseg.skeletons import LSP14
 from poseg.training.initial import whole_weights
 from poseg.training.recipe import Recipe
-from poseg.training.settings import with_settings
 
 VARIANTS = {
     "joints": (JOINTS,),
@@ -111,7 +111,7 @@ def main() -> None:
     for seed in range(given.seeds):
         for variant in given.variants:
             settings = settings_of(variant, seed, given.settings)
-            recipe = with_settings(find_recipe(given.recipe), settings)
+            recipe = apply_overrides(find_recipe(given.recipe), settings)
             folder = given.out / f"{given.recipe}.{variant}.{seed}"
             scores = folder / "claim.json"
             if not given.measure and not scores.exists():

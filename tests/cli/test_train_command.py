@@ -38,7 +38,7 @@ def test_show_prints_every_field_as_it_would_run():
     [
         (["overfit_tinny", "--dry-run"], "did you mean overfit_tiny"),
         (["overfit_tiny", "--set", "schedule.stepps=3"], "did you mean schedule.steps"),
-        (["overfit_tiny", "--set", "schedule.steps=many"], "schedule.steps wants a whole number"),
+        (["overfit_tiny", "--set", "schedule.steps=many"], "schedule.steps takes a whole number"),
         (["overfit_tiny"], "--data DIR and --out RUN"),
     ],
 )

@@ -18,9 +18,9 @@ pytest.importorskip("onnx")
 import poseg  # noqa: E402
 from poseg.cli.main import app  # noqa: E402
 from poseg.fields import sigmoid  # noqa: E402
+from poseg.io.overrides import to_dict  # noqa: E402
 from poseg.recipes import find_recipe  # noqa: E402
 from poseg.recipes.roads import road_of  # noqa: E402
-from poseg.training.settings import to_plain  # noqa: E402
 
 RECIPE = "multitask_overfit_tiny"
 STEPS = 150
@@ -146,7 +146,7 @@ def test_analyze_writes_what_it_promises(trained, tmp_path):
 def run_of(folder, recipe: str):
     """A folder such as a run of a recipe begins."""
     folder.mkdir()
-    plain = {"recipe": recipe, "settings": to_plain(find_recipe(recipe))}
+    plain = {"recipe": recipe, "settings": to_dict(find_recipe(recipe))}
     (folder / "recipe.json").write_text(json.dumps(plain))
     return folder
 

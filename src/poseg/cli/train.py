@@ -52,10 +52,10 @@ def train(
     or machines start it with torchrun or `accelerate launch`: torchrun --nproc_per_node 8 -m poseg train ...
     Needs the extra `train`.
     """
+    from poseg.io.overrides import apply_overrides
     from poseg.recipes import find_recipe
-    from poseg.training.settings import with_settings
 
-    chosen = with_settings(find_recipe(recipe), settings or [])
+    chosen = apply_overrides(find_recipe(recipe), settings or [])
     if dry_run:
         _print_recipe(chosen)
         return
@@ -98,9 +98,9 @@ def analyze(
 
 def _print_recipe(recipe: object) -> None:
     """Every field under the name that --set knows it by, one a line."""
-    from poseg.training.settings import flattened
+    from poseg.io.overrides import flatten
 
-    for name, value in flattened(recipe).items():
+    for name, value in flatten(recipe).items():
         typer.echo(f"{name} = {value}")
 
 
