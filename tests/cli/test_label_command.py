@@ -12,7 +12,7 @@ from poseg.io.plain_json import read_json
 
 @pytest.fixture
 def folder(tmp_path, spots):
-    place = tmp_path / "pictures"
+    place = tmp_path / "images"
     place.mkdir()
     write_png(place / "one.png", spots((70, 90), (180, 100)))
     return place
@@ -30,7 +30,7 @@ def test_a_folder_becomes_labels(folder, tmp_path, model_path):
     assert "2 people" in done.output
     plain = read_json(out)
     assert len(plain["annotations"]) == 2
-    assert [one["trust"] for one in plain["info"]["teachers"]] == [1.0, 0.8]
+    assert [one["weight"] for one in plain["info"]["teachers"]] == [1.0, 0.8]
     assert read_image(sheets / "0001.png").shape[2] == 3
 
 

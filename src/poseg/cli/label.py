@@ -13,7 +13,7 @@ from poseg.cli.predict_options import ThreadsOption
 from poseg.errors import PosegError
 
 if TYPE_CHECKING:
-    from poseg.labelling import Assignment, Labelling, Outcome
+    from poseg.labelling import LabelingJob, LabelingSummary, TeacherConfig
 
 
 def label(
@@ -59,32 +59,32 @@ def label(
     stopped resumes when the command is repeated. Images that cannot be read are named on stderr, the others are
     finished, and the exit code is 2.
     """
-    from poseg.labelling import Cuts, Labelling, Looking
+    from poseg.labelling import EnsembleConfig, LabelingJob, LabelThresholds
 
-    looking = Looking(_teachers(teacher, long_edge, weight, tile_size, threads=threads), flip, tiles)
-    cuts = Cuts(person=min_score, ignore=min_score / 2)
-    job = Labelling(folder, out, looking, cuts, before=prior_labels, keep=keep, without=contact_sheets)
+    ensemble = EnsembleConfig(_teachers(teacher, long_edge, weight, tile_size, threads=threads), flip, tiles)
+    thresholds = LabelThresholds(min_person=min_score, min_ignore=min_score / 2)
+    job = LabelingJob(folder, out, ensemble, thresholds, prior_labels, keep, exclude=contact_sheets)
     summary = _run(job, contact_sheets)
-    for error in summary.faults:
+    for error in summary.errors:
         typer.echo(f"poseg: {error}", err=True)
     typer.echo(
         f"{summary.people} people, {summary.masks} of them with masks, and {summary.ignored} regions to ignore in "
         f"{summary.images} images; written to {out}"
     )
-    if summary.faults:
+    if summary.errors:
         raise typer.Exit(2)
 
 
-def _run(job: Labelling, contact_sheets: Path | None) -> Outcome:
+def _run(job: LabelingJob, contact_sheets: Path | None) -> LabelingSummary:
     """Label with a progress bar, drawing on the way."""
     from poseg.labelling import label as label_folder
-    from poseg.labelling.sheets import Sheets
+    from poseg.labelling.contact_sheets import ContactSheets
 
     if contact_sheets is not None:
         make_folder(contact_sheets)
-    sheets = None if contact_sheets is None else Sheets(contact_sheets)
+    sheets = None if contact_sheets is None else ContactSheets(contact_sheets)
     with progress_bar("Images") as progress:
-        summary = label_folder(job, progress=progress, seen=None if sheets is None else sheets.add)
+        summary = label_folder(job, progress=progress, on_labelled=None if sheets is None else sheets.add)
     if sheets is not None:
         sheets.finish()
     return summary
@@ -97,20 +97,21 @@ def _teachers(
     tile_sizes: Sequence[int] | None,
     *,
     threads: int | None,
-) -> tuple[Assignment, ...]:
-    from poseg.labelling import Assignment, find_teacher
+) -> tuple[TeacherConfig, ...]:
+    from poseg.labelling import TeacherConfig, load_teacher
 
     count = len(teachers)
     each_edges = _per_teacher("--long-edge", long_edges, count, _long_edges)
     each_weight = _per_teacher("--weight", weights, count, float)
     each_tile = _per_teacher("--tile-size", tile_sizes, count, int)
-    made = []
+    configs = []
     for name, edges, weight, tile in zip(teachers, each_edges, each_weight, each_tile, strict=True):
-        teacher = find_teacher(name, threads=threads)
-        # Tiles are for networks that ask for them by a size of their own, such as those that find few people at once.
+        teacher = load_teacher(name, threads=threads)
+        # Tiles are for networks that ask for them by a size of their own, such as those that detect few people at once.
         tile_px = getattr(teacher, "tile_size", None) if tile is None else tile or None
-        made.append(Assignment(teacher, edges, getattr(teacher, "trust", 1.0) if weight is None else weight, tile_px))
-    return tuple(made)
+        default = getattr(teacher, "weight", 1.0)
+        configs.append(TeacherConfig(teacher, edges, default if weight is None else weight, tile_px))
+    return tuple(configs)
 
 
 def _per_teacher(name: str, values: Sequence[Any] | None, count: int, parse: Callable[[Any], Any]) -> list[Any]:

@@ -1,4 +1,4 @@
-"""Contact sheets of labels, so that people can look at what the networks said."""
+"""Contact sheets of labels, for checking by eye."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ GREY, EDGE = 128, 40
 HATCH_PX = 8
 
 
-class Sheets:
-    """Sheets 0001.png, 0002.png, ... of 24 pictures each in a folder; regions to ignore are hatched."""
+class ContactSheets:
+    """Sheets 0001.png, 0002.png, ... of 24 images each in a folder; regions to ignore are hatched."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,8 +35,8 @@ class Sheets:
         self._written = 0
 
     def add(self, name: str, image: Image, records: Sequence[Mapping[str, Any]]) -> None:
-        """One more picture (H, W, 3) with its annotations; `name` stands for itself in the order of the sheets."""
-        self._cells.append(_cell(drawn(image, records)))
+        """One more image (H, W, 3) with its annotations; `name` is not drawn, cells are in the order of the run."""
+        self._cells.append(_cell(draw_labels(image, records)))
         if len(self._cells) == ROWS * COLUMNS:
             self.finish()
 
@@ -47,16 +47,16 @@ class Sheets:
         columns = min(COLUMNS, len(self._cells))
         rows = -(-len(self._cells) // columns)
         sheet = np.full((rows * CELL_PX, columns * CELL_PX, 3), EDGE, np.uint8)
-        for place, cell in enumerate(self._cells):
-            row, column = divmod(place, columns)
+        for index, cell in enumerate(self._cells):
+            row, column = divmod(index, columns)
             sheet[row * CELL_PX : (row + 1) * CELL_PX, column * CELL_PX : (column + 1) * CELL_PX] = cell
         self._written += 1
         write_png(self.folder / f"{self._written:04d}.png", sheet)
         self._cells = []
 
 
-def drawn(image: Image, records: Sequence[Mapping[str, Any]]) -> Image:
-    """The picture with its labels: confident joints, masks, scores, and hatched regions to ignore."""
+def draw_labels(image: Image, records: Sequence[Mapping[str, Any]]) -> Image:
+    """The image with its labels: confident joints, masks, scores, and hatched regions to ignore."""
     labels = [record for record in records if not record.get("ignore")]
     canvas = image.copy()
     for record in records:
