@@ -137,8 +137,8 @@ def _entries(job: LabelingJob, prior: CocoDataset | None) -> list[dict[str, Any]
         ]
     if not folder.is_dir():
         raise ImageError(f"There is no folder {folder}; check the name.")
-    paths = find_images([str(Path(glob.escape(str(folder))) / "**" / "*")]).paths
-    paths = [path for path in paths if job.exclude is None or job.exclude.resolve() not in path.resolve().parents]
+    images = find_images([str(Path(glob.escape(str(folder))) / "**" / "*")]).paths
+    paths = [path for path in images if job.exclude is None or job.exclude.resolve() not in path.resolve().parents]
     if not paths:
         raise ImageError(f"Folder {folder} holds no images; name another folder.")
     ids = image_ids(paths)
