@@ -33,7 +33,7 @@ from poseg.geometry import boxes
 from poseg.io.overrides import apply_overrides
 from poseg.metrics.bootstrap import image_counts
 from poseg.metrics.mpjpe import PELVIS, mpjpe, pa_mpjpe, rooted_errors
-from poseg.metrics.pairs import PosePairs, pair_up
+from poseg.metrics.pairs import PosePairs, make_pairs
 from poseg.recipes import find_recipe
 from poseg.runtime.poser import Poser
 from poseg.skeletons import BODY17_3D
@@ -80,7 +80,7 @@ def measured(recipe: Recipe, folder: Path, poses: Poses, rows: np.ndarray) -> tu
         bones = fields[BONES][..., 0, 0].astype(np.float64) * codec.largest_mm
         found.append(from_parent_relative(bones, BODY17_3D))
         true.append(sample.people.keypoints_3d[0])
-    pairs = pair_up(BODY17_3D, true, found, picture=poses.clip[rows], pictures=len(poses.clips))
+    pairs = make_pairs(BODY17_3D, true, found, image_index=poses.clip[rows], num_images=len(poses.clips))
     return pairs, float(np.var(found, axis=0).sum() / np.var(true, axis=0).sum())
 
 
@@ -91,7 +91,7 @@ def doing(clip: Clip) -> str:
 
 def row_of(name: str, pairs: PosePairs, variation: float, groups: np.ndarray) -> tuple[list[str], str]:
     """A run's row, and how its numbers are defined."""
-    draws = image_counts(np.random.default_rng(0), pairs.pictures, 500)
+    draws = image_counts(np.random.default_rng(0), pairs.num_images, 500)
     scores = (mpjpe(pairs, draws=draws), pa_mpjpe(pairs, draws=draws))
     cells = []
     for score in scores:
@@ -137,7 +137,7 @@ def main() -> None:
         pairs, variation = measured(recipe, folder, test, rows)
         cells, protocol = row_of(run, pairs, variation, groups)
         table.add_row(*cells)
-    mean = replace(pairs, found=np.broadcast_to(pairs.true.mean(axis=0), pairs.true.shape))
+    mean = replace(pairs, predicted=np.broadcast_to(pairs.truth.mean(axis=0), pairs.truth.shape))
     table.add_row(*row_of("their mean", mean, 0.0, groups)[0])
     console = Console(width=160)
     console.print(table)

@@ -29,9 +29,8 @@ from poseg.datasets.lsp import Lsp
 from poseg.export.network_runner import NetworkRunner, system_card
 from poseg.geometry import boxes
 from poseg.io.overrides import apply_overrides
-from poseg.metrics.pairs import pair_up
-from poseg.metrics.pck import pck
-from poseg.metrics.pcp import pcp
+from poseg.metrics.pairs import make_pairs
+from poseg.metrics.pck import pck, pcp
 from poseg.recipes import find_recipe
 from poseg.runtime.poser import Poser
 from poseg.skeletons import LSP14
@@ -81,7 +80,7 @@ def measured(recipe: Recipe, folder: Path, data: Path, limit: int | None) -> dic
         side = (box[0, 2:] - box[0, :2]).max()
         seen_true.append((joints[0] - box[0, :2]) / side)
         seen_found.append((people.keypoints[0] - box[0, :2]) / side)
-    pairs = pair_up(LSP14, true, found)
+    pairs = make_pairs(LSP14, true, found)
     variation = np.var(seen_found, axis=0).sum() / np.var(seen_true, axis=0).sum()
     return {
         "PCK torso": pck(pairs, "torso").overall.value, "PCK box": pck(pairs, "box").overall.value,

@@ -20,8 +20,7 @@ from poseg.geometry.boxes import xywh_to_xyxy
 from poseg.geometry.similarity import box_iou_matrix, greedy_match
 from poseg.io.plain_json import read_json
 from poseg.metrics.average_precision import match
-from poseg.metrics.bootstrap import image_counts, percentile_interval
-from poseg.metrics.resampled_precision import resampled
+from poseg.metrics.bootstrap import bootstrap_ap, image_counts, percentile_interval
 from poseg.skeletons import COCO17
 
 HEAD = "| labels | images | keypoint AP | AP50 | mask AP | AP50 | kept | recall | precision | v = 2 right |"
@@ -52,7 +51,7 @@ def row(path: str, truth: Mapping[str, Any], labels: Mapping[str, Any], min_scor
     for kind in ("keypoints", "masks"):
         matching = match(subset, records, kind)
         counts = image_counts(np.random.default_rng(0), len(matching.image_ids))
-        interval = percentile_interval(resampled(matching, counts)["AP"])
+        interval = percentile_interval(bootstrap_ap(matching, counts)["AP"])
         low, high = interval or (np.nan, np.nan)
         numbers += [f"{matching.official['AP']:.3f} ({low:.2f}-{high:.2f})", f"{matching.official['AP50']:.3f}"]
     kept = [record for record in records if record["score"] >= min_score and not record.get("ignore")]

@@ -108,7 +108,7 @@ def test_options_that_do_not_fit(arguments, more, says):
 def test_average_precision_points_here_where_nobody_measured_sigmas(arguments):
     done = runner.invoke(app, arguments(Finder()))
     assert done.exit_code == 2
-    assert "measure PCK instead" in done.output
+    assert "evaluate PCK instead" in done.output
 
 
 def renamed(plain):

@@ -16,12 +16,12 @@ from poseg.draw.curves import Line, draw_curves
 from poseg.draw.figures import sheet, spoken
 from poseg.evaluation import Report
 from poseg.evaluation.joints import JointsReport
-from poseg.metrics.score import Measured, Score
+from poseg.metrics.score import Estimate, Score
 
 BY_JOINT = ("pck_torso", "pck_box", "pckh")
 BY_STICK = ("pcp_strict", "pcp_loose")
 
-EMPTY = Measured(float("nan"), 0)
+EMPTY = Estimate(float("nan"), 0)
 
 Row = tuple[str, str, str]
 
@@ -139,9 +139,9 @@ def _by_group(report: JointsReport, title: str, names: Sequence[str]) -> Table:
     return table
 
 
-def _format(measured: Measured) -> str:
-    return "n/a" if np.isnan(measured.value) else f"{measured.value:.3f}"
+def _format(estimate: Estimate) -> str:
+    return "n/a" if np.isnan(estimate.value) else f"{estimate.value:.3f}"
 
 
-def _interval(measured: Measured) -> str:
-    return "" if measured.interval is None else "{:.3f}-{:.3f}".format(*measured.interval)
+def _interval(estimate: Estimate) -> str:
+    return "" if estimate.interval is None else "{:.3f}-{:.3f}".format(*estimate.interval)
