@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from poseg.io.frames import Frame, FrameSource
     from poseg.people import People
-    from poseg.runtime.clip import PackedClip
-    from poseg.runtime.follow import Follower
+    from poseg.runtime.offline_smoothing import PackedClip
+    from poseg.runtime.people_tracker import PeopleTracker
 
     # Gives the people of a frame; people who come with ids keep them.
     DetectInFrame = Callable[[Frame], People]
@@ -245,9 +245,9 @@ def run_video(source: FrameSource, job: VideoJob, stats: VideoStats, console: Co
 
 
 def _online(source: FrameSource, job: VideoJob, stats: VideoStats, console: Console) -> None:
-    from poseg.runtime.follow import Follower
+    from poseg.runtime.people_tracker import PeopleTracker
 
-    tracker = Follower(smooth=job.options.smooth)
+    tracker = PeopleTracker(smooth=job.options.smooth)
     with _progress(source, job, source.name, console) as tick, _outputs(source, job) as write:
         for frame in islice(source, job.options.max_frames):
             people = _with_ids(job.detect(frame), frame.time_s, tracker)
@@ -260,11 +260,11 @@ def _offline(source: FrameSource, job: VideoJob, stats: VideoStats, console: Con
     """Detect in all frames, then smooth, render and write; the first pass leaves its JSON lines if it is ended."""
     from poseg.errors import VideoError
     from poseg.io.video import Video
-    from poseg.runtime.two_pass import two_pass
+    from poseg.runtime.offline_smoothing import smooth_offline
 
     if not isinstance(source, Video):
         raise VideoError(f"The frames of {source.name} cannot be read twice; leave --offline out.")
-    smoothed = two_pass(_first_pass(source, job, console))
+    smoothed = smooth_offline(_first_pass(source, job, console))
     with _progress(source, job, f"{source.name}, second pass", console) as tick, _outputs(source, job) as write:
         for frame, (_, people) in zip(islice(source, job.options.max_frames), smoothed, strict=False):
             write(frame, people)
@@ -273,10 +273,10 @@ def _offline(source: FrameSource, job: VideoJob, stats: VideoStats, console: Con
 
 
 def _first_pass(source: FrameSource, job: VideoJob, console: Console) -> PackedClip:
-    from poseg.runtime.clip import PackedClip
-    from poseg.runtime.follow import Follower
+    from poseg.runtime.offline_smoothing import PackedClip
+    from poseg.runtime.people_tracker import PeopleTracker
 
-    clip, tracker = PackedClip(), Follower(smooth=False)
+    clip, tracker = PackedClip(), PeopleTracker(smooth=False)
     lines_only = VideoJob(job.detect, None, None, job.jsonl)
     with (
         _progress(source, job, f"{source.name}, first pass", console) as tick,
@@ -290,7 +290,7 @@ def _first_pass(source: FrameSource, job: VideoJob, console: Console) -> PackedC
     return clip
 
 
-def _with_ids(people: People, time_s: float, tracker: Follower) -> People:
+def _with_ids(people: People, time_s: float, tracker: PeopleTracker) -> People:
     return people if people.ids is not None else tracker.update(people, time_s)
 
 
