@@ -18,7 +18,7 @@ import numpy as np
 
 from poseg.geometry.boxes import xywh_to_xyxy
 from poseg.geometry.similarity import box_iou_matrix, greedy_match
-from poseg.io.plain_json import read_json
+from poseg.io.files import read_json
 from poseg.metrics.average_precision import match
 from poseg.metrics.bootstrap import bootstrap_ap, image_counts, percentile_interval
 from poseg.skeletons import COCO17

@@ -25,7 +25,7 @@ from poseg.fields import Fields
 from poseg.fields.segmentation import area_downsample
 from poseg.geometry import affine
 from poseg.io.coco_json import CocoDataset, coco_results, read_coco
-from poseg.io.plain_json import read_json
+from poseg.io.files import read_json
 from poseg.metrics.average_precision import match
 from poseg.people import People, Sample
 from poseg.skeletons import COCO17, OPENPOSE18

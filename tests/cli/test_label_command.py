@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from poseg.cli.main import app
+from poseg.io.files import read_json
 from poseg.io.images import read_image, write_png
-from poseg.io.plain_json import read_json
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from poseg.codecs.multitask import MultitaskCodec
 from poseg.errors import FieldError
 from poseg.io.coco_results import read_results
 from poseg.io.frames_json import read_frames
-from poseg.io.video_writing import VideoWriter
+from poseg.io.video_writer import VideoWriter
 from poseg.runtime.card import CARD_KEY, Card
 from poseg.runtime.poser import Poser
 from poseg.skeletons import COCO17, LSP14

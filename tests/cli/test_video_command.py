@@ -13,10 +13,10 @@ from typer.testing import Result
 
 from poseg.cli.video_jobs import VideoStats, classify_sources
 from poseg.errors import FieldError
-from poseg.io import camera as camera_module
+from poseg.io import frames as frames_module
 from poseg.io.frames_json import read_frames
-from poseg.io.video import open_video
-from poseg.io.video_writing import VideoWriter
+from poseg.io.video_reader import open_video
+from poseg.io.video_writer import VideoWriter
 from poseg.runtime.zoo import load
 
 Spots = Callable[..., NDArray[np.uint8]]
@@ -235,14 +235,14 @@ class Device:
 
 
 def test_a_camera_is_followed_until_ctrl_c(predict: Poseg, spots: Spots, monkeypatch) -> None:
-    really_open = camera_module.open_camera
+    really_open = frames_module.open_camera
     times = iter(np.arange(100) / 20)
 
     def opened(number: int):
         device = Device(spots((60, 70)), 6)
         return really_open(number, clock=lambda: float(next(times)), capture=lambda _: device)
 
-    monkeypatch.setattr(camera_module, "open_camera", opened)
+    monkeypatch.setattr(frames_module, "open_camera", opened)
     result = predict("camera:0")
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith("camera 0: 1 person in 6 frames")

@@ -22,7 +22,7 @@ from poseg.draw.correlation import Panel, correlation_figure, sparsity_figure
 from poseg.draw.figures import spoken
 from poseg.draw.neuron_tiles import neuron_figure
 from poseg.errors import OutputError, PosegError, ShapeError
-from poseg.io.atomic import write_text
+from poseg.io.files import write_text
 from poseg.skeletons import Skeleton
 
 EFFECTIVE_SHARE = 0.9

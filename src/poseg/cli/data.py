@@ -40,7 +40,7 @@ def check(
     """
     from poseg.datasets.check import check_file
     from poseg.errors import AnnotationError
-    from poseg.io.plain_json import write_json
+    from poseg.io.files import write_json
 
     if images is not None and not images.is_dir():
         raise AnnotationError(f"There is no folder {images}; give the folder of the images.")

@@ -185,7 +185,7 @@ def _write(target: Path, image: NDArray[np.uint8]) -> None:
 
     from PIL import Image
 
-    from poseg.io.atomic import write_bytes
+    from poseg.io.files import write_bytes
 
     kind = FORMATS[target.suffix.lower()]
     if kind == "JPEG" and image.shape[2] == 4:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poseg.errors import OutputError, PosegError, VideoError
-from poseg.io.frames import is_video
+from poseg.io.sources import is_video
 from poseg.io.sources import SUFFIXES
 
 if TYPE_CHECKING:

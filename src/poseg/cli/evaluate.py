@@ -111,7 +111,7 @@ def _coco(
 
     from poseg.cli.score_tables import score_table
     from poseg.evaluation import evaluate as measure
-    from poseg.io.plain_json import write_json
+    from poseg.io.files import write_json
 
     with progress_bar("Images") as progress:
         report = measure(
@@ -133,8 +133,8 @@ def _joints(
 
     from poseg.cli.score_tables import curve_sheet, joint_tables
     from poseg.evaluation.joints import WANTS_BOXES, evaluate_joints
+    from poseg.io.files import write_json
     from poseg.io.images import write_png
-    from poseg.io.plain_json import write_json
 
     model = _joint_model(options)
     boxes = bool(getattr(model, WANTS_BOXES, False))

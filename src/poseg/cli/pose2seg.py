@@ -40,8 +40,8 @@ def templates(
     (0 not annotated, 1 hidden, 2 seen); joints that are annotated too rarely have no place.
     """
     from poseg.io.coco_json import read_coco
+    from poseg.io.files import write_json
     from poseg.io.images import write_png
-    from poseg.io.plain_json import write_json
 
     data = read_coco(annotations)
     typical = _cluster(data, count)

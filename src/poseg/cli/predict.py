@@ -133,7 +133,7 @@ def _predict_videos(
 def _write_viewer(jsonl: Path) -> None:
     """Beside the people of a video, a page on which they can be rotated and played."""
     from poseg.draw.turntable import turntable_html
-    from poseg.io.atomic import write_text
+    from poseg.io.files import write_text
     from poseg.io.frames_json import read_frames
 
     # Masks of a whole video do not fit in memory; of a frame without 3D joints, no people are shown.

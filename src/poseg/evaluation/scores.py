@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from poseg.io.plain_json import read_json
+from poseg.io.files import read_json
 
 GIVEN = ("ground truth", "results")  # poses that the model did not find
 METRICS = ("keypoints.AP", "masks.AP", "person_iou")

@@ -28,7 +28,7 @@ from poseg.errors import WeightsError
 from poseg.export.network_runner import NetworkRunner
 from poseg.export.onnx_card import with_card
 from poseg.fields.align import crop_images
-from poseg.io.atomic import write_bytes
+from poseg.io.files import write_bytes
 from poseg.people import People
 from poseg.runtime.card import Card
 from poseg.runtime.poser import Poser

@@ -17,8 +17,8 @@ import numpy as np
 import poseg
 from poseg.errors import AnnotationError, FieldError, ImageError, OutputError, WeightsError
 from poseg.io.coco_json import CocoDataset, read_coco
+from poseg.io.files import read_json, write_json
 from poseg.io.images import read_image
-from poseg.io.plain_json import read_json, write_json
 from poseg.io.sources import find_images, image_ids
 from poseg.labelling.ensemble import EnsembleConfig, ensemble_image
 from poseg.labelling.records import LabelThresholds, category, to_coco

@@ -1,7 +1,7 @@
-"""The inside of video files: finding the pictures, decoding them, and counting what cannot be decoded.
+"""Containers and streams of video files: opening, decoding, and recording what cannot be decoded.
 
-FFmpeg can follow a file to other files and to addresses on the net (play lists, scripts of parts). Here it gets a
-closed list of containers that hold everything themselves, and nothing but local files.
+FFmpeg can follow references from a file to other files and to network addresses (play lists, concat scripts). Here
+it is restricted to local files and to containers that hold their data themselves.
 """
 
 from __future__ import annotations
@@ -24,52 +24,52 @@ from poseg.errors import VideoError
 _CONTAINERS = "mov,mp4,matroska,webm,avi,mpeg,mpegts,flv,asf,ogg,h264,hevc,m4v,mpegvideo,ivf,mjpeg,yuv4mpegpipe,dv"
 _MICROSECONDS = 1_000_000
 _MISSING_S = 0.1  # what may be missing at the end before a file counts as cut short
-_WANTED = "give an mp4, mov, webm, mkv or avi file"
+_ADVICE = "give an mp4, mov, webm, mkv or avi file"
 
 
 @dataclass(slots=True)
-class Damage:
-    """What went wrong while decoding.
+class DecodeErrors:
+    """Errors while decoding.
 
-    times   how many times
+    count   number of errors
     reason  the first one
-    end_s   when the pictures end that could be read, on their own clock
+    end_s   end of the last packet that could be read, on the stream's clock
     """
 
-    times: int = 0
+    count: int = 0
     reason: str = ""
     end_s: float = 0.0
 
-    def note(self, reason: str) -> None:
-        """Count one more."""
-        self.times += 1
+    def add(self, reason: str) -> None:
+        """Count one error."""
+        self.count += 1
         self.reason = self.reason or reason
 
 
 @dataclass(frozen=True, slots=True)
-class Tracks:
-    """An open file and its pictures."""
+class VideoStreams:
+    """An open file and its video stream."""
 
     container: InputContainer
-    pictures: VideoStream
+    video: VideoStream
 
     def time_base(self) -> Fraction:
-        """Seconds of one tick of the pictures' clock."""
-        base = self.pictures.time_base
+        """Seconds per tick of the video stream."""
+        base = self.video.time_base
         return Fraction(base.numerator, base.denominator) if base else Fraction(1, 90_000)
 
     def duration_s(self) -> float | None:
-        """How long the pictures last, as the file says; else how long the whole does."""
-        if self.pictures.duration:
-            return float(self.pictures.duration * self.time_base())
+        """Duration of the video stream in the header, else that of the container; None where both are missing."""
+        if self.video.duration:
+            return float(self.video.duration * self.time_base())
         return self.container.duration / _MICROSECONDS if self.container.duration else None
 
     def missing(self, end_s: float) -> str:
-        """What shows that pictures are missing after `end_s` on their own clock, all packets read; else nothing.
+        """Evidence that frames are missing after `end_s` (stream clock) when all packets are read, or an empty text.
 
-        FFmpeg reports a frame that is cut in two, but comes to a quiet end where the cut is between frames.
+        FFmpeg reports a frame that is cut in two, but no error where the file is cut between frames.
         """
-        entries = self.pictures.index_entries
+        entries = self.video.index_entries
         if "mp4" in self.container.format.name and len(entries):
             beyond = entries[-1].pos + entries[-1].size - self.container.size
             return f"the file lacks its last {beyond} bytes or more" if beyond > 0 else ""
@@ -79,25 +79,25 @@ class Tracks:
         return ""
 
     def _stated_end_s(self) -> float | None:
-        """When the pictures of a Matroska file end, as its writer left it in their track; else as in its header."""
-        stated_s = _clock_s(self.pictures.metadata.get("DURATION", ""))
+        """End of the video stream of a Matroska file, from the stream's metadata, else from the header."""
+        stated_s = _clock_s(self.video.metadata.get("DURATION", ""))
         return self.duration_s() if stated_s is None and len(self.container.streams) == 1 else stated_s
 
     def has_audio(self) -> bool:
-        """Whether there is a track of sound."""
+        """Whether there is an audio stream."""
         return len(self.container.streams.audio) > 0
 
 
 @contextmanager
 def open_container(path: str) -> Iterator[InputContainer]:
-    """An open video file. Raises VideoError where it is none, or where it cannot be read."""
+    """An open video file. Raises VideoError where it is not a video, or cannot be read."""
     _check_readable(path)
     options = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
     try:
         container = av.open(f"file:{path}", options=options, metadata_errors="replace")
     except FFmpegError as fault:
         raise VideoError(
-            f"{path} is not a video that we can read, or it is cut short ({_plain(fault)}); {_WANTED}, or copy it "
+            f"{path} is not a video that can be read, or it is cut short ({_reason(fault)}); {_ADVICE}, or copy it "
             "again."
         ) from None
     with container:
@@ -105,49 +105,49 @@ def open_container(path: str) -> Iterator[InputContainer]:
 
 
 @contextmanager
-def open_tracks(path: str, threads: int = 0) -> Iterator[Tracks]:
-    """An open video file, set to decode its pictures alone. Raises VideoError where there are none."""
+def open_streams(path: str, threads: int = 0) -> Iterator[VideoStreams]:
+    """An open video file, set to decode its video stream only. Raises VideoError where it has none."""
     with open_container(path) as container:
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream) or stream.disposition & stream.disposition.attached_pic:
-            raise VideoError(f"{path} holds no moving pictures (a file of sound, perhaps); {_WANTED}.")
+            raise VideoError(f"{path} holds no video stream (an audio file, perhaps); {_ADVICE}.")
         if stream.codec_context is None:
-            raise VideoError(f"{path} is coded in a way that we cannot decode; save it as H.264 in an mp4 file.")
+            raise VideoError(f"{path} has a codec that cannot be decoded here; save it as H.264 in an mp4 file.")
         for other in container.streams:
             if other.index != stream.index:
                 other.discard = Discard.all
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = threads
-        yield Tracks(container, stream)
+        yield VideoStreams(container, stream)
 
 
-def decoded(tracks: Tracks, damage: Damage) -> Iterator[VideoFrame]:
-    """All frames that can be decoded, in the order in which they are shown; what cannot is noted in `damage`."""
-    packets = tracks.container.demux(tracks.pictures)
+def decode_frames(streams: VideoStreams, errors: DecodeErrors) -> Iterator[VideoFrame]:
+    """All frames that can be decoded, in presentation order; what cannot is recorded in `errors`."""
+    packets = streams.container.demux(streams.video)
     while True:
         try:
             packet = next(packets, None)
         except FFmpegError as fault:
-            damage.note(_plain(fault))
+            errors.add(_reason(fault))
             packet = None
         if packet is None:
             break
         if packet.is_corrupt:
-            damage.note("a frame is incomplete")
+            errors.add("a frame is incomplete")
         if packet.pts is not None:
-            damage.end_s = max(damage.end_s, float((packet.pts + (packet.duration or 0)) * tracks.time_base()))
+            errors.end_s = max(errors.end_s, float((packet.pts + (packet.duration or 0)) * streams.time_base()))
         try:
             yield from packet.decode()
         except FFmpegError as fault:
-            damage.note(_plain(fault))
+            errors.add(_reason(fault))
     try:
-        yield from tracks.pictures.decode(None)
-    except FFmpegError:  # the end has been reached before
+        yield from streams.video.decode(None)
+    except FFmpegError:  # the end was reached before
         return
 
 
 def _check_readable(path: str) -> None:
-    """What the file system alone can tell."""
+    """Checks that need the file system only. Raises VideoError."""
     try:
         with open(path, "rb") as stream:
             empty = not stream.read(1)
@@ -164,7 +164,7 @@ def _check_readable(path: str) -> None:
         raise VideoError(f"{path} is empty (0 bytes); copy or download it again.")
 
 
-def _plain(fault: FFmpegError) -> str:
+def _reason(fault: FFmpegError) -> str:
     return str(fault.strerror or type(fault).__name__).lower()
 
 

@@ -8,8 +8,7 @@ import stat
 import pytest
 
 from poseg.errors import AnnotationError, OutputError
-from poseg.io.atomic import replacing, write_bytes, write_text
-from poseg.io.plain_json import read_json, write_json
+from poseg.io.files import atomic_write, read_json, write_bytes, write_json, write_text
 
 
 def names(folder):
@@ -29,7 +28,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     target.write_text("old")
 
     def stop_half_way():
-        with replacing(target) as spare:
+        with atomic_write(target) as spare:
             spare.write_text("ha")
             assert spare.parent == target.parent
             assert spare.suffix == ".txt"
@@ -105,8 +104,8 @@ def test_json_refuses_what_it_cannot_hold(tmp_path):
         ("a.json", b"{'a': 1}", "not JSON"),
         ("a.json", b"\xff\xfe\x00\xd8", "not JSON"),
         ("a.json", b"[" * 100_000, "not JSON"),
-        ("a.json.gz", b"{}", "whole file"),
-        ("a.json.gz", b"\x1f\x8b\x08\x00", "whole file"),
+        ("a.json.gz", b"{}", "file is complete"),
+        ("a.json.gz", b"\x1f\x8b\x08\x00", "file is complete"),
     ],
 )
 def test_what_is_not_json_is_named(tmp_path, name, data, message):

@@ -16,8 +16,8 @@ import skimage.data
 from poseg.errors import OutputError, ShapeError, VideoError
 
 av = pytest.importorskip("av", reason="the extra 'video' is not installed")
-video = pytest.importorskip("poseg.io.video")
-writing = pytest.importorskip("poseg.io.video_writing")
+video = pytest.importorskip("poseg.io.video_reader")
+writing = pytest.importorskip("poseg.io.video_writer")
 open_video, VideoWriter = video.open_video, writing.VideoWriter
 
 PHOTO = cv2.resize(skimage.data.astronaut(), (320, 240), interpolation=cv2.INTER_AREA)
@@ -141,18 +141,18 @@ def test_colours_come_back(tmp_path):
     ("source", "codec", "target", "what"),
     [
         ("a.mp4", "aac", "b.mp4", "copied"),
-        ("a.mp4", "aac", "b.webm", "coded anew"),
-        ("a.ts", "aac", "b.mp4", "coded anew"),
-        ("a.mkv", "pcm_s16le", "b.mp4", "coded anew"),
+        ("a.mp4", "aac", "b.webm", "re-encoded"),
+        ("a.ts", "aac", "b.mp4", "re-encoded"),
+        ("a.mkv", "pcm_s16le", "b.mp4", "re-encoded"),
         ("a.mkv", "libopus", "b.webm", "copied"),
-        ("a.mkv", "libopus", "b.mov", "coded anew"),
+        ("a.mkv", "libopus", "b.mov", "re-encoded"),
         ("a.mkv", "libmp3lame", "b.mp4", "copied"),
     ],
 )
 def test_sound_comes_along_and_stays_with_the_pictures(tmp_path, source, codec, target, what):
     record(tmp_path / source, codec)
     out = copy(tmp_path / source, tmp_path / target)
-    assert out.sound == what
+    assert out.audio == what
     np.testing.assert_allclose(flashes_s(tmp_path / target), CLICKS_S, atol=0.001)
     np.testing.assert_allclose(clicks_s(tmp_path / target), CLICKS_S, atol=0.003)
     assert sound(tmp_path / target)[1][-1] == pytest.approx(2, abs=0.05)
@@ -181,7 +181,7 @@ def test_a_part_of_a_film_has_the_sound_of_that_part(tmp_path, target):
 def test_a_film_without_sound_stays_without(tmp_path):
     with VideoWriter(tmp_path / "a.mp4", (120, 160), rate=RATE) as out:
         out.write(view(0))
-    assert copy(tmp_path / "a.mp4", tmp_path / "b.mp4").sound == "none"
+    assert copy(tmp_path / "a.mp4", tmp_path / "b.mp4").audio == "none"
     assert not open_video(tmp_path / "b.mp4").has_audio
 
 
@@ -189,7 +189,7 @@ def test_sound_that_nobody_can_decode_is_left_out(tmp_path):
     data = record(tmp_path / "a.mkv", "libopus").read_bytes()
     (tmp_path / "b.mkv").write_bytes(data.replace(b"A_OPUS", b"A_WHAT"))
     out = copy(tmp_path / "b.mkv", tmp_path / "c.mp4")
-    assert out.sound == "none"
+    assert out.audio == "none"
     assert out.frames == 50
 
 
@@ -198,7 +198,7 @@ def test_sound_that_nobody_can_decode_is_left_out(tmp_path):
 WORK = """
 import os, signal, sys
 import numpy as np
-from poseg.io.video_writing import VideoWriter
+from poseg.io.video_writer import VideoWriter
 noise = np.random.default_rng(0).integers(0, 255, (80, 200, 3), np.uint8)
 with VideoWriter(sys.argv[1], (64, 64), rate=25) as out:
     for i in range(200):
@@ -262,7 +262,7 @@ FULL_DISK = """
 import resource, sys
 import numpy as np
 from poseg.errors import OutputError
-from poseg.io.video_writing import VideoWriter
+from poseg.io.video_writer import VideoWriter
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 rng = np.random.default_rng(0)
 try:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from poseg.errors import VideoError
-from poseg.io.camera import open_camera
+from poseg.io.frames import open_camera
 
 
 class FakeCapture:
@@ -105,7 +105,7 @@ def test_the_true_opencv_finds_no_camera_of_a_wild_number():
 
 def test_a_camera_that_gives_no_picture_is_named():
     device = FakeCapture(pictures=0)
-    with pytest.raises(VideoError, match="No picture comes from camera 0 after 0 frames"):
+    with pytest.raises(VideoError, match="No image comes from camera 0 after 0 frames"):
         open_camera(0, capture=device)
     assert device.released == 1
 
@@ -114,7 +114,7 @@ def test_a_camera_that_is_pulled_out_gives_its_frames_first():
     with open_camera(0, capture=FakeCapture(3)) as camera:
         frames = iter(camera)
         assert [next(frames).index for _ in range(3)] == [0, 1, 2]
-        with pytest.raises(VideoError, match="No picture comes from camera 0 after 3 frames"):
+        with pytest.raises(VideoError, match="No image comes from camera 0 after 3 frames"):
             next(frames)
 
 
