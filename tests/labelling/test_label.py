@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from poseg.datasets.labelled_folder import LabelledFolder
 from poseg.errors import FieldError, ImageError, OutputError, PosegError
-from poseg.io.images import write_png
 from poseg.io.files import read_json
+from poseg.io.images import write_png
 from poseg.labelling import EnsembleConfig, LabelingJob, LabelThresholds, TeacherConfig, label
 from poseg.labelling.ensemble import ensemble_image, majority_mask, tile_windows
 from poseg.labelling.records import to_coco

@@ -180,9 +180,9 @@ def ochuman(
     file, as `info.description`: scores under different protocols cannot be compared.
     """
     from poseg.errors import AnnotationError, OutputError
+    from poseg.io.files import read_json, write_json
     from poseg.io.ochuman_json import is_ochuman, select_people
     from poseg.io.ochuman_protocol import ALL, SUBSETS, Selection
-    from poseg.io.plain_json import read_json, write_json
     from poseg.skeletons import COCO17
 
     if max_iou is not None and subset is not None:
@@ -234,7 +234,7 @@ def lsp(
     LSP is split by number: 1 to 1000 to train on, 1001 to 2000 to test on.
     """
     from poseg.datasets.lsp_file import lsp_as_coco
-    from poseg.io.plain_json import write_json
+    from poseg.io.files import write_json
 
     made = lsp_as_coco(folder, first, last)
     write_json(out, made)

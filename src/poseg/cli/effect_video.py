@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poseg.errors import OutputError, PosegError, VideoError
-from poseg.io.sources import is_video
-from poseg.io.sources import SUFFIXES
+from poseg.io.sources import SUFFIXES, is_video
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -124,7 +124,7 @@ def _write_3d(out: Path, name: str, image: NDArray[np.uint8], people: People) ->
     """People in 3D: a figure from the side and from above, and a page on which they can be rotated."""
     from poseg.draw.pose3d import views_3d
     from poseg.draw.turntable import turntable_html
-    from poseg.io.atomic import write_text
+    from poseg.io.files import write_text
     from poseg.io.images import write_png
 
     write_png(out / f"{name}.3d.png", views_3d(image, people))

@@ -82,7 +82,7 @@ def classify_sources(sources: Sequence[str], out: Path | None = None) -> Sources
 
     out  the destination: videos that an earlier run wrote there are left out
     """
-    from poseg.io.frames import is_video
+    from poseg.io.sources import is_video
     from poseg.io.sources import SUFFIXES
 
     images: list[str] = []
@@ -109,7 +109,7 @@ def classify_sources(sources: Sequence[str], out: Path | None = None) -> Sources
 
 def _files(source: str) -> list[str]:
     """The files that a source stands for, by name; none where a folder cannot be read."""
-    from poseg.io.frames import is_video
+    from poseg.io.sources import is_video
 
     if os.path.isdir(source):
         try:
@@ -216,14 +216,14 @@ def process_videos(clips: Sequence[Path | int], jobs: Sequence[VideoJob], consol
 def open_source(clip: Path | int) -> Iterator[FrameSource]:
     """A video file or a camera, closed afterwards. Raises VideoError."""
     if isinstance(clip, Path):
-        from poseg.io.video import open_video
+        from poseg.io.video_reader import open_video
 
         with open_video(clip, strict=False) as video:
             yield video
             if video.fault is not None:
                 raise video.fault
     else:
-        from poseg.io.camera import open_camera
+        from poseg.io.frames import open_camera
 
         with open_camera(clip) as camera:
             yield camera
@@ -259,7 +259,7 @@ def _online(source: FrameSource, job: VideoJob, stats: VideoStats, console: Cons
 def _offline(source: FrameSource, job: VideoJob, stats: VideoStats, console: Console) -> None:
     """Detect in all frames, then smooth, render and write; the first pass leaves its JSON lines if it is ended."""
     from poseg.errors import VideoError
-    from poseg.io.video import Video
+    from poseg.io.video_reader import Video
     from poseg.runtime.offline_smoothing import smooth_offline
 
     if not isinstance(source, Video):
@@ -298,8 +298,8 @@ def _with_ids(people: People, time_s: float, tracker: PeopleTracker) -> People:
 def _outputs(source: FrameSource, job: VideoJob) -> Iterator[Callable[[Frame, People], None]]:
     """Writes frames and people; the files are made at the first frame, and finished whatever ends the block."""
     from poseg.io.frames_json import FramesWriter
-    from poseg.io.video import Video
-    from poseg.io.video_writing import VideoWriter
+    from poseg.io.video_reader import Video
+    from poseg.io.video_writer import VideoWriter
 
     like = source if isinstance(source, Video) else None
     writers: dict[str, Any] = {}

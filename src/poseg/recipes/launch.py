@@ -12,9 +12,8 @@ from typing import Any
 import torch
 
 from poseg.errors import PosegError
-from poseg.io.files import write_text
+from poseg.io.files import read_json, write_text
 from poseg.io.overrides import config_diff, from_dict, to_dict
-from poseg.io.files import read_json
 from poseg.recipes.google_start import start_from_google
 from poseg.recipes.roads import road_of
 from poseg.systems.personlab import PersonLabNetwork
