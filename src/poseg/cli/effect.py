@@ -104,9 +104,9 @@ def effect(
     console = error_console()
     by_kind = classify_sources(sources, out)
     images = find_images(by_kind.images)
-    for error in (*by_kind.errors, *images.faults):
+    for error in (*by_kind.errors, *images.errors):
         console.print(f"poseg: {error}")
-    failed = len(by_kind.errors) + len(images.faults)
+    failed = len(by_kind.errors) + len(images.errors)
     paths = exclude_outputs(images.paths, out, (ENDING,))
     clips = video_targets(by_kind, out)
     targets = _targets(paths, out)
@@ -139,9 +139,9 @@ def _from_file(file: Path, paths: Sequence[Path]) -> DetectAt:
 def _targets(paths: Sequence[Path], out: Path) -> list[Path]:
     """The file for each image. Raises OutputError where one file is to hold several, or a kind we do not write."""
     from poseg.cli.outputs import make_folder, unique_names
-    from poseg.io.sources import SUFFIXES
+    from poseg.io.sources import IMAGE_SUFFIXES
 
-    if out.suffix.lower() not in SUFFIXES | set(FORMATS) or out.is_dir():
+    if out.suffix.lower() not in IMAGE_SUFFIXES | set(FORMATS) or out.is_dir():
         if paths:
             make_folder(out)
         return [out / f"{name}{ENDING}" for name in unique_names(paths)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poseg.errors import OutputError, PosegError, VideoError
-from poseg.io.sources import SUFFIXES, is_video
+from poseg.io.sources import IMAGE_SUFFIXES, is_video
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,7 +73,7 @@ def video_targets(sources: Sources, out: Path) -> list[Path]:
         return [out]
     if not sources.clips:
         return []
-    if out.suffix.lower() in SUFFIXES and not out.is_dir():
+    if out.suffix.lower() in IMAGE_SUFFIXES and not out.is_dir():
         raise OutputError(f"{out} is an image and cannot hold a video; name a .mp4 or .webm file, or a folder.")
     make_folder(out)
     return [out / f"{name}{ENDING}" for name in clip_names(sources.clips)]

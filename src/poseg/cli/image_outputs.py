@@ -45,9 +45,9 @@ def predict_images(
 
     console = error_console()
     images = find_images(sources)
-    for error in images.faults:
+    for error in images.errors:
         console.print(f"poseg: {error}")
-    failed = len(images.faults)
+    failed = len(images.errors)
     paths = exclude_outputs(images.paths, out, ENDINGS)
     if paths:
         detect, ids = make_detector(paths, console)
