@@ -82,8 +82,7 @@ def classify_sources(sources: Sequence[str], out: Path | None = None) -> Sources
 
     out  the destination: videos that an earlier run wrote there are left out
     """
-    from poseg.io.sources import is_video
-    from poseg.io.sources import SUFFIXES
+    from poseg.io.sources import SUFFIXES, is_video
 
     images: list[str] = []
     videos: dict[str, Path] = {}
