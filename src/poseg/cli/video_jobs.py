@@ -82,7 +82,7 @@ def classify_sources(sources: Sequence[str], out: Path | None = None) -> Sources
 
     out  the destination: videos that an earlier run wrote there are left out
     """
-    from poseg.io.sources import SUFFIXES, is_video
+    from poseg.io.sources import IMAGE_SUFFIXES, is_video
 
     images: list[str] = []
     videos: dict[str, Path] = {}
@@ -101,7 +101,7 @@ def classify_sources(sources: Sequence[str], out: Path | None = None) -> Sources
         for path in clips:
             if not _is_our_output(path, out):
                 videos.setdefault(os.path.abspath(path), Path(path))
-        if not clips or any(Path(path).suffix.lower() in SUFFIXES for path in files):
+        if not clips or any(Path(path).suffix.lower() in IMAGE_SUFFIXES for path in files):
             images.append(source)
     return Sources(tuple(images), tuple(videos.values()), tuple(cameras), tuple(errors))
 
