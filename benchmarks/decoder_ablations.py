@@ -33,9 +33,8 @@ from poseg.fields import Fields
 from poseg.io.coco_json import coco_results
 from poseg.io.images import read_image
 from poseg.metrics.average_precision import Matching, match
-from poseg.metrics.bootstrap import image_counts, percentile_interval
+from poseg.metrics.bootstrap import bootstrap_ap, image_counts, percentile_interval
 from poseg.metrics.coco_objects import Kind
-from poseg.metrics.resampled_precision import resampled
 from poseg.people import People
 from poseg.runtime.predictor import Predictor
 from poseg.runtime.view import Seen
@@ -155,7 +154,7 @@ def measure(tried: list[Way], resamples: int = 1000) -> dict[str, dict[str, Any]
     """Numbers of each way: AP, its difference from the default with an interval, people, milliseconds."""
     default, numbers = tried[0], {}
     counts = image_counts(rng(), len(default.matchings["masks"].image_ids), resamples)
-    base = {kind: resampled(default.matchings[kind], counts)["AP"] for kind in KINDS}
+    base = {kind: bootstrap_ap(default.matchings[kind], counts)["AP"] for kind in KINDS}
     for way in tried:
         row: dict[str, Any] = {"people": len(way.records), "decode_ms": median(way.spent_ms)}
         for kind in KINDS:
@@ -163,9 +162,11 @@ def measure(tried: list[Way], resamples: int = 1000) -> dict[str, dict[str, Any]
             row[kind] = {
                 "AP": ap,
                 "AP50": way.matchings[kind].official["AP50"],
-                "interval": percentile_interval(resampled(way.matchings[kind], counts)["AP"]),
+                "interval": percentile_interval(bootstrap_ap(way.matchings[kind], counts)["AP"]),
                 "difference": ap - default.matchings[kind].official["AP"],
-                "difference_interval": percentile_interval(resampled(way.matchings[kind], counts)["AP"] - base[kind]),
+                "difference_interval": percentile_interval(
+                    bootstrap_ap(way.matchings[kind], counts)["AP"] - base[kind]
+                ),
             }
         numbers[way.name] = row
     return numbers

@@ -30,16 +30,16 @@ from poseg.datasets.drawn_in_space import drawn_in_space
 from poseg.datasets.mocap import Clip, Poses, read_mocap, split
 from poseg.export.network_runner import NetworkRunner, system_card
 from poseg.geometry import boxes
-from poseg.geometry.bones import from_parent_relative
+from poseg.io.overrides import apply_overrides
 from poseg.metrics.bootstrap import image_counts
 from poseg.metrics.mpjpe import PELVIS, mpjpe, pa_mpjpe, rooted_errors
-from poseg.metrics.pairs import PosePairs, pair_up
+from poseg.metrics.pairs import PosePairs, make_pairs
 from poseg.recipes import find_recipe
 from poseg.runtime.crop_pose import TopDownPose
 from poseg.skeletons import BODY17_3D
+from poseg.skeletons.bones import from_parent_relative
 from poseg.training.initial import whole_weights
 from poseg.training.recipe import Recipe
-from poseg.training.settings import with_settings
 
 NAME = "multitask_3d"
 # What each run is trained on, and the run whose trunk it starts from.
@@ -61,7 +61,7 @@ def trained(settings: list[str], data: Path, folder: Path) -> None:
     """Train in a folder, or go on there; in a process of its own, as forks of one that has trained hang."""
     chosen = [part for setting in settings for part in ("--set", setting)]
     command = [sys.executable, "-m", "poseg", "train", NAME, "--data", str(data), "--out", str(folder), *chosen]
-    subprocess.run([*command, "--pictures-every", "0"], check=True)
+    subprocess.run([*command, "--log-images-every", "0"], check=True)
 
 
 def measured(recipe: Recipe, folder: Path, poses: Poses, rows: np.ndarray) -> tuple[PosePairs, float]:
@@ -74,13 +74,13 @@ def measured(recipe: Recipe, folder: Path, poses: Poses, rows: np.ndarray) -> tu
     poser, true, found = TopDownPose(runner), [], []
     for number, row in enumerate(rows):
         sample = drawn_in_space(poses.joints_mm[row], np.random.default_rng((7, number)))
-        box = boxes.around_points(sample.people.keypoints, np.ones((1, 17), bool))
+        box = boxes.boxes_from_points(sample.people.keypoints, np.ones((1, 17), bool))
         maps = codec.crops(box)
         fields = runner.run(poser.crops(sample.image, maps))
         bones = fields[BONES][..., 0, 0].astype(np.float64) * codec.bone_scale_mm
         found.append(from_parent_relative(bones, BODY17_3D))
         true.append(sample.people.keypoints_3d[0])
-    pairs = pair_up(BODY17_3D, true, found, picture=poses.clip[rows], pictures=len(poses.clips))
+    pairs = make_pairs(BODY17_3D, true, found, image_index=poses.clip[rows], num_images=len(poses.clips))
     return pairs, float(np.var(found, axis=0).sum() / np.var(true, axis=0).sum())
 
 
@@ -91,7 +91,7 @@ def doing(clip: Clip) -> str:
 
 def row_of(name: str, pairs: PosePairs, variation: float, groups: np.ndarray) -> tuple[list[str], str]:
     """A run's row, and how its numbers are defined."""
-    draws = image_counts(np.random.default_rng(0), pairs.pictures, 500)
+    draws = image_counts(np.random.default_rng(0), pairs.num_images, 500)
     scores = (mpjpe(pairs, draws=draws), pa_mpjpe(pairs, draws=draws))
     cells = []
     for score in scores:
@@ -129,7 +129,7 @@ def main() -> None:
     protocol = ""
     for run in RUNS:
         settings, folder = settings_of(run, given.settings, given.out), given.out / run
-        recipe = with_settings(find_recipe(NAME), settings)
+        recipe = apply_overrides(find_recipe(NAME), settings)
         if not given.measure:
             trained(settings, given.data, folder)
         if BONES not in recipe.system.tasks:
@@ -137,7 +137,7 @@ def main() -> None:
         pairs, variation = measured(recipe, folder, test, rows)
         cells, protocol = row_of(run, pairs, variation, groups)
         table.add_row(*cells)
-    mean = replace(pairs, found=np.broadcast_to(pairs.true.mean(axis=0), pairs.true.shape))
+    mean = replace(pairs, predicted=np.broadcast_to(pairs.truth.mean(axis=0), pairs.truth.shape))
     table.add_row(*row_of("their mean", mean, 0.0, groups)[0])
     console = Console(width=160)
     console.print(table)

@@ -24,7 +24,7 @@ import poseg
 from poseg.datasets.mocap import CMU_SOURCES, Poses, read_mocap, split, views
 from poseg.metrics.bootstrap import image_counts
 from poseg.metrics.mpjpe import mpjpe, n_mpjpe, pa_mpjpe, pck3d
-from poseg.metrics.pairs import pair_up
+from poseg.metrics.pairs import make_pairs
 from poseg.people import People
 from poseg.runtime.lifter import Lifter
 from poseg.skeletons import BODY17_3D, COCO17, SKELETONS, Skeleton
@@ -111,7 +111,7 @@ def main() -> None:
     )
     protocol = ""
     for name, joints in found.items():
-        pairs = pair_up(BODY17_3D, true, joints, picture=clips, pictures=len(poses.clips))
+        pairs = make_pairs(BODY17_3D, true, joints, image_index=clips, num_images=len(poses.clips))
         scores = [
             mpjpe(pairs, draws=draws),
             n_mpjpe(pairs, draws=draws),
@@ -120,7 +120,7 @@ def main() -> None:
         ]
         cells = []
         for score in scores:
-            unit = 100 if score.unit == "share" else 1
+            unit = 100 if score.unit == "fraction" else 1
             low, high = score.overall.interval or (np.nan, np.nan)
             cells.append(f"{score.overall.value * unit:.1f} ({low * unit:.0f}-{high * unit:.0f})")
         table.add_row(name, *cells)

@@ -21,12 +21,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from poseg.io.overrides import apply_overrides
 from poseg.recipes import find_recipe
 from poseg.training.feed import Positions, slices
 from poseg.training.loader import Mixture
 from poseg.training.loop import Progress, train
 from poseg.training.recipe import Recipe
-from poseg.training.settings import with_settings
 
 
 class Same(torch.utils.data.Dataset):
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", dest="settings")
     asked = parser.parse_args()
 
-    recipe = with_settings(find_recipe(asked.recipe), asked.settings)
+    recipe = apply_overrides(find_recipe(asked.recipe), asked.settings)
     recipe = replace(recipe, schedule=replace(recipe.schedule, steps=max(asked.steps, 2), save_every=10**9))
     mixture = Mixture(
         recipe.data(asked.data), recipe.system.codec, recipe.view,

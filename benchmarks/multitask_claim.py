@@ -28,15 +28,14 @@ from poseg.codecs.multitask import BODY, JOINT_WINDOWS, JOINTS, PART_WINDOWS
 from poseg.datasets.lsp import Lsp
 from poseg.export.network_runner import NetworkRunner, system_card
 from poseg.geometry import boxes
-from poseg.metrics.pairs import pair_up
-from poseg.metrics.pck import pck
-from poseg.metrics.pcp import pcp
+from poseg.io.overrides import apply_overrides
+from poseg.metrics.pairs import make_pairs
+from poseg.metrics.pck import pck, pcp
 from poseg.recipes import find_recipe
 from poseg.runtime.crop_pose import TopDownPose
 from poseg.skeletons import LSP14
 from poseg.training.initial import whole_weights
 from poseg.training.recipe import Recipe
-from poseg.training.settings import with_settings
 
 VARIANTS = {
     "joints": (JOINTS,),
@@ -56,7 +55,7 @@ def trained(name: str, settings: list[str], data: Path, folder: Path) -> None:
     """Train a recipe in a folder, or go on there; in a process of its own, as forks of one that has trained hang."""
     chosen = [part for setting in settings for part in ("--set", setting)]
     command = [sys.executable, "-m", "poseg", "train", name, "--data", str(data), "--out", str(folder), *chosen]
-    subprocess.run([*command, "--pictures-every", "0"], check=True)
+    subprocess.run([*command, "--log-images-every", "0"], check=True)
 
 
 def measured(recipe: Recipe, folder: Path, data: Path, limit: int | None) -> dict[str, float]:
@@ -74,14 +73,14 @@ def measured(recipe: Recipe, folder: Path, data: Path, limit: int | None) -> dic
     for index in range(len(test)):
         sample = test[index]
         joints = sample.people.keypoints
-        box = boxes.around_points(joints, np.ones(joints.shape[:2], bool))
+        box = boxes.boxes_from_points(joints, np.ones(joints.shape[:2], bool))
         people = poser(sample.image, box + np.float32([-1, -1, 1, 1]) * BODY * (box[:, 2:] - box[:, :2]).max())
         true.append(joints[0])
         found.append(people.keypoints[0])
         side = (box[0, 2:] - box[0, :2]).max()
         seen_true.append((joints[0] - box[0, :2]) / side)
         seen_found.append((people.keypoints[0] - box[0, :2]) / side)
-    pairs = pair_up(LSP14, true, found)
+    pairs = make_pairs(LSP14, true, found)
     variation = np.var(seen_found, axis=0).sum() / np.var(seen_true, axis=0).sum()
     return {
         "PCK torso": pck(pairs, "torso").overall.value, "PCK box": pck(pairs, "box").overall.value,
@@ -111,7 +110,7 @@ def main() -> None:
     for seed in range(given.seeds):
         for variant in given.variants:
             settings = settings_of(variant, seed, given.settings)
-            recipe = with_settings(find_recipe(given.recipe), settings)
+            recipe = apply_overrides(find_recipe(given.recipe), settings)
             folder = given.out / f"{given.recipe}.{variant}.{seed}"
             scores = folder / "claim.json"
             if not given.measure and not scores.exists():

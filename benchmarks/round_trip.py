@@ -19,17 +19,17 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from poseg.codecs import DEFAULT, PAF_DEFAULT, PAPER, BottomUpCodec, PersonLabCodec, PoSegCodec
-from poseg.codecs.pixel_assignment import interpolate
+from poseg.codecs import BEST, PAF, PAPER, Finder, PersonLabCodec, PoSegCodec
+from poseg.codecs.claiming import interpolate
 from poseg.fields import Fields
-from poseg.fields.segmentation import coverage
+from poseg.fields.segmentation import area_downsample
 from poseg.geometry import affine
 from poseg.io.coco_json import CocoDataset, coco_results, read_coco
-from poseg.io.plain_json import read_json
+from poseg.io.files import read_json
 from poseg.metrics.average_precision import match
 from poseg.people import People, Sample
 from poseg.skeletons import COCO17, OPENPOSE18
-from poseg.transforms.letterbox import Letterbox, make_letterbox
+from poseg.transforms.letterbox import Letterbox, plan
 from poseg.transforms.warp import warp
 
 EVERYBODY = {"min_score": 0.0, "max_people": 100}
@@ -43,7 +43,7 @@ def placed(data: CocoDataset, size_px: int) -> Iterator[tuple[int, People, Lette
         if len(people) == 0:
             continue
         height, width = data.images[image_id].size or people.masks.shape[1:]
-        box = make_letterbox((height, width), size_px, size_divisor=32, size_offset=1)
+        box = plan((height, width), size_px, multiple=32, remainder=1)
         blank = Sample(np.zeros((height, width, 3), np.uint8), people)
         scale = affine.identity()
         scale[:, :2] = np.diag(box.scale_xy)
@@ -61,38 +61,38 @@ def labelled_only(truth: dict[str, Any], data: CocoDataset) -> dict[str, Any]:
     return {**truth, "images": list(images.values()), "annotations": people}
 
 
-def through_cells(people: People, codec: BottomUpCodec) -> People:
-    """The same people, masks seen through cells: what coverage and interpolation keep of them."""
+def through_cells(people: People, codec: Finder) -> People:
+    """The same people, masks seen through cells: what area_downsample and interpolation keep of them."""
     masks, grid = np.zeros_like(np.asarray(people.masks)), codec.specs[0].grid
     for mask, kept in zip(people.masks, masks, strict=True):
-        kept[:] = interpolate(coverage(mask, grid), grid, 0, 0, *mask.shape) >= 0.5
+        kept[:] = interpolate(area_downsample(mask, grid), grid, 0, 0, *mask.shape) >= 0.5
     return replace(people, masks=masks)
 
 
-def trips(system: str, strides: list[int]) -> dict[str, tuple[BottomUpCodec, dict[str, Any]]]:
+def trips(system: str, strides: list[int]) -> dict[str, tuple[Finder, dict[str, Any]]]:
     """What is tried: a codec by its title, and decoders by theirs."""
     if system == "personlab":
         decoders = {
-            "default": replace(DEFAULT, **EVERYBODY),
+            "default": replace(BEST, **EVERYBODY),
             "paper": replace(PAPER, **EVERYBODY),
-            "no mid refinement": replace(DEFAULT, **EVERYBODY, mid_refine_steps=0),
-            "no long refinement": replace(DEFAULT, **EVERYBODY, long_refine_steps=0, long_short_refine_steps=0),
+            "no mid refinement": replace(BEST, **EVERYBODY, mid_steps=0),
+            "no long refinement": replace(BEST, **EVERYBODY, long_steps=0, long_short_steps=0),
         }
         return {f"stride {stride}": (PersonLabCodec(stride=stride), decoders) for stride in strides}
     decoders = {
-        "everybody": replace(PAF_DEFAULT, **EVERYBODY, min_joints=1),
-        "three joints or more": replace(PAF_DEFAULT, **EVERYBODY),
-        "closing limbs only fill": replace(PAF_DEFAULT, **EVERYBODY, min_joints=1, redundant_limbs="fill"),
+        "everybody": replace(PAF, **EVERYBODY, min_joints=1),
+        "three joints or more": replace(PAF, **EVERYBODY),
+        "closing limbs only fill": replace(PAF, **EVERYBODY, min_joints=1, closing="fill"),
     }
     codecs = {"34 limbs of COCO's joints": PoSegCodec(COCO17), "19 limbs of OpenPose's": PoSegCodec(OPENPOSE18)}
     spanning = PoSegCodec(COCO17, limbs=COCO17.tree)
     return {name: (codec, decoders) for name, codec in {**codecs, "a tree of COCO's": spanning}.items()}
 
 
-def painted(people: People, codec: BottomUpCodec, size: tuple[int, int]) -> Fields:
+def painted(people: People, codec: Finder, size: tuple[int, int]) -> Fields:
     """The fields of a network that makes no mistake."""
     if isinstance(codec, PersonLabCodec):
-        return codec.encode(people, size, impute=True).as_fields()
+        return codec.encode(people, size, bridge=True).as_fields()
     assert isinstance(codec, PoSegCodec)
     return codec.encode(people.remap_to(codec.skeleton), size).as_fields()
 
@@ -116,13 +116,13 @@ def main() -> None:
     persons = 0
     for image_id, people, box in placed(data, asked.size):
         persons += len(people)
-        records["annotation, to the input and back"] += coco_results(box.people_to_image(people), image_id)
+        records["annotation, to the input and back"] += coco_results(box.undo(people), image_id)
         for title, (codec, decoders) in tried.items():
             cells = records.setdefault(f"{title}: masks through cells", [])
-            cells += coco_results(box.people_to_image(through_cells(people, codec)), image_id)
+            cells += coco_results(box.undo(through_cells(people, codec)), image_id)
             fields = painted(people, codec, box.input_size)
             for name, decoding in decoders.items():
-                found = box.people_to_image(codec.decode(fields, decoding)).remap_to(COCO17)
+                found = box.undo(codec.decode(fields, decoding)).remap_to(COCO17)
                 records.setdefault(f"{title}: decoded, {name}", []).extend(coco_results(found, image_id))
 
     table = Table(title=f"{len(data)} pictures, {persons} persons with annotated joints, input {asked.size} px")

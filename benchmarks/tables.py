@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from poseg.io.plain_json import write_json
+from poseg.io.files import write_json
 
 WIDTH = 170
 

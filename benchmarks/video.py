@@ -27,11 +27,10 @@ from rich.table import Table
 
 import poseg
 from poseg.people import People
-from poseg.runtime.clip import PackedClip
-from poseg.runtime.smoothing import Smoother
-from poseg.runtime.steady_masks import MaskSteadier
+from poseg.runtime.mask_smoothing import MaskSmoother
+from poseg.runtime.offline_smoothing import PackedClip, smooth_offline
+from poseg.runtime.people_tracker import KeypointSmoother
 from poseg.runtime.tracker import Tracker
-from poseg.runtime.two_pass import two_pass
 from poseg.skeletons import COCO17
 
 CROWDS = (1, 5, 20)
@@ -77,7 +76,7 @@ def timed(work: Callable[[], object]) -> tuple[float, object]:
 
 def online_ms(clip: list[People]) -> tuple[float, float, float]:
     """Median milliseconds a frame: tracker, masks, joints."""
-    tracker, steadier, smoother = Tracker(), MaskSteadier(), Smoother()
+    tracker, steadier, smoother = Tracker(), MaskSmoother(), KeypointSmoother()
     taken = []
     for frame, people in enumerate(clip):
         now = frame / FPS
@@ -95,7 +94,7 @@ def offline_ms(clip: list[People]) -> tuple[float, float]:
     tracker = Tracker()
     for frame, people in enumerate(clip):
         packed.append(frame / FPS, tracker.update(people, frame / FPS))
-    poses, steady = timed(lambda: two_pass(packed))
+    poses, steady = timed(lambda: smooth_offline(packed))
     masks, _ = timed(lambda: [steady[index] for index in range(len(clip))])
     return poses / len(clip), masks / len(clip)
 

@@ -141,7 +141,7 @@ def scenes(found: People, pictures: Pictures, image_id: int) -> dict[Kind, Scene
         posed.keypoints,
         areas_px=areas[shown],
         sigmas=true.skeleton.sigmas,
-        visible=posed.keypoint_scores > 0,
+        weights=posed.keypoint_scores > 0,
     )
     iou = mask_iou_matrix(_masks(found), _masks(outlined))
     return {"keypoints": Scene(found, posed, oks), "masks": Scene(found, outlined, iou)}

@@ -22,14 +22,14 @@ import poseg
 from poseg.datasets.drawn_people import drawn_scene
 from poseg.draw.figures import fit, sheet
 from poseg.effects import EFFECTS, Chain, Effect, Pixelate, Replace, Sticker, Winged, chain
-from poseg.effects.sticker_art import STICKERS
-from poseg.effects.wing_styles import STYLES
+from poseg.effects.artwork import art_names
 from poseg.people import People, Sample
 from poseg.runtime.pose2seg import Pose2SegSegmenter, SegmentedPredictor
 from poseg.runtime.predictor import Predictor
 
 Bytes = NDArray[np.uint8]
 
+STICKERS, STYLES = art_names("stickers"), art_names("wings")
 HERE = Path(__file__).parent / "images" / "effects"
 TILE_PX, SHEET_PX = 360, 220
 GAP_PX = 8
@@ -49,7 +49,7 @@ def photograph() -> Sample:
 def on_photograph() -> dict[str, Chain | Effect]:
     """Each effect as it is shown on the photograph, by the name of its picture."""
     shown: dict[str, Chain | Effect] = {name: effect() for name, effect in EFFECTS.items()}
-    shown["replace"] = Replace(picture=rocket())
+    shown["replace"] = Replace(image=rocket())
     shown["sticker"] = chain(Sticker(), Sticker(kind="glasses"))
     shown["ghost"] = EFFECTS["ghost"](strength=0.6)
     return shown
@@ -65,7 +65,7 @@ def on_figures() -> dict[str, Chain | Effect]:
         Pixelate(person=0), Pixelate(person=1, part="person"), Pixelate(person=2, part="head", colour=(20, 22, 28))
     )
     shown["sticker"] = chain(*(Sticker(person=i, kind=kind) for i, kind in enumerate(STICKERS)))
-    shown["winged"] = chain(*(Winged(person=i, style=style) for i, style in enumerate([*STYLES][:PEOPLE])))
+    shown["winged"] = chain(*(Winged(person=i, style=style) for i, style in enumerate(STYLES[:PEOPLE])))
     return shown
 
 
@@ -119,7 +119,7 @@ def main() -> None:
     stickers = [Sticker(kind=kind)(photo.image, photo.people)[:280, 100:380] for kind in STICKERS]
     write(folder / "stickers.jpg", sheet([fit(one, SHEET_PX)[0] for one in stickers], STICKERS, len(STICKERS)))
     wings = [fit(Winged(style=style)(photo.image, photo.people), SHEET_PX)[0] for style in STYLES]
-    write(folder / "wings.jpg", sheet(wings, list(STYLES), len(STYLES)))
+    write(folder / "wings.jpg", sheet(wings, STYLES, len(STYLES)))
 
 
 def write(path: Path, picture: Bytes) -> None:

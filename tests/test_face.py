@@ -65,7 +65,7 @@ def test_predicting_and_drawing_need_the_light_core_only(
 ) -> None:
     picture, out = tmp_path / "a.png", tmp_path / "out"
     Image.fromarray(spots((60, 70))).save(picture)
-    for command in ("predict", "fields"):
+    for command in ("predict", "visualize"):
         result = run(
             "from poseg.cli.main import run; run()",
             command,

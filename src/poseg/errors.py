@@ -1,17 +1,17 @@
-"""The family of errors. Every message says what was wanted, what came and what to do next.
+"""The family of errors. Every message says what was expected, what came and what to do next.
 
 PosegError
 ├── ShapeError        an array does not have the shape its name promises
 ├── SkeletonError     joints or bones that do not fit together
-├── GeometryError     points in space that a camera cannot see, or a camera that is none
+├── GeometryError     3D points that a camera cannot see, or an invalid camera
 ├── FieldError        fields that cannot be decoded (NaN, a missing head)
-├── ImageError        a picture that cannot be read or is of no use
-├── AnnotationError   a label or result file with a fault in it
+├── ImageError        an image that cannot be read or used
+├── AnnotationError   a fault in a label or result file
 ├── CardError         a model file without a card, or with one we cannot read
-├── WeightsError      weights that do not fit the network they are meant for
-├── EffectError       settings of an effect that make no sense
+├── WeightsError      weights that do not fit their network
+├── EffectError       invalid settings of an effect
 ├── VideoError        a video or a camera that cannot be read or written
-└── OutputError       a place we were told to write to that cannot be written
+└── OutputError       an output path that cannot be written
 
 The command line prints the sentence and exits 2. Nothing below the faces catches `Exception`.
 """
@@ -26,10 +26,10 @@ class PosegError(Exception):
 class ShapeError(PosegError, ValueError):
     """An array whose shape is not the one its name promises."""
 
-    def __init__(self, name: str, *, wanted: object, got: object) -> None:
-        super().__init__(f"{name} has shape {got}, wanted {wanted}.")
+    def __init__(self, name: str, *, expected: object, got: object) -> None:
+        super().__init__(f"{name} has shape {got}, expected {expected}.")
         self.name = name
-        self.wanted = wanted
+        self.expected = expected
         self.got = got
 
 
@@ -38,7 +38,7 @@ class SkeletonError(PosegError, ValueError):
 
 
 class GeometryError(PosegError, ValueError):
-    """Points in space that a camera cannot see, or a camera whose numbers make no sense."""
+    """3D points that a camera cannot see, or a camera with invalid parameters."""
 
 
 class FieldError(PosegError, ValueError):
@@ -46,11 +46,11 @@ class FieldError(PosegError, ValueError):
 
 
 class ImageError(PosegError, ValueError):
-    """A picture that cannot be read, or is too small or too large to be of use."""
+    """An image that cannot be read, or is too small or too large to be of use."""
 
 
 class AnnotationError(PosegError, ValueError):
-    """A label or result file with a fault in it."""
+    """A fault in a label or result file."""
 
 
 class CardError(PosegError, ValueError):
@@ -58,16 +58,16 @@ class CardError(PosegError, ValueError):
 
 
 class WeightsError(PosegError, ValueError):
-    """Weights that do not fit the network they are meant for."""
+    """Weights that do not fit their network."""
 
 
 class EffectError(PosegError, ValueError):
-    """Settings of an effect that make no sense, or a person who is not there."""
+    """Invalid settings of an effect, or a person who does not exist."""
 
 
 class VideoError(PosegError, ValueError):
-    """A video or a camera that cannot be read, or a kind of video that cannot be written."""
+    """A video or a camera that cannot be read, or a video format that cannot be written."""
 
 
 class OutputError(PosegError, OSError):
-    """A destination that cannot be written."""
+    """An output path that cannot be written."""

@@ -149,7 +149,7 @@ class People:
         if self.masks is not None:
             masks = self.masks if isinstance(self.masks, Masks) else Masks.from_full(self.masks)
             if len(masks) != n:
-                raise ShapeError("masks", wanted=(n, "height", "width"), got=masks.shape)
+                raise ShapeError("masks", expected=(n, "height", "width"), got=masks.shape)
             object.__setattr__(self, "masks", masks)
         if (self.keypoints_3d is None) != (self.skeleton_3d is None):
             raise SkeletonError("3D joints go with a skeleton; give both keypoints_3d and skeleton_3d, or neither.")
@@ -160,7 +160,7 @@ class People:
         """Check one array at the door and make it read-only; a view, never a copy, where the type fits."""
         array = np.asarray(getattr(self, name), dtype)
         if array.shape != expected:
-            raise ShapeError(name, wanted=expected, got=array.shape)
+            raise ShapeError(name, expected=expected, got=array.shape)
         array = array.view()
         array.flags.writeable = False
         object.__setattr__(self, name, array)
@@ -183,7 +183,7 @@ class People:
             keypoints=points,
             keypoint_scores=confidence,
             scores=confidence.mean(axis=1) if scores is None else np.asarray(scores, np.float32),
-            boxes_xyxy=boxes.around_points(points, confidence > 0),
+            boxes_xyxy=boxes.boxes_from_points(points, confidence > 0),
             masks=masks if masks is None or isinstance(masks, Masks) else Masks.from_full(masks),
         )
 
@@ -259,14 +259,14 @@ class People:
 
     def flipped(self, width: int) -> People:
         """The people of the image flipped left to right, `width` pixels wide; twice is the identity."""
-        order = self.skeleton.mirror
+        order = self.skeleton.flip_index
         points = self.keypoints[:, order].copy()
         points[..., 0] = width - points[..., 0]
         boxes_xyxy = self.boxes_xyxy[:, [2, 1, 0, 3]].copy()
         boxes_xyxy[:, [0, 2]] = width - boxes_xyxy[:, [0, 2]]
         points_3d = self.keypoints_3d
         if points_3d is not None and self.skeleton_3d is not None:
-            points_3d = points_3d[:, self.skeleton_3d.mirror] * np.array([-1, 1, 1], np.float32)
+            points_3d = points_3d[:, self.skeleton_3d.flip_index] * np.array([-1, 1, 1], np.float32)
         return replace(
             self,
             keypoints=points,
@@ -296,9 +296,9 @@ class Sample:
 
     def __post_init__(self) -> None:
         if self.uncertain.ndim != 2 or self.uncertain.shape[1] != 3:
-            raise ShapeError("uncertain", wanted=("joints", 3), got=self.uncertain.shape)
+            raise ShapeError("uncertain", expected=("joints", 3), got=self.uncertain.shape)
         if self.image.ndim != 3 or self.image.shape[2] != 3:
-            raise ShapeError("image", wanted=("height", "width", 3), got=self.image.shape)
+            raise ShapeError("image", expected=("height", "width", 3), got=self.image.shape)
         for name, array in (("people.masks", self.people.masks), ("ignore", self.ignore)):
             if array is not None and array.shape[-2:] != self.image.shape[:2]:
-                raise ShapeError(name, wanted=(..., *self.image.shape[:2]), got=array.shape)
+                raise ShapeError(name, expected=(..., *self.image.shape[:2]), got=array.shape)

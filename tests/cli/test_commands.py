@@ -24,7 +24,7 @@ def test_version() -> None:
     assert result.stdout == f"poseg {poseg.__version__}\n"
 
 
-@pytest.mark.parametrize("command", ["predict", "fields", "models", "evaluate", "import-google"])
+@pytest.mark.parametrize("command", ["predict", "visualize", "models", "evaluate", "import-google"])
 def test_every_command_explains_itself(command: str) -> None:
     assert command in runner.invoke(app, ["--help"]).stdout
     result = runner.invoke(app, [command, "--help"])
@@ -62,7 +62,7 @@ def test_the_module_is_the_command() -> None:
 def test_fields_are_drawn(model_path: Path, tmp_path: Path, spots: Callable[..., NDArray[np.uint8]]) -> None:
     picture, out = tmp_path / "a.png", tmp_path / "out"
     Image.fromarray(spots((60, 70))).save(picture)
-    result = runner.invoke(app, ["fields", str(picture), "--out", str(out), "--model", str(model_path)])
+    result = runner.invoke(app, ["visualize", str(picture), "--out", str(out), "--model", str(model_path)])
     assert result.exit_code == 0, result.output
     figures = {"heatmap", "short_offsets", "mid_offsets", "long_offsets", "segmentation", "hough", "overlay"}
     assert {path.name for path in out.iterdir()} == {f"a.{figure}.png" for figure in figures}
@@ -72,7 +72,7 @@ def test_fields_are_drawn(model_path: Path, tmp_path: Path, spots: Callable[...,
 
 def test_fields_of_a_bad_picture_are_not_drawn(model_path: Path, tmp_path: Path) -> None:
     result = runner.invoke(
-        app, ["fields", str(tmp_path / "no.png"), "--out", str(tmp_path / "o"), "-m", str(model_path)]
+        app, ["visualize", str(tmp_path / "no.png"), "--out", str(tmp_path / "o"), "-m", str(model_path)]
     )
     assert result.exit_code == 2
     assert "There is no file" in result.stderr
@@ -101,9 +101,9 @@ def test_models_shows_the_card(tmp_path: Path, model_bytes: Callable[..., bytes]
     ("changes", "said"),
     [
         ({"scales": (1.0, 0.5)}, "128, 257 px"),
-        ({"scales": (1.0, 0.5), "everywhere": False}, "128, 257 px, where it is worth it"),
-        ({"scales": (1.0, 0.5), "everywhere": False, "flip": True}, "worth it; the largest mirrored too"),
-        ({"flip": True}, "257 px; mirrored too"),
+        ({"scales": (1.0, 0.5), "everywhere": False}, "128, 257 px, adaptive"),
+        ({"scales": (1.0, 0.5), "everywhere": False, "flip": True}, "adaptive; the largest flipped too"),
+        ({"flip": True}, "257 px; flipped too"),
     ],
 )
 def test_models_says_in_which_sizes_they_look(

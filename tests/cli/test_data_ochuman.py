@@ -86,17 +86,17 @@ def found_by_a_perfect_model(native: Path, tmp_path: Path) -> list[dict[str, Any
 def test_finding_everybody_is_charged_by_the_authors_and_excused_where_others_are_ignored(native, tmp_path, kind):
     results = found_by_a_perfect_model(native, tmp_path)
     scores = {}
-    for others in ("leave-out", "ignore"):
+    for others in ("drop", "ignore"):
         plain, _ = made_by(native, "--split", "val", "--subset", "hard", "--others", others, "-o", tmp_path / "t.json")
         scores[others] = match(plain, results, kind, skeleton=COCO17).official["AP"]
     assert scores["ignore"] == pytest.approx(1)
-    assert scores["leave-out"] < 0.5
+    assert scores["drop"] < 0.5
 
 
 def test_poses_of_the_truth_are_immune(native, tmp_path):
     """Whoever is given the labelled people finds nobody else, so both protocols agree."""
     results = found_by_a_perfect_model(native, tmp_path)[1:2]
-    for others in ("leave-out", "ignore"):
+    for others in ("drop", "ignore"):
         plain, _ = made_by(native, "--split", "val", "--subset", "hard", "--others", others, "-o", tmp_path / "t.json")
         assert match(plain, results, "masks", skeleton=COCO17).official["AP"] == pytest.approx(1)
 
@@ -121,9 +121,9 @@ def test_a_converted_file_is_restricted_as_its_source(native, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "say --split val"),
-        (["--split", "test"], "has nobody to measure"),
-        (["--split", "val", "--fully-labelled"], "has nobody to measure"),
+        ([], "add --split val"),
+        (["--split", "test"], "has no people to measure"),
+        (["--split", "val", "--fully-labelled"], "has no people to measure"),
         (["--split", "val", "--max-iou", "0.5"], "two numbers such as 0.5:0.75"),
         (["--split", "val", "--max-iou", "0.5:high"], "two numbers such as 0.5:0.75"),
         (["--split", "val", "--max-iou", "0.9:0.5"], "a lower and a larger upper number"),

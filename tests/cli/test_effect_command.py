@@ -41,7 +41,7 @@ def read(path: str) -> NDArray[np.uint8]:
 def test_the_command_does_what_the_effect_does(drawn: Poseg) -> None:
     result = drawn("outline", "-o", "b.png", "--person", "1", "--set", "width_px=5", "--set", "colour=#ff8000")
     assert result.exit_code == 0, result.stderr
-    assert result.stdout == "1 picture written to b.png\n"
+    assert result.stdout == "1 image written to b.png\n"
     people = SCENE.people  # as they come back from the file, to 0.01 px
     expected = Outline(width_px=5, colour=(255, 128, 0), person=1)(SCENE.image, people)
     assert (read("b.png") == expected).all(axis=2).mean() > 0.999
@@ -70,7 +70,7 @@ def test_people_are_found_by_a_model(poseg: Poseg, spots: Spots, save: Save) -> 
     save("photos/none.png", spots())
     result = poseg("effect", "pixelate", "photos", "-o", "out", "--model", "../spots.onnx", "--set", "part=person")
     assert result.exit_code == 0, result.stderr
-    assert result.stderr == "poseg: photos/none.png: nobody was found.\n"
+    assert result.stderr == "poseg: photos/none.png: no people.\n"
     assert {path.name for path in Path("out").iterdir()} == {"one.effect.png", "none.effect.png"}
     np.testing.assert_array_equal(read("out/none.effect.png"), read("photos/none.png"))
     assert (read("out/one.effect.png") != read("photos/one.png")).any()
@@ -105,8 +105,8 @@ def test_people_left_out_are_named_with_the_reason(drawn: Poseg) -> None:
     Path("people.json").write_text(json.dumps(records))
     result = drawn("sticker", "-o", "b.png")
     assert result.exit_code == 0
-    assert result.stderr.startswith("poseg: a.png: person 1 was left out: Fewer than two joints of the face")
-    assert "person 1 was left out: sticker: Fewer" in drawn("grey+sticker", "-o", "b.png").stderr
+    assert result.stderr.startswith("poseg: a.png: person 1 is skipped: Fewer than two joints of the face")
+    assert "person 1 is skipped: sticker: Fewer" in drawn("grey+sticker", "-o", "b.png").stderr
 
 
 def test_settings_reach_the_effects_that_have_them(save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,15 +114,15 @@ def test_settings_reach_the_effects_that_have_them(save: Save, tmp_path: Path, m
     save("red.png", np.full((20, 20, 4), (255, 0, 0, 90), np.uint8))
     steps = build_chain(
         "sticker+pixelate",
-        ["size=2", "shift=0.5,-1", "picture=red.png", "pixelate.strength=0.25", "colour=none", "at=left_wrist"],
+        ["size=2", "shift=0.5,-1", "image=red.png", "pixelate.strength=0.25", "colour=none", "at=left_wrist"],
         person=3, strength=0.5,
     )  # fmt: skip
     sticker, pixelate = steps.effects
     assert isinstance(sticker, Sticker)
     assert isinstance(pixelate, Pixelate)
     assert (sticker.size, sticker.shift, sticker.at) == (2.0, (0.5, -1.0), "left_wrist")
-    assert sticker.picture is not None
-    assert tuple(sticker.picture[0, 0]) == (255, 0, 0, 90)
+    assert sticker.image is not None
+    assert tuple(sticker.image[0, 0]) == (255, 0, 0, 90)
     assert (sticker.person, sticker.strength, pixelate.strength, pixelate.colour) == (3, 0.5, 0.25, None)
 
 
@@ -132,7 +132,7 @@ def test_every_setting_can_be_written_down() -> None:
         for field, value in vars(effect()).items():
             flat = value if isinstance(value, tuple) else (value,)
             words = [part for pair in flat for part in (pair if isinstance(pair, tuple) else (pair,))]
-            if field not in ("picture", "art"):
+            if field not in ("image",):
                 (again,) = build_chain(
                     name, [f"{field}={','.join(str(word) for word in words)}"], person=None, strength=1
                 ).effects
@@ -175,8 +175,8 @@ def test_what_there_is_not_is_named(name: str, settings: list[str], message: str
         (("grey", "-o", "nowhere/b.png"), "there is no folder"),
         (("cutout", "-o", "b.jpg"), "no transparency"),
         (("grey", "--person", "5", "-o", "b.png"), "a.png: There is no person 5"),
-        (("grey", "--model", "small", "-o", "b.png"), "--people names the people itself"),
-        (("replace", "--set", "picture=gone.png", "-o", "b.png"), "There is no file gone.png"),
+        (("grey", "--model", "small", "-o", "b.png"), "--people holds the people already"),
+        (("replace", "--set", "image=gone.png", "-o", "b.png"), "There is no file gone.png"),
     ],
 )
 def test_bad_input_is_one_sentence(drawn: Poseg, arguments: tuple[str, ...], message: str) -> None:
@@ -191,7 +191,7 @@ def test_several_pictures_do_not_fit_one_file(poseg: Poseg, spots: Spots, save: 
         save(f"photos/{name}", spots())
     result = poseg("effect", "grey", "photos", "-o", "c.png", "--model", "../spots.onnx")
     assert result.exit_code == 2
-    assert "c.png is one file, and there are 2 pictures" in result.stderr
+    assert "c.png is one file, and there are 2 images" in result.stderr
 
 
 def test_a_broken_picture_does_not_stop_the_others(poseg: Poseg, spots: Spots, save: Save) -> None:

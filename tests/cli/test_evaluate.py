@@ -1,8 +1,9 @@
-"""`poseg evaluate`, with a predictor that finds nobody in place of a model."""
+"""`poseg evaluate`, with a predictor that detects no people in place of a model."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,14 +12,15 @@ import typer
 from typer.testing import CliRunner
 
 from poseg.cli import evaluate as command
+from poseg.cli.predict_options import DetectOptions
 from poseg.errors import OutputError
 from poseg.io.images import write_png
 from poseg.people import People
 from poseg.skeletons import COCO17
 
 
-class Nobody:
-    session = SimpleNamespace(card=SimpleNamespace(name="nobody"))
+class NoPeople:
+    session = SimpleNamespace(card=SimpleNamespace(name="none"))
 
     def __call__(self, image):
         return People.empty(COCO17, image.shape[:2])
@@ -29,11 +31,11 @@ def asked(monkeypatch):
     """The options that the predictor was built with."""
     seen = {}
 
-    def build(model, **options):
-        seen.update(options, model=model)
-        return Nobody()
+    def build(options, **more):
+        seen.update(asdict(options))
+        return NoPeople()
 
-    monkeypatch.setattr(command, "build_predictor", build)
+    monkeypatch.setattr(DetectOptions, "build", build)
     return seen
 
 
@@ -60,16 +62,16 @@ def run(arguments):
 
 def test_scores_and_results_are_written_and_shown(asked, arguments, tmp_path):
     scores, results = tmp_path / "scores.json", tmp_path / "results.json"
-    more = ["--json", str(scores), "--results", str(results), "--size", "257", "--flip", "--scales", "0.5,1"]
+    more = ["--json", str(scores), "--results", str(results), "--long-edge", "257", "--flip", "--scales", "0.5,1"]
     done = run([*arguments, *more, "--model", "mine"])
     assert done.exit_code == 0, done.output
     plain = json.loads(scores.read_text())
-    assert (plain["images"], plain["persons"], plain["keypoints"]["AP"], plain["model"]) == (1, 1, 0, "nobody")
+    assert (plain["images"], plain["persons"], plain["keypoints"]["AP"], plain["model"]) == (1, 1, 0, "none")
     assert json.loads(results.read_text()) == []
     for name in (*plain["keypoints"], *plain["masks"], "person IoU", "ms decode"):
         assert name in done.stdout
     assert asked["model"] == "mine"
-    assert (asked["size"], asked["flip"], asked["scales"]) == (257, True, "0.5,1")
+    assert (asked["long_edge"], asked["flip"], asked["scales"]) == (257, True, "0.5,1")
 
 
 def test_a_place_that_cannot_be_written_is_found_out_before_the_run(asked, arguments, tmp_path):

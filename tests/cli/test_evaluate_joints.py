@@ -1,8 +1,9 @@
-"""`poseg evaluate --metric pck`, with models that find nobody or the truth in place of a network."""
+"""`poseg evaluate --metric pck`, with models that predict no people or the truth in place of a network."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from poseg.cli import evaluate as command
 from poseg.cli.main import app
+from poseg.cli.predict_options import DetectOptions
 from poseg.people import People
 from poseg.skeletons import LSP14
 
@@ -19,14 +21,14 @@ POSE = np.random.default_rng(0).uniform(5, 95, (1, 14, 2))
 runner = CliRunner(env={"COLUMNS": "100", "POSEG_DEBUG": ""})
 
 
-class BottomUpCodec:
+class Finder:
     session = SimpleNamespace(card=SimpleNamespace(name="finder"))
 
     def __call__(self, image):
         return People.from_poses(LSP14, POSE, np.ones((1, 14)))
 
 
-class Cropper(BottomUpCodec):
+class Cropper(Finder):
     wants_boxes = True
 
     def __call__(self, image, boxes_xyxy):
@@ -39,7 +41,7 @@ def arguments(tmp_path, monkeypatch):
     """Builds the arguments for a model and a file with that one person."""
 
     def build(model, *more):
-        monkeypatch.setattr(command, "build_predictor", lambda name, **options: model)
+        monkeypatch.setattr(DetectOptions, "build", lambda options, **more: model)
         triplets = np.column_stack([POSE[0] - 0.5, np.full(14, 2)]).reshape(-1).tolist()
         plain = {
             "images": [{"id": 1, "file_name": "a.png", "height": 100, "width": 100}],
@@ -54,12 +56,10 @@ def arguments(tmp_path, monkeypatch):
     return build
 
 
-@pytest.mark.parametrize(
-    ("model", "says"), [(BottomUpCodec(), "found by finder"), (Cropper(), "in the boxes of the file")]
-)
+@pytest.mark.parametrize(("model", "says"), [(Finder(), "detected by finder"), (Cropper(), "in the boxes of the file")])
 def test_tables_scores_and_curves(arguments, tmp_path, model, says):
     out, curve = tmp_path / "scores.json", tmp_path / "curve.png"
-    done = runner.invoke(app, arguments(model, "--metric", "pck", "--json", out, "--curve", curve))
+    done = runner.invoke(app, arguments(model, "--metric", "pck", "--json", out, "--pck-plot", curve))
     assert done.exit_code == 0, done.output
     for name in ("PCK@0.2 by torso", "PCK@0.2 by box", "PCKh@0.5", "PDJ@0.2", "PCP@0.5 strict", "PCP@0.5 loose", says):
         assert name in done.stdout
@@ -76,36 +76,39 @@ def test_tables_scores_and_curves(arguments, tmp_path, model, says):
 
 def test_a_model_of_crops_is_handed_boxes(arguments, monkeypatch):
     asked = {}
-    monkeypatch.setattr(command, "is_poser", lambda model: model == "crops")
-    monkeypatch.setattr(command, "build_poser", lambda model, **options: asked.update(options) or Cropper())
+    monkeypatch.setattr(command, "is_top_down", lambda model: model == "crops")
+    monkeypatch.setattr(command, "build_top_down", lambda options: asked.update(asdict(options)) or Cropper())
     given = arguments(None, "--metric", "pck", "--model", "crops", "--no-flip", "--threads", "1")
     done = runner.invoke(app, given)
     assert done.exit_code == 0, done.output
     assert "made by finder in the boxes of the file" in done.stdout
-    assert asked == {"threads": 1, "flip": False}
-    done = runner.invoke(app, [*given, "--size", "257", "--min-score", "0.3"])
+    assert (asked["model"], asked["threads"], asked["flip"]) == ("crops", 1, False)
+    done = runner.invoke(app, [*given, "--long-edge", "257", "--min-score", "0.3"])
     assert done.exit_code == 2
-    assert "--size, --min-score would do nothing" in done.output
+    assert "--long-edge, --min-score would do nothing" in done.output
 
 
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (["--metric", "pck", "--posed", "--refine", "pose2seg"], "--refine, --posed would do nothing"),
-        (["--curve", "c.png"], "add --metric pck"),
-        (["--metric", "pck", "--curve", "nowhere/c.png"], "Cannot write nowhere/c.png"),
+        (
+            ["--metric", "pck", "--keypoints-only", "--mask-model", "pose2seg"],
+            "--mask-model, --keypoints-only would do nothing",
+        ),
+        (["--pck-plot", "c.png"], "add --metric pck"),
+        (["--metric", "pck", "--pck-plot", "nowhere/c.png"], "Cannot write nowhere/c.png"),
     ],
 )
 def test_options_that_do_not_fit(arguments, more, says):
-    done = runner.invoke(app, arguments(BottomUpCodec(), *more))
+    done = runner.invoke(app, arguments(Finder(), *more))
     assert done.exit_code == 2
     assert says in done.output
 
 
 def test_average_precision_points_here_where_nobody_measured_sigmas(arguments):
-    done = runner.invoke(app, arguments(BottomUpCodec()))
+    done = runner.invoke(app, arguments(Finder()))
     assert done.exit_code == 2
-    assert "measure PCK instead" in done.output
+    assert "evaluate PCK instead" in done.output
 
 
 def renamed(plain):
@@ -130,10 +133,10 @@ class Strict(Cropper):
     """Refuses boxes as a model of crops does, and takes those of any size."""
 
     def __call__(self, image, boxes_xyxy):
-        from poseg.runtime.crop_pose import _checked
+        from poseg.runtime.poser import _checked
 
         _checked(boxes_xyxy, image.shape[:2])
-        return BottomUpCodec.__call__(self, image)
+        return Finder.__call__(self, image)
 
 
 def changed(tmp_path, given, change):
@@ -145,7 +148,7 @@ def changed(tmp_path, given, change):
 
 
 def test_joints_of_other_names_are_told(arguments, tmp_path):
-    done = changed(tmp_path, arguments(BottomUpCodec(), "--metric", "pck"), renamed)
+    done = changed(tmp_path, arguments(Finder(), "--metric", "pck"), renamed)
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
     assert "The model has none of the joints point_0, point_1, " in done.stderr
@@ -153,7 +156,7 @@ def test_joints_of_other_names_are_told(arguments, tmp_path):
     assert "truth.json annotates; give a model of these joints, or rename those of the file" in done.stderr
 
 
-@pytest.mark.parametrize("model", [BottomUpCodec(), Strict()], ids=["finder", "crops"])
+@pytest.mark.parametrize("model", [Finder(), Strict()], ids=["finder", "crops"])
 def test_people_without_boxes_have_those_of_their_joints(arguments, tmp_path, model):
     out = tmp_path / "scores.json"
     done = changed(tmp_path, arguments(model, "--metric", "pck", "--json", out), boxless)

@@ -6,13 +6,13 @@ import pytest
 from typer.testing import CliRunner
 
 from poseg.cli.main import app
+from poseg.io.files import read_json
 from poseg.io.images import read_image, write_png
-from poseg.io.plain_json import read_json
 
 
 @pytest.fixture
 def folder(tmp_path, spots):
-    place = tmp_path / "pictures"
+    place = tmp_path / "images"
     place.mkdir()
     write_png(place / "one.png", spots((70, 90), (180, 100)))
     return place
@@ -24,18 +24,28 @@ def run(*arguments):
 
 def test_a_folder_becomes_labels(folder, tmp_path, model_path):
     out, sheets = tmp_path / "ann.json.gz", tmp_path / "sheets"
-    done = run(folder, "-o", out, "-t", model_path, "-t", model_path, "--size", "257", "--trust", 1, "--trust", 0.8,
-               "--no-flip", "--draw", sheets)  # fmt: skip
+    teachers = ("-t", model_path, "-t", model_path, "--long-edge", "257", "--weight", 1, "--weight", 0.8)
+    done = run(folder, "-o", out, *teachers, "--no-flip", "--contact-sheets", sheets)
     assert done.exit_code == 0, done.output
     assert "2 people" in done.output
     plain = read_json(out)
     assert len(plain["annotations"]) == 2
-    assert [one["trust"] for one in plain["info"]["teachers"]] == [1.0, 0.8]
+    assert [one["weight"] for one in plain["info"]["teachers"]] == [1.0, 0.8]
     assert read_image(sheets / "0001.png").shape[2] == 3
 
 
 def test_what_was_drawn_is_not_labelled(folder, tmp_path, model_path):
-    arguments = (folder, "-o", tmp_path / "ann.json", "-t", model_path, "--size", "257", "--draw", folder / "sheets")
+    arguments = (
+        folder,
+        "-o",
+        tmp_path / "ann.json",
+        "-t",
+        model_path,
+        "--long-edge",
+        "257",
+        "--contact-sheets",
+        folder / "sheets",
+    )
     for _ in range(2):
         assert run(*arguments).exit_code == 0
         assert len(read_json(tmp_path / "ann.json")["images"]) == 1
@@ -43,14 +53,14 @@ def test_what_was_drawn_is_not_labelled(folder, tmp_path, model_path):
 
 def test_a_broken_picture_is_named_and_the_rest_done(folder, tmp_path, model_path):
     (folder / "broken.jpg").write_bytes(b"x")
-    done = run(folder, "-o", tmp_path / "ann.json", "-t", model_path, "--size", "257")
+    done = run(folder, "-o", tmp_path / "ann.json", "-t", model_path, "--long-edge", "257")
     assert done.exit_code == 2
     assert "broken.jpg" in done.output
     assert len(read_json(tmp_path / "ann.json")["images"]) == 1
 
 
 @pytest.mark.parametrize(
-    "options", [("--size", "12"), ("--size", "a,b"), ("--trust", 1, "--trust", 1), ("--tiles", "9x9")]
+    "options", [("--long-edge", "12"), ("--long-edge", "a,b"), ("--weight", 1, "--weight", 1), ("--tiles", "9x9")]
 )
 def test_bad_options_are_one_sentence(options, folder, tmp_path, model_path):
     done = run(folder, "-o", tmp_path / "ann.json", "-t", model_path, *options)

@@ -77,12 +77,12 @@ def test_real_people_have_the_poses_that_were_published(tmp_path: Path) -> None:
     points = json.loads(out.read_text())["points"]
     expected = paper_templates()
     ours = np.array([[place or (np.nan, np.nan) for place in template] for template in points])
-    theirs = np.where(expected.known[..., None], expected.points, np.nan)
+    theirs = np.where(expected.visible[..., None], expected.points, np.nan)
     gaps = np.nanmax(np.abs(ours[:, None] - theirs), axis=(2, 3))
     match = gaps.argmin(axis=1)
     assert sorted(match) == [0, 1, 2]
     assert gaps.min(axis=1).max() < 0.04
-    np.testing.assert_array_equal(np.isfinite(ours[..., 0]), expected.known[match])
+    np.testing.assert_array_equal(np.isfinite(ours[..., 0]), expected.visible[match])
 
 
 # Examples.

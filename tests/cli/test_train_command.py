@@ -27,7 +27,7 @@ def invoke(*arguments: object):
 
 
 def test_show_prints_every_field_as_it_would_run():
-    result = invoke("train", "overfit_tiny", "--show", "--set", "schedule.rate=0.5")
+    result = invoke("train", "overfit_tiny", "--dry-run", "--set", "schedule.rate=0.5")
     assert result.exit_code == 0
     assert "schedule.rate = 0.5\n" in result.stdout
     assert "data = poseg.recipes.overfit_tiny:drawn\n" in result.stdout
@@ -36,9 +36,9 @@ def test_show_prints_every_field_as_it_would_run():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["overfit_tinny", "--show"], "did you mean overfit_tiny"),
+        (["overfit_tinny", "--dry-run"], "did you mean overfit_tiny"),
         (["overfit_tiny", "--set", "schedule.stepps=3"], "did you mean schedule.steps"),
-        (["overfit_tiny", "--set", "schedule.steps=many"], "schedule.steps wants a whole number"),
+        (["overfit_tiny", "--set", "schedule.steps=many"], "schedule.steps takes a whole number"),
         (["overfit_tiny"], "--data DIR and --out RUN"),
     ],
 )
@@ -79,9 +79,9 @@ def test_a_run_is_trained_measured_and_exported(tmp_path: Path):
     assert len((run / "log.jsonl").read_text().splitlines()) == 3
 
     model = tmp_path / "tiny.onnx"
-    result = invoke("export", run, "-o", model, "--set=facts.size_px=97", "--pictures", tmp_path / "drawn" / "pictures")
+    result = invoke("export", run, "-o", model, "--set=facts.size_px=97", "--images", tmp_path / "drawn" / "pictures")
     assert result.exit_code == 0, result.output
-    assert "on 8 pictures" in result.stdout
+    assert "on 8 images" in result.stdout
     shown = invoke("models", model)
     assert "97 px" in shown.stdout
 

@@ -11,14 +11,13 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import Result
 
-from poseg.cli.video_files import Tally
-from poseg.cli.video_sources import divide
+from poseg.cli.video_jobs import VideoStats, classify_sources
 from poseg.errors import FieldError
-from poseg.io import camera as camera_module
+from poseg.io import frames as frames_module
 from poseg.io.frames_json import read_frames
-from poseg.io.video import open_video
-from poseg.io.video_writing import VideoWriter
-from poseg.runtime.models import load
+from poseg.io.video_reader import open_video
+from poseg.io.video_writer import VideoWriter
+from poseg.runtime.zoo import load
 
 Spots = Callable[..., NDArray[np.uint8]]
 Poseg = Callable[..., Result]
@@ -113,7 +112,7 @@ def test_without_smoothing_people_are_those_of_the_model_with_ids(predict: Poseg
 
 def test_two_passes_know_what_comes(predict: Poseg, clip) -> None:
     clip()
-    result = predict("walk.mp4", "--two-pass")
+    result = predict("walk.mp4", "--offline")
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith(f"walk.mp4: 2 people in {FRAMES} frames; ")
     assert written() == {"walk.overlay.mp4", "walk.people.jsonl"}
@@ -155,7 +154,7 @@ def test_of_a_video_cut_short_the_good_frames_are_kept(predict: Poseg, clip) -> 
     clip("walk.mkv", 30)
     data = Path("walk.mkv").read_bytes()
     Path("walk.mkv").write_bytes(data[: int(0.6 * len(data))])
-    for options in ((), ("--two-pass",)):
+    for options in ((), ("--offline",)):
         result = predict("walk.mkv", *options)
         assert result.exit_code == 2
         assert "walk.mkv is damaged or cut short" in result.stderr
@@ -207,7 +206,7 @@ def test_ctrl_c_in_the_first_pass_keeps_the_lines(predict: Poseg, clip, monkeypa
         return see(self, image, name=name)
 
     monkeypatch.setattr(module.Predictor, "see", interrupted)
-    assert predict("walk.mp4", "--two-pass").exit_code == 130
+    assert predict("walk.mp4", "--offline").exit_code == 130
     assert written() == {"walk.people.jsonl"}
     assert len(people_of()) == 3
 
@@ -236,23 +235,23 @@ class Device:
 
 
 def test_a_camera_is_followed_until_ctrl_c(predict: Poseg, spots: Spots, monkeypatch) -> None:
-    really_open = camera_module.open_camera
+    really_open = frames_module.open_camera
     times = iter(np.arange(100) / 20)
 
     def opened(number: int):
         device = Device(spots((60, 70)), 6)
         return really_open(number, clock=lambda: float(next(times)), capture=lambda _: device)
 
-    monkeypatch.setattr(camera_module, "open_camera", opened)
+    monkeypatch.setattr(frames_module, "open_camera", opened)
     result = predict("camera:0")
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith("camera 0: 1 person in 6 frames")
     assert written() == {"camera-0.overlay.mp4", "camera-0.people.jsonl"}
     assert len(images_of("out/camera-0.overlay.mp4")) == 6
-    assert predict("camera:0", "--frames", "3").stdout.startswith("camera 0: 1 person in 3 frames")
-    refused = predict("camera:0", "--two-pass")
+    assert predict("camera:0", "--max-frames", "3").stdout.startswith("camera 0: 1 person in 3 frames")
+    refused = predict("camera:0", "--offline")
     assert refused.exit_code == 2
-    assert "cannot be looked at twice" in refused.stderr
+    assert "cannot be read twice" in refused.stderr
 
 
 def test_sound_comes_along(predict: Poseg, clip) -> None:
@@ -278,7 +277,7 @@ def test_sound_comes_along(predict: Poseg, clip) -> None:
 
 def test_webm_and_frames(predict: Poseg, clip) -> None:
     clip()
-    assert predict("walk.mp4", "--webm", "--frames", "4").exit_code == 0
+    assert predict("walk.mp4", "--webm", "--max-frames", "4").exit_code == 0
     assert written() == {"walk.overlay.webm", "walk.people.jsonl"}
     assert len(images_of("out/walk.overlay.webm")) == 4
 
@@ -346,7 +345,7 @@ def test_a_person_is_meant_by_id_and_people_may_come_from_a_file(
 def test_effects_on_pictures_and_videos_at_once(effect: Poseg, clip, spots: Spots, save: Save) -> None:
     clip("walk.mp4", 3)
     save("a.png", spots((60, 70)))
-    result = effect("outline", "walk.mp4", "a.png", "-o", "out", "--two-pass")
+    result = effect("outline", "walk.mp4", "a.png", "-o", "out", "--offline")
     assert result.exit_code == 0, result.stderr
     assert written() == {"walk.effect.mp4", "a.effect.png"}
     assert effect("outline", "out", "walk.mp4", "-o", "out").exit_code == 0  # what was made there is left alone
@@ -357,7 +356,7 @@ def test_effects_on_pictures_and_videos_at_once(effect: Poseg, clip, spots: Spot
     ("arguments", "complaint"),
     [
         (("grey", "walk.mp4", "a.png", "-o", "b.mp4"), "b.mp4 is one video"),
-        (("grey", "walk.mp4", "-o", "b.png"), "b.png is a picture and cannot hold a video"),
+        (("grey", "walk.mp4", "-o", "b.png"), "b.png is an image and cannot hold a video"),
         (("grey", "walk.mp4", "-o", "walk.mp4"), "Cannot write walk.mp4 while it is read"),
         (("grey", "walk.mp4", "-o", "b.avi"), "Cannot write b.avi"),
         (("cutout", "walk.mp4", "-o", "b.mp4"), "A video has no transparency"),
@@ -383,7 +382,7 @@ def test_people_of_another_video_are_refused(poseg: Poseg, predict: Poseg, clip)
         writer.write(np.zeros((300, 400, 3), np.uint8))
     wrong = poseg("effect", "grey", "large.mp4", "-o", "b.mp4", "--people", "out/walk.people.jsonl")
     assert wrong.exit_code == 2
-    assert "give the file of this video" in wrong.stderr
+    assert "name the file of this video" in wrong.stderr
     both = poseg("effect", "grey", "walk.mp4", "other.mp4", "-o", "out", "--people", "out/walk.people.jsonl")
     assert both.exit_code == 2
     assert "the people of one video" in both.stderr
@@ -396,21 +395,21 @@ def test_sources_are_divided_by_what_they_are(tmp_path: Path) -> None:
     for name in ("a.png", "b.MP4", "c.webm", ".hidden.mp4", "d.overlay.mp4"):
         (tmp_path / name).touch()
     (tmp_path / "empty").mkdir()
-    given = divide(
+    given = classify_sources(
         [str(tmp_path), f"{tmp_path}/*.webm", "camera:3", "Camera:3", "gone.mov", "camera:", "x.jpg"], tmp_path
     )
     assert [path.name for path in given.videos] == ["b.MP4", "c.webm", "gone.mov"]
-    assert given.pictures == (str(tmp_path), "x.jpg")
+    assert given.images == (str(tmp_path), "x.jpg")
     assert given.cameras == (3,)
-    assert len(given.faults) == 1
-    assert divide([str(tmp_path / "empty")]).pictures == (str(tmp_path / "empty"),)
-    assert [path.name for path in divide([str(tmp_path)]).videos] == ["b.MP4", "c.webm", "d.overlay.mp4"]
+    assert len(given.errors) == 1
+    assert classify_sources([str(tmp_path / "empty")]).images == (str(tmp_path / "empty"),)
+    assert [path.name for path in classify_sources([str(tmp_path)]).videos] == ["b.MP4", "c.webm", "d.overlay.mp4"]
 
 
 def test_people_seen_in_a_glimpse_are_not_counted() -> None:
-    tally = Tally(frames=10, seconds=2.0)
-    tally.sightings.update({0: 10, 1: 3, 2: 2})
-    assert tally.told("a.mp4") == "a.mp4: 2 people in 10 frames; 5.0 frames a second"
-    short = Tally(frames=1, seconds=0.0, stopped=True)
-    short.sightings.update({0: 1})
-    assert short.told("a.mp4") == "a.mp4: 1 person in 1 frame; 0.0 frames a second, stopped early"
+    stats = VideoStats(frames=10, seconds=2.0)
+    stats.frames_of_person.update({0: 10, 1: 3, 2: 2})
+    assert stats.summary("a.mp4") == "a.mp4: 2 people in 10 frames; 5.0 frames a second"
+    short = VideoStats(frames=1, seconds=0.0, stopped=True)
+    short.frames_of_person.update({0: 1})
+    assert short.summary("a.mp4") == "a.mp4: 1 person in 1 frame; 0.0 frames a second, stopped early"

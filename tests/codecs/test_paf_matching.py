@@ -13,7 +13,7 @@ from poseg.codecs.decoder_config import PAF_DEFAULT, PafDecoder
 from poseg.codecs.paf_matching import Connections, _greedy, assemble, connect
 from poseg.errors import PosegError
 from poseg.fields.heatmap import Peaks
-from poseg.fields.paf import line_integrals, paint_limbs
+from poseg.fields.paf import encode_pafs, line_integrals
 from poseg.geometry.grid import Grid
 
 GRID, CELLS = Grid(8), (30, 30)
@@ -89,7 +89,7 @@ def test_limbs_join_peaks_as_a_plain_loop_joins_them(seed):
 def painted(*people, width_px: float = 8.0) -> np.ndarray:
     """The field of the only limb of people ((x, y), (x, y)): (1, 2, h, w)."""
     points = np.array(people, np.float32).reshape(-1, 2, 2)
-    return paint_limbs(points, np.ones(points.shape[:2], bool), np.array([[0, 1]]), GRID, CELLS, width_px)[0]
+    return encode_pafs(points, np.ones(points.shape[:2], bool), np.array([[0, 1]]), GRID, CELLS, width_px)[0]
 
 
 ONE_LIMB = np.array([[0, 1]])

@@ -77,7 +77,7 @@ def test_poses_are_those_published_within_the_published_tolerances(name: str) ->
 def test_cells_go_to_the_published_person() -> None:
     codec, fields, _ = load(MODELS[0])
     people = codec.decode(fields, CORAL)
-    cells = fields.grid.positions(*fields.cells).reshape(2, -1).T
+    cells = fields.grid.positions(*fields.shape_hw).reshape(2, -1).T
     ones = np.ones((len(people), 17), np.float32)
     distances = coral_distance(embed(fields, cells, CORAL), people.keypoints, ones, ones[:, 0], np.inf)
     for person in range(2):

@@ -90,7 +90,7 @@ def test_all_poses_and_scores_are_the_published_ones(
 
 def test_pixels_over_cells_go_to_the_published_person(crowd: Callable[..., People]) -> None:
     fields = noisy(crowd(3, (257, 321), 100), 16, 5)
-    size, (rows, columns) = (257, 321), fields.cells
+    size, (rows, columns) = (257, 321), fields.shape_hw
     theirs = published(
         fields, long=channels_last(fields["long_offsets"]), size=size, person=[1] * (size[0] * size[1]), steps=10
     )

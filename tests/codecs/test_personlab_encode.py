@@ -142,7 +142,7 @@ def test_nobody_is_all_background():
 def test_fields_of_perfect_targets_have_the_shapes_of_the_specs():
     codec = PersonLabCodec(stride=16)
     fields = codec.encode(people({"nose": (20, 20)}), SIZE).as_fields()
-    assert fields.cells == (9, 11)
+    assert fields.shape_hw == (9, 11)
     assert sum(spec.channels for spec in codec.specs) == 150
 
 

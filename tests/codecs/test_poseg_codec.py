@@ -173,7 +173,7 @@ def test_a_skeleton_of_one_joint_needs_no_limbs():
 
 def mirrored(people: People, width: int) -> People:
     masks = None if people.masks is None else np.asarray(people.masks)[..., ::-1]
-    order = people.skeleton.mirror
+    order = people.skeleton.flip_index
     points = people.keypoints[:, order] * np.array([-1, 1]) + np.array([width, 0])
     points = np.where(people.keypoint_scores[:, order, None] > 0, points, 0)
     return People.from_poses(people.skeleton, points, people.keypoint_scores[:, order], masks=masks)
@@ -250,7 +250,7 @@ def test_fields_that_are_not_finite_are_refused(crowd: Crowd):
 
 
 def test_limbs_that_do_not_reach_all_joints_are_refused():
-    with pytest.raises(SkeletonError, match="join them all"):
+    with pytest.raises(SkeletonError, match="connect them all"):
         PoSegCodec(KITE, limbs=KITE_LIMBS[:-1])
     with pytest.raises(SkeletonError, match="no joint 'nose'"):
         PoSegCodec(KITE, limbs=(*KITE_LIMBS, ("nose", "tail")))

@@ -10,7 +10,7 @@ import pytest
 
 from poseg.codecs import PoSegCodec
 from poseg.errors import ShapeError
-from poseg.fields.segmentation import at_cells
+from poseg.fields.segmentation import sample_at_cells
 from poseg.people import People
 from poseg.skeletons import LSP14, OPENPOSE18
 
@@ -46,7 +46,7 @@ def test_nothing_counts_where_nothing_is_known(changes, crowd: Crowd):
     ignore[100:200, 50:300] = True
     people = replace(people, masks=np.zeros((2, *size), bool)) if changes else people
     encoded = codec.encode(people, size, ignore)
-    inside = at_cells(ignore, codec.grid)
+    inside = sample_at_cells(ignore, codec.grid)
     for name, weight in encoded.weights.items():
         assert not weight[..., inside].any(), name
     for name in ("paf", "heatmap", "background"):
@@ -100,7 +100,7 @@ def test_people_without_any_joint_leave_their_mask_open_for_poses_and_teach_it_a
     sure = people.keypoint_scores.copy()
     sure[1] = 0
     encoded = CODEC.encode(replace(people, keypoint_scores=sure), SIZE)
-    mask = at_cells(people.masks[1], CODEC.grid)
+    mask = sample_at_cells(people.masks[1], CODEC.grid)
     assert mask.sum() > 20
     for name in ("paf", "heatmap", "background"):
         assert not encoded.weights[name][..., mask].any(), name
@@ -118,7 +118,7 @@ def test_boxes_of_people_whose_mask_nobody_knows_are_open_but_for_other_masks(cr
     masks[1] = False
     encoded = CODEC.encode(replace(people, masks=masks, boxes_xyxy=boxes), SIZE)
     x, y = CODEC.grid.positions(*CELLS)
-    wanted = ~((x < 200) & (y < 200)) | at_cells(masks[0], CODEC.grid)
+    wanted = ~((x < 200) & (y < 200)) | sample_at_cells(masks[0], CODEC.grid)
     np.testing.assert_array_equal(encoded.weights["segmentation"] > 0, wanted)
     assert encoded.weights["heatmap"].all()
     nobody_knows = CODEC.encode(replace(people, masks=None, boxes_xyxy=boxes), SIZE)

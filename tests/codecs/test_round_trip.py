@@ -10,7 +10,7 @@ import pytest
 
 from poseg.codecs import DEFAULT, PAF_DEFAULT, PersonLabCodec, PoSegCodec
 from poseg.io.coco_json import coco_results, read_coco
-from poseg.io.plain_json import read_json
+from poseg.io.files import read_json
 from poseg.metrics.average_precision import match
 
 ROOT = Path(__file__).resolve().parents[2]

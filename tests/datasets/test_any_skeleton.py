@@ -28,16 +28,16 @@ def odd(plain):
 def test_sides_are_understood_from_names(plain, write):
     skeleton = own(write(plain)).skeleton
     assert skeleton.joints == ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
-    assert skeleton.mirror.tolist() == [0, 2, 1, 4, 3]
+    assert skeleton.flip_index.tolist() == [0, 2, 1, 4, 3]
     assert skeleton.sigmas == (0.03,) * 5
-    assert skeleton.edge_mirror[skeleton.edge_mirror].tolist() == list(range(8))
+    assert skeleton.edge_flip_index[skeleton.edge_flip_index].tolist() == list(range(8))
 
 
 @pytest.mark.parametrize("flips", [[["port", "starboard"], ["ping", "pong"]], [[2, 3], [4, 5]]])
 @pytest.mark.parametrize("key", ["flip_pairs", "mirror"])
 def test_flip_pairs_of_the_category(odd, write, flips, key):
     odd["categories"][0][key] = flips
-    assert own(write(odd)).skeleton.mirror.tolist() == [0, 2, 1, 4, 3]
+    assert own(write(odd)).skeleton.flip_index.tolist() == [0, 2, 1, 4, 3]
 
 
 def test_a_toml_file_beside_completes_the_category(odd, write):
@@ -49,7 +49,7 @@ def test_a_toml_file_beside_completes_the_category(odd, write):
     )
     skeleton = own(path).skeleton
     assert (skeleton.name, skeleton.sigmas[3], len(skeleton.tree)) == ("dog5", 0.3, 4)
-    assert skeleton.mirror.tolist() == [0, 2, 1, 4, 3]
+    assert skeleton.flip_index.tolist() == [0, 2, 1, 4, 3]
     path.with_suffix(".toml").write_text("colour = 'red'")
     with pytest.raises(AnnotationError, match=r"unknown colour; a skeleton has name, joints"):
         own(path)
@@ -63,7 +63,7 @@ def test_mirroring_a_sample_twice_changes_nothing(odd, write):
     data = own(write(odd))
     sample = data[0]
     size = sample.image.shape[:2]
-    matrix = affine.similarity(1.0, 0.0, centre=(64, 48), target=(64, 48), mirror=True)
+    matrix = affine.similarity(1.0, 0.0, centre=(64, 48), target=(64, 48), flip=True)
     once = warp(sample, matrix, size)
     twice = warp(once, matrix, size)
     person = next(i for i in range(len(once.people)) if (once.people.keypoint_scores[i] > 0).all())
@@ -98,7 +98,7 @@ def test_decoding_undoes_encoding_for_any_number_of_joints(joints):
 def test_a_dataset_of_ones_own_survives_the_fields(plain, write):
     plain["annotations"] = plain["annotations"][:1]
     sample = own(write(plain))[0]
-    padded = warp(sample, affine.similarity(2.0, 0.0, centre=(64, 48), target=(128, 96), mirror=False), (193, 257))
+    padded = warp(sample, affine.similarity(2.0, 0.0, centre=(64, 48), target=(128, 96), flip=False), (193, 257))
     codec = PersonLabCodec(padded.people.skeleton, stride=8)
     people = codec.decode(codec.encode(padded.people, (193, 257), padded.ignore).as_fields())
     np.testing.assert_allclose(people.keypoints[0], padded.people.keypoints[0], atol=0.5)
@@ -108,4 +108,4 @@ def test_a_card_keeps_the_pairs(odd, write):
     odd["categories"][0]["flip_pairs"] = [[2, 3], [4, 5]]
     skeleton = own(write(odd)).skeleton
     assert _skeleton(asdict(skeleton)) == skeleton
-    assert _skeleton(asdict(replace(skeleton, pairs=()))).mirror.tolist() == [0, 1, 2, 3, 4]
+    assert _skeleton(asdict(replace(skeleton, flip_pairs=()))).flip_index.tolist() == [0, 1, 2, 3, 4]

@@ -11,8 +11,8 @@ from poseg.datasets import mocap
 from poseg.datasets.mocap import CMU_SOURCES, SOURCES, Clip, Poses, read_mocap, split, views
 from poseg.datasets.mocap_joints import HEAD_TOP_MM, NOSE_MM
 from poseg.errors import AnnotationError, GeometryError
-from poseg.geometry.bones import bone_lengths
 from poseg.skeletons import BODY17_3D, LSP14, remap
+from poseg.skeletons.bones import bone_lengths
 
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "mocap"
 BONES = [child for _, child in BODY17_3D.tree]
@@ -79,7 +79,7 @@ def test_mirrored_files_are_mirrored_bodies(tmp_path):
     assert sorted(order) == list(range(len(order)))
     first = read_mocap(standing_file(tmp_path, joints_cm=moved), ("cmu_asfamc",))
     second = read_mocap(standing_file(tmp_path, joints_cm=moved[:, order] * (-1, 1, 1)), ("cmu_asfamc",))
-    np.testing.assert_allclose(second.joints_mm, first.joints_mm[:, BODY17_3D.mirror] * (-1, 1, 1), atol=0.01)
+    np.testing.assert_allclose(second.joints_mm, first.joints_mm[:, BODY17_3D.flip_index] * (-1, 1, 1), atol=0.01)
 
 
 def test_bones_are_as_long_as_a_persons(source):
@@ -199,7 +199,7 @@ def test_views_are_what_their_cameras_see():
 
 
 def test_a_limb_behind_the_camera_is_refused():
-    with pytest.raises(GeometryError, match="before the camera"):
+    with pytest.raises(GeometryError, match="in front of the camera"):
         views(np.full((1, 17, 3), 5.0) * np.arange(17)[:, None], np.random.default_rng(0), 40, distance_mm=(10, 20))
 
 

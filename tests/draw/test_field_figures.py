@@ -39,7 +39,7 @@ def one_person(skeleton: Skeleton = COCO17) -> tuple[Fields, np.ndarray]:
     """Fields of one person whose joints stand on a circle, painted by hand; and the joints."""
     fields, turn = empty(skeleton), np.linspace(0, 2 * np.pi, len(skeleton), endpoint=False)
     joints = np.stack([120 + 50 * np.cos(turn), 80 + 50 * np.sin(turn)], axis=1).astype(np.float32)
-    cells = fields.grid.positions(*fields.cells)
+    cells = fields.grid.positions(*fields.shape_hw)
     towards = joints[:, :, None, None] - cells
     arrays = {
         "heatmap": 20 - np.hypot(towards[:, 0], towards[:, 1]),

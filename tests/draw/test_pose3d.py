@@ -10,9 +10,9 @@ import pytest
 from poseg.draw import PEOPLE_COLOURS, views_3d
 from poseg.draw.scene3d import FLOOR_MM, SPREAD_MM, scenes
 from poseg.errors import SkeletonError
-from poseg.geometry.bones import bone_lengths
 from poseg.people import People
 from poseg.skeletons import BODY17_3D, COCO17, LSP14
+from poseg.skeletons.bones import bone_lengths
 
 GREY = np.full((480, 640, 3), 128, np.uint8)
 

@@ -124,4 +124,4 @@ def test_bad_settings_are_named():
     with pytest.raises(EffectError, match="wrap"):
         Replace(wrap=2)
     with pytest.raises(ShapeError, match="new background"):
-        Replace(picture=np.zeros((5, 5, 4), np.uint8))
+        Replace(image=np.zeros((5, 5, 4), np.uint8))

@@ -224,7 +224,7 @@ def test_the_command_shows_crops_of_people_that_our_own_model_finds(models, tmp_
 
     monkeypatch.setattr(exporting, "quantize", noted)
     out = tmp_path / "bytes.onnx"
-    command = ["quantize", str(models["maps"].path), "--pictures", str(tmp_path / "pictures"), "-o", str(out)]
+    command = ["quantize", str(models["maps"].path), "--images", str(tmp_path / "pictures"), "-o", str(out)]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     assert shapes == [(5, 3, 97, 97)] * 9
@@ -233,7 +233,7 @@ def test_the_command_shows_crops_of_people_that_our_own_model_finds(models, tmp_
 
 def test_a_lifter_in_eight_bits_is_refused(models, tmp_path):
     Image.fromarray(picture()).save(tmp_path / "a.png")
-    command = ["quantize", str(models["lifter"].path), "--pictures", str(tmp_path), "-o", str(tmp_path / "b.onnx")]
+    command = ["quantize", str(models["lifter"].path), "--images", str(tmp_path), "-o", str(tmp_path / "b.onnx")]
     done = CliRunner(env={"POSEG_DEBUG": ""}).invoke(app, command)
     assert done.exit_code == 2
     assert "is a lifter, which sees joints and no pictures" in done.stderr

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from poseg.codecs.pose2seg import paper_templates
 from poseg.errors import ShapeError
 from poseg.fields.align import (
-    BOX,
-    WHOLE,
+    BY_BOX,
+    BY_IMAGE,
+    AlignedCrops,
     Templates,
-    Windows,
     align,
     align_boxes,
-    into_windows,
-    picture_in_windows,
-    typical_poses,
+    cluster_templates,
+    crop_images,
+    crop_masks,
 )
 from poseg.geometry import affine
 from poseg.geometry.grid import pixel_centres
@@ -53,14 +53,14 @@ def without(joints) -> np.ndarray:
     return np.where(np.isin(np.arange(17), joints), 0.0, 1.0)[None]
 
 
-def aligned(people, templates=SIX, size=SIZE, margin=0.0, least_score=0.0) -> Windows:
+def aligned(people, templates=SIX, size=SIZE, padding=0.0, least_score=0.0) -> AlignedCrops:
     known = people.keypoint_scores > least_score
-    return align(people.keypoints, known, people.boxes_xyxy, templates, size, side_px=SIDE, margin=margin)
+    return align(people.keypoints, known, people.boxes_xyxy, templates, size, side_px=SIDE, padding=padding)
 
 
 def scores_of(people) -> list[float]:
     """How well each of the six templates fits the one person, when it is the only one."""
-    alone = [Templates(SIX.points[t : t + 1], SIX.known[t : t + 1]) for t in range(len(SIX))]
+    alone = [Templates(SIX.points[t : t + 1], SIX.visible[t : t + 1]) for t in range(len(SIX))]
     return [float(aligned(people, one).scores[0]) for one in alone]
 
 
@@ -83,7 +83,7 @@ def test_a_template_scaled_and_moved_is_recovered():
 
 
 def test_a_person_with_left_and_right_swapped_meets_the_swapped_template():
-    windows = aligned(poses(40 * PUBLISHED.points[STANDING][COCO17.mirror] + (33.3, 71.9)))
+    windows = aligned(poses(40 * PUBLISHED.points[STANDING][COCO17.flip_index] + (33.3, 71.9)))
     assert windows.templates.tolist() == [STANDING + 3]
     assert windows.scores[0] == pytest.approx(1, abs=1e-6)
 
@@ -121,14 +121,14 @@ def test_the_best_of_the_fits_is_taken(seed, template, missing):
     person = poses(noisy(seed, template), without(list(missing)))
     scores, windows = scores_of(person), aligned(person)
     if max(scores) == 0:
-        assert windows.templates[0] in (BOX, WHOLE)
+        assert windows.templates[0] in (BY_BOX, BY_IMAGE)
     else:
         assert windows.templates[0] == int(np.argmax(scores))
         assert windows.scores[0] == pytest.approx(max(scores))
 
 
 def test_the_first_of_equally_good_templates_is_taken():
-    twice = Templates(PUBLISHED.points[[0, 0, 0]], PUBLISHED.known[[0, 0, 0]])
+    twice = Templates(PUBLISHED.points[[0, 0, 0]], PUBLISHED.visible[[0, 0, 0]])
     assert aligned(poses(noisy(0)), twice).templates.tolist() == [0]
 
 
@@ -143,7 +143,7 @@ def test_fewer_than_three_joints_are_looked_for_in_their_box(joints):
     found = without(range(joints, 17))
     person = replace(poses(noisy(0), found), boxes_xyxy=np.array([[100, 40, 150, 140]], np.float32))
     windows = aligned(person)
-    assert windows.templates.tolist() == [BOX]
+    assert windows.templates.tolist() == [BY_BOX]
     assert windows.scores.tolist() == [0]
     corners = affine.apply(windows.matrices[0], [[100, 40], [150, 140]])
     np.testing.assert_allclose(corners, [[16, 0], [48, 64]], atol=1e-3)
@@ -153,12 +153,12 @@ def test_fewer_than_three_joints_are_looked_for_in_their_box(joints):
 def test_without_joints_and_box_the_whole_picture_is_shown(box):
     person = replace(poses(np.zeros((17, 2)), np.zeros((1, 17))), boxes_xyxy=np.array([box], np.float32))
     windows = aligned(person)
-    assert windows.templates.tolist() == [WHOLE]
+    assert windows.templates.tolist() == [BY_IMAGE]
     corners = affine.apply(windows.matrices[0], [[0, 0], [SIZE[1], SIZE[0]]])
     np.testing.assert_allclose(corners, [[0, 8], [64, 56]], atol=1e-3)
 
 
-@pytest.mark.parametrize(("side_px", "shown"), [(0.99 * SIZE[1], STANDING), (1.01 * SIZE[1], BOX)])
+@pytest.mark.parametrize(("side_px", "shown"), [(0.99 * SIZE[1], STANDING), (1.01 * SIZE[1], BY_BOX)])
 def test_a_window_never_shows_more_than_the_picture(side_px, shown):
     assert aligned(poses(side_px * PUBLISHED.points[STANDING])).templates.tolist() == [shown]
 
@@ -193,7 +193,7 @@ def test_who_is_moved_turned_and_scaled_lies_in_the_window_as_before(seed, missi
 @given(st.integers(0, 10**6), st.sets(st.integers(0, 16), max_size=8))
 def test_swapping_left_and_right_swaps_the_template_and_leaves_the_window(seed, missing):
     points, found = noisy(seed), without(list(missing))
-    mirror = COCO17.mirror
+    mirror = COCO17.flip_index
     before, after = aligned(poses(points, found)), aligned(poses(points[mirror], found[:, mirror]))
     if before.templates[0] >= 0:
         assert after.templates[0] == (before.templates[0] + 3) % 6
@@ -204,7 +204,7 @@ def test_swapping_left_and_right_swaps_the_template_and_leaves_the_window(seed, 
 @pytest.mark.parametrize("joints", [17, 2])
 def test_a_margin_frames_the_unit_square(margin, joints):
     people = poses(noisy(0), without(range(joints, 17)))
-    bare, framed = aligned(people), aligned(people, margin=margin)
+    bare, framed = aligned(people), aligned(people, padding=margin)
     np.testing.assert_array_equal(framed.templates, bare.templates)
     inner = affine.similarity(1 - 2 * margin, target=(margin * SIDE, margin * SIDE))
     np.testing.assert_allclose(framed.matrices[0], affine.compose(inner, bare.matrices[0]), atol=1e-9)
@@ -214,7 +214,7 @@ def test_people_do_not_know_of_each_other():
     crowd = poses([noisy(seed, seed % 6) for seed in range(8)])
     together = aligned(crowd)
     for person in range(8):
-        alone = aligned(crowd[person])
+        alone = aligned(crowd[[person]])
         np.testing.assert_allclose(together.matrices[person], alone.matrices[0], atol=1e-12)
         assert together.templates[person] == alone.templates[0]
 
@@ -222,7 +222,7 @@ def test_people_do_not_know_of_each_other():
 def test_windows_of_the_picture_before_are_a_map_away():
     windows = aligned(poses([noisy(0), noisy(1)]))
     first = affine.similarity(0.4, target=(12, 3))
-    before = windows.after(first)
+    before = windows.compose(first)
     points = np.random.default_rng(0).uniform(0, 300, (5, 2))
     for matrix, inner in zip(before.matrices, windows.matrices, strict=True):
         np.testing.assert_allclose(
@@ -233,23 +233,23 @@ def test_windows_of_the_picture_before_are_a_map_away():
 
 def test_nobody_has_no_windows():
     windows = aligned(poses(np.zeros((0, 17, 2))))
-    assert len(windows) == len(windows.after(affine.identity())) == 0
-    assert into_windows(Masks.empty(0, SIZE), windows).shape == (0, SIDE, SIDE)
+    assert len(windows) == len(windows.compose(affine.identity())) == 0
+    assert crop_masks(Masks.empty(0, SIZE), windows).shape == (0, SIDE, SIDE)
     assert Masks.from_probabilities(np.zeros((0, SIDE, SIDE)), windows.matrices, SIZE).shape == (0, *SIZE)
 
 
 # Pixels.
 
 
-def framed(*matrices, side_px=SIDE) -> Windows:
+def framed(*matrices, side_px=SIDE) -> AlignedCrops:
     count = len(matrices)
-    return Windows(np.array(matrices), np.zeros(count, np.intp), np.ones(count), side_px)
+    return AlignedCrops(np.array(matrices), np.zeros(count, np.intp), np.ones(count), side_px)
 
 
 def test_a_window_that_is_the_picture_shows_it_and_gives_it_back():
     mask = np.random.default_rng(0).random((1, SIDE, SIDE)) > 0.5
     windows = framed(affine.identity())
-    shown = into_windows(Masks.from_full(mask), windows)
+    shown = crop_masks(Masks.from_full(mask), windows)
     np.testing.assert_array_equal(shown, mask)
     np.testing.assert_array_equal(Masks.from_probabilities(shown, windows.matrices, (SIDE, SIDE)), mask)
 
@@ -258,7 +258,7 @@ def test_a_window_that_is_the_picture_shows_it_and_gives_it_back():
 def test_pixels_of_a_small_window_are_shares_of_many(times):
     mask = np.random.default_rng(0).random((1, times * 16, times * 16)) > 0.6
     share = mask[0].reshape(16, times, 16, times).mean(axis=(1, 3))
-    shown = into_windows(Masks.from_full(mask), framed(affine.similarity(1 / times), side_px=16))[0]
+    shown = crop_masks(Masks.from_full(mask), framed(affine.similarity(1 / times), side_px=16))[0]
     np.testing.assert_allclose(shown, share, atol=1e-5)
 
 
@@ -268,7 +268,7 @@ def test_a_share_lies_between_nothing_and_all_and_the_middle_of_a_mask_is_all(sc
     mask = np.zeros((1, *SIZE), np.bool_)
     y, x = pixel_centres(np.indices(SIZE))
     mask[0] = np.hypot(x - middle[0], y - middle[1]) < 3 / scale + 2
-    shown = into_windows(Masks.from_full(mask), windows)[0]
+    shown = crop_masks(Masks.from_full(mask), windows)[0]
     assert shown.min() >= 0
     assert shown.max() <= 1 + 1e-6
     inside = np.all([20 < middle[0] < 300, 20 < middle[1] < 220])
@@ -281,7 +281,7 @@ def test_a_share_lies_between_nothing_and_all_and_the_middle_of_a_mask_is_all(sc
 @pytest.mark.parametrize("scale", [1e-2, 1e-4, 1e-7, 1e-30])
 def test_a_window_over_far_more_than_the_picture_shows_next_to_nothing_of_it(scale):
     windows = framed(affine.similarity(scale, centre=(160, 120), target=(SIDE / 2 + 0.5, SIDE / 2 + 0.5)))
-    shown = into_windows(Masks.from_full(np.ones((1, *SIZE))), windows)
+    shown = crop_masks(Masks.from_full(np.ones((1, *SIZE))), windows)
     pixels = SIZE[0] * SIZE[1] * scale**2
     assert shown[0, SIDE // 2, SIDE // 2] == pytest.approx(min(1, pixels), rel=0.1)
     assert shown.max() <= shown[0, SIDE // 2, SIDE // 2]
@@ -297,12 +297,12 @@ def test_the_typical_poses_of_coco_are_the_published_ones():
     rows = np.concatenate([data.rows[image_id][0] for image_id in data.images])
     triplets = data.columns.triplets[rows]
     points, seen = pixel_centres(triplets[..., :2]), triplets[..., 2]
-    found, visibility = typical_poses(points, seen, data.columns.boxes_xyxy[rows], COCO17)
-    for known, place, sure in zip(PUBLISHED.known, PUBLISHED.points, (1.96, 0.12, 1.82), strict=True):
-        (same,) = np.flatnonzero((found.known == known).all(axis=1))
+    found, visibility = cluster_templates(points, seen, data.columns.boxes_xyxy[rows], COCO17)
+    for known, place, sure in zip(PUBLISHED.visible, PUBLISHED.points, (1.96, 0.12, 1.82), strict=True):
+        (same,) = np.flatnonzero((found.visible == known).all(axis=1))
         np.testing.assert_allclose(found.points[same][known], place[known], atol=0.05)
         assert visibility[same, COCO17.index("nose")] == pytest.approx(sure, abs=0.1)
-    assert found.known[0].all(), "most people are seen whole, from the front"
+    assert found.visible[0].all(), "most people are seen whole, from the front"
 
 
 def clusters(counts=(30, 20, 10)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -311,54 +311,54 @@ def clusters(counts=(30, 20, 10)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     which = np.repeat(np.arange(3), counts)
     sides, places = rng.uniform(20, 300, (len(which), 1, 1)), rng.uniform(0, 200, (len(which), 1, 2))
     boxes = np.concatenate([places[:, 0], places[:, 0] + sides[:, 0]], axis=1)
-    return sides * PUBLISHED.points[which] + places, 2 * PUBLISHED.known[which], boxes
+    return sides * PUBLISHED.points[which] + places, 2 * PUBLISHED.visible[which], boxes
 
 
 def test_poses_of_three_kinds_have_these_as_their_types_the_most_frequent_first():
-    found, visibility = typical_poses(*clusters(), COCO17)
-    np.testing.assert_array_equal(found.known, PUBLISHED.known)
+    found, visibility = cluster_templates(*clusters(), COCO17)
+    np.testing.assert_array_equal(found.visible, PUBLISHED.visible)
     np.testing.assert_allclose(found.points, PUBLISHED.points, atol=1e-4)
-    np.testing.assert_allclose(visibility, 2 * PUBLISHED.known, atol=1e-6)
-    other = typical_poses(*clusters((10, 20, 30)), COCO17)[0]
-    np.testing.assert_array_equal(other.known, PUBLISHED.known[::-1])
+    np.testing.assert_allclose(visibility, 2 * PUBLISHED.visible, atol=1e-6)
+    other = cluster_templates(*clusters((10, 20, 30)), COCO17)[0]
+    np.testing.assert_array_equal(other.visible, PUBLISHED.visible[::-1])
 
 
 def test_types_do_not_depend_on_chance_nor_on_the_order_of_people():
     points, seen, boxes = clusters()
     points = points + np.random.default_rng(1).normal(0, 2, points.shape)
-    first = typical_poses(points, seen, boxes, COCO17)[0].points
-    np.testing.assert_allclose(typical_poses(points, seen, boxes, COCO17)[0].points, first, atol=0)
-    np.testing.assert_allclose(typical_poses(points, seen, boxes, COCO17, seed=5)[0].points, first, atol=1e-5)
-    backwards = typical_poses(points[::-1], seen[::-1], boxes[::-1], COCO17)[0].points
+    first = cluster_templates(points, seen, boxes, COCO17)[0].points
+    np.testing.assert_allclose(cluster_templates(points, seen, boxes, COCO17)[0].points, first, atol=0)
+    np.testing.assert_allclose(cluster_templates(points, seen, boxes, COCO17, seed=5)[0].points, first, atol=1e-5)
+    backwards = cluster_templates(points[::-1], seen[::-1], boxes[::-1], COCO17)[0].points
     np.testing.assert_allclose(backwards, first, atol=1e-5)
 
 
 def test_types_are_symmetric():
     points, seen, boxes = clusters()
     points = points + np.random.default_rng(1).normal(0, 2, points.shape)
-    found = typical_poses(points, seen, boxes, COCO17)[0]
-    mirrored = np.where(found.known[..., None], found.points[:, COCO17.mirror] * (-1, 1) + (1, 0), 0)
+    found = cluster_templates(points, seen, boxes, COCO17)[0]
+    mirrored = np.where(found.visible[..., None], found.points[:, COCO17.flip_index] * (-1, 1) + (1, 0), 0)
     np.testing.assert_allclose(found.points, mirrored, atol=1e-6)
 
 
 def test_what_nobody_annotated_does_not_count_whatever_it_is():
     points, seen, boxes = clusters()
     spoiled = np.where(seen[..., None] > 0, points, np.nan)
-    wanted = typical_poses(points, seen, boxes, COCO17)[0].points
-    np.testing.assert_array_equal(typical_poses(spoiled, seen, boxes, COCO17)[0].points, wanted)
+    wanted = cluster_templates(points, seen, boxes, COCO17)[0].points
+    np.testing.assert_array_equal(cluster_templates(spoiled, seen, boxes, COCO17)[0].points, wanted)
     few, unboxed = np.zeros((9, 17)), np.tile([5.0, 5, 5, 50], (9, 1))
     few[:, :7] = 2
     more = [np.concatenate([a, b]) for a, b in ((points, points[:9] + 40), (seen, few), (boxes, boxes[:9]))]
-    np.testing.assert_array_equal(typical_poses(*more, COCO17)[0].points, wanted)
+    np.testing.assert_array_equal(cluster_templates(*more, COCO17)[0].points, wanted)
     more = [np.concatenate([a, b]) for a, b in ((points, points[:9]), (seen, seen[:9]), (boxes, unboxed))]
-    np.testing.assert_array_equal(typical_poses(*more, COCO17)[0].points, wanted)
+    np.testing.assert_array_equal(cluster_templates(*more, COCO17)[0].points, wanted)
 
 
 @pytest.mark.parametrize("count", [0, 2])
 def test_too_few_poses_have_no_types(count):
     points, seen, boxes = (array[:count] for array in clusters())
     with pytest.raises(ShapeError, match="8 joints"):
-        typical_poses(points, seen, boxes, COCO17)
+        cluster_templates(points, seen, boxes, COCO17)
 
 
 # Bad input.
@@ -393,16 +393,16 @@ def test_templates_of_another_shape_are_refused(points, known):
 
 @given(st.floats(0, 100), st.floats(0, 80), st.floats(5, 150), st.floats(5, 150), st.floats(0, 0.4))
 def test_a_box_fills_its_window_but_for_the_margin(left, top, width, height, margin):
-    windows = align_boxes([[left, top, left + width, top + height]], SIZE, side_px=SIDE, margin=margin)
+    windows = align_boxes([[left, top, left + width, top + height]], SIZE, side_px=SIDE, padding=margin)
     corners = affine.apply(windows.matrices[0], [[left, top], [left + width, top + height]])
     np.testing.assert_allclose(corners.mean(axis=0), SIDE / 2, atol=1e-3)
     assert np.ptp(corners, axis=0).max() == pytest.approx(SIDE * (1 - 2 * margin), rel=1e-4)
-    assert windows.templates[0] == BOX
+    assert windows.templates[0] == BY_BOX
 
 
 def test_an_empty_box_stands_for_the_picture():
-    windows = align_boxes([[0, 0, 0, 0], [5, 5, np.nan, 9]], SIZE, side_px=SIDE, margin=0.0)
-    assert (windows.templates == WHOLE).all()
+    windows = align_boxes([[0, 0, 0, 0], [5, 5, np.nan, 9]], SIZE, side_px=SIDE, padding=0.0)
+    assert (windows.templates == BY_IMAGE).all()
     corners = affine.apply(windows.matrices[0], [[0, 0], [SIZE[1], SIZE[0]]])
     np.testing.assert_allclose(corners[:, 0], (0, SIDE), atol=1e-3)
 
@@ -416,12 +416,12 @@ def test_a_window_shows_the_colours_that_are_there(scale):
     ramp = np.stack([x * 200 / size[1], y * 200 / size[0], np.full(size, 50)], axis=-1)
     image = np.rint(ramp).astype(np.uint8)
     box = np.array([[30, 20, 100, 90]]) * scale
-    (inside,) = picture_in_windows(image, align_boxes(box, size, side_px=SIDE, margin=0.0))
+    (inside,) = crop_images(image, align_boxes(box, size, side_px=SIDE, padding=0.0))
     at = pixel_centres(np.arange(SIDE)) / SIDE
     np.testing.assert_allclose(inside[..., 0], np.tile((30 + 70 * at) * 200 / 150, (SIDE, 1)), atol=2.5)
     np.testing.assert_allclose(inside[..., 1], np.tile((20 + 70 * at) * 200 / 120, (SIDE, 1)).T, atol=2.5)
     assert (inside[..., 2] == 50).all()
-    outside = picture_in_windows(image, align_boxes(-box[:, [2, 3, 0, 1]], size, side_px=SIDE, margin=0.0))
+    outside = crop_images(image, align_boxes(-box[:, [2, 3, 0, 1]], size, side_px=SIDE, padding=0.0))
     assert (outside == 127).all()
 
 
@@ -429,5 +429,5 @@ def test_shrinking_takes_every_pixel_into_account():
     """A fine chequerboard is grey from afar, not a pattern of its own."""
     y, x = np.mgrid[:480, :480]
     board = np.repeat((255 * ((x + y) % 2)).astype(np.uint8)[..., None], 3, axis=2)
-    (seen,) = picture_in_windows(board, align_boxes([[0, 0, 480, 480]], (480, 480), side_px=SIDE, margin=0.0))
+    (seen,) = crop_images(board, align_boxes([[0, 0, 480, 480]], (480, 480), side_px=SIDE, padding=0.0))
     assert np.abs(seen[2:-2, 2:-2].astype(float) - 127.5).max() < 12

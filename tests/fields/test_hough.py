@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poseg.fields import sigmoid
-from poseg.fields.hough import cast_votes, cell_peaks, finer_grid, hough_peaks, tally
+from poseg.fields.hough import accumulate_votes, cast_votes, cell_peaks, hough_peaks, refined_grid
 from poseg.geometry.grid import Grid
 
 RADIUS_PX = 32.0
@@ -31,8 +31,8 @@ def test_no_mass_is_lost_while_no_vote_leaves_the_frame(seed: int, stride: int, 
     heatmap = rng.normal(size=(3, *cells)).astype(np.float32)
     at = grid.positions(*cells)
     inside = np.array([(cells[1] - 1) * stride, (cells[0] - 1) * stride]).reshape(2, 1, 1) * rng.random((3, 2, *cells))
-    votes = cast_votes(heatmap, (inside + 0.5 - at).astype(np.float32), grid, RADIUS_PX, least=1e-9)
-    tallied = tally(votes, 3, *finer_grid(grid, cells, finer))
+    votes = cast_votes(heatmap, (inside + 0.5 - at).astype(np.float32), grid, RADIUS_PX, min_probability=1e-9)
+    tallied = accumulate_votes(votes, 3, *refined_grid(grid, cells, finer))
     expected = sigmoid(heatmap).sum(axis=(1, 2)) * stride**2 / (np.pi * RADIUS_PX**2)
     np.testing.assert_allclose(tallied.sum(axis=(1, 2)), expected, rtol=1e-4)
 
@@ -43,8 +43,8 @@ def test_a_joint_is_found_where_it_is_with_a_mass_near_one(x: float, y: float, s
     grid = Grid(stride)
     cells = grid.shape(257, 257)
     votes = cast_votes(*perfect_fields(np.array([[x, y]]), grid, cells), grid, RADIUS_PX)
-    map_grid, map_cells = finer_grid(grid, cells, finer)
-    seeds = hough_peaks(tally(votes, 1, map_grid, map_cells), map_grid, 0.1)
+    map_grid, map_cells = refined_grid(grid, cells, finer)
+    seeds = hough_peaks(accumulate_votes(votes, 1, map_grid, map_cells), map_grid, 0.1)
     np.testing.assert_allclose(seeds.position - [[x, y]], 0, atol=1e-2)
     # The disk holds between 9 and 16 cells of stride 16, 12.6 on average.
     np.testing.assert_allclose(seeds.score, 1, atol=0.31)
@@ -57,8 +57,8 @@ def test_two_joints_of_a_kind_are_two_peaks_surest_first() -> None:
     left = grid.positions(*cells)[0] < 110
     heatmap[0, left] = np.minimum(heatmap[0, left], 0)
     votes = cast_votes(heatmap, short, grid, RADIUS_PX)
-    map_grid, map_cells = finer_grid(grid, cells, 4)
-    seeds = hough_peaks(tally(votes, 1, map_grid, map_cells), map_grid, 0.1)
+    map_grid, map_cells = refined_grid(grid, cells, 4)
+    seeds = hough_peaks(accumulate_votes(votes, 1, map_grid, map_cells), map_grid, 0.1)
     found = seeds.position[np.unique(np.round(seeds.position), axis=0, return_index=True)[1]]
     np.testing.assert_allclose(found, points, atol=1e-2)
     assert (np.diff(seeds.score) <= 0).all()
@@ -68,7 +68,7 @@ def test_two_joints_of_a_kind_are_two_peaks_surest_first() -> None:
 def test_votes_out_of_the_frame_are_dropped() -> None:
     grid, cells = Grid(16), (3, 3)
     heatmap, short = np.full((1, *cells), 9.0, np.float32), np.full((1, 2, *cells), -500.0, np.float32)
-    assert tally(cast_votes(heatmap, short, grid, RADIUS_PX), 1, *finer_grid(grid, cells, 4)).sum() == 0
+    assert accumulate_votes(cast_votes(heatmap, short, grid, RADIUS_PX), 1, *refined_grid(grid, cells, 4)).sum() == 0
 
 
 def test_improbable_cells_do_not_vote() -> None:
@@ -86,7 +86,7 @@ def test_improbable_cells_do_not_vote() -> None:
 def test_the_finer_grid_covers_the_frame(
     stride: int, finer: int, cells: tuple[int, int], wanted: tuple[int, int]
 ) -> None:
-    grid, shape = finer_grid(Grid(stride), cells, finer)
+    grid, shape = refined_grid(Grid(stride), cells, finer)
     assert (grid, shape) == (Grid(finer), wanted)
 
 

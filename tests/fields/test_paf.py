@@ -11,11 +11,11 @@ from poseg.errors import SkeletonError
 from poseg.fields.paf import (
     COCO_LIMBS,
     OPENPOSE_LIMBS,
-    closing_limbs,
-    limb_mirror,
-    limbs_of,
+    default_limbs,
+    encode_pafs,
+    limb_flip,
     line_integrals,
-    paint_limbs,
+    redundant_limbs,
 )
 from poseg.geometry.grid import Grid
 from poseg.skeletons import COCO17, LSP14, OPENPOSE18, SKELETONS, Skeleton
@@ -29,7 +29,7 @@ SEEDS = st.integers(0, 10**6)
 def limb(*people, grid: Grid = GRIDS[0], cells: tuple[int, int] = CELLS, width_px: float = WIDTH_PX):
     """The field (2, h, w) of the only limb of people ((x, y), (x, y)), and where limbs are (h, w)."""
     points = np.array(people, np.float32).reshape(-1, 2, 2)
-    paf, there = paint_limbs(points, np.ones(points.shape[:2], bool), np.array([[0, 1]]), grid, cells, width_px)
+    paf, there = encode_pafs(points, np.ones(points.shape[:2], bool), np.array([[0, 1]]), grid, cells, width_px)
     return paf[0], there[0]
 
 
@@ -43,7 +43,7 @@ def test_fields_are_what_their_definition_gives_cell_by_cell(grid, seed):
     rng = np.random.default_rng(seed)
     points = rng.uniform(-20, 150, (3, 4, 2)).astype(np.float32)
     known, ends = rng.random((3, 4)) > 0.2, np.array([[0, 1], [2, 1], [3, 0]])
-    paf, there = paint_limbs(points, known, ends, grid, CELLS, WIDTH_PX)
+    paf, there = encode_pafs(points, known, ends, grid, CELLS, WIDTH_PX)
     at = np.moveaxis(grid.positions(*CELLS), 0, -1).astype(np.float64)
     for number, (first, last) in enumerate(ends):
         total, count, edge = np.zeros((*CELLS, 2)), np.zeros(CELLS), np.zeros(CELLS, bool)
@@ -101,7 +101,7 @@ def test_a_limb_without_length_has_no_field(points):
 def test_a_limb_needs_both_of_its_ends():
     points = np.array([[(20, 20), (60, 60)]], np.float32)
     for known in ([True, False], [False, True], [False, False]):
-        field, there = paint_limbs(points, np.array([known]), np.array([[0, 1]]), GRIDS[0], CELLS, WIDTH_PX)
+        field, there = encode_pafs(points, np.array([known]), np.array([[0, 1]]), GRIDS[0], CELLS, WIDTH_PX)
         assert not field.any()
         assert not there.any()
 
@@ -225,26 +225,26 @@ def test_very_many_pairs_are_read():
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda skeleton: skeleton.name)
 def test_the_limbs_of_every_skeleton_reach_all_its_joints_once_or_close_rings(skeleton):
-    limbs = limbs_of(skeleton)
-    closing = closing_limbs(skeleton, limbs)
+    limbs = default_limbs(skeleton)
+    closing = redundant_limbs(skeleton, limbs)
     assert len(closing) == len(limbs)
     assert (~closing).sum() == len(skeleton) - 1
     assert len({frozenset(pair) for pair in limbs}) == len(limbs)
 
 
 def test_published_limbs_are_in_the_published_order():
-    assert limbs_of(OPENPOSE18) == OPENPOSE_LIMBS
+    assert default_limbs(OPENPOSE18) == OPENPOSE_LIMBS
     assert len(OPENPOSE_LIMBS) == 19
     wanted = [(1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13),
               (1, 0), (0, 14), (14, 16), (0, 15), (15, 17), (2, 16), (5, 17)]  # fmt: skip
     assert [tuple(pair) for pair in OPENPOSE18.indices(OPENPOSE_LIMBS).tolist()] == wanted
-    assert np.flatnonzero(closing_limbs(OPENPOSE18, OPENPOSE_LIMBS)).tolist() == [17, 18]
+    assert np.flatnonzero(redundant_limbs(OPENPOSE18, OPENPOSE_LIMBS)).tolist() == [17, 18]
 
 
 def test_limbs_fit_their_skeletons():
-    assert limbs_of(COCO17) == COCO_LIMBS
-    assert limbs_of(LSP14) == LSP14.tree
-    assert not closing_limbs(LSP14, LSP14.tree).any()
+    assert default_limbs(COCO17) == COCO_LIMBS
+    assert default_limbs(LSP14) == LSP14.tree
+    assert not redundant_limbs(LSP14, LSP14.tree).any()
 
 
 CHAIN = Skeleton("chain", ("a", "b", "c", "d"), (("a", "b"), ("b", "c"), ("c", "d")))
@@ -252,27 +252,27 @@ CHAIN = Skeleton("chain", ("a", "b", "c", "d"), (("a", "b"), ("b", "c"), ("c", "
 
 def test_a_limb_closes_when_others_have_joined_its_ends_already():
     order = [("a", "b"), ("c", "d"), ("b", "a"), ("b", "c"), ("a", "d")]
-    assert closing_limbs(CHAIN, order).tolist() == [False, False, True, False, True]
-    assert closing_limbs(CHAIN, order[::-1]).tolist() == [False, False, False, True, True]
+    assert redundant_limbs(CHAIN, order).tolist() == [False, False, True, False, True]
+    assert redundant_limbs(CHAIN, order[::-1]).tolist() == [False, False, False, True, True]
 
 
 @pytest.mark.parametrize("limbs", [[], [("a", "b")], [("a", "b"), ("c", "d")], [("a", "b"), ("b", "c"), ("a", "c")]])
 def test_limbs_that_do_not_reach_every_joint_are_refused(limbs):
-    with pytest.raises(SkeletonError, match="give limbs that join them all"):
-        closing_limbs(CHAIN, limbs)
+    with pytest.raises(SkeletonError, match="give limbs that connect them all"):
+        redundant_limbs(CHAIN, limbs)
 
 
 def test_limbs_of_unknown_joints_are_refused():
     with pytest.raises(SkeletonError, match="no joint 'tail'"):
-        closing_limbs(CHAIN, [("a", "tail")])
+        redundant_limbs(CHAIN, [("a", "tail")])
 
 
 @pytest.mark.parametrize("skeleton", [COCO17, LSP14, OPENPOSE18], ids=lambda skeleton: skeleton.name)
 def test_the_mirror_of_limbs_joins_the_mirrored_joints(skeleton):
-    limbs = limbs_of(skeleton)
-    order, sign = limb_mirror(skeleton, limbs)
+    limbs = default_limbs(skeleton)
+    order, sign = limb_flip(skeleton, limbs)
     ends = skeleton.indices(limbs)
-    seen = skeleton.mirror[ends]
+    seen = skeleton.flip_index[ends]
     turned = np.where(sign[:, None] > 0, ends[order], ends[order][:, ::-1])
     np.testing.assert_array_equal(turned, seen)
     np.testing.assert_array_equal(order[order], np.arange(len(limbs)))
@@ -280,14 +280,14 @@ def test_the_mirror_of_limbs_joins_the_mirrored_joints(skeleton):
 
 
 def test_limbs_across_the_body_run_backwards_in_the_mirror():
-    order, sign = limb_mirror(COCO17, COCO_LIMBS)
+    order, sign = limb_flip(COCO17, COCO_LIMBS)
     across = [a.startswith("left") and b.startswith("right") for a, b in COCO_LIMBS]
     np.testing.assert_array_equal(sign < 0, across)
     np.testing.assert_array_equal(order[across], np.flatnonzero(across))
-    assert (limb_mirror(OPENPOSE18, OPENPOSE_LIMBS)[1] == 1).all()
+    assert (limb_flip(OPENPOSE18, OPENPOSE_LIMBS)[1] == 1).all()
 
 
 def test_lopsided_limbs_have_no_mirror():
     lopsided = Skeleton("face", ("nose", "left_eye", "right_eye"), (("nose", "left_eye"), ("left_eye", "right_eye")))
     with pytest.raises(SkeletonError, match="not the same on both sides"):
-        limb_mirror(lopsided, limbs_of(lopsided))
+        limb_flip(lopsided, default_limbs(lopsided))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poseg.fields.heatmap import LEAST, gaussians, heatmap_peaks
+from poseg.fields.heatmap import MIN_HEIGHT, gaussian_heatmaps, heatmap_peaks
 from poseg.geometry.grid import Grid
 
 GRIDS = [Grid(8), Grid(8, 4.0), Grid(4)]
@@ -17,7 +17,7 @@ CELLS = (12, 15)
 def painted(points, grid: Grid = GRIDS[0], cells: tuple[int, int] = CELLS, sigma_px: float = 7.0) -> np.ndarray:
     """Heatmap (1, h, w) of one joint of several people."""
     keypoints = np.array(points, np.float32).reshape(-1, 1, 2)
-    return gaussians(keypoints, np.ones(keypoints.shape[:2], bool), grid, cells, sigma_px)
+    return gaussian_heatmaps(keypoints, np.ones(keypoints.shape[:2], bool), grid, cells, sigma_px)
 
 
 def by_definition(points: np.ndarray, known: np.ndarray, grid: Grid, cells: tuple[int, int], sigma_px: float):
@@ -36,9 +36,9 @@ def test_gaussians_are_their_definition(grid, seed):
     rng = np.random.default_rng(seed)
     points = rng.uniform(-30, 150, (3, 4, 2)).astype(np.float32)
     known = rng.random((3, 4)) > 0.3
-    heat, wanted = gaussians(points, known, grid, CELLS, 7.0), by_definition(points, known, grid, CELLS, 7.0)
-    edge = np.abs(wanted - LEAST) < 1e-5
-    np.testing.assert_allclose(heat[~edge], np.where(wanted >= LEAST, wanted, 0)[~edge], atol=1e-5)
+    heat, wanted = gaussian_heatmaps(points, known, grid, CELLS, 7.0), by_definition(points, known, grid, CELLS, 7.0)
+    edge = np.abs(wanted - MIN_HEIGHT) < 1e-5
+    np.testing.assert_allclose(heat[~edge], np.where(wanted >= MIN_HEIGHT, wanted, 0)[~edge], atol=1e-5)
     assert heat.dtype == np.float32
 
 
@@ -47,7 +47,7 @@ def test_the_order_of_people_does_not_matter_to_gaussians(seed):
     rng = np.random.default_rng(seed)
     points, order = rng.uniform(0, 100, (5, 1, 2)).astype(np.float32), rng.permutation(5)
     known = np.ones((5, 1), bool)
-    one, other = (gaussians(p, known, GRIDS[0], CELLS, 7.0) for p in (points, points[order]))
+    one, other = (gaussian_heatmaps(p, known, GRIDS[0], CELLS, 7.0) for p in (points, points[order]))
     np.testing.assert_array_equal(one, other)
 
 

@@ -24,25 +24,25 @@ def rows_and_columns(held: np.ndarray) -> tuple[set[int], set[int]]:
 
 
 def test_as_many_windows_as_published():
-    assert [ways.across for ways in WAYS[:3]] == [8, 12, 8]
+    assert [ways.per_side for ways in WAYS[:3]] == [8, 12, 8]
 
 
 def test_a_joint_in_the_corner_is_in_the_first_window_alone():
-    held = WINDOWS.holding_joints((0, 0))
+    held = WINDOWS.contains_joint((0, 0))
     assert rows_and_columns(held) == ({0}, {0})
     assert held.sum() == 1
 
 
 def test_a_joint_is_in_all_windows_that_cover_it():
-    assert rows_and_columns(WINDOWS.holding_joints((59, 59))) == ({3, 4}, {3, 4})
+    assert rows_and_columns(WINDOWS.contains_joint((59, 59))) == ({3, 4}, {3, 4})
 
 
 @laws
 @given(point, st.sampled_from(WAYS))
 def test_a_window_holds_what_lies_in_its_half_open_box(p, windows):
-    held = windows.holding_joints(p)
-    for row in range(windows.across):
-        for column in range(windows.across):
+    held = windows.contains_joint(p)
+    for row in range(windows.per_side):
+        for column in range(windows.per_side):
             x0, y0 = column * windows.stride_px, row * windows.stride_px
             inside = x0 <= p[0] < x0 + windows.size_px and y0 <= p[1] < y0 + windows.size_px
             assert held[row, column] == inside
@@ -52,20 +52,20 @@ def test_a_window_holds_what_lies_in_its_half_open_box(p, windows):
 @given(st.floats(0, 111.9), st.floats(0, 111.9))
 def test_every_point_of_the_crop_is_in_some_window(x, y):
     for windows in WAYS[:3]:
-        assert windows.holding_joints((x, y)).sum() >= 1
+        assert windows.contains_joint((x, y)).sum() >= 1
 
 
 @laws
 @given(point, st.sampled_from(WAYS))
 def test_the_nearest_window_is_one_and_holds_the_joint(p, windows):
-    nearest, held = windows.nearest(p), windows.holding_joints(p)
+    nearest, held = windows.nearest(p), windows.contains_joint(p)
     assert nearest.sum() == held.any()
     assert (nearest <= held).all()
 
 
 def test_joints_that_lie_nowhere_are_in_no_window():
     for lost in ((np.nan, 3), (3, np.nan), (-1, 50), (50, 113), (np.inf, 3)):
-        assert not SlidingWindows(112, 28, 28).holding_joints(lost).any()
+        assert not SlidingWindows(112, 28, 28).contains_joint(lost).any()
         assert not SlidingWindows(112, 28, 28).nearest(lost).any()
 
 
@@ -73,13 +73,13 @@ def test_joints_that_lie_nowhere_are_in_no_window():
 @given(point, point, st.sampled_from(WAYS), st.sampled_from([0.1, 0.3, 0.6]))
 def test_a_part_is_where_enough_of_its_way_is(a, b, windows, share):
     """Parity with many small steps along the way, away from the threshold."""
-    held = windows.holding_parts(a, b, share)
+    held = windows.contains_part(a, b, share)
     steps = np.linspace(0, 1, 4001)[:, None]
     way = np.asarray(a) * (1 - steps) + np.asarray(b) * steps
-    shares = windows.holding_joints(way).mean(axis=0)
+    shares = windows.contains_joint(way).mean(axis=0)
     sure = np.abs(shares - share) > 2e-3
     if a == b:
-        np.testing.assert_array_equal(held, windows.holding_joints(a))
+        np.testing.assert_array_equal(held, windows.contains_joint(a))
     else:
         np.testing.assert_array_equal(held[sure], (shares > share)[sure])
 
@@ -87,25 +87,25 @@ def test_a_part_is_where_enough_of_its_way_is(a, b, windows, share):
 @laws
 @given(point, point, st.sampled_from(WAYS))
 def test_a_part_has_no_direction(a, b, windows):
-    np.testing.assert_array_equal(windows.holding_parts(a, b), windows.holding_parts(b, a))
+    np.testing.assert_array_equal(windows.contains_part(a, b), windows.contains_part(b, a))
 
 
 def test_a_part_that_fits_into_a_window_is_in_it():
-    assert WINDOWS.holding_parts((2, 3), (9, 11))[0, 0] == 1
-    assert not WINDOWS.holding_parts((2, 3), (np.nan, 11)).any()
+    assert WINDOWS.contains_part((2, 3), (9, 11))[0, 0] == 1
+    assert not WINDOWS.contains_part((2, 3), (np.nan, 11)).any()
 
 
 def test_people_and_joints_are_told_apart_at_once():
     rng = np.random.default_rng(0)
     points = rng.uniform(-10, 120, (5, 7, 2))
-    for way in (WINDOWS.holding_joints, WINDOWS.nearest):
+    for way in (WINDOWS.contains_joint, WINDOWS.nearest):
         together = way(points)
         assert together.shape == (5, 7, 8, 8)
         for n, k in np.ndindex(5, 7):
             np.testing.assert_array_equal(together[n, k], way(points[n, k]))
-    parts = WINDOWS.holding_parts(points[:, :6], points[:, 1:])
+    parts = WINDOWS.contains_part(points[:, :6], points[:, 1:])
     assert parts.shape == (5, 6, 8, 8)
-    np.testing.assert_array_equal(parts[2, 3], WINDOWS.holding_parts(points[2, 3], points[2, 4]))
+    np.testing.assert_array_equal(parts[2, 3], WINDOWS.contains_part(points[2, 3], points[2, 4]))
 
 
 @pytest.mark.parametrize("numbers", [(112, 30, 0), (112, 30, 31), (20, 30, 12), (112, 0, 0)])

@@ -67,7 +67,7 @@ def test_nothing_is_ever_mirrored(cloud):
 
 
 def test_a_mirror_image_is_met_as_well_as_turning_can():
-    mirrored = moved(similarity(mirror=True), POSE)
+    mirrored = moved(similarity(flip=True), POSE)
     matrix, there = fit_similarities(POSE, mirrored, np.ones(len(POSE)))
     assert there
     np.testing.assert_allclose(matrix, solved(POSE, mirrored, np.ones(len(POSE))), atol=1e-9)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poseg.fields.segmentation import at_cells, coverage
+from poseg.fields.segmentation import area_downsample, sample_at_cells
 from poseg.geometry.grid import Grid
 
 STRIDES = st.sampled_from([2, 4, 8, 16, 32])
@@ -56,7 +56,7 @@ def test_all_cells_stand_inside_any_image_and_one_more_would_not(stride, height,
 def test_a_block_is_covered_by_the_mean_of_its_pixels(stride, seed):
     mask = np.random.default_rng(seed).random((3 * stride, 4 * stride)) < 0.4
     wanted = mask.reshape(3, stride, 4, stride).mean(axis=(1, 3))
-    np.testing.assert_allclose(coverage(mask, in_blocks(stride)), wanted, atol=1e-6)
+    np.testing.assert_allclose(area_downsample(mask, in_blocks(stride)), wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize("make", [on_centres, in_blocks])
@@ -67,4 +67,4 @@ def test_masks_are_seen_where_the_cells_stand(make):
     for row, column in np.ndindex(3, 4):
         mask = np.zeros((height, width), bool)
         mask[int(grid.to_image(row)), int(grid.to_image(column))] = True
-        assert np.argwhere(at_cells(mask, grid)).tolist() == [[row, column]]
+        assert np.argwhere(sample_at_cells(mask, grid)).tolist() == [[row, column]]

@@ -55,9 +55,9 @@ def test_hidden_joints_do_not_count():
     found = truth.copy()
     found[0, 5:] += 1000
     visible = np.arange(17)[None] < 5
-    assert oks_matrix(found, truth, areas_px=[100.0], sigmas=SIGMAS, visible=visible)[0, 0] == pytest.approx(1)
+    assert oks_matrix(found, truth, areas_px=[100.0], sigmas=SIGMAS, weights=visible)[0, 0] == pytest.approx(1)
     assert oks_matrix(found, truth, areas_px=[100.0], sigmas=SIGMAS)[0, 0] == pytest.approx(5 / 17)
-    assert oks_matrix(truth, truth, areas_px=[9.0], sigmas=SIGMAS, visible=np.zeros((1, 17), bool))[0, 0] == 0
+    assert oks_matrix(truth, truth, areas_px=[9.0], sigmas=SIGMAS, weights=np.zeros((1, 17), bool))[0, 0] == 0
 
 
 @settings(max_examples=25, deadline=None)
@@ -111,7 +111,7 @@ def test_shapes_that_do_not_fit_are_refused():
         oks_matrix(np.zeros((2, 16, 2)), np.zeros((2, 17, 2)), areas_px=np.ones(2), sigmas=SIGMAS)
     with pytest.raises(ShapeError, match="areas_px"):
         oks_matrix(np.zeros((2, 17, 2)), np.zeros((2, 17, 2)), areas_px=np.ones(3), sigmas=SIGMAS)
-    with pytest.raises(ShapeError, match="visible"):
-        oks_matrix(np.zeros((2, 17, 2)), np.zeros((2, 17, 2)), areas_px=np.ones(2), sigmas=SIGMAS, visible=np.ones(17))
+    with pytest.raises(ShapeError, match="weights"):
+        oks_matrix(np.zeros((2, 17, 2)), np.zeros((2, 17, 2)), areas_px=np.ones(2), sigmas=SIGMAS, weights=np.ones(17))
     with pytest.raises(ShapeError, match="similarity"):
         greedy_match(np.zeros(3), 0.5)

@@ -79,8 +79,8 @@ def test_what_does_not_fit_is_said(changes, message):
 
 
 def test_pairs_that_name_a_joint_twice_are_refused():
-    with pytest.raises(SkeletonError, match="mirror pairs of skeleton x name a joint twice"):
-        Skeleton("x", ("a", "b", "c"), (("a", "b"), ("b", "c")), pairs=(("a", "b"), ("b", "c")))
+    with pytest.raises(SkeletonError, match="flip pairs of skeleton x name a joint twice"):
+        Skeleton("x", ("a", "b", "c"), (("a", "b"), ("b", "c")), flip_pairs=(("a", "b"), ("b", "c")))
 
 
 def test_joints_without_a_mirror_are_noticed():

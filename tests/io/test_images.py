@@ -317,8 +317,8 @@ def test_a_truncated_jpeg_says_so(picture, tmp_path):
 
 @pytest.mark.parametrize(
     ("data", "message"),
-    [(b"", "0 bytes"), (b"just some words", "not a picture"), (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n",
-                                                             "not a picture")],
+    [(b"", "0 bytes"), (b"just some words", "not an image"), (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n",
+                                                             "not an image")],
 )  # fmt: skip
 def test_files_that_are_no_pictures_are_named(tmp_path, data, message):
     path = tmp_path / "photo.jpg"

@@ -22,7 +22,7 @@ def album(tmp_path, monkeypatch):
 
 def found(*sources):
     result = find_images(sources)
-    assert not result.faults
+    assert not result.errors
     return [path.as_posix() for path in result.paths]
 
 
@@ -60,8 +60,8 @@ def test_each_bad_source_has_its_sentence_and_the_others_are_returned(album):
     bad = ["empty", "missing.jpg", "*.bmp", "*.txt", "https://example.org/a.jpg", "dangling.jpg", "n" * 300, "a\0b"]
     result = find_images([bad[0], "b.jpg", *bad[1:], "deep"])
     assert [path.as_posix() for path in result.paths] == ["b.jpg", "deep/c.jpeg"]
-    assert len(result.faults) == len(bad)
-    for source, fault in zip(bad, result.faults, strict=True):
+    assert len(result.errors) == len(bad)
+    for source, fault in zip(bad, result.errors, strict=True):
         assert isinstance(fault, ImageError)
         assert source in str(fault)
 
@@ -69,7 +69,7 @@ def test_each_bad_source_has_its_sentence_and_the_others_are_returned(album):
 def test_no_sources_no_pictures():
     result = find_images([])
     assert result.paths == ()
-    assert result.faults == ()
+    assert result.errors == ()
 
 
 def test_whole_number_names_are_the_ids():

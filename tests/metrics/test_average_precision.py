@@ -16,8 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from poseg.errors import AnnotationError, ShapeError
 from poseg.geometry.rle import decode_rle, encode_rle
 from poseg.metrics.average_precision import MEASURES, match
-from poseg.metrics.bootstrap import image_counts
-from poseg.metrics.resampled_precision import resampled
+from poseg.metrics.bootstrap import bootstrap_ap, image_counts
 from poseg.skeletons import COCO17, LSP14, Skeleton
 
 REAL = Path(__file__).resolve().parents[2].parent / "shared/data/coco_mini/person_keypoints_val2017.json"
@@ -132,7 +131,7 @@ def test_numbers_are_those_of_plain_pycocotools_on_real_pictures(kind, real):
 
 def identity_gap(found, kind):
     ones = np.ones((1, len(found.image_ids)), np.int64)
-    again = resampled(found, ones, MEASURES[kind])
+    again = bootstrap_ap(found, ones, MEASURES[kind])
     gaps = []
     for name, value in found.official.items():
         assert (value == -1) == np.isnan(again[name][0])
@@ -159,7 +158,7 @@ def test_weights_are_copies_of_pictures(kind):
     results = made_results(truth, 6)
     counts = np.array([0, 3, 1, 0, 2])
     found = match(truth, results, kind)
-    drawn = resampled(found, counts[None], MEASURES[kind])
+    drawn = bootstrap_ap(found, counts[None], MEASURES[kind])
     copied = {"images": [], "annotations": [], "categories": truth["categories"]}
     copied_results = []
     for image, count in enumerate(counts):
@@ -191,7 +190,7 @@ def test_no_results_give_zero(kind):
     found = match(truth, [], kind)
     assert found.official["AP"] == 0
     assert found.official["AP50"] == 0
-    assert resampled(found, np.ones((2, 8), np.int64))["AP"].tolist() == [0, 0]
+    assert bootstrap_ap(found, np.ones((2, 8), np.int64))["AP"].tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -229,7 +228,7 @@ def test_truth_without_people_has_nothing_to_measure(kind):
     truth = {**made_truth(15), "annotations": []}
     found = match(truth, made_results(made_truth(15), 16), kind)
     assert set(found.official.values()) == {-1}
-    assert np.isnan(resampled(found, np.ones((3, 8), np.int64))["AP"]).all()
+    assert np.isnan(bootstrap_ap(found, np.ones((3, 8), np.int64))["AP"]).all()
 
 
 def test_people_without_a_mask_excuse_what_lies_in_their_box():
@@ -296,7 +295,7 @@ def test_a_skeleton_without_sigmas_is_refused_with_a_sentence():
 def test_records_that_do_not_fit_are_refused():
     truth = made_truth(0)
     record = made_results(truth, 0)[0]
-    with pytest.raises(AnnotationError, match="6 keypoint numbers, wanted 51"):
+    with pytest.raises(AnnotationError, match="6 keypoint numbers, expected 51"):
         match(truth, [{**record, "keypoints": [1.0] * 6}], "keypoints")
     with pytest.raises(AnnotationError, match="score nan"):
         match(truth, [{**record, "score": float("nan")}], "masks")
@@ -307,6 +306,6 @@ def test_records_that_do_not_fit_are_refused():
 def test_counts_and_names_that_do_not_fit_are_refused():
     found = match(made_truth(0), [], "keypoints")
     with pytest.raises(ShapeError, match="counts"):
-        resampled(found, image_counts(np.random.default_rng(0), 3, 5))
+        bootstrap_ap(found, image_counts(np.random.default_rng(0), 3, 5))
     with pytest.raises(AnnotationError, match="no number 'APs' for keypoints"):
-        resampled(found, np.ones((1, 8), np.int64), ("APs",))
+        bootstrap_ap(found, np.ones((1, 8), np.int64), ("APs",))

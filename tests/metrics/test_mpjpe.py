@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from poseg.errors import AnnotationError, ShapeError, SkeletonError
-from poseg.metrics.alignment import similarity_aligned
 from poseg.metrics.bootstrap import image_counts
-from poseg.metrics.mpjpe import mpjpe, mpjve, n_mpjpe, pa_mpjpe, pck3d, rooted_errors
-from poseg.metrics.pairs import pair_up
+from poseg.metrics.mpjpe import mpjpe, mpjve, n_mpjpe, pa_mpjpe, pck3d, rooted_errors, similarity_aligned
+from poseg.metrics.pairs import make_pairs
 from poseg.skeletons import LSP14
 
 ROOT = "neck"
@@ -34,61 +33,61 @@ def spatial(random_pairs, seed, **changes):
 
 
 @given(seeds, factors)
-def test_similar_copies_have_no_error_and_mirrored_ones_have(random_pairs, seed, factor):
+def test_similar_copies_have_no_error_and_flipped_ones_have(random_pairs, seed, factor):
     pairs = spatial(random_pairs, seed, missing=0.05)
     rng = np.random.default_rng(seed)
     turns = Rotation.random(len(pairs), rng=rng).as_matrix()
-    copies = factor * np.einsum("nij,nkj->nki", turns, pairs.true) + rng.normal(0, 5000, (len(pairs), 1, 3))
-    alike = pa_mpjpe(replace(pairs, found=copies))
+    copies = factor * np.einsum("nij,nkj->nki", turns, pairs.truth) + rng.normal(0, 5000, (len(pairs), 1, 3))
+    alike = pa_mpjpe(replace(pairs, predicted=copies))
     assert alike.overall.value == pytest.approx(0, abs=1e-6)
-    assert alike.overall.count == (pairs.counted & pairs.placed).sum()
-    assert pa_mpjpe(replace(pairs, found=copies * (-1, 1, 1))).overall.value > 1
+    assert alike.overall.count == (pairs.counted & pairs.detected).sum()
+    assert pa_mpjpe(replace(pairs, predicted=copies * (-1, 1, 1))).overall.value > 1
 
 
 @given(seeds, factors)
 def test_pa_mpjpe_does_not_see_similarities_of_what_was_found(random_pairs, seed, factor):
     pairs = spatial(random_pairs, seed)
     turn = Rotation.random(rng=np.random.default_rng(seed)).as_matrix()
-    moved = replace(pairs, found=factor * pairs.found @ turn.T + (100, -50, 3000))
+    moved = replace(pairs, predicted=factor * pairs.predicted @ turn.T + (100, -50, 3000))
     assert pa_mpjpe(moved).overall.value == pytest.approx(pa_mpjpe(pairs).overall.value)
 
 
 @given(seeds, factors)
 def test_n_mpjpe_does_not_see_scale_and_mpjpe_does_not_see_place(random_pairs, seed, factor):
     pairs = spatial(random_pairs, seed)
-    scaled = replace(pairs, found=pairs.found * factor)
+    scaled = replace(pairs, predicted=pairs.predicted * factor)
     assert n_mpjpe(scaled, ROOT).overall.value == pytest.approx(n_mpjpe(pairs, ROOT).overall.value)
-    moved = replace(pairs, found=pairs.found + np.random.default_rng(seed).normal(0, 2000, (len(pairs), 1, 3)))
+    moved = replace(pairs, predicted=pairs.predicted + np.random.default_rng(seed).normal(0, 2000, (len(pairs), 1, 3)))
     for root in (ROOT, HIPS):
         assert mpjpe(moved, root).overall.value == pytest.approx(mpjpe(pairs, root).overall.value)
-    assert mpjpe(replace(pairs, found=pairs.found * 2), ROOT).overall.value != mpjpe(pairs, ROOT).overall.value
+    assert mpjpe(replace(pairs, predicted=pairs.predicted * 2), ROOT).overall.value != mpjpe(pairs, ROOT).overall.value
 
 
 @given(seeds)
 def test_the_similarity_is_the_best_one(random_pairs, seed):
     """Rotation by scipy, then the best scale along it; and no small change of it fits better."""
-    pairs = spatial(random_pairs, seed, people=4, missing=0.0, spread=60)
-    aligned, possible = similarity_aligned(pairs.found, pairs.true, pairs.counted)
+    pairs = spatial(random_pairs, seed, people=4, missing=0.0, noise=60)
+    aligned, possible = similarity_aligned(pairs.predicted, pairs.truth, pairs.counted)
     assert possible.all()
-    for ours, found, true in zip(aligned, pairs.found, pairs.true, strict=True):
-        x, y = found - found.mean(axis=0), true - true.mean(axis=0)
+    for ours, predicted, truth in zip(aligned, pairs.predicted, pairs.truth, strict=True):
+        x, y = predicted - predicted.mean(axis=0), truth - truth.mean(axis=0)
         turned = Rotation.align_vectors(y, x)[0].apply(x)
-        wanted = turned * (turned * y).sum() / (x**2).sum() + true.mean(axis=0)
-        np.testing.assert_allclose(ours, wanted, atol=1e-6)
+        expected = turned * (turned * y).sum() / (x**2).sum() + truth.mean(axis=0)
+        np.testing.assert_allclose(ours, expected, atol=1e-6)
 
 
 @given(seeds, st.sampled_from(sorted(METRICS)))
 def test_perfect_poses_have_no_error(random_pairs, seed, name):
-    pairs = spatial(random_pairs, seed, spread=0.0, missing=0.02, picture=np.arange(12) // 6)
+    pairs = spatial(random_pairs, seed, noise=0.0, missing=0.02, image_index=np.arange(12) // 6)
     assert METRICS[name](pairs).overall.value == pytest.approx(0, abs=1e-9)
-    whole = pck3d(replace(pairs, placed=np.ones_like(pairs.placed), found=pairs.true), ROOT)
+    whole = pck3d(replace(pairs, detected=np.ones_like(pairs.detected), predicted=pairs.truth), ROOT)
     assert whole.overall.value == whole.auc.value == 1
 
 
 @given(seeds, st.sampled_from(["MPJPE", "N-MPJPE", "PA-MPJPE"]))
 def test_each_pose_is_measured_by_itself(random_pairs, seed, name):
     pairs = spatial(random_pairs, seed)
-    names = ("true", "annotated", "found", "placed", "picture")
+    names = ("truth", "annotated", "predicted", "detected", "image_index")
     singles = [replace(pairs, **{key: getattr(pairs, key)[[row]] for key in names}) for row in range(len(pairs))]
     scores = [METRICS[name](single).overall for single in singles]
     total = sum(score.value * score.count for score in scores if score.count)
@@ -99,18 +98,20 @@ def test_each_pose_is_measured_by_itself(random_pairs, seed, name):
 
 @given(seeds)
 def test_left_and_right_exchanged_on_both_sides_change_nothing(random_pairs, seed):
-    pairs = spatial(random_pairs, seed, missing=0.02, picture=np.arange(12) // 6)
-    moved = {name: getattr(pairs, name)[:, LSP14.mirror] for name in ("true", "annotated", "found", "placed")}
+    pairs = spatial(random_pairs, seed, missing=0.02, image_index=np.arange(12) // 6)
+    moved = {
+        name: getattr(pairs, name)[:, LSP14.flip_index] for name in ("truth", "annotated", "predicted", "detected")
+    }
     for metric in METRICS.values():
         one, other = metric(pairs), metric(replace(pairs, **moved))
         assert one.overall.value == pytest.approx(other.overall.value)
 
 
 def test_the_root_counts_or_does_not():
-    true = np.zeros((2, 14, 3))
-    found = np.full((2, 14, 3), (0.0, 30.0, 40.0))
-    found[:, LSP14.index(ROOT)] = 0
-    pairs = pair_up(LSP14, true, found)
+    truth = np.zeros((2, 14, 3))
+    predicted = np.full((2, 14, 3), (0.0, 30.0, 40.0))
+    predicted[:, LSP14.index(ROOT)] = 0
+    pairs = make_pairs(LSP14, truth, predicted)
     assert mpjpe(pairs, ROOT).overall.value == pytest.approx(50 * 13 / 14)
     assert mpjpe(pairs, ROOT, with_root=False).overall.value == pytest.approx(50)
     assert "the neck, which counts too" in mpjpe(pairs, ROOT).protocol
@@ -120,33 +121,33 @@ def test_the_root_counts_or_does_not():
 
 
 def test_joints_not_found_are_left_out_of_means_and_wrong_for_shares(random_pairs):
-    pairs = spatial(random_pairs, 3, missing=0.0, spread=5)
-    placed = pairs.placed.copy()
-    placed[:, LSP14.index("left_wrist")] = placed[0] = False
-    lacking = replace(pairs, placed=placed)
+    pairs = spatial(random_pairs, 3, missing=0.0, noise=5)
+    detected = pairs.detected.copy()
+    detected[:, LSP14.index("left_wrist")] = detected[0] = False
+    lacking = replace(pairs, detected=detected)
     assert mpjpe(lacking, ROOT).overall.count == 11 * 13
-    assert "25 joints not found left out" in mpjpe(lacking, ROOT).protocol
-    assert "25 joints not found left out" in pa_mpjpe(lacking).protocol
+    assert "25 joints not detected left out" in mpjpe(lacking, ROOT).protocol
+    assert "25 joints not detected left out" in pa_mpjpe(lacking).protocol
     assert pck3d(lacking, ROOT).overall.value == pytest.approx(11 * 13 / (12 * 14))
     assert np.isinf(rooted_errors(lacking, ROOT)[0]).all()
 
 
 def test_frames_without_a_root():
-    placed, annotated = np.ones((3, 14), bool), np.ones((3, 14), bool)
-    placed[0, LSP14.index(ROOT)] = annotated[1, LSP14.index(ROOT)] = False
+    detected, annotated = np.ones((3, 14), bool), np.ones((3, 14), bool)
+    detected[0, LSP14.index(ROOT)] = annotated[1, LSP14.index(ROOT)] = False
     poses = np.random.default_rng(0).normal(0, 300, (3, 14, 3))
-    errors = rooted_errors(pair_up(LSP14, poses, poses, placed=placed, annotated=annotated), ROOT)
+    errors = rooted_errors(make_pairs(LSP14, poses, poses, detected=detected, annotated=annotated), ROOT)
     assert np.isinf(errors[0]).all()
     assert np.isnan(errors[1]).all()
     np.testing.assert_array_equal(errors[2], 0)
 
 
 def test_motion_is_measured_within_clips():
-    """Joint 0 moves by 1 mm a frame and is found moving by 3; between the clips it jumps."""
-    true, found = np.zeros((5, 14, 3)), np.zeros((5, 14, 3))
-    true[:, 0, 0] = (0, 1, 2, 900, 901)
-    found[:, 0, 0] = (50, 53, 56, 0, 3)
-    pairs = pair_up(LSP14, true, found, picture=[0, 0, 0, 1, 1])
+    """Joint 0 moves by 1 mm a frame and is predicted moving by 3; between the clips it jumps."""
+    truth, predicted = np.zeros((5, 14, 3)), np.zeros((5, 14, 3))
+    truth[:, 0, 0] = (0, 1, 2, 900, 901)
+    predicted[:, 0, 0] = (50, 53, 56, 0, 3)
+    pairs = make_pairs(LSP14, truth, predicted, image_index=[0, 0, 0, 1, 1])
     score = mpjve(pairs, ROOT)
     assert score.parts["right_ankle"].value == pytest.approx(2)
     assert score.overall.value == pytest.approx(2 / 14)
@@ -156,22 +157,22 @@ def test_motion_is_measured_within_clips():
 def test_poses_that_cannot_be_aligned():
     rng = np.random.default_rng(1)
     poses = rng.normal(0, 300, (4, 14, 3))
-    true, found, annotated = poses.copy(), poses + rng.normal(0, 20, poses.shape), np.ones((4, 14), bool)
+    truth, predicted, annotated = poses.copy(), poses + rng.normal(0, 20, poses.shape), np.ones((4, 14), bool)
     annotated[0, 2:] = False  # two joints
-    true[1] = 500.0  # true joints in one place
-    found[2] = -70.0  # found joints in one place
-    score = pa_mpjpe(pair_up(LSP14, true, found, annotated=annotated))
+    truth[1] = 500.0  # truth joints in one place
+    predicted[2] = -70.0  # predicted joints in one place
+    score = pa_mpjpe(make_pairs(LSP14, truth, predicted, annotated=annotated))
     assert "2 poses of fewer than 3 joints or no extent left out" in score.protocol
     assert score.overall.count == 2 * 14
-    collapsed = pa_mpjpe(pair_up(LSP14, true[2:3], found[2:3])).overall.value
-    wanted = np.linalg.norm(true[2] - true[2].mean(axis=0), axis=1).mean()
-    assert collapsed == pytest.approx(wanted)
+    collapsed = pa_mpjpe(make_pairs(LSP14, truth[2:3], predicted[2:3])).overall.value
+    expected = np.linalg.norm(truth[2] - truth[2].mean(axis=0), axis=1).mean()
+    assert collapsed == pytest.approx(expected)
     line = np.outer(np.arange(14), (1.0, 2.0, 3.0))[None]
-    assert pa_mpjpe(pair_up(LSP14, line, line[..., ::-1])).overall.value == pytest.approx(0, abs=1e-9)
+    assert pa_mpjpe(make_pairs(LSP14, line, line[..., ::-1])).overall.value == pytest.approx(0, abs=1e-9)
 
 
 def test_intervals_are_over_clips(random_pairs):
-    pairs = spatial(random_pairs, 9, people=300, missing=0.02, picture=np.arange(300) // 5, pictures=60)
+    pairs = spatial(random_pairs, 9, people=300, missing=0.02, image_index=np.arange(300) // 5, num_images=60)
     draws = image_counts(np.random.default_rng(0), 60)
     for metric in METRICS.values():
         score = metric(pairs, draws=draws)
@@ -179,7 +180,7 @@ def test_intervals_are_over_clips(random_pairs):
 
 
 def test_nothing_gives_no_number():
-    pairs = pair_up(LSP14, np.zeros((0, 14, 3)), np.zeros((0, 14, 3)))
+    pairs = make_pairs(LSP14, np.zeros((0, 14, 3)), np.zeros((0, 14, 3)))
     for metric in METRICS.values():
         assert np.isnan(metric(pairs).overall.value)
     assert np.isnan(pck3d(pairs, ROOT).auc.value)
@@ -194,4 +195,4 @@ def test_bad_input(random_pairs):
         mpjpe(spatial(random_pairs, 0), ())
     poses = np.zeros((1, 14, 3))
     with pytest.raises(AnnotationError, match="NaN"):
-        pair_up(LSP14, poses, np.full_like(poses, np.nan))
+        make_pairs(LSP14, poses, np.full_like(poses, np.nan))

@@ -70,8 +70,8 @@ def test_a_mirrored_figure_is_lifted_to_a_mirrored_one():
     lifter, skeleton = poseg.load("lifter"), poseg.COCO17
     people = poseg.People.from_poses(skeleton, points, np.ones((3, 17)))
     mirrored = poseg.People.from_poses(
-        skeleton, (np.array([300, 0]) + points * [-1, 1])[:, skeleton.mirror], np.ones((3, 17))
+        skeleton, (np.array([300, 0]) + points * [-1, 1])[:, skeleton.flip_index], np.ones((3, 17))
     )
     ours = lifter(people).keypoints_3d
-    theirs = lifter(mirrored).keypoints_3d[:, BODY17_3D.mirror] * [-1, 1, 1]
+    theirs = lifter(mirrored).keypoints_3d[:, BODY17_3D.flip_index] * [-1, 1, 1]
     assert np.linalg.norm(ours - theirs, axis=2).mean() < 250, "random places are no poses, and still mean the same"

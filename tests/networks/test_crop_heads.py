@@ -54,8 +54,8 @@ def test_between_two_equal_peaks_lies_the_middle_and_mirrored_maps_are_mirrored_
 ])  # fmt: skip
 def test_windows_read_the_mean_of_what_lies_in_them(windows, stride, origin):
     shares = window_shares(windows, stride, origin)
-    assert shares.shape[0] == windows.across
-    torch.testing.assert_close(shares.sum(dim=1), torch.ones(windows.across))
+    assert shares.shape[0] == windows.per_side
+    torch.testing.assert_close(shares.sum(dim=1), torch.ones(windows.per_side))
     cells = origin + stride * torch.arange(shares.shape[1])
     starts = torch.from_numpy(windows.starts_px)
     middles = (shares * cells).sum(dim=1)
@@ -77,10 +77,10 @@ def test_windows_of_a_bright_spot_light_up_where_it_is():
         features = torch.zeros(1, 1, 25, 25)
         features[0, 0, 3, 20] = 1  # at y 24.5, x 160.5
         said = head(features)["joint_windows"]
-    m = windows.across
+    m = windows.per_side
     assert said.shape == (1, m * m, 1, 1)
     lit = torch.nonzero(said.reshape(m, m) > said.max() / 2)  # windows that a block only sticks into hear it a little
-    held = torch.nonzero(torch.from_numpy(windows.holding_joints((160.5, 24.5))))
+    held = torch.nonzero(torch.from_numpy(windows.contains_joint((160.5, 24.5))))
     assert {tuple(v) for v in held.tolist()} == {tuple(v) for v in lit.tolist()}
 
 

@@ -60,9 +60,7 @@ def test_features_at_stride_one_are_cut_as_opencv_cuts_pictures(scale, turn, mid
     rng = np.random.default_rng(0)
     picture = cv2.GaussianBlur(rng.random((160, 200, 3), np.float32), (0, 0), 3)
     matrix = affine.similarity(scale, turn, (SIDE / 2, SIDE / 2), middle)
-    wanted = cv2.warpAffine(
-        picture, affine.for_cv2(matrix), (SIDE, SIDE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    )
+    wanted = cv2.warpAffine(picture, affine.to_cv2(matrix), (SIDE, SIDE), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     shown = cut_windows(torch.from_numpy(picture.transpose(2, 0, 1))[None], one(matrix), SIDE, 1)[0].numpy()
     # OpenCV reads places to 1/32 of a pixel, which tells where the picture ends and little else.
     inside = within(place_of_pixels(matrix), 1, (160, 200))

@@ -1,4 +1,4 @@
-"""`poseg export --share`: on the way from the weights that a run started with to those it ended with."""
+"""`poseg export --wise-ft-alpha`: on the way from the weights that a run started with to those it ended with."""
 
 from __future__ import annotations
 

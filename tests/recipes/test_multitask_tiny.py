@@ -18,9 +18,9 @@ pytest.importorskip("onnx")
 import poseg  # noqa: E402
 from poseg.cli.main import app  # noqa: E402
 from poseg.fields import sigmoid  # noqa: E402
+from poseg.io.overrides import to_dict  # noqa: E402
 from poseg.recipes import find_recipe  # noqa: E402
 from poseg.recipes.roads import road_of  # noqa: E402
-from poseg.training.settings import to_plain  # noqa: E402
 
 RECIPE = "multitask_overfit_tiny"
 STEPS = 150
@@ -46,12 +46,12 @@ def trained(tmp_path_factory):
     home = tmp_path_factory.mktemp("tiny")
     data, run, model = home / "drawn", home / "run", home / "tiny.onnx"
     command = ["train", RECIPE, "--data", data, "--out", run, "--workers", "0"]
-    stopped = invoke(*command, "--minutes", "0")
+    stopped = invoke(*command, "--max-minutes", "0")
     assert stopped.exit_code == 0, stopped.output
     first = (run / "log.jsonl").read_text().splitlines()
     finished = invoke(*command)
     assert finished.exit_code == 0, finished.output
-    exported = invoke("export", run, "-o", model, "--pictures", data / "pictures")
+    exported = invoke("export", run, "-o", model, "--images", data / "pictures")
     assert exported.exit_code == 0, exported.output
     return SimpleNamespace(data=data, run=run, model=model, first=first, exported=exported.stdout)
 
@@ -146,7 +146,7 @@ def test_analyze_writes_what_it_promises(trained, tmp_path):
 def run_of(folder, recipe: str):
     """A folder such as a run of a recipe begins."""
     folder.mkdir()
-    plain = {"recipe": recipe, "settings": to_plain(find_recipe(recipe))}
+    plain = {"recipe": recipe, "settings": to_dict(find_recipe(recipe))}
     (folder / "recipe.json").write_text(json.dumps(plain))
     return folder
 

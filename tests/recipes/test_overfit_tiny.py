@@ -20,7 +20,7 @@ def test_eight_pictures_are_learned_by_heart(tmp_path):
     runner, data, run, model = CliRunner(), tmp_path / "drawn", tmp_path / "run", tmp_path / "tiny.onnx"
     trained = runner.invoke(app, ["train", "overfit_tiny", "--data", str(data), "--out", str(run), "--workers", "0"])
     assert trained.exit_code == 0, trained.output
-    exported = runner.invoke(app, ["export", str(run), "-o", str(model), "--pictures", str(data / "pictures")])
+    exported = runner.invoke(app, ["export", str(run), "-o", str(model), "--images", str(data / "pictures")])
     assert exported.exit_code == 0, exported.output
     report = evaluate(poseg.load(model, min_score=0.0), data / "annotations.json", data / "pictures")
     assert report.images == 8

@@ -21,7 +21,7 @@ def test_masks_of_eight_pictures_are_learned_by_heart(tmp_path):
     command = ["train", "pose2seg_overfit_tiny", "--data", str(data), "--out", str(run), "--workers", "0"]
     trained = runner.invoke(app, command)
     assert trained.exit_code == 0, trained.output
-    exported = runner.invoke(app, ["export", str(run), "-o", str(model), "--pictures", str(data / "pictures")])
+    exported = runner.invoke(app, ["export", str(run), "-o", str(model), "--images", str(data / "pictures")])
     assert exported.exit_code == 0, exported.output
     annotations = data / "annotations.json"
     report = evaluate(poseg.load(model), annotations, data / "pictures", given=true_people(annotations))

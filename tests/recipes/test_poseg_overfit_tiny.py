@@ -23,7 +23,7 @@ def test_eight_pictures_are_learned_by_heart(tmp_path):
     command = ["train", "poseg_overfit_tiny", "--data", str(data), "--out", str(run), "--workers", "0"]
     trained = runner.invoke(app, command)
     assert trained.exit_code == 0, trained.output
-    exported = runner.invoke(app, ["export", str(run), "-o", str(model), "--pictures", str(data / "pictures")])
+    exported = runner.invoke(app, ["export", str(run), "-o", str(model), "--images", str(data / "pictures")])
     assert exported.exit_code == 0, exported.output
     session = OnnxModel(model)
     assert session.card.system == "poseg"

@@ -11,17 +11,17 @@ pytest.importorskip("accelerate")
 
 from poseg.errors import PosegError  # noqa: E402
 from poseg.export.torch_onnx import person_shape  # noqa: E402
+from poseg.io.overrides import apply_overrides, from_dict, to_dict  # noqa: E402
 from poseg.recipes import RECIPES, find_recipe  # noqa: E402
 from poseg.recipes.launch import check_folder, recipe_of  # noqa: E402
 from poseg.systems.painter import Painter  # noqa: E402
 from poseg.systems.pose2seg import Pose2Seg  # noqa: E402
-from poseg.training.settings import from_plain, to_plain, with_settings  # noqa: E402
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_survives_json_and_its_parts_agree(name):
     recipe = find_recipe(name)
-    assert from_plain(recipe, json.loads(json.dumps(to_plain(recipe)))) == recipe
+    assert from_dict(recipe, json.loads(json.dumps(to_dict(recipe)))) == recipe
     multiple, remainder = recipe.system.input_rule
     assert recipe.view.side_px % multiple == remainder % multiple
     assert recipe.facts.size_px % multiple == remainder % multiple or name == "personlab_coco"
@@ -67,12 +67,14 @@ def test_a_recipe_of_ones_own_is_a_file(tmp_path):
 def test_a_run_goes_on_with_its_own_settings_only(tmp_path):
     recipe = find_recipe("overfit_tiny")
     check_folder(tmp_path, recipe)
-    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": "overfit_tiny", "settings": to_plain(recipe)}))
-    check_folder(tmp_path, with_settings(recipe, ["schedule.steps=999", "schedule.save_every=1", "validation.every=5"]))
+    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": "overfit_tiny", "settings": to_dict(recipe)}))
+    check_folder(
+        tmp_path, apply_overrides(recipe, ["schedule.steps=999", "schedule.save_every=1", "validation.every=5"])
+    )
     with pytest.raises(PosegError, match=r"other settings: system.neck_channels, schedule.rate differ"):
-        check_folder(tmp_path, with_settings(recipe, ["schedule.rate=1", "system.neck_channels=8"]))
-    changed = with_settings(recipe, ["schedule.rate=1"])
-    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": "overfit_tiny", "settings": to_plain(changed)}))
+        check_folder(tmp_path, apply_overrides(recipe, ["schedule.rate=1", "system.neck_channels=8"]))
+    changed = apply_overrides(recipe, ["schedule.rate=1"])
+    (tmp_path / "recipe.json").write_text(json.dumps({"recipe": "overfit_tiny", "settings": to_dict(changed)}))
     assert recipe_of(tmp_path, find_recipe) == changed
     with pytest.raises(PosegError, match=r"holds no recipe.json"):
         recipe_of(tmp_path / "none", find_recipe)

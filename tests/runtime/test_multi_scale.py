@@ -57,7 +57,7 @@ class ChartReader:
         inside = (points > 0).all(axis=2) & (points < red.shape[::-1]).all(axis=2)
         met = masks.any(axis=(1, 2)) & inside.any(axis=1)
         # In a mirror the left hand is a right one.
-        order = self.people.skeleton.mirror if scale[0] < 0 else slice(None)
+        order = self.people.skeleton.flip_index if scale[0] < 0 else slice(None)
         points, inside = points[:, order], inside[:, order]
         seen = People.from_poses(
             self.people.skeleton, points[met], np.where(inside, 1.0, 0.0)[met], masks=masks[met]

@@ -32,7 +32,7 @@ def test_run_gives_the_fields_of_the_codec(model_path: Path, threads: int | None
     tensor[0, 1] = 0.5
     fields = session.run(tensor)
     assert fields.specs == session.codec.specs
-    assert fields.cells == (5, 7)
+    assert fields.shape_hw == (5, 7)
     wanted = np.zeros((17, 5, 7), np.float32)
     wanted[:, 1, 3] = 8
     np.testing.assert_allclose(fields["heatmap"], wanted, atol=1e-5)

@@ -48,12 +48,12 @@ def test_skeletons_are_known_by_their_names():
 
 @ALL
 def test_mirroring_twice_changes_nothing(skeleton):
-    np.testing.assert_array_equal(skeleton.mirror[skeleton.mirror], np.arange(len(skeleton)))
+    np.testing.assert_array_equal(skeleton.flip_index[skeleton.flip_index], np.arange(len(skeleton)))
 
 
 @ALL
 def test_mirror_swaps_sides_and_keeps_the_middle(skeleton):
-    for joint, other in zip(skeleton.joints, skeleton.mirror, strict=True):
+    for joint, other in zip(skeleton.joints, skeleton.flip_index, strict=True):
         swapped = joint.replace("left_", "#").replace("right_", "left_").replace("#", "right_")
         assert skeleton.joints[other] == swapped
 
@@ -79,23 +79,25 @@ def test_every_joint_but_the_root_has_one_parent_and_parents_come_first(skeleton
 
 @ALL
 def test_edge_mirror_goes_with_mirror(skeleton):
-    order = skeleton.edge_mirror
-    np.testing.assert_array_equal(skeleton.edges[order], skeleton.mirror[skeleton.edges])
+    order = skeleton.edge_flip_index
+    np.testing.assert_array_equal(skeleton.edges[order], skeleton.flip_index[skeleton.edges])
     np.testing.assert_array_equal(order[order], np.arange(len(order)))
 
 
 def test_a_tree_of_one_side_cannot_be_mirrored():
     lame = Skeleton("lame", ("nose", "left_eye", "right_eye"), (("nose", "left_eye"), ("left_eye", "right_eye")))
     with pytest.raises(SkeletonError, match="not the same on both sides"):
-        _ = lame.edge_mirror
+        _ = lame.edge_flip_index
 
 
 def test_coco_bones_and_sigmas_are_symmetric():
     bones = {frozenset(bone) for bone in COCO17.bones}
-    mirrored = {frozenset(COCO17.joints[COCO17.mirror[COCO17.index(joint)]] for joint in bone) for bone in COCO17.bones}
+    mirrored = {
+        frozenset(COCO17.joints[COCO17.flip_index[COCO17.index(joint)]] for joint in bone) for bone in COCO17.bones
+    }
     assert bones == mirrored
     sigmas = np.array(COCO17.sigmas)
-    np.testing.assert_array_equal(sigmas, sigmas[COCO17.mirror])
+    np.testing.assert_array_equal(sigmas, sigmas[COCO17.flip_index])
 
 
 def test_a_tree_is_derived_breadth_first_from_the_bones():
@@ -106,7 +108,7 @@ def test_a_tree_is_derived_breadth_first_from_the_bones():
 def test_one_joint_is_a_skeleton():
     dot = Skeleton("dot", ("nose",), ())
     assert dot.edges.shape == (0, 2)
-    assert dot.mirror.tolist() == [0]
+    assert dot.flip_index.tolist() == [0]
 
 
 @ALL
@@ -137,10 +139,10 @@ def test_joints_travel_by_name(source, target, seed):
 @settings(max_examples=25, deadline=None)
 def test_remap_commutes_with_the_mirror(source, target, seed):
     points, scores = some_poses(source, seed)
-    first_moved = remap(points[:, source.mirror], scores[:, source.mirror], source, target)
+    first_moved = remap(points[:, source.flip_index], scores[:, source.flip_index], source, target)
     moved, sure = remap(points, scores, source, target)
-    np.testing.assert_allclose(first_moved[0], moved[:, target.mirror], atol=1e-4)
-    np.testing.assert_array_equal(first_moved[1], sure[:, target.mirror])
+    np.testing.assert_allclose(first_moved[0], moved[:, target.flip_index], atol=1e-4)
+    np.testing.assert_array_equal(first_moved[1], sure[:, target.flip_index])
 
 
 @given(ANY, ANY)
@@ -173,7 +175,7 @@ def test_limbs_of_the_body_in_space_are_those_of_the_paper():
 def test_parts_of_the_upper_body_are_those_of_the_paper():
     parts = [(0, 2), (1, 2), (2, 3), (1, 4), (4, 6), (3, 5), (5, 7)]
     assert UPPER8.indices(UPPER8.bones).tolist() == [list(part) for part in parts]
-    assert UPPER8.mirror.tolist() == [0, 3, 2, 1, 5, 4, 7, 6]
+    assert UPPER8.flip_index.tolist() == [0, 3, 2, 1, 5, 4, 7, 6]
 
 
 def test_a_head_is_the_middle_of_neck_and_head_top_and_a_spine_that_of_neck_and_pelvis():

@@ -6,7 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from poseg.losses.overlap import masked_dice  # noqa: E402
+from poseg.losses.masked import masked_dice  # noqa: E402
 from poseg.networks.unet import UNet  # noqa: E402
 from poseg.systems.painter import Painter  # noqa: E402
 

@@ -75,7 +75,7 @@ def test_the_loss_of_perfect_fields_vanishes(system):
     encoded = system.codec.encode(people(), SIZE)
     perfect = encoded.as_fields(certainty=1e-7)
     flat = {
-        s.name: torch.from_numpy(perfect[s.name]).reshape(1, s.channels, *perfect.cells) for s in system.codec.specs
+        s.name: torch.from_numpy(perfect[s.name]).reshape(1, s.channels, *perfect.shape_hw) for s in system.codec.specs
     }
     terms = system.loss()(flat, *batch(system))
     assert terms["heatmap"] < 1e-4

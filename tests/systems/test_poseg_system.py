@@ -162,7 +162,7 @@ def test_perfect_fields_have_the_least_loss(system):
     targets, weights = taught(system, people(system))
     encoded = system.codec.encode(people(system), SIZE).as_fields(certainty=1e-7)
     best = {
-        spec.name: torch.from_numpy(encoded[spec.name]).reshape(1, spec.channels, *encoded.cells)
+        spec.name: torch.from_numpy(encoded[spec.name]).reshape(1, spec.channels, *encoded.shape_hw)
         for spec in system.codec.specs
     }
     terms = system.loss()(best, targets, weights)

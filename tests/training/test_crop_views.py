@@ -14,9 +14,9 @@ from poseg.codecs.multitask import TASKS, MultitaskCodec  # noqa: E402
 from poseg.datasets.drawn_in_space import DrawnInSpace, drawn_in_space  # noqa: E402
 from poseg.datasets.mocap import Clip, Poses  # noqa: E402
 from poseg.errors import AnnotationError  # noqa: E402
-from poseg.geometry.bones import bone_lengths  # noqa: E402
 from poseg.people import People, Sample  # noqa: E402
 from poseg.skeletons import BODY17_3D, LSP14  # noqa: E402
+from poseg.skeletons.bones import bone_lengths  # noqa: E402
 from poseg.training.crop_views import CropView, CropViews  # noqa: E402
 from poseg.training.lift_views import SOURCES, LiftView, LiftViews, seen, varied  # noqa: E402
 from poseg.training.loader import Share  # noqa: E402
@@ -163,7 +163,7 @@ def test_a_varied_pose_is_a_body_still():
     still = LiftView(1, MEAN, STD, stretch=0, mirror=0, lean_deg=0)
     np.testing.assert_allclose(varied(STANDING[None], still, rng)[0], STANDING, atol=1e-3)
     mirrored = varied(STANDING[None], replace(still, mirror=1.0), rng)[0]
-    np.testing.assert_allclose(mirrored, STANDING[BODY17_3D.mirror] * [-1, 1, 1], atol=1e-3)
+    np.testing.assert_allclose(mirrored, STANDING[BODY17_3D.flip_index] * [-1, 1, 1], atol=1e-3)
     lean = varied(np.repeat(STANDING[None], 400, axis=0), replace(still, lean_deg=10.0), rng)
     up = lean[:, BODY17_3D.index("neck")] / 500
     assert 5 < np.degrees(np.arccos(np.clip(up[:, 1], -1, 1))).mean() < 12

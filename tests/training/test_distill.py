@@ -44,12 +44,12 @@ def lesson() -> Lesson:
 
 
 def test_a_lesson_points_at_the_same_joints_wherever_it_is_seen_from():
-    for matrix in (affine.identity(), affine.similarity(0.8, 0.3, (80, 60), (70, 66), mirror=True)):
+    for matrix in (affine.identity(), affine.similarity(0.8, 0.3, (80, 60), (70, 66), flip=True)):
         seen = lesson().seen_through(matrix, CODEC, CODEC.grid.shape(*SIZE))
         at = CODEC.grid.positions(*CODEC.grid.shape(*SIZE))
         target = affine.apply(matrix, people().keypoints[0])
         if np.linalg.det(matrix[:, :2]) < 0:
-            target = target[COCO17.mirror]
+            target = target[COCO17.flip_index]
         # On the person's cells, away from the edge of its mask where neighbours disagree.
         on = seen.segmentation > 0.95
         assert on.sum() > 10

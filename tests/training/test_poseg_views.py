@@ -17,7 +17,7 @@ from poseg.codecs.flip_fusion import flip_fields  # noqa: E402
 from poseg.datasets.renamed import Renamed  # noqa: E402
 from poseg.errors import AnnotationError  # noqa: E402
 from poseg.fields import Fields  # noqa: E402
-from poseg.fields.segmentation import at_cells  # noqa: E402
+from poseg.fields.segmentation import sample_at_cells  # noqa: E402
 from poseg.people import People, Sample  # noqa: E402
 from poseg.recipes import find_recipe  # noqa: E402
 from poseg.recipes.roads import road_of  # noqa: E402
@@ -86,7 +86,7 @@ def arrays(part) -> dict[str, np.ndarray]:
 
 
 def cells_in(mask: np.ndarray) -> np.ndarray:
-    return at_cells(mask, CODECS["coco17"].grid)
+    return sample_at_cells(mask, CODECS["coco17"].grid)
 
 
 # The mirror.

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from poseg.io.overrides import apply_overrides
 from poseg.networks.heads.field_head import FieldHead
 from poseg.people import People, Sample
 from poseg.skeletons import COCO17
@@ -20,7 +21,6 @@ from poseg.training.loader import Mixture, Share, View
 from poseg.training.loop import Progress, train
 from poseg.training.pictures import training_picture
 from poseg.training.schedule import Schedule
-from poseg.training.settings import with_settings
 
 SYSTEM = PersonLab(stride=16)
 VIEW = View(65, (127.0,) * 3, (128.0,) * 3, Augmentation(picture_px=(60.0, 120.0)))
@@ -103,5 +103,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
     journal = Journal(folder, picture, pictures_every=0)
-    run(folder, with_settings(SCHEDULE, sys.argv[2:]), journal)
+    run(folder, apply_overrides(SCHEDULE, sys.argv[2:]), journal)
     journal.close()

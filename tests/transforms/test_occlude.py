@@ -10,7 +10,7 @@ import pytest
 from poseg.errors import ShapeError
 from poseg.people import People, Sample
 from poseg.skeletons import COCO17
-from poseg.transforms.occlude import FEATHER_PX, occlude
+from poseg.transforms.occlude import FEATHER_PX, paste_person
 
 SIZE = (40, 60)
 
@@ -39,8 +39,8 @@ def front() -> Sample:
 
 
 def test_masks_no_longer_meet_and_nothing_else_changes(behind, front):
-    both = occlude(behind, front)
-    masks = both.people.masks
+    both = paste_person(behind, front)
+    masks = np.asarray(both.people.masks)
     assert masks.sum(axis=0).max() == 1
     assert (masks[-1] == front.people.masks[0]).all()
     np.testing.assert_array_equal(masks[:2], np.asarray(behind.people.masks) & ~front.people.masks[0])
@@ -50,7 +50,7 @@ def test_masks_no_longer_meet_and_nothing_else_changes(behind, front):
 
 
 def test_the_pasted_are_seen(behind, front):
-    both = occlude(behind, front)
+    both = paste_person(behind, front)
     deep = np.zeros(SIZE, bool)
     reach = int(4 * FEATHER_PX)
     deep[10 + reach : 30 - reach, 15 + reach : 35 - reach] = True
@@ -59,35 +59,35 @@ def test_the_pasted_are_seen(behind, front):
 
 def test_nobody_in_front_changes_nothing(behind, front):
     nobody = replace(front, people=front.people[:0])
-    both = occlude(behind, nobody)
+    both = paste_person(behind, nobody)
     np.testing.assert_array_equal(both.image, behind.image)
     np.testing.assert_array_equal(both.people.masks, behind.people.masks)
 
 
 def test_who_is_covered_altogether_is_gone(front):
     small = sample([(20, 15, 25, 20)])
-    both = occlude(small, front)
+    both = paste_person(small, front)
     assert len(both.people) == 1
     np.testing.assert_array_equal(both.people.keypoints, front.people.keypoints)
 
 
 def test_joints_are_forgotten_under_the_cover_alone(behind, front):
     rng = np.random.default_rng(0)
-    both = occlude(behind, front, forget=1.0, rng=rng)
+    both = paste_person(behind, front, drop_occluded=1.0, rng=rng)
     x, y = behind.people.keypoints.astype(int).transpose(2, 0, 1)
     covered = front.people.masks[0][y, x]
     assert covered.any()
     np.testing.assert_array_equal(both.people.keypoint_scores[:2] == 0, covered)
-    assert (occlude(behind, front).people.keypoint_scores == 1).all()
+    assert (paste_person(behind, front).people.keypoint_scores == 1).all()
 
 
 def test_pixels_to_ignore_are_known_where_somebody_is_pasted(behind, front):
     hidden = replace(behind, ignore=np.ones(SIZE, bool))
-    np.testing.assert_array_equal(occlude(hidden, front).ignore, ~front.people.masks[0])
+    np.testing.assert_array_equal(paste_person(hidden, front).ignore, ~front.people.masks[0])
 
 
 def test_pictures_of_two_sizes_and_people_without_masks_are_refused(behind, front):
-    with pytest.raises(ShapeError, match="front"):
-        occlude(behind, replace(front, image=np.zeros((8, 8, 3), np.uint8), people=People.empty(COCO17, (8, 8))))
+    with pytest.raises(ShapeError, match="source"):
+        paste_person(behind, replace(front, image=np.zeros((8, 8, 3), np.uint8), people=People.empty(COCO17, (8, 8))))
     with pytest.raises(ShapeError, match="with masks"):
-        occlude(behind, replace(front, people=replace(front.people, masks=None)))
+        paste_person(behind, replace(front, people=replace(front.people, masks=None)))

@@ -7,7 +7,7 @@ import pytest
 
 from poseg.people import People
 from poseg.skeletons import COCO17
-from poseg.transforms.pose_noise import with_pose_noise
+from poseg.transforms.pose_noise import jitter_poses
 
 
 def crowd(count: int, side_px: float = 100.0) -> People:
@@ -18,10 +18,12 @@ def crowd(count: int, side_px: float = 100.0) -> People:
     return People.from_poses(COCO17, points, np.ones((count, 17)))
 
 
-@pytest.mark.parametrize("settings", [{"spread": 0.0, "most_missing": 0.0, "clean": 0.0}, {"clean": 1.0}])
+@pytest.mark.parametrize(
+    "settings", [{"sigma_scale": 0.0, "max_missing": 0.0, "clean_fraction": 0.0}, {"clean_fraction": 1.0}]
+)
 def test_no_noise_leaves_people_as_they_are(settings):
     people = crowd(20)
-    found = with_pose_noise(people, np.random.default_rng(1), **settings)
+    found = jitter_poses(people, np.random.default_rng(1), **settings)
     np.testing.assert_array_equal(found.keypoints, people.keypoints)
     np.testing.assert_array_equal(found.keypoint_scores, people.keypoint_scores)
 
@@ -30,7 +32,7 @@ def test_joints_move_by_their_own_spread_and_with_the_size_of_the_person():
     moved = []
     for side_px in (100.0, 200.0):
         people = crowd(2000, side_px)
-        found = with_pose_noise(people, np.random.default_rng(1), most_missing=0.0, clean=0.0)
+        found = jitter_poses(people, np.random.default_rng(1), max_missing=0.0, clean_fraction=0.0)
         away = (found.keypoints - people.keypoints).std(axis=(0, 2))
         np.testing.assert_allclose(away / side_px, COCO17.sigmas, rtol=0.1)
         moved.append(away)
@@ -38,7 +40,7 @@ def test_joints_move_by_their_own_spread_and_with_the_size_of_the_person():
 
 
 def test_the_share_of_missing_joints_is_even_up_to_the_most():
-    found = with_pose_noise(crowd(4000), np.random.default_rng(1), most_missing=0.6, clean=0.0)
+    found = jitter_poses(crowd(4000), np.random.default_rng(1), max_missing=0.6, clean_fraction=0.0)
     missing = (found.keypoint_scores == 0).mean(axis=1)
     assert missing.mean() == pytest.approx(0.3, abs=0.02)
     assert missing.max() < 1
@@ -46,6 +48,6 @@ def test_the_share_of_missing_joints_is_even_up_to_the_most():
 
 def test_boxes_and_masks_stay_and_nobody_is_fine():
     people = crowd(3)
-    found = with_pose_noise(people, np.random.default_rng(1))
+    found = jitter_poses(people, np.random.default_rng(1))
     np.testing.assert_array_equal(found.boxes_xyxy, people.boxes_xyxy)
-    assert len(with_pose_noise(people[:0], np.random.default_rng(1))) == 0
+    assert len(jitter_poses(people[:0], np.random.default_rng(1))) == 0

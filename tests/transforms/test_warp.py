@@ -44,7 +44,7 @@ def test_mirroring_twice_is_the_identity_and_once_swaps_sides():
     one = sample(40, 50)
     spread = one.people.keypoints + np.arange(17, dtype=np.float32)[None, :, None]
     one = Sample(one.image, People.from_poses(COCO17, spread, np.ones((1, 17)), masks=one.people.masks))
-    mirror = affine.similarity(1, 0, (SIZE[1] / 2, 0), (SIZE[1] / 2, 0), mirror=True)
+    mirror = affine.similarity(1, 0, (SIZE[1] / 2, 0), (SIZE[1] / 2, 0), flip=True)
     once = warp(one, mirror, SIZE)
     twice = warp(once, mirror, SIZE)
     np.testing.assert_array_equal(twice.image, one.image)
@@ -58,10 +58,10 @@ def test_places_where_a_joint_may_be_move_like_joints():
     spread = one.people.keypoints + np.arange(17, dtype=np.float32)[None, :, None]
     people = People.from_poses(COCO17, spread, np.ones((1, 17)), masks=one.people.masks)
     unsure = np.column_stack([np.arange(17), spread[0]]).astype(np.float32)
-    mirror = affine.similarity(1.3, 0.4, (50, 40), (64, 48), mirror=True)
+    mirror = affine.similarity(1.3, 0.4, (50, 40), (64, 48), flip=True)
     moved = warp(Sample(one.image, people, uncertain=unsure), mirror, SIZE)
     joints = moved.uncertain[:, 0].astype(int)
-    np.testing.assert_array_equal(joints, COCO17.mirror)
+    np.testing.assert_array_equal(joints, COCO17.flip_index)
     np.testing.assert_allclose(moved.uncertain[:, 1:], moved.people.keypoints[0, joints], atol=1e-3)
 
 

@@ -91,7 +91,7 @@ def end_sparsity(sparsity: NDArray[np.float64], skeleton: Skeleton, *, seed: int
     """
     joints = len(skeleton)
     if sparsity.ndim != 3 or sparsity.shape[1:] != (joints, joints):
-        raise ShapeError("sparsity", wanted=("coordinates", joints, joints), got=sparsity.shape)
+        raise ShapeError("sparsity", expected=("coordinates", joints, joints), got=sparsity.shape)
     rng = np.random.default_rng(seed)
     scores = []
     for name, matrix in zip(COORDINATES, sparsity, strict=False):

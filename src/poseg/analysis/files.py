@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from poseg.io.atomic import write_bytes, write_text
+from poseg.io.files import write_bytes, write_text
 
 _DPI = 200
 

@@ -144,7 +144,7 @@ def strongest_patches_of(
             ids += [crop.id for crop in part]
             joints += [crop.joints for crop in part]
     if not ids:
-        raise ShapeError("crops", wanted="1 or more", got="none")
+        raise ShapeError("crops", expected="1 or more", got="none")
     known = _stacked(joints)
     return {name: _neurons(top, tuple(ids), known, seed) for name, top in tops.items()}
 
@@ -172,9 +172,9 @@ def _batches(crops: Iterable[Crop], size: int) -> Iterator[list[Crop]]:
 def _check(crops: list[Crop], size: tuple[int, int]) -> None:
     for crop in crops:
         if crop.image.shape != (*size, 3):
-            raise ShapeError(f"the image of crop {crop.id}", wanted=(*size, 3), got=crop.image.shape)
+            raise ShapeError(f"the image of crop {crop.id}", expected=(*size, 3), got=crop.image.shape)
         if tuple(crop.tensor.shape) != (3, *size):
-            raise ShapeError(f"the tensor of crop {crop.id}", wanted=(3, *size), got=tuple(crop.tensor.shape))
+            raise ShapeError(f"the tensor of crop {crop.id}", expected=(3, *size), got=tuple(crop.tensor.shape))
 
 
 def _stacked(joints: list[Floats | None]) -> Floats | None:
@@ -185,7 +185,7 @@ def _stacked(joints: list[Floats | None]) -> Floats | None:
     unknown = np.full(some.shape, np.nan, np.float32)
     for one in joints:
         if one is not None and (one.shape != some.shape or one.shape[-1:] != (2,)):
-            raise ShapeError("the joints of a crop", wanted=(*some.shape[:1], 2), got=one.shape)
+            raise ShapeError("the joints of a crop", expected=(*some.shape[:1], 2), got=one.shape)
     return np.stack([unknown if one is None else np.asarray(one, np.float32) for one in joints])
 
 

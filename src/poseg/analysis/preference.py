@@ -56,7 +56,7 @@ def preferred_joints(
     anywhere  x and y of the columns and rows that a place can lie on
     """
     if joints.ndim != 3 or joints.shape[2] != 2 or sources.max(initial=-1) >= len(joints):
-        raise ShapeError("joints", wanted=(f"{sources.max(initial=-1) + 1} or more", "joints", 2), got=joints.shape)
+        raise ShapeError("joints", expected=(f"{sources.max(initial=-1) + 1} or more", "joints", 2), got=joints.shape)
     rng = np.random.default_rng(seed)
     known = joints.astype(np.float64)
     measured = [_measure(at[who >= 0], who[who >= 0], known, rng) for at, who in zip(places, sources, strict=True)]

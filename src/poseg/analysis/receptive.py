@@ -65,7 +65,7 @@ class _Watched:
         def see(output: object) -> None:
             if not isinstance(output, Tensor) or output.ndim != 4:
                 shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-                raise ShapeError(f"the output of {name}", wanted=("batch", "channels", "height", "width"), got=shape)
+                raise ShapeError(f"the output of {name}", expected=("batch", "channels", "height", "width"), got=shape)
             if name not in self.seen:
                 self.seen.add(name)
                 take(name, output)

@@ -22,7 +22,7 @@ from poseg.draw.correlation import Panel, correlation_figure, sparsity_figure
 from poseg.draw.figures import spoken
 from poseg.draw.neuron_tiles import neuron_figure
 from poseg.errors import OutputError, PosegError, ShapeError
-from poseg.io.atomic import write_text
+from poseg.io.files import write_text
 from poseg.skeletons import Skeleton
 
 EFFECTIVE_SHARE = 0.9
@@ -96,7 +96,7 @@ def _neurons(
     rest = iter(crops)
     first = next(rest, None)
     if first is None:
-        raise ShapeError("crops", wanted="1 or more", got="none")
+        raise ShapeError("crops", expected="1 or more", got="none")
     side = min(first.image.shape[:2])
     fields = {name: (layer, visible_field(network, layer, side, skip)) for name, layer in layers.items()}
     everything = chain([first], rest)
@@ -106,7 +106,7 @@ def _neurons(
 def _neuron_files(name: str, neurons: Neurons, skeleton: Skeleton, out: Path) -> list[Path]:
     """The figure of a layer, its channels as a table, and where every patch comes from."""
     if neurons.preference is not None and neurons.preference.joint.max(initial=-1) >= len(skeleton):
-        raise ShapeError("the joints of the crops", wanted=f"{len(skeleton)}, as {skeleton.name} has", got="more")
+        raise ShapeError("the joints of the crops", expected=f"{len(skeleton)}, as {skeleton.name} has", got="more")
     ranking = neurons.ranking
     field, count = neurons.receptive, neurons.sources.shape[1]
     page = neuron_figure(

@@ -55,9 +55,9 @@ def score_weights(weights: ArrayLike, skeleton: Skeleton, targets: ArrayLike | N
     layer = np.asarray(weights, np.float64)
     poses = None if targets is None else np.asarray(targets, np.float64)
     if len(layer) != len(skeleton):
-        raise ShapeError("weights", wanted=(len(skeleton), "2 or 3", "features"), got=layer.shape)
+        raise ShapeError("weights", expected=(len(skeleton), "2 or 3", "features"), got=layer.shape)
     if poses is not None and poses.shape[1:] != layer.shape[:2]:
-        raise ShapeError("targets", wanted=("poses", *layer.shape[:2]), got=poses.shape)
+        raise ShapeError("targets", expected=("poses", *layer.shape[:2]), got=poses.shape)
     left_out = () if poses is None else constant_joints(poses)
     learnt = weight_correlation(layer, leave_out=left_out)
     data = None if poses is None else data_correlation(poses, leave_out=left_out)

@@ -65,7 +65,7 @@ def layer_weights(weight: ArrayLike, skeleton: Skeleton) -> Doubles:
     matrix = np.asarray(weight, np.float64)
     joints = len(skeleton)
     if matrix.ndim != 2 or len(matrix) not in (2 * joints, 3 * joints):
-        raise ShapeError("weight", wanted=f"({2 * joints} or {3 * joints}, features)", got=matrix.shape)
+        raise ShapeError("weight", expected=f"({2 * joints} or {3 * joints}, features)", got=matrix.shape)
     return matrix.reshape(joints, -1, matrix.shape[1])
 
 
@@ -77,7 +77,7 @@ def parent_relative(values: ArrayLike, skeleton: Skeleton) -> Doubles:
     """
     array = np.asarray(values, np.float64)
     if len(array) != len(skeleton):
-        raise ShapeError("values", wanted=(len(skeleton), ...), got=array.shape)
+        raise ShapeError("values", expected=(len(skeleton), ...), got=array.shape)
     relative = np.zeros_like(array)
     for parent, child in skeleton.indices(skeleton.tree):
         relative[child] = array[child] - array[parent]
@@ -113,7 +113,7 @@ def data_correlation(
     """
     poses = np.asarray(targets, np.float64)
     if poses.ndim != 3:
-        raise ShapeError("targets", wanted=("poses", "joints", "2 or 3"), got=poses.shape)
+        raise ShapeError("targets", expected=("poses", "joints", "2 or 3"), got=poses.shape)
     rows = _rows(np.moveaxis(poses, 0, 2), "targets without their poses", ("joints", "2 or 3", "poses"))
     rows[:, list(leave_out)] = np.nan
     return _correlation(rows, shuffles, seed)
@@ -147,7 +147,7 @@ def likeness(first: ArrayLike, second: ArrayLike, *, shuffles: int = 999, seed: 
     """
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if a.ndim != 2 or a.shape != b.shape or a.shape[0] != a.shape[1]:
-        raise ShapeError("the second matrix", wanted=f"square and as the first, {a.shape}", got=b.shape)
+        raise ShapeError("the second matrix", expected=f"square and as the first, {a.shape}", got=b.shape)
     here = [j for j in range(len(a)) if np.isfinite(np.delete(a[j] + b[j], j)).any()]
     a, b = a[np.ix_(here, here)], b[np.ix_(here, here)]
     one, two = np.triu_indices(len(here), 1)
@@ -168,7 +168,7 @@ def _rows(values: ArrayLike, name: str, wanted: tuple[str, ...]) -> Doubles:
     """(J, D, m) as a new array (D, J, m). Raises ShapeError."""
     array = np.asarray(values, np.float64)
     if array.ndim != 3 or array.shape[0] < 2 or array.shape[1] not in (2, 3) or array.shape[2] < 2:
-        raise ShapeError(name, wanted=wanted, got=array.shape)
+        raise ShapeError(name, expected=wanted, got=array.shape)
     return np.ascontiguousarray(np.moveaxis(array, 1, 0)).copy()
 
 

@@ -1,4 +1,4 @@
-"""`poseg effect`: pictures and videos in; the same after an effect out."""
+"""`poseg effect`: images and videos in; the same after an effect out."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from poseg.cli.effect_settings import build_chain
-from poseg.cli.options import (
+from poseg.cli.image_outputs import provided_people
+from poseg.cli.predict_options import (
+    MAX_PEOPLE,
+    MIN_SCORE,
+    DetectOptions,
     FlipOption,
+    LongEdgeOption,
+    MaskModelOption,
     MaxPeopleOption,
     MinScoreOption,
     ModelOption,
-    RefineOption,
     ScalesOption,
-    SizeOption,
     ThreadsOption,
-    build_predictor,
-    refined,
 )
-from poseg.cli.video_files import FramesOption, SmoothOption, TwoPassOption, VideoSourcesArgument
+from poseg.cli.video_jobs import MaxFramesOption, OfflineOption, SmoothOption, VideoOptions, VideoSourcesArgument
 from poseg.errors import EffectError, FieldError, ImageError, OutputError, PosegError, ShapeError, WeightsError
 
 if TYPE_CHECKING:
@@ -30,14 +32,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
-    from poseg.cli.people_files import Find
-    from poseg.cli.video_files import Look
+    from poseg.cli.image_outputs import DetectAt
+    from poseg.cli.video_jobs import DetectInFrame
     from poseg.effects import Outcome
     from poseg.people import People
-    from poseg.runtime.pose2seg import SegmentedPredictor
-    from poseg.runtime.predictor import Predictor
 
-    # What becomes of a picture and its people at a time in seconds; a picture has time 0.
+    # Applies an effect to an image and its people at a time in seconds; an image has time 0.
     Render = Callable[[NDArray[np.uint8], People, float], Outcome]
 
 ENDING = ".effect.png"
@@ -55,13 +55,15 @@ def effect(
     sources: VideoSourcesArgument,
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", metavar="OUT", help="A file for one picture or video, a folder for any number."),
+        typer.Option("--out", "-o", metavar="OUT", help="A file for one image or video, a folder for any number."),
     ],
     person: Annotated[
         int | None,
-        typer.Option("--person", min=0, help="Only for this one, counted from 0, the surest first; in a video by id."),
+        typer.Option(
+            "--person", min=0, help="Only for this one, counted from 0, highest score first; in a video by id."
+        ),
     ] = None,
-    strength: Annotated[float, typer.Option("--strength", min=0.0, max=1.0, help="How much of it.")] = 1.0,
+    strength: Annotated[float, typer.Option("--strength", min=0.0, max=1.0, help="Strength of the effect.")] = 1.0,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -70,135 +72,120 @@ def effect(
     ] = None,
     people: Annotated[
         Path | None,
-        typer.Option("--people", metavar="FILE.json", help="Who is in the pictures, as predict wrote it; no model."),
+        typer.Option("--people", metavar="FILE", help="People, as predict wrote them; no model runs."),
     ] = None,
     model: ModelOption = None,
-    size: SizeOption = None,
-    max_people: MaxPeopleOption = 20,
-    min_score: MinScoreOption = 0.4,
+    long_edge: LongEdgeOption = None,
+    max_people: MaxPeopleOption = MAX_PEOPLE,
+    min_score: MinScoreOption = MIN_SCORE,
     scales: ScalesOption = None,
     flip: FlipOption = None,
-    refine: RefineOption = None,
+    mask_model: MaskModelOption = None,
     smooth: SmoothOption = True,
-    two_pass: TwoPassOption = False,
-    frames: FramesOption = None,
+    offline: OfflineOption = False,
+    max_frames: MaxFramesOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Apply an effect to pictures and videos and write them to OUT.
+    """Apply an effect to images and videos and write them to OUT.
 
-    OUT is a file where it ends in .png, .jpg or .webp and there is one picture, or in .mp4 or .webm and there is one
+    OUT is a file where it ends in .png, .jpg or .webp and there is one image, or in .mp4 or .webm and there is one
     video; else a folder that gets NAME.effect.png and NAME.effect.mp4 of each. Videos keep frame rate and sound.
-    People whom an effect leaves out are named on stderr, with the reason. What cannot be read is named there too, the
+    People whom an effect skips are named on stderr, with the reason. What cannot be read is named there too, the
     others are finished, and the exit code is 2.
     """
-    from rich.console import Console
-
-    from poseg.cli.effect_video import look_up, video_targets, write_videos
-    from poseg.cli.video_sources import divide
+    from poseg.cli.effect_video import people_from_jsonl, video_targets, write_videos
+    from poseg.cli.outputs import error_console, exclude_outputs
+    from poseg.cli.video_jobs import classify_sources
     from poseg.io.sources import find_images
 
     steps = build_chain(name, settings or (), person=person, strength=strength)
-    if people is not None and (model, refine) != (None, None):
-        raise PosegError("--people names the people itself; leave --model and --refine away, or leave it away.")
-    console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False, emoji=False)
-    given = divide(sources, out)
-    found = find_images(given.pictures)
-    for fault in (*given.faults, *found.faults):
-        console.print(f"poseg: {fault}")
-    failed = len(given.faults) + len(found.faults)
-    paths = [path for path in found.paths if not _made_here(path, out)]
-    clips = video_targets(given, out)
+    if people is not None and (model, mask_model) != (None, None):
+        raise PosegError("--people holds the people already; leave --model and --mask-model out, or leave it out.")
+    console = error_console()
+    by_kind = classify_sources(sources, out)
+    images = find_images(by_kind.images)
+    for error in (*by_kind.errors, *images.errors):
+        console.print(f"poseg: {error}")
+    failed = len(by_kind.errors) + len(images.errors)
+    paths = exclude_outputs(images.paths, out, (ENDING,))
+    clips = video_targets(by_kind, out)
     targets = _targets(paths, out)
-
-    @cache
-    def finder() -> Predictor | SegmentedPredictor:
-        predictor = build_predictor(
-            model, threads=threads, size=size, scales=scales, flip=flip, max_people=max_people, min_score=min_score
-        )
-        return refined(predictor, refine, threads=threads)
+    options = DetectOptions(model, long_edge, scales, flip, max_people, min_score, threads)
+    build = cache(lambda: options.with_mask_model(mask_model))
 
     if paths:
-        find: Find = (lambda image, path: finder()(image)) if people is None else _given(people, paths)
+        detect: DetectAt = (lambda image, path: build()(image)) if people is None else _from_file(people, paths)
         written = _write_all(
-            find, lambda image, whom, time_s: steps.at(time_s).apply(image, whom), paths, targets, console
+            detect, lambda image, whom, time_s: steps.at(time_s).apply(image, whom), paths, targets, console
         )
         failed += len(paths) - written
         if written:
-            typer.echo(f"{written} {'picture' if written == 1 else 'pictures'} written to {out}")
+            typer.echo(f"{written} {'image' if written == 1 else 'images'} written to {out}")
     if clips:
-        look: Look = (lambda frame: finder()(frame.image)) if people is None else look_up(people, given)
-        failed += write_videos(
-            given, clips, out, steps, person, look, console, smooth=smooth, two_pass=two_pass, limit=frames
+        find: DetectInFrame = (
+            (lambda frame: build()(frame.image)) if people is None else people_from_jsonl(people, by_kind)
         )
+        video = VideoOptions(smooth, offline, max_frames)
+        failed += write_videos(by_kind, clips, out, steps, person, find, console, video)
     if failed:
         raise typer.Exit(2)
 
 
-def _made_here(path: Path, out: Path) -> bool:
-    """Whether an earlier run wrote a picture into the same folder, as when a folder is its own destination."""
-    return path.name.endswith(ENDING) and path.parent.resolve() == out.resolve()
+def _from_file(file: Path, paths: Sequence[Path]) -> DetectAt:
+    people_at, _ = provided_people(file, paths)
+    return lambda image, path: people_at(path)
 
 
 def _targets(paths: Sequence[Path], out: Path) -> list[Path]:
-    """The file for each picture. Raises OutputError where one file is to hold several, or a kind we do not write."""
-    from poseg.cli.outputs import distinct_names, make_folder
-    from poseg.io.sources import SUFFIXES
+    """The file for each image. Raises OutputError where one file is to hold several, or a kind we do not write."""
+    from poseg.cli.outputs import make_folder, unique_names
+    from poseg.io.sources import IMAGE_SUFFIXES
 
-    if out.suffix.lower() not in SUFFIXES | set(FORMATS) or out.is_dir():
+    if out.suffix.lower() not in IMAGE_SUFFIXES | set(FORMATS) or out.is_dir():
         if paths:
             make_folder(out)
-        return [out / f"{name}{ENDING}" for name in distinct_names(paths)]
+        return [out / f"{name}{ENDING}" for name in unique_names(paths)]
     if out.suffix.lower() not in FORMATS:
         raise OutputError(f"Cannot write {out}: name a file that ends in {', '.join(FORMATS)}.")
     if len(paths) > 1:
-        raise OutputError(f"{out} is one file, and there are {len(paths)} pictures; name a folder.")
+        raise OutputError(f"{out} is one file, and there are {len(paths)} images; name a folder.")
     return [out for _ in paths]
 
 
-def _given(file: Path, paths: Sequence[Path]) -> Find:
-    """What looks the people of a picture up in a file."""
-    from poseg.io.given_people import match_pictures, read_people
-    from poseg.io.sources import image_ids
-
-    given, numbers = read_people(file), image_ids(paths)
-    known = dict(zip(paths, match_pictures(given, paths, [numbers[path] for path in paths]), strict=True))
-    return lambda image, path: given.people(known[path])
-
-
 def _write_all(
-    find: Find, render: Render, paths: Sequence[Path], targets: Sequence[Path], console: Console
+    detect: DetectAt, render: Render, paths: Sequence[Path], targets: Sequence[Path], console: Console
 ) -> int:  # fmt: skip
-    """Take one picture after the other; returns how many were written."""
+    """Take one image after the other; returns how many were written."""
     from rich.progress import track
 
     from poseg.io.images import read_image
 
     written = 0
     steps = list(zip(paths, targets, strict=True))
-    for path, target in track(steps, "Pictures", console=console, transient=True, disable=not console.is_terminal):
+    for path, target in track(steps, "Images", console=console, transient=True, disable=not console.is_terminal):
         try:
             image = read_image(path)
-            people = find(image, path)
+            people = detect(image, path)
             outcome = render(image, people, 0.0)
-        except (EffectError, FieldError, ImageError, ShapeError, WeightsError) as fault:
-            console.print(f"poseg: {fault}" if isinstance(fault, ImageError) else f"poseg: {path}: {fault}")
+        except (EffectError, FieldError, ImageError, ShapeError, WeightsError) as error:
+            console.print(f"poseg: {error}" if isinstance(error, ImageError) else f"poseg: {path}: {error}")
             continue
         if not len(people):
-            console.print(f"poseg: {path}: nobody was found.")
-        for one in outcome.skipped:
-            console.print(f"poseg: {path}: person {one.person} was left out: {one.reason}")
+            console.print(f"poseg: {path}: no people.")
+        for skipped in outcome.skipped:
+            console.print(f"poseg: {path}: person {skipped.person} is skipped: {skipped.reason}")
         _write(target, outcome.image)
         written += 1
     return written
 
 
 def _write(target: Path, image: NDArray[np.uint8]) -> None:
-    """Write a picture in the format that its suffix names, whole or not at all. Raises OutputError."""
+    """Write an image in the format that its suffix names, whole or not at all. Raises OutputError."""
     from io import BytesIO
 
     from PIL import Image
 
-    from poseg.io.atomic import write_bytes
+    from poseg.io.files import write_bytes
 
     kind = FORMATS[target.suffix.lower()]
     if kind == "JPEG" and image.shape[2] == 4:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from poseg.effects import Chain, Effect
 
 # Pictures for these settings have no transparency; all others need it.
-_OPAQUE = {("replace", "picture")}
+_OPAQUE = {("replace", "image")}
 
 
 def build_chain(names: str, settings: Sequence[str], *, person: int | None, strength: float) -> Chain:

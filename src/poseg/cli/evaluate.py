@@ -3,39 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from poseg.cli.options import (
+from poseg.cli.outputs import progress_bar
+from poseg.cli.predict_options import (
+    MAX_PEOPLE,
+    DetectOptions,
     FlipOption,
+    LongEdgeOption,
+    MaskModelOption,
     MaxPeopleOption,
     MinScoreOption,
     ModelOption,
-    RefineOption,
     ScalesOption,
-    SizeOption,
     ThreadsOption,
-    build_poser,
-    build_predictor,
     build_segmenter,
-    is_poser,
-    refined,
+    build_top_down,
+    is_top_down,
 )
 from poseg.errors import OutputError, PosegError
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from poseg.evaluation import Model
     from poseg.people import People
-    from poseg.runtime.crop_pose import TopDownPose
+    from poseg.runtime.poser import Poser
     from poseg.runtime.predictor import Predictor
 
-MOST_PEOPLE, LEAST_SCORE = 20, 0.0  # average precision wants the doubtful people too
+MIN_SCORE = 0.0  # average precision counts people of low scores too
+DEFAULT = DetectOptions(min_score=MIN_SCORE)
 
 
 class Metric(str, Enum):
@@ -47,189 +47,171 @@ class Metric(str, Enum):
 
 def evaluate(
     data: Annotated[Path, typer.Option("--data", metavar="JSON", help="COCO annotation file, .json or .json.gz.")],
-    images: Annotated[Path, typer.Option("--images", metavar="DIR", help="Folder of its pictures.")],
+    images: Annotated[Path, typer.Option("--images", metavar="DIR", help="Folder of its images.")],
     model: ModelOption = None,
     metric: Annotated[
         Metric,
         typer.Option("--metric", help="COCO's average precision, or PCK, PDJ and PCP of the joints of any skeleton."),
     ] = Metric.coco,
-    size: SizeOption = None,
-    max_people: MaxPeopleOption = MOST_PEOPLE,
-    min_score: MinScoreOption = LEAST_SCORE,
+    long_edge: LongEdgeOption = None,
+    max_people: MaxPeopleOption = MAX_PEOPLE,
+    min_score: MinScoreOption = MIN_SCORE,
     scales: ScalesOption = None,
     flip: FlipOption = None,
-    refine: RefineOption = None,
-    poses: Annotated[
+    mask_model: MaskModelOption = None,
+    people: Annotated[
         Path | None,
-        typer.Option(
-            "--poses", metavar="FILE.json", help="Give --refine the people of FILE, COCO ground truth or results."
-        ),
+        typer.Option("--people", metavar="FILE", help="Give --mask-model these people, COCO ground truth or results."),
     ] = None,
-    posed: Annotated[
-        bool, typer.Option("--posed", help="Ignore people without annotated joints, as COCOPersons does.")
+    keypoints_only: Annotated[
+        bool, typer.Option("--keypoints-only", help="Ignore people without annotated joints, as COCOPersons does.")
     ] = False,
     threads: ThreadsOption = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Evaluate the first pictures only.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Evaluate the first images only.")] = None,
     json: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Write the scores here.")] = None,
     results: Annotated[
-        Path | None, typer.Option("--results", metavar="OUT", help="Write all people found here, as COCO results.")
+        Path | None, typer.Option("--results", metavar="OUT", help="Write all detected people here, as COCO results.")
     ] = None,
-    curve: Annotated[
+    pck_plot: Annotated[
         Path | None,
-        typer.Option("--curve", metavar="OUT.png", help="With --metric pck, draw PCK over thresholds here."),
+        typer.Option("--pck-plot", metavar="OUT.png", help="With --metric pck, draw PCK over thresholds here."),
     ] = None,
 ) -> None:
     """Measure a model on a COCO data set.
 
-    Poses and masks by COCO's evaluator, person IoU, milliseconds a picture, all with 95 % intervals over pictures.
-    With --poses no people are looked for: those of FILE are given masks, and only the masks are the model's.
+    Poses and masks by COCO's evaluator, person IoU, milliseconds an image, all with 95 % intervals over images.
+    With --people nothing is detected: masks are made of the people of FILE, and only the masks are the model's.
 
     With --metric pck the joints alone are measured, on the skeleton of the file: PCK, PCKh, PDJ and PCP.
     """
-    _check_folders(json, results, curve)
-    options: dict[str, Any] = {
-        "size": size, "max_people": max_people, "min_score": min_score, "scales": scales, "flip": flip,
-        "threads": threads,
-    }  # fmt: skip
+    _check_folders(json, results, pck_plot)
+    options = DetectOptions(model, long_edge, scales, flip, max_people, min_score, threads)
     if metric is Metric.pck:
-        _refuse_with_pck({"--refine": refine, "--poses": poses, "--posed": posed or None, "--results": results})
-        _joints(model, data, images, limit, json, curve, options)
+        _reject_with_pck(
+            {"--mask-model": mask_model, "--people": people, "--keypoints-only": keypoints_only or None,
+             "--results": results}
+        )  # fmt: skip
+        _joints(options, data, images, limit, json, pck_plot)
         return
-    if curve is not None:
-        raise PosegError("--curve draws PCK over thresholds; add --metric pck.")
-    subject = _finder(model, refine, options) if poses is None else _given(model, refine, poses, data, options, posed)
-    _coco(subject, data, images, limit, posed, json, results)
+    if pck_plot is not None:
+        raise PosegError("--pck-plot draws PCK over thresholds; add --metric pck.")
+    if people is None:
+        evaluated = _detector(options, mask_model)
+    else:
+        evaluated = _with_provided_people(options, mask_model, people, data, keypoints_only)
+    _coco(evaluated, data, images, limit, keypoints_only, json, results)
 
 
 def _coco(
-    subject: _Subject, data: Path, images: Path, limit: int | None, posed: bool, json: Path | None, results: Path | None
-) -> None:
+    evaluated: _Evaluated, data: Path, images: Path, limit: int | None, keypoints_only: bool, json: Path | None,
+    results: Path | None,
+) -> None:  # fmt: skip
     """Average precision, person IoU and time."""
     from rich.console import Console
 
-    from poseg.cli.score_table import score_table
+    from poseg.cli.score_tables import score_table
     from poseg.evaluation import evaluate as measure
-    from poseg.io.plain_json import write_json
+    from poseg.io.files import write_json
 
-    with _bar() as bar:
-        task = bar.add_task("Pictures", total=None)
+    with progress_bar("Images") as progress:
         report = measure(
-            subject.model, data, images, limit=limit, given=subject.given, posed=posed,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )  # fmt: skip
+            evaluated.model, data, images, limit=limit, given=evaluated.people, posed=keypoints_only, progress=progress
+        )
     if json is not None:
-        said = {"model": subject.name, "poses": subject.poses, "options": subject.options}
-        write_json(json, {**said, **report.to_plain()})
+        about = {"model": evaluated.name, "poses": evaluated.poses, "options": evaluated.options}
+        write_json(json, {**about, **report.to_plain()})
     if results is not None:
         write_json(results, list(report.results))
-    Console().print(score_table(report, subject.poses))
+    Console().print(score_table(report, evaluated.poses))
 
 
 def _joints(
-    model: str | None, data: Path, images: Path, limit: int | None, json: Path | None, curve: Path | None,
-    options: Mapping[str, Any],
-) -> None:  # fmt: skip
-    """PCK, PCKh, PDJ and PCP; a model that wants boxes is handed those of the file."""
+    options: DetectOptions, data: Path, images: Path, limit: int | None, json: Path | None, pck_plot: Path | None
+) -> None:
+    """PCK, PCKh, PDJ and PCP; a top-down model is given the boxes of the file."""
     from rich.console import Console
 
-    from poseg.cli.joint_table import curve_sheet, joint_tables
+    from poseg.cli.score_tables import curve_sheet, joint_tables
     from poseg.evaluation.joints import WANTS_BOXES, evaluate_joints
+    from poseg.io.files import write_json
     from poseg.io.images import write_png
-    from poseg.io.plain_json import write_json
 
-    subject = _joint_finder(model, options)
-    boxes = bool(getattr(subject, WANTS_BOXES, False))
-    name = subject.model.card.name
-    poses = f"made by {name} in the boxes of the file" if boxes else f"found by {name}"
-    with _bar() as bar:
-        task = bar.add_task("Pictures", total=None)
-        report = evaluate_joints(
-            subject, data, images, boxes=boxes, limit=limit,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )  # fmt: skip
+    model = _joint_model(options)
+    boxes = bool(getattr(model, WANTS_BOXES, False))
+    name = model.session.card.name
+    poses = f"made by {name} in the boxes of the file" if boxes else f"detected by {name}"
+    with progress_bar("Images") as progress:
+        report = evaluate_joints(model, data, images, boxes=boxes, limit=limit, progress=progress)
     if json is not None:
-        write_json(json, {"model": name, "metric": "pck", "poses": poses, "options": options, **report.to_plain()})
-    if curve is not None:
-        write_png(curve, curve_sheet(report))
+        about = {"model": name, "metric": "pck", "poses": poses, "options": _recorded(options)}
+        write_json(json, {**about, **report.to_plain()})
+    if pck_plot is not None:
+        write_png(pck_plot, curve_sheet(report))
     Console().print(joint_tables(report, poses))
 
 
-def _joint_finder(model: str | None, options: Mapping[str, Any]) -> Predictor | TopDownPose:
-    """What gives joints: a model of crops is handed boxes, so options about finding people would do nothing."""
-    if model is None or not is_poser(model):
-        return build_predictor(model, **options, masks=False)
-    names = _finding_asked({**options, "flip": None})
+def _joint_model(options: DetectOptions) -> Predictor | Poser:
+    """What predicts joints: a top-down model is given boxes, so options about detecting people would do nothing."""
+    if not is_top_down(options.model):
+        return options.build(masks=False)
+    names = options.changed(DEFAULT, ["flip"])
     if names:
-        raise PosegError(f"{model} is handed the boxes of the file, so {', '.join(names)} would do nothing.")
-    return build_poser(model, threads=options["threads"], flip=options["flip"])
-
-
-def _bar() -> Progress:
-    """A progress bar over pictures, on terminals."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("Pictures"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        raise PosegError(f"{options.model} is given the boxes of the file, so {', '.join(names)} would do nothing.")
+    return build_top_down(options)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Subject:
+class _Evaluated:
     """What is measured.
 
     poses    where they come from, for the reader
-    given    people by image id, where they are not looked for
+    people   by image id, where they are provided
     options  those that it was built with
     """
 
     model: Model
     name: str
     poses: str
-    given: Mapping[int, People] | None
+    people: Mapping[int, People] | None
     options: Mapping[str, Any]
 
 
-def _finder(model: str | None, refine: str | None, options: Mapping[str, Any]) -> _Subject:
-    predictor = build_predictor(model, **options)
-    whole = refined(predictor, refine, threads=options["threads"])
-    name = predictor.model.card.name
-    return _Subject(whole, getattr(whole, "name", name), f"found by {name}", None, options)
+def _detector(options: DetectOptions, mask_model: str | None) -> _Evaluated:
+    from poseg.runtime.segmenter import Refined
+
+    detector = options.with_mask_model(mask_model)
+    name = detector.predictor.session.card.name if isinstance(detector, Refined) else detector.session.card.name
+    return _Evaluated(detector, getattr(detector, "name", name), f"detected by {name}", None, _recorded(options))
 
 
-def _given(
-    model: str | None, refine: str | None, poses: Path, data: Path, options: Mapping[str, Any], posed: bool
-) -> _Subject:
+def _with_provided_people(
+    options: DetectOptions, mask_model: str | None, file: Path, data: Path, keypoints_only: bool
+) -> _Evaluated:
     from poseg.evaluation.given import people_for
     from poseg.io.given_people import read_people
 
-    if refine is None:
-        raise PosegError("--poses gives people to a model that makes masks of them; name it with --refine.")
-    _refuse_finding(model, options)
-    used = {key: options[key] for key in ("size", "threads")}
-    segmenter = build_segmenter(refine, **used)
-    given = read_people(poses)
-    told = f"{'true ones of' if given.true else 'results in'} {poses.name}"
-    return _Subject(segmenter, segmenter.model.card.name, told, people_for(given, data, posed=posed), used)
-
-
-def _refuse_finding(model: str | None, options: Mapping[str, Any]) -> None:
-    """With people given, options about finding them would be forgotten in silence."""
-    names = ["--model"] * (model is not None) + _finding_asked({**options, "size": None})
+    if mask_model is None:
+        raise PosegError("--people gives people to a model that makes their masks; name it with --mask-model.")
+    names = ["--model"] * (options.model is not None) + options.changed(DEFAULT, ["long_edge"])
     if names:
-        raise PosegError(f"With --poses nobody is looked for, so {', '.join(names)} would do nothing; leave it out.")
+        raise PosegError(f"With --people nothing is detected, so {', '.join(names)} would do nothing; leave it out.")
+    segmenter = build_segmenter(mask_model, threads=options.threads, long_edge=options.long_edge)
+    people = read_people(file)
+    poses = f"{'ground truth of' if people.true else 'results in'} {file.name}"
+    used = {"long_edge": options.long_edge, "threads": options.threads}
+    return _Evaluated(
+        segmenter, segmenter.session.card.name, poses, people_for(people, data, posed=keypoints_only), used
+    )
 
 
-def _finding_asked(options: Mapping[str, Any]) -> list[str]:
-    """The options about finding people that were given."""
-    names = [f"--{name}" for name in ("size", "scales", "flip") if options[name] is not None]
-    names += ["--max-people"] if options["max_people"] != MOST_PEOPLE else []
-    return names + (["--min-score"] if options["min_score"] != LEAST_SCORE else [])
+def _recorded(options: DetectOptions) -> dict[str, Any]:
+    """What the scores' file says of the options."""
+    return {name: value for name, value in asdict(options).items() if name != "model"}
 
 
-def _refuse_with_pck(asked: Mapping[str, Any]) -> None:
-    """Options about masks and average precision would be forgotten in silence."""
-    names = [name for name, value in asked.items() if value is not None]
+def _reject_with_pck(options: Mapping[str, Any]) -> None:
+    """Options about masks and average precision would be ignored in silence."""
+    names = [name for name, value in options.items() if value is not None]
     if names:
         raise PosegError(f"--metric pck measures joints alone, so {', '.join(names)} would do nothing; leave it out.")
 
@@ -238,4 +220,4 @@ def _check_folders(*paths: Path | None) -> None:
     """Find out before the long run, not after it."""
     for path in paths:
         if path is not None and (path.is_dir() or not path.parent.is_dir()):
-            raise OutputError(f"Cannot write {path}: it must be a file in a folder that exists; choose another place.")
+            raise OutputError(f"Cannot write {path}: it must be a file in a folder that exists; choose another path.")

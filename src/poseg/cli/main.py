@@ -1,4 +1,4 @@
-"""The command `poseg`: its subcommands, and what becomes of an error."""
+"""The command `poseg`: its subcommands, and how errors are shown."""
 
 from __future__ import annotations
 
@@ -8,24 +8,21 @@ import typer
 from typer.core import TyperGroup
 
 import poseg
-from poseg.cli.analyze import analyze
 from poseg.cli.data import data
 from poseg.cli.effect import effect
 from poseg.cli.evaluate import evaluate
-from poseg.cli.export import export
-from poseg.cli.fields import fields
-from poseg.cli.import_google import import_google
+from poseg.cli.export import export, import_google, quantize
 from poseg.cli.label import label
 from poseg.cli.models import models
 from poseg.cli.pose2seg import pose2seg
 from poseg.cli.predict import predict
-from poseg.cli.quantize import quantize
 from poseg.cli.segment import segment
-from poseg.cli.train import train
+from poseg.cli.train import analyze, train
+from poseg.cli.visualize import visualize
 from poseg.errors import PosegError
 
 _DEBUG = "POSEG_DEBUG"
-# What is not part of the light core, and the extra that brings it.
+# Modules that are not part of the light core, and the extra that installs them.
 _EXTRAS = {
     "OneEuroFilter": "video",
     "accelerate": "train",
@@ -41,34 +38,34 @@ _EXTRAS = {
 
 
 class _Commands(TyperGroup):
-    """Turns an error of ours into one sentence and exit code 2; anything else is a fault and shows its traceback."""
+    """Turns an error of ours into one sentence and exit code 2; anything else shows its traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except PosegError as fault:
+        except PosegError as error:
             if ctx.params.get("debug"):
                 raise
-            typer.echo(f"poseg: {fault}", err=True)
-        except ModuleNotFoundError as fault:
-            extra = _EXTRAS.get((fault.name or "").partition(".")[0])
+            typer.echo(f"poseg: {error}", err=True)
+        except ModuleNotFoundError as error:
+            extra = _EXTRAS.get((error.name or "").partition(".")[0])
             if extra is None or ctx.params.get("debug"):
                 raise
-            typer.echo(f"poseg: This needs {fault.name}; install it with: pip install 'poseg[{extra}]'", err=True)
+            typer.echo(f"poseg: This needs {error.name}; install it with: pip install 'poseg[{extra}]'", err=True)
         raise typer.Exit(2)
 
 
 app = typer.Typer(
     name="poseg",
     cls=_Commands,
-    help="Find people in pictures as poses and instance masks.",
+    help="Detect people in images and videos as poses and instance masks.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 app.command()(predict)
 app.command()(segment)
 app.command()(effect)
-app.command()(fields)
+app.command()(visualize)
 app.command()(models)
 app.command()(evaluate)
 app.command()(quantize)
@@ -81,8 +78,8 @@ app.add_typer(data)
 app.add_typer(pose2seg)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(requested: bool) -> None:
+    if requested:
         typer.echo(f"poseg {poseg.__version__}")
         raise typer.Exit
 
@@ -94,7 +91,7 @@ def _options(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", envvar=_DEBUG, help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Find people in pictures as poses and instance masks."""
+    """Detect people in images and videos as poses and instance masks."""
 
 
 def run() -> None:

@@ -1,4 +1,4 @@
-"""`poseg models`: what the models that come along say of themselves."""
+"""`poseg models`: the cards of the bundled models, or of others."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ import typer
 
 if TYPE_CHECKING:
     from poseg.runtime.card import Card
-    from poseg.runtime.inference import InferenceConfig
 
 
 def models(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[MODEL]", help="Names of models or ONNX files; all that come along by default."),
+        typer.Argument(metavar="[MODEL]", help="Names of models or ONNX files; all bundled models by default."),
     ] = None,
 ) -> None:
-    """Show what models say of themselves: size, skeleton, scores, training data, licences."""
-    from poseg.runtime.models import card_of
-    from poseg.runtime.models import models as embedded
+    """Show the cards of models: input size, skeleton, scores, training data, licences."""
+    from poseg.runtime.zoo import card_of
+    from poseg.runtime.zoo import models as bundled
 
-    cards = {name: card_of(name) for name in names} if names else embedded()
+    cards = {name: card_of(name) for name in names} if names else bundled()
     if not cards:
-        typer.echo("No model comes along with this installation; give the path of an ONNX file.")
-    for place, (name, card) in enumerate(cards.items()):
-        if place:
+        typer.echo("No model is bundled with this installation; name an ONNX file.")
+    for position, (name, card) in enumerate(cards.items()):
+        if position:
             typer.echo()
         _show(name, card)
 
@@ -51,10 +50,10 @@ def _facts(card: Card) -> list[tuple[str, str]]:
         ("name", card.name),
         ("system", card.system),
         ("skeleton", f"{card.skeleton.get('name', '?')}, {len(joints)} joints"),
-        ("input", f"{card.inference.long_edge_px} px long edge; sides {card.size_divisor} n + {card.size_offset}"),
-        *([("views", _views(card.inference))] if len(card.inference.scales) > 1 or card.inference.flip else []),
-        *([("masks by", card.inference.mask_refiner)] if card.inference.mask_refiner else []),
-        ("codec", _pairs(_counted(card.codec))),
+        ("input", f"{card.size_px} px long edge; sides {card.size_multiple} n + {card.size_remainder}"),
+        *([("scales", _scales_text(card))] if len(card.scales) > 1 or card.flip else []),
+        *([("masks by", card.painter)] if card.painter else []),
+        ("codec", _codec_text(card.codec)),
     ]
     blocks = {
         "licence": [f"{what}: {terms}" for what, terms in card.licences.items()],
@@ -68,29 +67,31 @@ def _facts(card: Card) -> list[tuple[str, str]]:
     return facts
 
 
-def _views(inference: InferenceConfig) -> str:
+def _scales_text(card: Card) -> str:
     """Such as "321, 577, 1025 px, adaptive; the largest flipped too"."""
-    sizes = ", ".join(str(round(inference.long_edge_px * scale)) for scale in sorted(inference.scales)) + " px"
-    flipped = "; the largest flipped too" if inference.adaptive else "; flipped too"
-    return sizes + (", adaptive" if inference.adaptive else "") + (flipped if inference.flip else "")
+    sizes = ", ".join(str(round(card.size_px * scale)) for scale in sorted(card.scales)) + " px"
+    flipped = "; flipped too" if card.everywhere else "; the largest flipped too"
+    return sizes + ("" if card.everywhere else ", adaptive") + (flipped if card.flip else "")
 
 
-def _counted(codec: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of a codec, with a count for lists of limbs and without templates' points."""
-    return {key: len(value) if key in ("limbs", "parts") else value for key, value in codec.items() if key != "points"}
+def _codec_text(codec: Mapping[str, Any]) -> str:
+    """Settings of a codec, with a count for lists of limbs and without the points of templates."""
+    return _pairs(
+        {key: len(value) if key in ("limbs", "parts") else value for key, value in codec.items() if key != "points"}
+    )
 
 
 def _score(plain: Mapping[str, Any]) -> str:
-    """Such as "keypoints.AP 0.136 (0.0915 to 0.2227): data val.json, images 39"; whatever else stands there too."""
+    """Such as "keypoints.AP 0.136 (0.0915 to 0.2227): data val.json, images 39"; with whatever else is recorded."""
     rest = {key: value for key, value in plain.items() if key not in ("metric", "value", "interval")}
     interval = f" ({_short(plain['interval'])})" if "interval" in plain else ""
     return f"{plain.get('metric', 'score')} {_short(plain.get('value', '?'))}{interval}: {_pairs(rest)}"
 
 
 def _data(plain: Mapping[str, Any]) -> str:
-    """Such as "lsp 0001-1000, 1000 images: 12 of 14 joints (research use)"."""
-    images = f", {plain['images']} images" if "images" in plain else ""
-    return f"{plain.get('name', '?')}{images}: {plain.get('use', '?')} ({plain.get('terms', 'no terms stated')})"
+    """Such as "lsp 0001-1000, 1000 pictures: 12 of 14 joints (research use)"."""
+    pictures = f", {plain['pictures']} pictures" if "pictures" in plain else ""
+    return f"{plain.get('name', '?')}{pictures}: {plain.get('use', '?')} ({plain.get('terms', 'no terms stated')})"
 
 
 def _pairs(plain: Mapping[str, Any]) -> str:

@@ -1,24 +1,29 @@
-"""Where commands write: the folder, and one name for each picture."""
+"""Where commands write: the folder, one name for each source, and the terminal with its progress bar."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from poseg.errors import OutputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def make_folder(folder: Path) -> None:
     """Create the folder where it is missing. Raises OutputError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise OutputError(f"Cannot make the folder {folder}: {fault.strerror}; choose another place.") from None
+    except OSError as error:
+        raise OutputError(f"Cannot make the folder {folder}: {error.strerror}; choose another folder.") from None
 
 
-def distinct_names(paths: Sequence[Path]) -> list[str]:
-    """A name without suffix for each picture's files; two pictures never share one, whatever the case of letters.
+def unique_names(paths: Sequence[Path]) -> list[str]:
+    """A name without suffix for each source's files; two sources never share one, whatever the case of letters.
 
     The stem (`photo` of photo.jpg), else the whole name (photo.png), else that with a number (photo.png-2).
     """
@@ -32,10 +37,36 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
     return names
 
 
-def not_ours(paths: Sequence[Path], out: Path) -> list[Path]:
-    """The pictures, without those in `out` that an earlier run wrote there, as when a folder is its own destination."""
-    return [
-        path
-        for path in paths
-        if not (path.name.endswith((".overlay.png", ".masks.png")) and path.parent.resolve() == out.resolve())
-    ]
+def clip_name(clip: Path | int) -> str:
+    """What messages call a video (its path) or a camera (its number)."""
+    return clip.name if isinstance(clip, Path) else f"camera {clip}"
+
+
+def clip_names(clips: Sequence[Path | int]) -> list[str]:
+    """`unique_names` of videos and cameras."""
+    return unique_names([clip if isinstance(clip, Path) else Path(f"camera-{clip}") for clip in clips])
+
+
+def exclude_outputs(paths: Sequence[Path], out: Path, endings: tuple[str, ...]) -> list[Path]:
+    """The images, without those that an earlier run wrote into `out`, as when a folder is its own destination."""
+    return [path for path in paths if not (path.name.endswith(endings) and path.parent.resolve() == out.resolve())]
+
+
+def error_console() -> Console:
+    """Where errors and progress are shown."""
+    from rich.console import Console
+
+    return Console(stderr=True, soft_wrap=True, markup=False, highlight=False, emoji=False)
+
+
+@contextmanager
+def progress_bar(title: str, console: Console | None = None) -> Iterator[Callable[[int, int], None]]:
+    """A bar on terminals; what it yields takes how many are done, of how many."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = console or Console(stderr=True)
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 pose2seg = typer.Typer(name="pose2seg", help="Make the typical poses that Pose2Seg aligns by.", no_args_is_help=True)
 
-LEAST_JOINTS = 8  # of a pose that counts, as the paper has it
+MIN_JOINTS = 8  # of a pose that counts, as the paper has it
 SIDE_PX = 320  # of a drawn template
-TOGETHER = 3  # templates in one table
+PER_TABLE = 3  # templates in one table
 
 
 @pose2seg.command()
@@ -40,23 +40,23 @@ def templates(
     (0 not annotated, 1 hidden, 2 seen); joints that are annotated too rarely have no place.
     """
     from poseg.io.coco_json import read_coco
+    from poseg.io.files import write_json
     from poseg.io.images import write_png
-    from poseg.io.plain_json import write_json
 
     data = read_coco(annotations)
-    typical = _typical(data, count)
+    typical = _cluster(data, count)
     _print(typical, data.skeleton)
     if out is None:
         return
     if out.suffix.lower() == ".png":
-        write_png(out, _drawn(typical.templates, data.skeleton))
+        write_png(out, _draw(typical.templates, data.skeleton))
     else:
-        write_json(out, _plain(typical, data.skeleton))
+        write_json(out, _to_dict(typical, data.skeleton))
     typer.echo(f"Written to {out}.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Typical:
+class _Templates:
     """Typical poses, and what they were made of.
 
     visibility  (T, K) mean of the joints
@@ -70,12 +70,12 @@ class _Typical:
     everybody: int
 
 
-def _typical(data: CocoDataset, count: int) -> _Typical:
+def _cluster(data: CocoDataset, count: int) -> _Templates:
     """The typical poses of a file's people. Raises AnnotationError where they are too few."""
     import numpy as np
 
     from poseg.errors import AnnotationError, ShapeError
-    from poseg.fields.align import LEAST_SHARED, align, typical_poses
+    from poseg.fields.align import MIN_SHARED_JOINTS, align, cluster_templates
     from poseg.geometry.grid import pixel_centres
     from poseg.io.coco_columns import complete_boxes
 
@@ -83,39 +83,39 @@ def _typical(data: CocoDataset, count: int) -> _Typical:
     triplets, boxes_xyxy = columns.triplets[~columns.unsure], columns.boxes_xyxy[~columns.unsure]
     points, found = pixel_centres(triplets[..., :2]), triplets[..., 2] > 0
     boxes_xyxy = complete_boxes(boxes_xyxy, None, points, found)
-    least = min(LEAST_JOINTS, len(skeleton))
+    least = min(MIN_JOINTS, len(skeleton))
     try:
-        made, visibility = typical_poses(
-            points, triplets[..., 2], boxes_xyxy, skeleton, count=count, least_joints=least
+        made, visibility = cluster_templates(
+            points, triplets[..., 2], boxes_xyxy, skeleton, count=count, min_joints=least
         )  # fmt: skip
     except ShapeError as fault:
         raise AnnotationError(
             f"{data.path} has {fault.got} people with {least} or more joints and a box, too few for {count} typical "
             "poses; give a larger file or ask for fewer with --count."
         ) from None
-    enough = found.sum(axis=1) >= LEAST_SHARED
+    enough = found.sum(axis=1) >= MIN_SHARED_JOINTS
     endless = (10**9, 10**9)  # people of pictures of any size
     windows = align(
-        points[enough], found[enough], boxes_xyxy[enough], made.with_swapped(skeleton), endless, side_px=1, margin=0
+        points[enough], found[enough], boxes_xyxy[enough], made.with_swapped(skeleton), endless, side_px=1, padding=0
     )
     best = windows.templates[windows.scores > 0] % count
     share = np.bincount(best, minlength=count) / max(int(enough.sum()), 1)
-    return _Typical(made, visibility, share, int(enough.sum()))
+    return _Templates(made, visibility, share, int(enough.sum()))
 
 
-def _print(typical: _Typical, skeleton: Skeleton) -> None:
+def _print(typical: _Templates, skeleton: Skeleton) -> None:
     """Tables of a few templates each, one line a joint."""
     from rich.console import Console
     from rich.table import Table
 
     made, console = typical.templates, Console()
-    for first in range(0, len(made), TOGETHER):
-        chosen = range(first, min(first + TOGETHER, len(made)))
+    for first in range(0, len(made), PER_TABLE):
+        chosen = range(first, min(first + PER_TABLE, len(made)))
         table = Table("joint")
         for number in chosen:
             table.add_column(f"template {number + 1}\n   x    y  seen", no_wrap=True)
         for joint, name in enumerate(skeleton.joints):
-            table.add_row(name, *(_told(typical, number, joint) for number in chosen))
+            table.add_row(name, *(_format(typical, number, joint) for number in chosen))
         table.add_section()
         table.add_row("aligns best", *(f"{typical.aligned[number]:.0%} of people" for number in chosen))
         console.print(table)
@@ -123,13 +123,13 @@ def _print(typical: _Typical, skeleton: Skeleton) -> None:
     typer.echo(f"Shares are of {typical.everybody:,} people with 3 or more joints; {rest:.0%} fit no template.")
 
 
-def _told(typical: _Typical, number: int, joint: int) -> str:
+def _format(typical: _Templates, number: int, joint: int) -> str:
     x, y = typical.templates.points[number, joint]
-    place = f"{x:.2f} {y:.2f}" if typical.templates.known[number, joint] else "   -    -"
+    place = f"{x:.2f} {y:.2f}" if typical.templates.visible[number, joint] else "   -    -"
     return f"{place}  {typical.visibility[number, joint]:.2f}"
 
 
-def _drawn(made: Templates, skeleton: Skeleton) -> NDArray[np.uint8]:
+def _draw(made: Templates, skeleton: Skeleton) -> NDArray[np.uint8]:
     """The templates beside each other, each in its unit square on white."""
     import numpy as np
 
@@ -137,13 +137,13 @@ def _drawn(made: Templates, skeleton: Skeleton) -> NDArray[np.uint8]:
     from poseg.draw.figures import sheet
     from poseg.people import People
 
-    people = People.from_poses(skeleton, made.points * SIDE_PX, made.known)
+    people = People.from_poses(skeleton, made.points * SIDE_PX, made.visible)
     paper = np.full((SIDE_PX, SIDE_PX, 3), 255, np.uint8)
     squares = [draw_poses(paper, people[[number]]) for number in range(len(made))]
     return sheet(squares, [f"template {number + 1}" for number in range(len(made))], columns=len(made))
 
 
-def _plain(typical: _Typical, skeleton: Skeleton) -> dict[str, Any]:
+def _to_dict(typical: _Templates, skeleton: Skeleton) -> dict[str, Any]:
     """The templates as a codec holds them, with what says which joint is which."""
     from poseg.codecs.pose2seg import to_points
 

@@ -1,4 +1,4 @@
-"""`poseg predict`: pictures in; COCO results, overlays and label maps out. Videos in; overlays and JSON lines out."""
+"""`poseg predict`: images in; COCO results, overlays and label maps out. Videos in; overlays and JSON lines out."""
 
 from __future__ import annotations
 
@@ -6,33 +6,41 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from poseg.cli.finding import LEAST_SCORE, MOST_PEOPLE, Finding
-from poseg.cli.options import (
-    BoxesOption,
+from poseg.cli.image_outputs import MasksOption, OverlayOption, predict_images
+from poseg.cli.predict_options import (
+    MAX_PEOPLE,
+    MIN_SCORE,
+    DetectOptions,
     FlipOption,
     LiftOption,
+    LongEdgeOption,
+    MaskModelOption,
     MaxPeopleOption,
     MinScoreOption,
     ModelOption,
     OutOption,
-    RefineOption,
+    PredictOptions,
     ScalesOption,
-    SizeOption,
     ThreadsOption,
 )
-from poseg.cli.people_files import MasksOption, OverlayOption, write_people
-from poseg.cli.video_files import FramesOption, SmoothOption, TwoPassOption, VideoSourcesArgument
+from poseg.cli.video_jobs import (
+    MaxFramesOption,
+    OfflineOption,
+    SmoothOption,
+    VideoOptions,
+    VideoSourcesArgument,
+)
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from poseg.cli.options import BottomUpCodec
-    from poseg.cli.video_sources import Divided
+    from poseg.cli.predict_options import Detect
+    from poseg.cli.video_jobs import Sources, VideoJob
     from poseg.io.frames import Frame
     from poseg.people import People
 
@@ -41,100 +49,100 @@ def predict(
     sources: VideoSourcesArgument,
     out: OutOption,
     model: ModelOption = None,
-    size: SizeOption = None,
-    max_people: MaxPeopleOption = MOST_PEOPLE,
-    min_score: MinScoreOption = LEAST_SCORE,
+    long_edge: LongEdgeOption = None,
+    max_people: MaxPeopleOption = MAX_PEOPLE,
+    min_score: MinScoreOption = MIN_SCORE,
     scales: ScalesOption = None,
     flip: FlipOption = None,
-    refine: RefineOption = None,
-    boxes: BoxesOption = None,
+    mask_model: MaskModelOption = None,
+    detector: Annotated[
+        str | None,
+        typer.Option("--detector", metavar="MODEL", help="For a top-down model: the model that detects people."),
+    ] = None,
+    people: Annotated[
+        Path | None,
+        typer.Option("--people", metavar="FILE", help="For a top-down model: COCO ground truth or results with boxes."),
+    ] = None,
     lift: LiftOption = False,
     masks: MasksOption = False,
     overlay: OverlayOption = True,
     smooth: SmoothOption = True,
-    two_pass: TwoPassOption = False,
+    offline: OfflineOption = False,
     webm: Annotated[bool, typer.Option("--webm", help="Videos: write .webm (VP9) rather than .mp4 (H.264).")] = False,
-    frames: FramesOption = None,
+    max_frames: MaxFramesOption = None,
     threads: ThreadsOption = None,
 ) -> None:
-    """Find the people of pictures and videos, and write them to DIR.
+    """Find the people of images and videos, and write them to DIR.
 
-    DIR/results.json holds everybody in pictures, in COCO's result format; DIR/NAME.overlay.png shows them.
-    DIR/NAME.people.jsonl holds everybody in a video, a line a frame, with an id for each person;
+    DIR/results.json holds all people in images, in COCO's result format; DIR/NAME.overlay.png shows them.
+    DIR/NAME.people.jsonl holds all people in a video, a line a frame, with an id for each person;
     DIR/NAME.overlay.mp4 shows them, with the video's frame rate and sound. Ctrl-C ends a video or a camera early and
-    keeps what was done. With --lift people are in space as well: DIR/NAME.space.png shows those of a picture from the
-    side and from above, DIR/NAME.space.html is a page on which they can be turned. What cannot be read is named on
+    keeps what was done. With --3d people are lifted to 3D as well: DIR/NAME.3d.png shows those of an image from the
+    side and from above, DIR/NAME.3d.html is a page on which they can be rotated. What cannot be read is named on
     stderr, the rest is finished, and the exit code is 2.
     """
-    from poseg.cli.video_sources import divide
+    from poseg.cli.video_jobs import VideoJob, classify_sources
 
-    finding = Finding(model, size, max_people, min_score, scales, flip, refine, boxes, lift, threads)
-    finder = cache(finding.finder)
-    given = divide(sources, out)
-    failed = bool(given.faults)
-    if given.pictures:
+    detect = DetectOptions(model, long_edge, scales, flip, max_people, min_score, threads)
+    options = PredictOptions(detect, mask_model, detector, people, lift)
+    build = cache(options.build)
+    by_kind = classify_sources(sources, out)
+    failed = bool(by_kind.errors)
+    if by_kind.images:
         try:
-            write_people(given.pictures, out, finding.prepare(finder), masks=masks, overlay=overlay)
+            predict_images(by_kind.images, out, options.per_image(build), masks=masks, overlay=overlay)
         except typer.Exit:
             failed = True
-    if given.clips or given.faults:
-        suffix = ".webm" if webm else ".mp4"
-        options: dict[str, Any] = {"smooth": smooth, "two_pass": two_pass, "limit": frames}
-        if lift:
-            options["finish"] = finding.lifter()
-        failed |= _write_videos(given, out, finder, overlay, suffix, options)
+    if by_kind.clips or by_kind.errors:
+        lifter = options.lifter() if lift else None
+
+        def job(name: str) -> VideoJob:
+            video = out / f"{name}.overlay{'.webm' if webm else '.mp4'}" if overlay else None
+            return VideoJob(
+                lambda frame: build()(frame.image), _overlay, video, out / f"{name}.people.jsonl",
+                VideoOptions(smooth, offline, max_frames), lifter,
+            )  # fmt: skip
+
+        failed |= _predict_videos(by_kind, out, build, job)
     if failed:
         raise typer.Exit(2)
 
 
-def _write_videos(
-    given: Divided, out: Path, finder: Callable[[], BottomUpCodec], overlay: bool, suffix: str, options: dict[str, Any]
+def _predict_videos(
+    sources: Sources, out: Path, build: Callable[[], Detect], make_job: Callable[[str], VideoJob]
 ) -> bool:  # fmt: skip
     """Take one video after the other, cameras last; returns whether any failed."""
-    from poseg.cli.outputs import distinct_names, make_folder
-    from poseg.cli.video_files import Wanted, each_clip, error_console
+    from poseg.cli.outputs import clip_names, error_console, make_folder
+    from poseg.cli.video_jobs import process_videos
 
     console = error_console()
-    for fault in given.faults:
-        console.print(f"poseg: {fault}")
-    if not given.clips:
+    for error in sources.errors:
+        console.print(f"poseg: {error}")
+    if not sources.clips:
         return False
-    find = finder()  # a model that cannot be had stops the command before anything is made
+    build()  # a model that cannot be loaded stops the command before anything is made
     make_folder(out)
-    names = distinct_names([path if isinstance(path, Path) else Path(f"camera-{path}") for path in given.clips])
-    paint = _overlay if overlay else None
-    wanted = [
-        Wanted(
-            lambda frame: find(frame.image),
-            paint,
-            out / f"{name}.overlay{suffix}" if overlay else None,
-            out / f"{name}.people.jsonl",
-            **options,
-        )
-        for name in names
-    ]
-    failed = each_clip(given.clips, wanted, console, f"written to {out}")
-    if "finish" in options:
-        for one in wanted:
-            _write_turntable(one.lines)
+    jobs = [make_job(name) for name in clip_names(sources.clips)]
+    failed = process_videos(sources.clips, jobs, console, f"written to {out}")
+    for job in jobs:
+        if job.postprocess is not None and job.jsonl is not None and job.jsonl.exists():
+            _write_viewer(job.jsonl)
     return failed
 
 
-def _write_turntable(lines: Path | None) -> None:
-    """Beside the people of a video, a page on which they can be turned and played."""
+def _write_viewer(jsonl: Path) -> None:
+    """Beside the people of a video, a page on which they can be rotated and played."""
     from poseg.draw.turntable import turntable_html
-    from poseg.io.atomic import write_text
+    from poseg.io.files import write_text
     from poseg.io.frames_json import read_frames
 
-    if lines is None or not lines.exists():
-        return
-    # Masks of a whole video do not fit in memory; of a frame in which nobody was lifted, nobody is shown.
+    # Masks of a whole video do not fit in memory; of a frame without 3D joints, no people are shown.
     frames = (
         (time_s, replace(people[: len(people) if people.keypoints_3d is not None else 0], masks=None))
-        for _, time_s, people in read_frames(lines)
+        for _, time_s, people in read_frames(jsonl)
     )
-    name = lines.name.removesuffix(".people.jsonl")
-    write_text(lines.with_name(f"{name}.space.html"), turntable_html(frames, title=name))
+    name = jsonl.name.removesuffix(".people.jsonl")
+    write_text(jsonl.with_name(f"{name}.3d.html"), turntable_html(frames, title=name))
 
 
 def _overlay(frame: Frame, people: People) -> NDArray[np.uint8]:

@@ -1,65 +1,160 @@
-"""`poseg train`: a recipe becomes a run, or shows what it would be."""
+"""`poseg train` and `poseg analyze`: a recipe becomes a run, and what the network of a run has learned."""
 
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from poseg.cli.predict_options import OutOption
 from poseg.errors import PosegError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from poseg.training.loop import Progress as Report
+
+LINE_EVERY_S = 20.0  # seconds between plain lines
 
 
 def train(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or a .py file with RECIPE in it.")],
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Folder that the recipe's data sets lie in.")
+        Path | None, typer.Option("--data", metavar="DIR", help="Folder that holds the recipe's data sets.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", metavar="RUN", help="Folder of the run; a run found there goes on.")
+        Path | None, typer.Option("--out", "-o", metavar="RUN", help="Folder of the run; a run in it is resumed.")
     ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="FIELD=VALUE", help="Another value for a field, such as schedule.steps=2000."),
     ] = None,
-    show: Annotated[bool, typer.Option("--show", help="Print the recipe as it would run, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the recipe as it would run, and stop.")] = False,
     workers: Annotated[
-        int, typer.Option("--workers", min=0, help="Processes that load pictures, for each training process.")
+        int, typer.Option("--workers", min=0, help="Processes that load images, for each training process.")
     ] = 1,
-    minutes: Annotated[
-        float, typer.Option("--minutes", min=0, help="Stop after these with a checkpoint; the same command goes on.")
+    max_minutes: Annotated[
+        float, typer.Option("--max-minutes", min=0, help="Then stop with a checkpoint; the same command resumes.")
     ] = math.inf,
-    pictures_every: Annotated[
-        int, typer.Option("--pictures-every", min=0, help="Steps between TensorBoard's pictures; 0 for none.")
+    log_images_every: Annotated[
+        int, typer.Option("--log-images-every", min=0, help="Steps between images in TensorBoard; 0 for none.")
     ] = 500,
 ) -> None:
     """Train a network by a recipe.
 
-    A run that was stopped or killed goes on exactly where it was when the command is given again. For several GPUs
+    A run that was stopped or killed resumes exactly where it was when the command is given again. For several GPUs
     or machines start it with torchrun or `accelerate launch`: torchrun --nproc_per_node 8 -m poseg train ...
     Needs the extra `train`.
     """
+    from poseg.io.overrides import apply_overrides
     from poseg.recipes import find_recipe
-    from poseg.training.settings import with_settings
 
-    chosen = with_settings(find_recipe(recipe), settings or [])
-    if show:
+    chosen = apply_overrides(find_recipe(recipe), settings or [])
+    if dry_run:
         _print_recipe(chosen)
         return
     if data is None or out is None:
-        raise PosegError("A run needs --data DIR and --out RUN; --show prints the recipe without running it.")
-    from poseg.cli.training_bar import training_bar
+        raise PosegError("A run needs --data DIR and --out RUN; --dry-run prints the recipe without running it.")
     from poseg.recipes.launch import launch
 
     name = str(Path(recipe).resolve()) if recipe.endswith(".py") else recipe
     with training_bar() as report:
-        launch(chosen, name, data, out, report=report, workers=workers, minutes=minutes, pictures_every=pictures_every)
+        launch(
+            chosen, name, data, out, report=report, workers=workers, minutes=max_minutes,
+            pictures_every=log_images_every,
+        )  # fmt: skip
+
+
+def analyze(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run of a multi-task recipe.")],
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="The folder that it was trained on.")],
+    out: OutOption,
+    crops: Annotated[int, typer.Option("--crops", min=50, help="How many of its crops the network runs on.")] = 2000,
+) -> None:
+    """Draw what the neurons of a multi-task network respond to, and how its last layer's weights correlate.
+
+    DIR gets, for intermediate and high layers, average patches as tiles with the joint that each responds to most; the
+    correlations of the last regression layer's weights and of the data in x, y and z, and their co-sparsity; each as
+    PNG, SVG and CSV; and summary.md with scores against shuffled weights. Needs the extras `train` and `analysis`.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from poseg.recipes.look_inside import look_inside
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Crops", total=crops)
+        files = look_inside(run, data, out, crops=crops, progress=lambda done, _: bar.update(task, completed=done))
+    for path in files:
+        typer.echo(str(path))
 
 
 def _print_recipe(recipe: object) -> None:
     """Every field under the name that --set knows it by, one a line."""
-    from poseg.training.settings import flattened
+    from poseg.io.overrides import flatten
 
-    for name, value in flattened(recipe).items():
+    for name, value in flatten(recipe).items():
         typer.echo(f"{name} = {value}")
+
+
+@contextmanager
+def training_bar() -> Iterator[Callable[[Report], None]]:
+    """What a run reports its steps to: a bar on a terminal, plain lines elsewhere."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with _bar(console) as bar:
+            task = bar.add_task("steps", total=None, text="")
+
+            def draw(made: Report) -> None:
+                text = f"{_throughput(made)}\n{_losses(made.terms)}"
+                bar.update(task, completed=made.step, total=made.steps, text=text)
+
+            yield draw
+    else:
+        yield _Lines(console)
+
+
+def _bar(console: Console) -> Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import TimeRemainingColumn as TimeRemaining
+
+    columns: tuple[Any, ...] = (
+        BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemaining(),
+        TextColumn("{task.fields[text]}"),
+    )  # fmt: skip
+    return Progress(*columns, console=console)
+
+
+class _Lines:
+    """A line after the first step, the last, and now and then between."""
+
+    def __init__(self, console: Console) -> None:
+        self.console, self.began, self.last_line = console, time.monotonic(), -LINE_EVERY_S
+        self.first = 0
+
+    def __call__(self, made: Report) -> None:
+        now = time.monotonic() - self.began
+        self.first = self.first or made.step
+        if now - self.last_line < LINE_EVERY_S and made.step < made.steps:
+            return
+        self.last_line = now
+        left = now / max(made.step - self.first + 1, 1) * (made.steps - made.step)
+        line = f"step {made.step}/{made.steps}  {_throughput(made)}  left {left / 60:.0f} min  {_losses(made.terms)}"
+        self.console.print(line, soft_wrap=True, highlight=False)
+
+
+def _throughput(made: Report) -> str:
+    return f"{made.images_per_s:.1f} img/s  lr {made.rate:.1e}  gradient {made.grad_norm:.2f}"
+
+
+def _losses(terms: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.3f}" for name, value in terms.items())

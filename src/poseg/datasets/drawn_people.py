@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from poseg.geometry.masks import Masks
 from poseg.geometry.rle import tight_boxes
 from poseg.io.coco_json import coco_results
+from poseg.io.files import write_json
 from poseg.io.images import write_png
-from poseg.io.plain_json import write_json
 from poseg.people import People, Sample
 from poseg.skeletons import COCO17
 

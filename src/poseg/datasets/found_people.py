@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from poseg.errors import AnnotationError
-from poseg.io.atomic import replacing
+from poseg.io.files import atomic_write
 from poseg.skeletons import COCO17, Skeleton
 
 Floats = NDArray[np.float32]
@@ -53,7 +53,7 @@ def write_found(path: Path, people: Sequence[FoundPerson], margin: float) -> Non
         raise AnnotationError(f"Nobody was found to write to {path}; give labelled pictures whose people have masks.")
     evidence = np.stack([person.evidence for person in people])
     scaled = (evidence + np.array([0, 1], np.float32)[:, None, None]) * np.array([1, 0.5], np.float32)[:, None, None]
-    with replacing(path) as unfinished, open(unfinished, "wb") as file:
+    with atomic_write(path) as unfinished, open(unfinished, "wb") as file:
         np.savez(
             file,
             pictures=np.stack([person.picture for person in people]), evidence=_as_bytes(scaled),

@@ -61,7 +61,7 @@ class Lsp:
         joints = self._joints[number - 1][None]
         given = np.ones(joints.shape[:2], np.float32) if self._hidden_counts else joints[..., 2]
         people = People.from_poses(LSP14, pixel_centres(joints[..., :2]), (given > 0).astype(np.float32))
-        box = boxes.around_points(people.keypoints, people.keypoint_scores > 0)
+        box = boxes.boxes_from_points(people.keypoints, people.keypoint_scores > 0)
         margin = (box[:, 2:] - box[:, :2]).max() * MARGIN
         height, width = image.shape[:2]
         grown = np.clip(box + np.array([-1, -1, 1, 1]) * margin, 0, np.array([width, height, width, height]))

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from poseg.datasets.lsp import read_joints
 from poseg.errors import AnnotationError
-from poseg.geometry.boxes import around_points, xyxy_to_xywh
+from poseg.geometry.boxes import boxes_from_points, xyxy_to_xywh
 from poseg.geometry.grid import pixel_centres
-from poseg.io.picture_size import picture_size
+from poseg.io.images import image_size
 from poseg.skeletons import LSP14
 
 PATTERNS = ("im{:04d}.jpg", "im{:05d}.jpg")  # of LSP and of LSPET
@@ -48,7 +48,7 @@ def lsp_as_coco(folder: Path, first: int = 1, last: int | None = None) -> dict[s
         raise AnnotationError(
             f"{folder / 'images'} lacks {len(missing):,} of the pictures, the first is {missing[0]}; copy them there."
         )
-    sizes = np.array([picture_size(folder / "images" / name) for name in names], np.int64)
+    sizes = np.array([image_size(folder / "images" / name) for name in names], np.int64)
     chosen = joints[first - 1 : end]
     kind = "LSP" if pattern == PATTERNS[0] else "LSPET"
     bones = [[LSP14.index(a) + 1, LSP14.index(b) + 1] for a, b in LSP14.bones]
@@ -82,7 +82,7 @@ def _records(joints: NDArray[np.float64], sizes: NDArray[np.int64], first: int) 
     """An annotation for each picture that has a joint."""
     seen = visibility(joints)
     placed = seen > 0
-    tight = around_points(pixel_centres(joints[..., :2]), placed)
+    tight = boxes_from_points(pixel_centres(joints[..., :2]), placed)
     margin = (tight[:, 2:] - tight[:, :2]).max(axis=1, keepdims=True) * MARGIN
     edges = np.concatenate([sizes[:, ::-1], sizes[:, ::-1]], axis=1)
     boxes = xyxy_to_xywh(np.clip(tight + np.array([-1, -1, 1, 1]) * margin, 0, edges)).astype(np.float64)

@@ -8,9 +8,9 @@ from typing import Literal
 from poseg.datasets.coco_format import CocoFormat
 from poseg.datasets.layout import first_there
 from poseg.io.coco_json import parse_coco
+from poseg.io.files import read_json
 from poseg.io.ochuman_json import select_people
 from poseg.io.ochuman_protocol import ALL, HARD, MODERATE, SUBSETS, Bounds, Selection
-from poseg.io.plain_json import read_json
 from poseg.skeletons import COCO17, Skeleton
 
 __all__ = ["ALL", "HARD", "MODERATE", "SUBSETS", "ochuman"]

@@ -74,10 +74,10 @@ def _figure(
 ) -> Figure:
     count = len(joints)
     if not panels or not count:
-        raise ShapeError("panels", wanted="1 or more of 1 or more joints", got=f"{len(panels)} of {count}")
+        raise ShapeError("panels", expected="1 or more of 1 or more joints", got=f"{len(panels)} of {count}")
     for panel in panels:
         if panel.matrix.shape != (count, count):
-            raise ShapeError(f"the matrix of {panel.title}", wanted=(count, count), got=panel.matrix.shape)
+            raise ShapeError(f"the matrix of {panel.title}", expected=(count, count), got=panel.matrix.shape)
     columns = len(panels) if len(panels) <= 3 else 2
     rows = -(-len(panels) // columns)
     side = count * _CELL_IN

@@ -49,7 +49,7 @@ def draw_curves(
     x = np.asarray(thresholds, np.float64)
     for line in lines:
         if np.shape(line.values) != x.shape or len(x) < 2:
-            raise ShapeError(f"the curve {line.name}", wanted=f"{x.shape}, at least 2", got=np.shape(line.values))
+            raise ShapeError(f"the curve {line.name}", expected=f"{x.shape}, at least 2", got=np.shape(line.values))
     height_px = max(height_px, TOP_PX + BOTTOM_PX + NAME_STEP_PX * len(lines))
     names = max((letter(line.name, LABEL_PX).shape[1] for line in lines), default=0)
     frame = _Frame(LEFT_PX, TOP_PX, width_px - RIGHT_PX - names - 12, height_px - BOTTOM_PX, float(x[0]), float(x[-1]))

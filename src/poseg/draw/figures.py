@@ -42,7 +42,7 @@ def sheet(
     if len(titles) != len(images) or columns < 1 or not images:
         raise ShapeError(
             "titles",
-            wanted=f"one for each of {len(images)} pictures in 1 or more columns",
+            expected=f"one for each of {len(images)} pictures in 1 or more columns",
             got=f"{len(titles)} titles, {columns} columns",
         )
     columns = min(columns, len(images))

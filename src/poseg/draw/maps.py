@@ -24,7 +24,7 @@ TILE_PX = 480
 def heatmap_tiles(image: Bytes, fields: Fields, skeleton: Skeleton) -> dict[str, Bytes]:
     """All joints in one picture, then one picture for each joint: K + 1 tiles."""
     plate = Plate.of(image, fields, SMALL_TILE_PX)
-    likely = plate.spread(fields.confidence("heatmap"))
+    likely = plate.spread(fields.probability("heatmap"))
     colours = joint_colours(len(skeleton))
     together, best = plate.dark(), likely.argmax(axis=0)
     dye(together, 0.8 * likely.max(axis=0), colours[best])
@@ -67,7 +67,7 @@ def segmentation_figure(image: Bytes, fields: Fields, skeleton: Skeleton) -> Byt
 def hough_tiles(image: Bytes, hough_maps: Floats, skeleton: Skeleton) -> dict[str, Bytes]:
     """Glow of Hough maps (K, any H, any W) that lie over the whole picture: all joints, then each: K + 1 tiles."""
     if hough_maps.ndim != 3 or len(hough_maps) != len(skeleton):
-        raise ShapeError("hough_maps", wanted=(len(skeleton), "height", "width"), got=hough_maps.shape)
+        raise ShapeError("hough_maps", expected=(len(skeleton), "height", "width"), got=hough_maps.shape)
     picture, _ = fit(image, SMALL_TILE_PX)
     size = picture.shape[1::-1]
     # Shrinking by area would dim sharp peaks: they are kept by taking the maximum around each pixel first.

@@ -29,7 +29,7 @@ def draw_masks(image: Bytes, people: People, *, opacity: float = 0.45) -> Bytes:
     if people.masks is None:
         return canvas
     if people.masks.shape[1:] != image.shape[:2]:
-        raise ShapeError("people.masks", wanted=(len(people), *image.shape[:2]), got=people.masks.shape)
+        raise ShapeError("people.masks", expected=(len(people), *image.shape[:2]), got=people.masks.shape)
     half_line = contour_half_width_px(image.shape)
     shades = person_colours(people)
     for person in drawing_order(people):
@@ -53,7 +53,7 @@ def label_map(people: People, size: tuple[int, int] | None = None) -> Labels:
     """
     shape = size if people.masks is None else people.masks.shape[1:]
     if shape is None:
-        raise ShapeError("people.masks", wanted="(N, H, W), or else pass size=(height, width)", got=None)
+        raise ShapeError("people.masks", expected="(N, H, W), or else pass size=(height, width)", got=None)
     labels: Labels = np.zeros(shape, np.uint8 if len(people) <= np.iinfo(np.uint8).max else np.uint16)
     if people.masks is not None:
         # Least sure first; among equals the later one first, so that the order of the people decides.
@@ -71,7 +71,7 @@ def colour_label_map(labels: Labels, people: People | None = None) -> Bytes:
     top = int(labels.max(initial=0))
     shades = colours(np.arange(top)) if people is None else person_colours(people)
     if len(shades) < top:
-        raise ShapeError("people", wanted=f"{top} people for labels up to {top}", got=len(shades))
+        raise ShapeError("people", expected=f"{top} people for labels up to {top}", got=len(shades))
     table = np.concatenate([np.zeros((1, 3), np.uint8), shades])
     picture: Bytes = table[labels]
     return picture

@@ -33,7 +33,7 @@ def stretched(patches: Floats, low: float = 1, high: float = 99) -> Floats:
     The three colours of a patch are stretched alike, so that its hue stays.
     """
     if patches.ndim != 4 or patches.shape[3] != 3:
-        raise ShapeError("patches", wanted=("channels", "size", "size", 3), got=patches.shape)
+        raise ShapeError("patches", expected=("channels", "size", "size", 3), got=patches.shape)
     tiles = np.full(patches.shape, _UNSEEN, np.float32)
     for tile, patch in zip(tiles, patches, strict=True):
         known = np.isfinite(patch)
@@ -49,7 +49,7 @@ def neuron_figure(patches: Floats, captions: Sequence[str], *, heading: str = ""
     What is beyond 8 rows is left out, so give the strongest first. Raises ShapeError where captions differ in number.
     """
     if len(captions) != len(patches) or not len(patches):
-        raise ShapeError("captions", wanted=f"one for each of {len(patches)} patches", got=len(captions))
+        raise ShapeError("captions", expected=f"one for each of {len(patches)} patches", got=len(captions))
     tiles = stretched(patches[: COLUMNS * ROWS])
     zoom = max(round(_TILE / tiles.shape[1]), 1)
     side, gap = tiles.shape[1] * zoom, MARGIN_PX * zoom

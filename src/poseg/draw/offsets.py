@@ -80,7 +80,7 @@ def mid_offset_tiles(image: Bytes, fields: Fields, skeleton: Skeleton, edges: Se
     for a, b in edges or [edge for edge in _EDGES if edge in names] or names[:7]:
         source, target = skeleton.index(a), skeleton.index(b)
         if (source, target) not in place:
-            raise ShapeError("edges", wanted=f"pairs along the tree of {skeleton.name}", got=(a, b))
+            raise ShapeError("edges", expected=f"pairs along the tree of {skeleton.name}", got=(a, b))
         tile = plate.dark()
         dye(tile, 0.55 * solid(plate.spread(likely[source]), DISK_THRESHOLD), colours[source])
         shown = (likely[source] > DISK_THRESHOLD) & plate.sparse(11)

@@ -29,7 +29,7 @@ def paf_tiles(image: Bytes, fields: Fields, limbs: Sequence[Pair], chosen: Seque
     """
     paf = fields["paf"]
     if len(limbs) != len(paf):
-        raise ShapeError("limbs", wanted=f"{len(paf)} pairs of joints", got=(len(limbs),))
+        raise ShapeError("limbs", expected=f"{len(paf)} pairs of joints", got=(len(limbs),))
     plate = Plate.of(image, fields, TILE_PX)
     vectors = plate.spread(paf.reshape(-1, *paf.shape[2:])).reshape(len(paf), 2, *plate.picture.shape[:2])
     strength = np.clip(np.hypot(vectors[:, 0], vectors[:, 1]), 0, 1)

@@ -38,13 +38,13 @@ class Plate:
     def of(cls, image: Bytes, fields: Fields, long_side_px: int) -> Plate:
         """A plate for a network's input (H, W, 3) and its fields; ShapeError where the two do not fit."""
         wanted = fields.grid.shape(*image.shape[:2])
-        if max(abs(a - b) for a, b in zip(wanted, fields.cells, strict=True)) > 1:
+        if max(abs(a - b) for a, b in zip(wanted, fields.shape_hw, strict=True)) > 1:
             raise ShapeError(
-                "the cells of the fields", wanted=f"{wanted} for a picture {image.shape}", got=fields.cells
+                "the cells of the fields", expected=f"{wanted} for a picture {image.shape}", got=fields.shape_hw
             )
         picture, _ = fit(image, long_side_px)
         scale = np.array([picture.shape[1] / image.shape[1], picture.shape[0] / image.shape[0]], np.float32)
-        return cls(picture, scale, fields.grid, fields.cells)
+        return cls(picture, scale, fields.grid, fields.shape_hw)
 
     def dark(self, mean_level: float = 50) -> Bytes:
         """The picture darkened, as a ground for colours; a new array."""

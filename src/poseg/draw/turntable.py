@@ -50,7 +50,7 @@ def turntable_html(
     frames, brought = _frames(people_or_frames)
     times = list(brought if times_s is None else times_s)
     if len(times) != len(frames):
-        raise ShapeError("times_s", wanted=(len(frames),), got=(len(times),))
+        raise ShapeError("times_s", expected=(len(frames),), got=(len(times),))
     size = None if image is None else (image.shape[0], image.shape[1])
     plain = _plain(scenes(frames, size), times)
     parts = {

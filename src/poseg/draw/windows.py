@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.draw.overlay import overlay
-from poseg.fields.align import Windows
+from poseg.fields.align import AlignedCrops
 from poseg.geometry import affine
 from poseg.people import People
 
@@ -15,7 +15,7 @@ Bytes = NDArray[np.uint8]
 
 
 def draw_windows(
-    image: Bytes, people: People, windows: Windows, *masks: NDArray[np.float32], zoom: int = 3, gap_px: int = 0
+    image: Bytes, people: People, windows: AlignedCrops, *masks: NDArray[np.float32], zoom: int = 3, gap_px: int = 0
 ) -> Bytes:
     """A row for each person: the picture seen through the window with the pose on it, then each of its masks.
 
@@ -32,7 +32,7 @@ def draw_windows(
     rows = []
     for place, matrix in enumerate(windows.matrices):
         large = affine.compose(affine.similarity(zoom), matrix)
-        seen = cv2.warpAffine(image, affine.for_cv2(large), (side, side), flags=cv2.INTER_LINEAR)
+        seen = cv2.warpAffine(image, affine.to_cv2(large), (side, side), flags=cv2.INTER_LINEAR)
         points = affine.apply(large, people.keypoints[place])
         person = People.from_poses(people.skeleton, points[None], people.keypoint_scores[[place]])
         parts = [overlay(np.asarray(seen, np.uint8), person), *(_grey(mask[place], side) for mask in masks)]

@@ -86,38 +86,36 @@ class Blur(Background):
 class Replace(Background):
     """Another background, a picture or a colour; the old one's colours are taken out of people's edges.
 
-    picture  (h, w, 3) uint8 RGB, scaled to cover the whole and cut evenly; None for the colour
+    image    (h, w, 3) uint8 RGB, scaled to cover the whole and cut evenly; None for the colour
     colour   red, green and blue, 0 to 255
     wrap     0 to 1: how much light of the new background falls on people's edges
     """
 
     name: ClassVar[str] = "replace"
 
-    picture: Image | None = field(default=None, compare=False)
+    image: Image | None = field(default=None, compare=False)
     colour: Colour = (36, 92, 110)
     wrap: float = 0.3
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        picture = self.picture
-        if picture is not None and (
-            picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or not picture.size
-        ):
-            raise ShapeError("The new background", wanted="(height, width, 3) uint8", got=picture.shape)
+        own = self.image
+        if own is not None and (own.ndim != 3 or own.shape[2] != 3 or own.dtype != np.uint8 or not own.size):
+            raise ShapeError("The new background", expected="(height, width, 3) uint8", got=own.shape)
         check_colour(self.colour)
         if not 0 <= self.wrap <= 1:
             raise EffectError(f"The wrap of light lies between 0 and 1, got {self.wrap}.")
 
     def settings(self) -> dict[str, Any]:
         """The settings as plain data; of a picture only its size."""
-        return {**asdict(self), "picture": None if self.picture is None else list(self.picture.shape)}
+        return {**asdict(self), "image": None if self.image is None else list(self.image.shape)}
 
     def behind(self, image: Image, alpha: Floats, window: Window) -> Image:
         """The picture or colour, in the size of the image."""
-        if self.picture is None:
+        if self.image is None:
             row = np.tile(np.array(self.colour, np.uint8), (1, image.shape[1], 1))
             return row.repeat(image.shape[0], axis=0)
-        return covering(self.picture, (image.shape[0], image.shape[1]))
+        return covering(self.image, (image.shape[0], image.shape[1]))
 
     def in_front(self, image: Image, alpha: Floats, window: Window, behind: Image) -> Image:
         """The people with clean edges, and light of the new background on them."""

@@ -63,9 +63,9 @@ class Effect(ABC):
     def apply(self, image: Image, people: People) -> Outcome:
         """The picture after the effect, and whom it left out."""
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ShapeError("image", wanted=("height", "width", 3), got=(*image.shape, image.dtype))
+            raise ShapeError("image", expected=("height", "width", 3), got=(*image.shape, image.dtype))
         if people.masks is not None and people.masks.shape[1:] != image.shape[:2]:
-            raise ShapeError("people.masks", wanted=(len(people), *image.shape[:2]), got=people.masks.shape)
+            raise ShapeError("people.masks", expected=(len(people), *image.shape[:2]), got=people.masks.shape)
         chosen = self.chosen(people)
         if self.strength == 0:
             return Outcome(image)

@@ -84,7 +84,7 @@ def mattes(image: Bytes, people: People, *, feather: float = FEATHER) -> tuple[M
     shape. A person without joints too gets an empty matte. Raises ShapeError for masks of another picture's size.
     """
     if people.masks is not None and people.masks.shape[1:] != image.shape[:2]:
-        raise ShapeError("people.masks", wanted=(len(people), *image.shape[:2]), got=people.masks.shape)
+        raise ShapeError("people.masks", expected=(len(people), *image.shape[:2]), got=people.masks.shape)
     named = people.remap_to(OPENPOSE18)
     made = []
     for person, (points, sure) in enumerate(zip(named.keypoints, named.keypoint_scores, strict=True)):

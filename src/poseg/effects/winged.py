@@ -13,22 +13,23 @@ of everybody nearer, out = image (1 - a (1 - o)) + colour a (1 - o), so pixels w
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from functools import cache
+from typing import Any, ClassVar, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from poseg.effects.artwork import Art, art_names, check_rgba, draw_art, load_art
 from poseg.effects.body import Body, bodies, depth_order
 from poseg.effects.effect import Effect, Image, Outcome, Skipped
-from poseg.effects.layers import around, union
-from poseg.effects.matte import Matte, mattes
-from poseg.effects.wing_art import Bytes, Points, Wing, WingPair, cut_pair, shrunk
-from poseg.effects.wing_styles import STYLES, drawn_pair, fineness
+from poseg.effects.matte import mattes
 from poseg.errors import EffectError
-from poseg.geometry.grid import PIXEL_CENTRE
 from poseg.people import People
 
+Points = NDArray[np.float64]
+Anchors = tuple[tuple[float, float], tuple[float, float]]
+
+ROOT_OFFSET = 0.16  # of bundled wings from the spine, in S
 SHOULDERS_OF_TORSO = 0.7
 LEAST_COS = 0.35
 DROP = 0.15  # of S: wings join the back below the shoulder line
@@ -39,14 +40,22 @@ TURNED = 0.12  # of S: the nose this far beside the neck is a torso turned for s
 LEAST_AREA = 0.02  # of the wing seen flat: a wing seen on its edge is not drawn
 
 
+class WingPair(NamedTuple):
+    """Two wings, as on the left and on the right of the image, and the distance of each root from the spine in S."""
+
+    left: Art
+    right: Art
+    root_offset: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Winged(Effect):
     """Wings for everybody whose shoulders were found.
 
-    style     angel, bat, butterfly, fairy or morpho: wings drawn at any size
-    art       (H, W, 4) uint8 RGBA of a pair of wings seen from the front, instead of a style; colours not
-              multiplied by alpha
-    anchors   where the art's left and right wing join the shoulders, (x, y) in shares of width and height; the
+    style     angel, bat, butterfly, fairy or morpho
+    image     (H, W, 4) uint8 RGBA of a pair of wings seen from the front, instead of a style; colours not
+              premultiplied
+    anchors   where the image's left and right wing join the shoulders, (x, y) in fractions of width and height; the
               distance between them becomes that between the shoulders
     size      1 for wings as drawn
     flap_hz   beats a second, read from `time_s`; 0 keeps them still
@@ -59,17 +68,18 @@ class Winged(Effect):
     name: ClassVar[str] = "winged"
 
     style: str = "angel"
-    art: NDArray[np.uint8] | None = field(default=None, compare=False)
-    anchors: tuple[tuple[float, float], tuple[float, float]] = ((0.44, 0.5), (0.56, 0.5))
+    image: Image | None = field(default=None, compare=False)
+    anchors: Anchors = ((0.44, 0.5), (0.56, 0.5))
     size: float = 1.0
     flap_hz: float = 1.2
     flap_deg: float = 12.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.art is None and self.style not in STYLES:
+        styles = art_names("wings")
+        if self.image is None and self.style not in styles:
             raise EffectError(
-                f"There are no {self.style!r} wings; there are {', '.join(STYLES)}, or give art of your own."
+                f"There are no {self.style!r} wings; there are {', '.join(styles)}, or give an image of your own."
             )
         if not 0 < self.size <= 10:
             raise EffectError(f"The size of wings is above 0 and at most 10, got {self.size}.")
@@ -77,12 +87,12 @@ class Winged(Effect):
             raise EffectError(
                 f"Wings beat 0 or more times a second by 0 to 60 degrees, got {self.flap_hz} and {self.flap_deg}."
             )
-        if self.art is not None:
-            cut_pair(self.art, self.anchors)
+        if self.image is not None:
+            split_wing_pair(self.image, self.anchors)
 
     def settings(self) -> dict[str, Any]:
-        """The settings as plain data; of art only its size."""
-        return {**asdict(self), "art": None if self.art is None else list(self.art.shape)}
+        """The settings as plain data; of an image only its shape."""
+        return {**asdict(self), "image": None if self.image is None else list(self.image.shape)}
 
     def render(self, image: Image, people: People, chosen: tuple[int, ...]) -> Outcome:
         """The picture with wings; people without shoulders are left out."""
@@ -95,26 +105,24 @@ class Winged(Effect):
         left_out = {skip.person for skip in skipped}
         order = depth_order(measured, image.shape[0])
         shapes = mattes(image, people) if len(left_out) < len(chosen) else ()
-        own = None if self.art is None else cut_pair(self.art, self.anchors)
         canvas = image.copy()
         for rank, person in enumerate(order):
             if person in chosen and person not in left_out:
-                hiding = [shapes[other] for other in order[rank:]]
-                for wing, quad in self.placed(measured[person], own):
-                    _lay_behind(canvas, wing, quad, hiding, self.strength)
+                occluders = [shapes[other] for other in order[rank:]]
+                for wing, quad in self.placed(measured[person]):
+                    draw_art(canvas, wing, quad, occluders, self.strength)
         return Outcome(canvas, skipped)
 
-    def placed(self, body: Body, own: WingPair | None = None) -> list[tuple[Wing, Points]]:
-        """The wings of one person, the farther first, each with the (4, 2) image points of its picture's corners.
+    def placed(self, body: Body) -> list[tuple[Art, Points]]:
+        """The wings of one person, the farther first, each with the (4, 2) image points of its corners.
 
-        Corners run clockwise from the picture's top left. `own` is a pair cut from art; None draws the style.
-        Nothing for a body without shoulders.
+        Corners run clockwise from the top left. Nothing for a body without shoulders.
         """
         scale, shoulders = body.scale_px, body.shoulders
         if scale is None or shoulders is None:
             return []
         unit = scale * self.size
-        pair = drawn_pair(self.style, fineness(unit)) if own is None else own
+        left, right, root_offset = self._pair()
         across = (shoulders[1] - shoulders[0]) / np.linalg.norm(shoulders[1] - shoulders[0])
         frame = np.stack([across, [-across[1], across[0]]])
         down = frame[1] if body.down is None else body.down
@@ -122,12 +130,42 @@ class Winged(Effect):
         cosine, side = _turn(body, scale, across)
         beat = np.sin(2 * np.pi * self.flap_hz * self.time_s) * np.deg2rad(self.flap_deg)
         placed = []
-        for wing, sign in ((pair.left, -1), (pair.right, 1)):
-            local, depth = _hinged(wing, sign, pair.root_offset / self.size, beat, cosine, side)
+        for wing, sign in ((left, -1), (right, 1)):
+            local, depth = _hinged(wing, sign, root_offset / self.size, beat, cosine, side)
             quad = base + unit * local @ frame
-            if _area(quad) >= LEAST_AREA * wing.pixels[..., 0].size * (unit / wing.px_per_unit) ** 2:
-                placed.append((depth, shrunk(wing, unit), quad))
+            if _area(quad) >= LEAST_AREA * wing.area * unit**2:
+                placed.append((depth, wing, quad))
         return [(wing, quad) for _, wing, quad in sorted(placed, key=lambda entry: entry[0])]
+
+    def _pair(self) -> WingPair:
+        return bundled_pair(self.style) if self.image is None else split_wing_pair(self.image, self.anchors)
+
+
+@cache
+def bundled_pair(style: str) -> WingPair:
+    """The wings of a style."""
+    wing = load_art("wings", style)
+    return WingPair(wing.flipped(), wing, ROOT_OFFSET)
+
+
+def split_wing_pair(image: Image, anchors: Anchors) -> WingPair:
+    """Two wings from one image, cut down its centre between the anchors; the unit is the distance between them.
+
+    image    (H, W, 4) uint8 RGBA, colours not premultiplied
+    anchors  (x, y) on the left and on the right that go onto the shoulders, in fractions of width and height
+
+    Raises ShapeError for an image without alpha, EffectError for anchors that are not left and right of each other.
+    """
+    check_rgba(image)
+    height, width = image.shape[:2]
+    (left_x, left_y), (right_x, right_y) = ((x * width, y * height) for x, y in anchors)
+    unit = right_x - left_x
+    if unit < 1:
+        raise EffectError("The first anchor of wings lies on the left, the second on the right of it, 1 px at least.")
+    centre = int(np.clip(round((left_x + right_x) / 2), 1, max(1, width - 1)))
+    left = (-left_x / unit, -left_y / unit, (centre - left_x) / unit, (height - left_y) / unit)
+    right = ((centre - right_x) / unit, -right_y / unit, (width - right_x) / unit, (height - right_y) / unit)
+    return WingPair(Art.from_rgba(image[:, :centre], left), Art.from_rgba(image[:, centre:], right), 0.5)
 
 
 def _turn(body: Body, scale: float, across: Points) -> tuple[float, float]:
@@ -142,11 +180,9 @@ def _turn(body: Body, scale: float, across: Points) -> tuple[float, float]:
     return cosine, float(np.tanh((nose - body.neck) @ across / (TURNED * scale)))
 
 
-def _hinged(wing: Wing, sign: int, root_offset: float, beat: float, cosine: float, side: float) -> tuple[Points, float]:
-    """(4, 2) corners of a wing's picture in the shoulder frame, in S about the base, and how near its middle is."""
-    height, width = wing.pixels.shape[:2]
-    corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
-    flat = (corners - wing.root) / wing.px_per_unit
+def _hinged(wing: Art, sign: int, root_offset: float, beat: float, cosine: float, side: float) -> tuple[Points, float]:
+    """(4, 2) corners of a wing in the shoulder frame, in S about the base, and how near its centre is."""
+    flat = wing.corners
     turn = np.array([[np.cos(beat), sign * np.sin(beat)], [-sign * np.sin(beat), np.cos(beat)]])
     flat = flat @ turn.T
     sweep = np.deg2rad(SWEEP_DEG) + 0.8 * beat
@@ -157,30 +193,6 @@ def _hinged(wing: Wing, sign: int, root_offset: float, beat: float, cosine: floa
     turned_x, turned_z = x * cosine + z * sine, z * cosine - x * sine
     nearness = 1 / (1 - turned_z / CAMERA)
     return np.stack([turned_x, flat[:, 1]], axis=1) * nearness[:, None], float(turned_z.mean())
-
-
-def _lay_behind(canvas: Bytes, wing: Wing, quad: Points, hiding: list[Matte], opacity: float) -> None:
-    """Paint a wing into the canvas where no matte of `hiding` covers it."""
-    window = around(quad.min(axis=0) - 1, quad.max(axis=0) + 1, canvas.shape)
-    if window is None:
-        return
-    rows, columns = window
-    size = columns.stop - columns.start, rows.stop - rows.start
-    warped = _warped(wing.pixels, quad - (columns.start, rows.start), size)
-    visible = np.float32(opacity) * (1 - union(hiding, window))
-    layer = warped.astype(np.float32) * visible[..., None]
-    under = canvas[window].astype(np.float32)
-    under *= 1 - layer[..., 3:] * np.float32(1 / 255)
-    under += layer[..., :3]
-    canvas[window] = np.rint(under).astype(np.uint8)
-
-
-def _warped(pixels: Bytes, quad: Points, size: tuple[int, int]) -> Bytes:
-    """The picture with its corners on `quad`, (h, w, 4) of `size` (width, height); clear outside."""
-    height, width = pixels.shape[:2]
-    corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32) - np.float32(PIXEL_CENTRE)
-    matrix = cv2.getPerspectiveTransform(corners, (quad - PIXEL_CENTRE).astype(np.float32))
-    return np.asarray(cv2.warpPerspective(pixels, matrix, size, flags=cv2.INTER_LINEAR), np.uint8)
 
 
 def _area(quad: Points) -> float:

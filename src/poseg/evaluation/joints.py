@@ -16,9 +16,8 @@ from poseg.evaluation.pictures import Pictures, find_pictures
 from poseg.evaluation.report import Model, about
 from poseg.io.images import read_image
 from poseg.metrics.bootstrap import image_counts
-from poseg.metrics.pairs import PosePairs, joints_in_words, pair_up
-from poseg.metrics.pck import has_size, pck, pckh, pdj
-from poseg.metrics.pcp import pcp
+from poseg.metrics.pairs import PosePairs, joints_in_words, make_pairs
+from poseg.metrics.pck import has_size, pck, pckh, pcp, pdj
 from poseg.metrics.score import Score
 from poseg.people import People
 from poseg.skeletons import Skeleton, remap_weights
@@ -61,7 +60,7 @@ class JointsReport:
     def to_plain(self) -> dict[str, Any]:
         """Ready for JSON; null stands where there was nothing to measure."""
         plain = {name: getattr(self, name) for name in self.__slots__}
-        return {**plain, "joints": list(self.joints), "scores": {name: s.to_plain() for name, s in self.scores.items()}}
+        return {**plain, "joints": list(self.joints), "scores": {name: s.to_dict() for name, s in self.scores.items()}}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,12 +117,12 @@ def evaluate_joints(
         if progress is not None:
             progress(len(outcomes), len(pictures.paths))
     pairs = _pairs(outcomes, pictures, boxes)
-    draws = image_counts(np.random.default_rng(seed), pairs.pictures, resamples)
+    draws = image_counts(np.random.default_rng(seed), pairs.num_images, resamples)
     return JointsReport(
         scores=joint_scores(pairs, draws),
-        compared=pairs.said(),
+        compared=pairs.describe(),
         skeleton=pairs.skeleton.name,
-        joints=tuple(joint for joint, has in zip(pairs.skeleton.joints, pairs.known, strict=True) if has),
+        joints=tuple(joint for joint, has in zip(pairs.skeleton.joints, pairs.evaluated_joints, strict=True) if has),
         images=len(outcomes),
         persons=len(pairs),
         matched=sum(outcome.matched for outcome in outcomes),
@@ -164,7 +163,7 @@ def _run(model: Model, image: Pixels, pictures: Pictures, image_id: int, boxes: 
     known = np.asarray(weights.sum(axis=1) > 0)
     mapped = people if people.skeleton == true.skeleton else people.remap_to(true.skeleton)
     if boxes and len(mapped) != len(true):
-        raise ShapeError(f"people of {name}", wanted=f"{len(true)}, one a box", got=len(mapped))
+        raise ShapeError(f"people of {name}", expected=f"{len(true)}, one a box", got=len(mapped))
     seen = replace(true, keypoint_scores=true.keypoint_scores * known)
     order = np.arange(len(true)) if boxes else match_poses(mapped, seen)
     in_order, matched = _in_order(mapped, order), int((order >= 0).sum())
@@ -196,16 +195,16 @@ def _pairs(outcomes: list[_Outcome], pictures: Pictures, boxes: bool) -> PosePai
         )
     persons, matched = (sum(counts) for counts in zip(*((len(o.true), o.matched) for o in outcomes), strict=True))
     matching = f"{GIVEN if boxes else RULE}; {matched:,} of {persons:,} people found"
-    return pair_up(
+    return make_pairs(
         skeleton,
         np.concatenate([outcome.true.keypoints for outcome in outcomes]),
         np.concatenate([outcome.found.keypoints for outcome in outcomes]),
         annotated=np.concatenate([outcome.true.keypoint_scores > 0 for outcome in outcomes]),
-        placed=np.concatenate([outcome.found.keypoint_scores > 0 for outcome in outcomes]),
-        picture=np.repeat(np.arange(len(outcomes)), [len(outcome.true) for outcome in outcomes]),
-        pictures=len(outcomes),
-        known=known,
-        note="; ".join([*max((outcome.made for outcome in outcomes), key=len), matching]),
+        detected=np.concatenate([outcome.found.keypoint_scores > 0 for outcome in outcomes]),
+        image_index=np.repeat(np.arange(len(outcomes)), [len(outcome.true) for outcome in outcomes]),
+        num_images=len(outcomes),
+        evaluated_joints=known,
+        protocol_note="; ".join([*max((outcome.made for outcome in outcomes), key=len), matching]),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.geometry.boxes import around_points
+from poseg.geometry.boxes import boxes_from_points
 from poseg.geometry.similarity import box_iou_matrix
 from poseg.people import People
 
@@ -36,7 +36,7 @@ def match_poses(found: People, true: People) -> NDArray[np.intp]:
 def pose_boxes(people: People) -> NDArray[np.float32]:
     """(N, 4) xyxy boxes around the joints that were found, grown by a tenth; people without joints have none."""
     there = people.keypoint_scores > 0
-    tight = around_points(people.keypoints, there)
+    tight = boxes_from_points(people.keypoints, there)
     longer = np.maximum((tight[:, 2:] - tight[:, :2]).max(axis=1, keepdims=True), LEAST_SIDE_PX)
     grown = tight + np.array([-1, -1, 1, 1], np.float32) * longer * np.float32(GROWN)
     return np.where(there.any(axis=1, keepdims=True), grown, 0).astype(np.float32)

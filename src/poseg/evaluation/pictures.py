@@ -12,7 +12,7 @@ import numpy as np
 from poseg.errors import AnnotationError
 from poseg.io.coco_columns import person_category, records_of
 from poseg.io.coco_json import CocoDataset, parse_coco
-from poseg.io.plain_json import read_json
+from poseg.io.files import read_json
 from poseg.metrics.iou import Mask
 
 

@@ -15,10 +15,9 @@ from poseg.evaluation.pictures import Pictures, find_pictures
 from poseg.io.coco_json import coco_results
 from poseg.io.images import read_image
 from poseg.metrics.average_precision import MEASURES, Matching, match
-from poseg.metrics.bootstrap import image_counts, percentile_interval
+from poseg.metrics.bootstrap import bootstrap_ap, image_counts, percentile_interval
 from poseg.metrics.coco_objects import Kind
-from poseg.metrics.iou import Overlap, shared_and_joint
-from poseg.metrics.resampled_precision import resampled
+from poseg.metrics.iou import Overlap, intersection_and_union
 from poseg.people import People
 
 UNMEASURED = -1.0  # COCO's number where there is nothing to measure
@@ -144,7 +143,7 @@ def _run(
     spent = people.timings
     skeleton = pictures.dataset.skeleton
     records = coco_results(people if people.skeleton == skeleton else people.remap_to(skeleton), image_id)
-    shared, joint = shared_and_joint(
+    shared, joint = intersection_and_union(
         np.zeros(size, np.bool_) if people.masks is None else people.masks.union(), true, unknown
     )
     return _Outcome(
@@ -199,7 +198,7 @@ def _intervals(matchings: Mapping[Kind, Matching], overlap: Overlap, counts: NDA
     values = {
         f"{kind}.{name}": numbers
         for kind, matching in matchings.items()
-        for name, numbers in resampled(matching, counts, MEASURES[kind]).items()
+        for name, numbers in bootstrap_ap(matching, counts, MEASURES[kind]).items()
     }
     values["person_iou"] = overlap.resampled(counts)
     intervals = {name: percentile_interval(numbers) for name, numbers in values.items()}

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from poseg.io.plain_json import read_json
+from poseg.io.files import read_json
 
-GIVEN = ("true", "results")  # poses that the model did not find
+GIVEN = ("ground truth", "results")  # poses that the model did not find
 METRICS = ("keypoints.AP", "masks.AP", "person_iou")
 
 
@@ -28,7 +28,7 @@ def card_scores(reports: Sequence[Path], size_px: int) -> tuple[dict[str, Any], 
                 {
                     "data": Path(report["data"]).name,
                     "pictures": report["images"],
-                    "size_px": report["options"]["size"] or size_px,
+                    "size_px": report["options"]["long_edge"] or size_px,
                     **({"poses": report["poses"]} if given else {}),
                     **({"counted": "people with joints"} if report.get("posed") else {}),
                     "metric": metric,

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from poseg.errors import WeightsError
-from poseg.io.atomic import write_bytes
+from poseg.io.files import write_bytes
 from poseg.runtime.card import CARD_KEY, Card
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Fields: what a network puts out for each cell, described by values and painted by pure functions."""
+"""Fields: the outputs of a network for each cell, described by specs and encoded by pure functions."""
 
 from poseg.fields.spec import Fields, FieldSpec, sigmoid
 

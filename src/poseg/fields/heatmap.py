@@ -1,13 +1,13 @@
 """Heatmaps: disks and Gaussians around joints, and their peaks.
 
-A disk says where a field is supervised, and by which person's joint.
+A disk is where a field is supervised, and by which person's joint.
 
 Letters: N people, K joints, h x w cells. A disk of radius R (pixels of the network's input, the same for every
 person) stands around each annotated joint; where disks of the same joint of several people overlap, a cell
 belongs to the nearest one (PersonLab, section 3.1; spec section 2.1).
 
-A Gaussian is a confidence that falls with the distance from the joint; over people the surest counts (Cao et al.,
-CVPR 2017, section 2.2).
+A Gaussian is a confidence that falls with the distance from the joint; where those of several people overlap the
+maximum counts (Cao et al., CVPR 2017, section 2.2).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from poseg.geometry.grid import Grid
 
 Floats = NDArray[np.float32]
 
-LEAST = 0.01  # of a Gaussian, beyond which it is nothing
+MIN_HEIGHT = 0.01  # a Gaussian is 0 where it falls below
 
 
-def disk_owners(
+def disk_assignment(
     keypoints: Floats, annotated: NDArray[np.bool_], grid: Grid, cells: tuple[int, int], radius_px: float
 ) -> NDArray[np.intp]:
     """Person of the nearest annotated joint within the radius: (K, h, w), -1 outside every disk.
@@ -49,16 +49,16 @@ def disk_owners(
     return owner
 
 
-def gaussians(
+def gaussian_heatmaps(
     keypoints: Floats, annotated: NDArray[np.bool_], grid: Grid, cells: tuple[int, int], sigma_px: float
 ) -> Floats:
-    """The greatest over people of exp(-d^2 / (2 sigma^2)): (K, h, w) in [0, 1], 0 below `LEAST`.
+    """The maximum over people of exp(-d^2 / (2 sigma^2)): (K, h, w) in [0, 1], 0 below `MIN_HEIGHT`.
 
     keypoints (N, K, 2) image pixels, annotated (N, K) bool.
     """
     heat = np.zeros((annotated.shape[1], *cells), np.float32)
     xs, ys = grid.to_image(np.arange(cells[1])), grid.to_image(np.arange(cells[0]))
-    reach = sigma_px * np.float32(np.sqrt(-2 * np.log(LEAST)))
+    reach = sigma_px * np.float32(np.sqrt(-2 * np.log(MIN_HEIGHT)))
     first = np.maximum(np.ceil(grid.to_cells(keypoints - reach)), 0).astype(int)
     last = np.floor(grid.to_cells(keypoints + reach)).astype(int) + 1
     for person, joint in zip(*np.nonzero(annotated), strict=True):
@@ -69,13 +69,13 @@ def gaussians(
         across, down = (np.exp(-(d**2) / (2 * sigma_px**2)) for d in (xs[x0:x1] - x, ys[y0:y1] - y))
         bump = down[:, None] * across
         block = heat[joint, y0:y1, x0:x1]
-        np.maximum(block, np.where(bump >= LEAST, bump, 0), out=block)
+        np.maximum(block, np.where(bump >= MIN_HEIGHT, bump, 0), out=block)
     return heat
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Peaks:
-    """Places where joints may be, joint by joint and surest first in each.
+    """Candidates for joints, sorted by joint, then by descending score.
 
     joint   (M,) which joint
     points  (M, 2) image pixels
@@ -90,17 +90,17 @@ class Peaks:
         return len(self.joint)
 
 
-def heatmap_peaks(heat: Floats, grid: Grid, least: float, most: int = 100) -> Peaks:
-    """The local maxima of heatmaps (K, h, w) that are above `least`; of each joint the `most` highest.
+def heatmap_peaks(heat: Floats, grid: Grid, threshold: float, max_peaks: int = 100) -> Peaks:
+    """The local maxima of heatmaps (K, h, w) above `threshold`; the highest `max_peaks` of each joint.
 
     A maximum is no lower than its eight neighbours and higher than those before it in the raster, so that a flat top
-    of two cells is one peak. Between cells the place is that of a Gaussian through the logarithms of three cells, on
-    each axis: exact for a joint that stands alone.
+    of two cells is one peak. Between cells the position is that of a Gaussian through the logarithms of three cells, on
+    each axis: exact for an isolated joint.
     """
     k, h, w = heat.shape
     frame = np.full((k, h + 2, w + 2), -np.inf, np.float32)
     frame[:, 1:-1, 1:-1] = heat
-    top = heat > least
+    top = heat > threshold
     for dy, dx in ((0, 0), (0, 1), (0, 2), (1, 0)):
         top &= heat > frame[:, dy : dy + h, dx : dx + w]
     for dy, dx in ((1, 2), (2, 0), (2, 1), (2, 2)):
@@ -109,20 +109,20 @@ def heatmap_peaks(heat: Floats, grid: Grid, least: float, most: int = 100) -> Pe
     scores = heat[joint, row, column]
     order = np.lexsort((-scores, joint))
     rank = np.arange(len(order)) - np.searchsorted(joint[order], joint[order])
-    order = order[rank < most]
+    order = order[rank < max_peaks]
     joint, row, column, scores = joint[order], row[order], column[order], scores[order]
-    x = column + _between(frame[joint, row + 1, column], scores, frame[joint, row + 1, column + 2])
-    y = row + _between(frame[joint, row, column + 1], scores, frame[joint, row + 2, column + 1])
+    x = column + _subpixel(frame[joint, row + 1, column], scores, frame[joint, row + 1, column + 2])
+    y = row + _subpixel(frame[joint, row, column + 1], scores, frame[joint, row + 2, column + 1])
     return Peaks(joint, grid.to_image(np.stack([x, y], axis=1)), scores)
 
 
-def _between(before: Floats, there: Floats, after: Floats) -> Floats:
-    """Where, in cells from the middle one, a Gaussian through three heights has its top: at most half a cell off.
+def _subpixel(before: Floats, centre: Floats, after: Floats) -> Floats:
+    """Offset in cells of the peak of a Gaussian through three heights from the centre one, in [-0.5, 0.5].
 
-    A neighbour outside the map is as low as the other one.
+    A neighbour outside the map is as high as the other one.
     """
     before, after = np.where(np.isfinite(before), before, after), np.where(np.isfinite(after), after, before)
-    low, middle, high = (np.log(np.maximum(side, LEAST / 10)) for side in (before, there, after))
-    bend = 2 * middle - low - high
+    low, peak, high = (np.log(np.maximum(side, MIN_HEIGHT / 10)) for side in (before, centre, after))
+    bend = 2 * peak - low - high
     shift = (high - low) / (2 * np.maximum(bend, 1e-6))
     return np.asarray(np.where(bend > 1e-6, np.clip(shift, -0.5, 0.5), 0), np.float32)

@@ -1,9 +1,9 @@
-"""Hough voting: every cell inside a disk votes for the place its short offset points at (PersonLab, section 3.1).
+"""Hough voting: every cell inside a disk votes for the position its short offset points at (PersonLab, section 3.1).
 
     h_k(x) = sum over cells i of p_k(x_i) B(x_i + S_k(x_i) - x) s^2 / (pi R^2)
 
 B is the bilinear kernel of the map's grid and s the stride of the voting cells, so a joint on which all cells of its
-disk agree has mass 1, on a map of any resolution. Voting at the resolution of the image, as the paper does, costs
+disk agree has weight 1, on a map of any resolution. Voting at the resolution of the image, as the paper does, costs
 more than the network; a map of a few pixels a cell, whose peaks are read with the centroid of the votes around them,
 places them as well.
 
@@ -26,23 +26,23 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Votes:
-    """Where cells say that joints are.
+    """Positions of joints that cells vote for.
 
     joint     (V,) which joint
     cell      (V, 2) column and row of the voter
     position  (V, 2) where it points, in input pixels
-    mass      (V,) p s^2 / (pi R^2)
+    weight    (V,) p s^2 / (pi R^2)
     """
 
     joint: Indices
     cell: Indices
     position: Floats
-    mass: Floats
+    weight: Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seeds:
-    """Places to grow people from, surest first: joint (S,), position (S, 2) in input pixels, score (S,)."""
+    """Starting points of people, by descending score: joint (S,), position (S, 2) in input pixels, score (S,)."""
 
     joint: Indices
     position: Floats
@@ -51,34 +51,36 @@ class Seeds:
     def __len__(self) -> int:
         return len(self.joint)
 
-    def __getitem__(self, which: Indices | NDArray[np.bool_] | slice) -> Seeds:
-        return Seeds(self.joint[which], self.position[which], self.score[which])
+    def __getitem__(self, index: Indices | NDArray[np.bool_] | slice) -> Seeds:
+        return Seeds(self.joint[index], self.position[index], self.score[index])
 
 
-def cast_votes(heatmap: Floats, short_offsets: Floats, grid: Grid, radius_px: float, least: float = 0.01) -> Votes:
-    """The votes of all cells with a probability above `least`: the others together move no peak.
+def cast_votes(
+    heatmap: Floats, short_offsets: Floats, grid: Grid, radius_px: float, min_probability: float = 0.01
+) -> Votes:
+    """The votes of all cells with a probability above `min_probability`: the others together move no peak.
 
     heatmap (K, h, w) logits, short_offsets (K, 2, h, w) pixels; `radius_px` is the radius R of the disks.
     """
     h, w = heatmap.shape[1:]
-    voters = np.flatnonzero(heatmap > np.log(least / (1 - least)))
+    voters = np.flatnonzero(heatmap > np.log(min_probability / (1 - min_probability)))
     joint = voters // (h * w)
     # The vectors of joint k begin 2 k h w in: x, then h w farther on y.
     offset = short_offsets.reshape(-1).take(voters + joint * (h * w) + np.array([[0], [h * w]]))
     line = voters // w
     cell = np.stack([voters - line * w, line - joint * h])
-    mass = sigmoid(heatmap.reshape(-1)[voters]) * np.float32(grid.stride**2 / (np.pi * radius_px**2))
-    return Votes(joint, cell.T, (grid.to_image(cell) + offset).T, mass)
+    weight = sigmoid(heatmap.reshape(-1)[voters]) * np.float32(grid.stride**2 / (np.pi * radius_px**2))
+    return Votes(joint, cell.T, (grid.to_image(cell) + offset).T, weight)
 
 
-def finer_grid(grid: Grid, cells: tuple[int, int], stride_px: int) -> tuple[Grid, tuple[int, int]]:
-    """A grid of `stride_px` over the same frame, and its rows and columns."""
+def refined_grid(grid: Grid, cells: tuple[int, int], stride_px: int) -> tuple[Grid, tuple[int, int]]:
+    """A grid of `stride_px` over the same region, and its rows and columns."""
     rows, columns = (-(-(n - 1) * grid.stride // stride_px) + 1 for n in cells)
     return Grid(stride_px, grid.origin), (rows, columns)
 
 
-def tally(votes: Votes, joints: int, grid: Grid, cells: tuple[int, int]) -> NDArray[np.float64]:
-    """Add up the votes of each joint on a map of H x W cells: (K, H + 2, W + 2).
+def accumulate_votes(votes: Votes, joints: int, grid: Grid, cells: tuple[int, int]) -> NDArray[np.float64]:
+    """Sum the votes of each joint on a map of H x W cells: (K, H + 2, W + 2).
 
     The map has a frame of one cell, for the votes that fall between it and the grid's border; votes beyond it are
     dropped.
@@ -86,57 +88,59 @@ def tally(votes: Votes, joints: int, grid: Grid, cells: tuple[int, int]) -> NDAr
     shape = (joints, cells[0] + 2, cells[1] + 2)
     x, y = grid.to_cells(votes.position.T) + np.float32(1)
     inside = np.flatnonzero((x >= 0) & (x < shape[2] - 1) & (y >= 0) & (y < shape[1] - 1))
-    x, y, weight = x[inside], y[inside], votes.mass[inside]
+    x, y, weight = x[inside], y[inside], votes.weight[inside]
     left, top = x.astype(np.int32), y.astype(np.int32)
     fx, fy = x - left.astype(np.float32), y - top.astype(np.float32)
     first = (votes.joint[inside] * shape[1] + top) * shape[2] + left
     corner = (first + np.array([[0], [1], [shape[2]], [shape[2] + 1]])).reshape(-1)
     upper, lower = (1 - fy) * weight, fy * weight
-    share = np.concatenate([(1 - fx) * upper, fx * upper, (1 - fx) * lower, fx * lower])
-    mass = np.bincount(corner, share, minlength=shape[0] * shape[1] * shape[2]).astype(np.float64, copy=False)
-    return mass.reshape(shape)
+    weights = np.concatenate([(1 - fx) * upper, fx * upper, (1 - fx) * lower, fx * lower])
+    total = np.bincount(corner, weights, minlength=shape[0] * shape[1] * shape[2]).astype(np.float64, copy=False)
+    return total.reshape(shape)
 
 
-def hough_peaks(tallied: NDArray[np.float64], grid: Grid, least_mass: float) -> Seeds:
+def hough_peaks(vote_map: NDArray[np.float64], grid: Grid, threshold: float) -> Seeds:
     """Local maxima of framed maps (K, H + 2, W + 2), at the centroid of the votes in the 3 x 3 cells around each.
 
-    A peak's score is the mass of those nine cells, which does not depend on where between cells the votes meet.
+    A peak's score is the total weight of those nine cells, which does not depend on where between cells the votes meet.
     The centroid is exact where all of them meet in one point. Equal neighbours are all peaks.
     """
-    joint, row, column, window = _maxima(tallied, least_mass / 9)
-    mass = window.sum(axis=1)
+    joint, row, column, window = _local_maxima(vote_map, threshold / 9)
+    score = window.sum(axis=1)
     dy, dx = np.divmod(np.arange(9), 3)
-    centroid = window @ np.stack([dx - 1, dy - 1], axis=1) / mass[:, None]
+    centroid = window @ np.stack([dx - 1, dy - 1], axis=1) / score[:, None]
     # The frame shifts row and column by one.
     position = grid.to_image(np.stack([column - 1, row - 1], axis=1) + centroid)
-    order = np.argsort(-mass, kind="stable")
-    order = order[mass[order] >= least_mass]
-    return Seeds(joint[order], position[order], mass[order].astype(np.float32))
+    order = np.argsort(-score, kind="stable")
+    order = order[score[order] >= threshold]
+    return Seeds(joint[order], position[order], score[order].astype(np.float32))
 
 
-def cell_peaks(heatmap: Floats, short_offsets: Floats, grid: Grid, least_probability: float) -> Seeds:
+def cell_peaks(heatmap: Floats, short_offsets: Floats, grid: Grid, threshold: float) -> Seeds:
     """Local maxima of the probability over 3 x 3 cells, each moved by its short offset; no votes are counted.
 
     This is how the published TensorFlow.js and Coral decoders find seeds. heatmap (K, h, w) logits.
     """
     framed = np.pad(sigmoid(heatmap), ((0, 0), (1, 1), (1, 1)))
-    joint, row, column, window = _maxima(framed, least_probability)
+    joint, row, column, window = _local_maxima(framed, threshold)
     row, column = row - 1, column - 1
     position = grid.to_image(np.stack([column, row], axis=1)) + short_offsets[joint, :, row, column]
     order = np.argsort(-window[:, 4], kind="stable")
     return Seeds(joint[order], position[order], window[order, 4])
 
 
-def _maxima(framed: NDArray[np.floating], least: float) -> tuple[Indices, Indices, Indices, NDArray[np.floating]]:
-    """Cells inside the frame, at least as high as their 8 neighbours: joint, row, column, and the (n, 9) windows."""
+def _local_maxima(
+    framed: NDArray[np.floating], threshold: float
+) -> tuple[Indices, Indices, Indices, NDArray[np.floating]]:
+    """Cells inside the frame, no lower than their 8 neighbours: joint, row, column, and the (n, 9) neighbourhoods."""
     _, rows, columns = framed.shape
     flat = framed.reshape(-1)
-    place = np.flatnonzero(flat >= least)
-    joint, inner = np.divmod(place, rows * columns)
+    flat_index = np.flatnonzero(flat >= threshold)
+    joint, inner = np.divmod(flat_index, rows * columns)
     row, column = np.divmod(inner, columns)
     inside = (row > 0) & (row < rows - 1) & (column > 0) & (column < columns - 1)
-    joint, row, column, place = (joint[inside], row[inside], column[inside], place[inside])
+    joint, row, column, flat_index = (joint[inside], row[inside], column[inside], flat_index[inside])
     around = (np.arange(-1, 2)[:, None] * columns + np.arange(-1, 2)).reshape(-1, 1)
-    window = flat[place + around]
+    window = flat[flat_index + around]
     top = window[4] >= window.max(axis=0)
     return joint[top], row[top], column[top], window[:, top].T

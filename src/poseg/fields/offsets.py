@@ -1,7 +1,7 @@
-"""Vector fields: read between the cells, and follow from point to point.
+"""Vector fields: sample between the cells, and follow from point to point.
 
 Letters: C channels, h x w cells, n points. Points are continuous pixels of the network's input, x before y; each is
-read in a channel of its own. Points outside the frame of cells are read at its border (spec section 4).
+sampled in a channel of its own. Points outside the frame of cells are sampled at its border (spec section 4).
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ def clamp(points: Floats, grid: Grid, cells: tuple[int, int]) -> Floats:
 
 def sample_bilinear(field: Floats, channel: Indices, points: Floats, grid: Grid) -> Floats:
     """Values between the four cells around each point: (n, D) for a field (C, D, h, w), (n,) for (C, h, w)."""
-    at, last = _planes(points, grid, field.shape[-2], field.shape[-1])
+    at, last = _split_xy(points, grid, field.shape[-2], field.shape[-1])
     inside = np.minimum(np.maximum(at, 0), last)
-    return _between_cells(field, channel, inside).T.reshape(len(points), *field.shape[1:-2])
+    return _bilinear(field, channel, inside).T.reshape(len(points), *field.shape[1:-2])
 
 
-def _planes(points: Floats, grid: Grid, h: int, w: int) -> tuple[Floats, Floats]:
+def _split_xy(points: Floats, grid: Grid, h: int, w: int) -> tuple[Floats, Floats]:
     """The points as fractional cells, x and y apart (2, n), and the last cell of the field (2, 1).
 
-    Runs of x and runs of y are several times as fast to work on as pairs of them.
+    Separate arrays of x and y are several times as fast as pairs.
     """
     return grid.to_cells(np.ascontiguousarray(points.T)), np.array([[w - 1], [h - 1]], np.float32)
 
 
-def _between_cells(field: Floats, channel: Indices, at: Floats) -> Floats:
+def _bilinear(field: Floats, channel: Indices, at: Floats) -> Floats:
     """Bilinear values (D, n) at fractional cells (2, n) inside the field."""
     h, w = field.shape[-2:]
     depth, n = field[0, ..., 0, 0].size, at.shape[1]
     # On the last row or column the fraction is 1 instead of 0, to keep the far corner inside the field.
     low = np.minimum(at.astype(np.int32), np.array([[max(w - 2, 0)], [max(h - 2, 0)]], np.int32))
-    share = np.empty((2, 2, n), np.float32)
-    share[1] = at - low.astype(np.float32)
-    share[0] = 1 - share[1]
-    weights = (share[:, None, 1] * share[:, 0]).reshape(4, n)
+    fraction = np.empty((2, 2, n), np.float32)
+    fraction[1] = at - low.astype(np.float32)
+    fraction[0] = 1 - fraction[1]
+    weights = (fraction[:, None, 1] * fraction[:, 0]).reshape(4, n)
     first = channel * (depth * h * w) + low[1] * w + low[0]
     values = field.reshape(-1).take(first + _corners(depth, h, w)).reshape(depth, 4, n)
     values *= weights
@@ -59,11 +59,11 @@ def _between_cells(field: Floats, channel: Indices, at: Floats) -> Floats:
 
 @lru_cache(maxsize=32)
 def _corners(depth: int, h: int, w: int) -> Indices:
-    """How far in memory the four cells around a point lie from the first, for each of `depth` values: (4 depth, 1)."""
+    """Offsets in memory of the four cells around a point from the first, for each of `depth` values: (4 depth, 1)."""
     right, down = min(w - 1, 1), w * min(h - 1, 1)
     planes = np.arange(depth)[:, None] * (h * w)
-    away: Indices = (planes + np.array([0, right, down, down + right])).reshape(-1, 1)
-    return away
+    offsets: Indices = (planes + np.array([0, right, down, down + right])).reshape(-1, 1)
+    return offsets
 
 
 def nearest_cells(points: Floats, grid: Grid, cells: tuple[int, int]) -> Indices:
@@ -84,7 +84,7 @@ SAMPLINGS = {"bilinear": sample_bilinear, "nearest": sample_nearest}
 
 
 def sample(field: Floats, channel: Indices, points: Floats, grid: Grid, sampling: str = "bilinear") -> Floats:
-    """The field (C, D, h, w) or (C, h, w), read in `channel` (n,) at `points` (n, 2): (n, D) or (n,)."""
+    """The field (C, D, h, w) or (C, h, w), sampled in `channel` (n,) at `points` (n, 2): (n, D) or (n,)."""
     return SAMPLINGS[sampling](field, channel, points, grid)
 
 
@@ -99,9 +99,9 @@ def refine(
 ) -> Floats:
     """Follow the vectors of `offsets` (C, 2, h, w) for a number of steps: p <- p + offsets(p).
 
-    A point outside the frame sets out from the frame's border, where the vector it follows was read; where the points
-    end is not clamped. With `from_cells` (and nearest sampling) a point sets out from its nearest cell, as
-    TensorFlow.js does with short offsets. PersonLab, section 3.1: mid by short, long by long, long by short.
+    A point outside the frame starts from the frame's border, where its vector is sampled; the end points are not
+    clamped. With `from_cells` (and nearest sampling) a point starts from its nearest cell, as TensorFlow.js does with
+    short offsets. PersonLab, section 3.1: mid by short, long by long, long by short.
     """
     h, w = offsets.shape[-2:]
     if sampling == "nearest":
@@ -109,8 +109,8 @@ def refine(
             start = grid.to_image(nearest_cells(points, grid, (h, w))) if from_cells else clamp(points, grid, (h, w))
             points = start + sample_nearest(offsets, channel, start, grid)
         return points
-    at, last = _planes(points, grid, h, w)
+    at, last = _split_xy(points, grid, h, w)
     for _ in range(steps):
         at = np.minimum(np.maximum(at, 0), last)
-        at += _between_cells(offsets, channel, at) * np.float32(1 / grid.stride)
+        at += _bilinear(offsets, channel, at) * np.float32(1 / grid.stride)
     return grid.to_image(at).T

@@ -1,6 +1,6 @@
 """Part affinity fields: along a limb every cell holds the unit vector from joint to joint (Cao et al., CVPR 2017).
 
-Letters: N people, K joints, L limbs, h x w cells, P pairs of places.
+Letters: N people, K joints, L limbs, h x w cells, P pairs of points.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from poseg.skeletons import Skeleton
 Floats = NDArray[np.float32]
 Limb = tuple[str, str]
 
-SHORTEST_PX = 1e-3  # a shorter limb has no direction
+MIN_LENGTH_PX = 1e-3  # a shorter limb has no direction
 OPENPOSE_LIMBS: tuple[Limb, ...] = (
     ("neck", "right_shoulder"), ("neck", "left_shoulder"),
     ("right_shoulder", "right_elbow"), ("right_elbow", "right_wrist"),
@@ -36,8 +36,8 @@ def _both(*pairs: Limb) -> tuple[Limb, ...]:
     return tuple((a if a == "nose" else f"{side}_{a}", f"{side}_{b}") for a, b in pairs for side in sides)
 
 
-# COCO's joints, joined more than once: annotators and pictures leave joints out, and a person in whom a limb is
-# missing stays whole where another way leads round it. The nearest neighbours come first.
+# COCO's joints, connected more than once: where a joint or limb is missing, other limbs still connect the rest of the
+# person. The nearest neighbours come first.
 COCO_LIMBS: tuple[Limb, ...] = (
     ("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"), ("left_eye", "right_eye"),
     *_both(
@@ -49,8 +49,8 @@ COCO_LIMBS: tuple[Limb, ...] = (
 )  # fmt: skip
 
 
-def limbs_of(skeleton: Skeleton) -> tuple[Limb, ...]:
-    """The limbs that people of a skeleton are put together from, in the order of assembly.
+def default_limbs(skeleton: Skeleton) -> tuple[Limb, ...]:
+    """The limbs that people of a skeleton are assembled from, in the order of assembly.
 
     `COCO_LIMBS` for COCO's joints, `OPENPOSE_LIMBS` for OpenPose's, else the tree: a limb for each joint but the first.
     """
@@ -60,51 +60,51 @@ def limbs_of(skeleton: Skeleton) -> tuple[Limb, ...]:
     return skeleton.tree
 
 
-def closing_limbs(skeleton: Skeleton, limbs: Sequence[Limb]) -> NDArray[np.bool_]:
-    """(L,) whether a limb joins what those before it have joined already, as one from shoulder to ear does.
+def redundant_limbs(skeleton: Skeleton, limbs: Sequence[Limb]) -> NDArray[np.bool_]:
+    """(L,) whether a limb connects joints that limbs before it connect already, such as one from shoulder to ear.
 
     Raises SkeletonError for limbs that do not reach every joint.
     """
     group = {joint: joint for joint in skeleton.joints}
 
-    def head(joint: str) -> str:
+    def find_root(joint: str) -> str:
         while group[joint] != joint:
             joint = group[joint]
         return joint
 
-    closing = []
+    redundant = []
     for a, b in limbs:
         skeleton.indices([(a, b)])
-        closing.append(head(a) == head(b))
-        group[head(b)] = head(a)
-    apart = {head(joint) for joint in skeleton.joints}
+        redundant.append(find_root(a) == find_root(b))
+        group[find_root(b)] = find_root(a)
+    apart = {find_root(joint) for joint in skeleton.joints}
     if len(apart) > 1:
         raise SkeletonError(
             f"The limbs leave the joints of {skeleton.name} in {len(apart)} parts, around {', '.join(sorted(apart))}; "
-            "give limbs that join them all."
+            "give limbs that connect them all."
         )
-    return np.array(closing, np.bool_)
+    return np.array(redundant, np.bool_)
 
 
-def limb_mirror(skeleton: Skeleton, limbs: Sequence[Limb]) -> tuple[NDArray[np.intp], Floats]:
-    """(L,) permutation of the limbs that goes with `skeleton.mirror`, and (L,) -1 for those that then run backwards.
+def limb_flip(skeleton: Skeleton, limbs: Sequence[Limb]) -> tuple[NDArray[np.intp], Floats]:
+    """(L,) permutation of the limbs that goes with `skeleton.flip_index`, and (L,) -1 for those that it reverses.
 
     Raises SkeletonError for limbs that are not the same on both sides.
     """
     ends = skeleton.indices(limbs)
-    place = {(int(a), int(b)): i for i, (a, b) in enumerate(ends)}
-    seen = [(int(skeleton.mirror[a]), int(skeleton.mirror[b])) for a, b in ends]
+    index = {(int(a), int(b)): i for i, (a, b) in enumerate(ends)}
+    flipped = [(int(skeleton.flip_index[a]), int(skeleton.flip_index[b])) for a, b in ends]
     try:
-        order = np.array([place[pair] if pair in place else place[pair[::-1]] for pair in seen], np.intp)
+        order = np.array([index[pair] if pair in index else index[pair[::-1]] for pair in flipped], np.intp)
     except KeyError:
         raise SkeletonError(
-            f"The limbs of {skeleton.name} are not the same on both sides, so its fields cannot be mirrored; "
+            f"The limbs of {skeleton.name} are not the same on both sides, so its fields cannot be flipped; "
             "give symmetric limbs or leave flipping off."
         ) from None
-    return order, np.array([1 if pair in place else -1 for pair in seen], np.float32)
+    return order, np.array([1 if pair in index else -1 for pair in flipped], np.float32)
 
 
-def paint_limbs(
+def encode_pafs(
     keypoints: Floats,
     annotated: NDArray[np.bool_],
     ends: NDArray[np.intp],
@@ -112,11 +112,11 @@ def paint_limbs(
     cells: tuple[int, int],
     width_px: float,
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Fields (L, 2, h, w), and where limbs are (L, h, w).
+    """Part affinity fields (L, 2, h, w), and the cells on limbs (L, h, w) bool.
 
-    keypoints (N, K, 2) image pixels, annotated (N, K), ends (L, 2) numbers of joints. A cell is on a limb when it is
-    no farther from the segment's line than `width_px`, and in the box of its ends grown by as much. Where several
-    people's limbs lie on a cell it holds the mean of their vectors.
+    keypoints (N, K, 2) image pixels, annotated (N, K), ends (L, 2) indices of joints. A cell is on a limb when it is
+    no farther from the segment's line than `width_px`, and in the box around its ends padded by `width_px`. A cell on
+    limbs of several people holds the mean of their vectors.
     """
     total = np.zeros((len(ends), 2, *cells), np.float32)
     count = np.zeros((len(ends), *cells), np.float32)
@@ -125,7 +125,7 @@ def paint_limbs(
     for person, limb in zip(*np.nonzero(both), strict=True):
         a, b = keypoints[person, ends[limb]].astype(np.float64)
         length = float(np.hypot(*(b - a)))
-        if length < SHORTEST_PX:
+        if length < MIN_LENGTH_PX:
             continue
         v = (b - a) / length
         (x0, y0), (x1, y1) = np.minimum(a, b) - width_px, np.maximum(a, b) + width_px
@@ -140,36 +140,35 @@ def paint_limbs(
 
 
 def line_integrals(
-    pafs: Floats, limb: NDArray[np.intp], starts: Floats, ends: Floats, grid: Grid, samples: int, least: float,
-    least_share: float,
+    pafs: Floats, limb: NDArray[np.intp], starts: Floats, ends: Floats, grid: Grid, samples: int,
+    min_alignment: float, min_inlier_fraction: float,
 ) -> Floats:  # fmt: skip
-    """How well limbs' fields (L, 2, h, w) run from starts (P, 2) to ends (P, 2), in image pixels: (P,).
+    """Alignment of limbs' fields (L, 2, h, w) with lines from starts (P, 2) to ends (P, 2), in image pixels: (P,).
 
-    Each pair's field, that of `limb` (P,), is read at `samples` places evenly between, both ends included, bilinearly
-    (`fields.offsets.sample_bilinear`).
-    The result is the mean of its part in the direction of the limb over the places where that is above `least`; 0
-    where these are no more than `least_share` of the places, and for a start and an end that coincide.
+    Each pair's field, that of `limb` (P,), is sampled bilinearly at `samples` evenly spaced points, both ends included.
+    The result is the mean of its component along the line over the points where that is above `min_alignment`; 0
+    where these are no more than `min_inlier_fraction` of the points, and for a start and an end that coincide.
     """
-    # Runs of x and runs of y are faster to work on than pairs of them.
+    # Separate arrays of x and y are faster than pairs.
     start, along = np.ascontiguousarray(starts.T), np.ascontiguousarray((ends - starts).T)
     length = np.hypot(along[0], along[1])
-    mean, left = np.zeros(len(limb), np.float32), np.flatnonzero(length > SHORTEST_PX)
-    start, along, direction = start[:, left], along[:, left], (along / np.maximum(length, SHORTEST_PX))[:, left]
-    total, kept = np.zeros(len(left), np.float32), np.zeros(len(left), np.intp)
-    # From the middle outwards: a few places there rule out most pairs, which are joints of different people.
+    mean, left = np.zeros(len(limb), np.float32), np.flatnonzero(length > MIN_LENGTH_PX)
+    start, along, direction = start[:, left], along[:, left], (along / np.maximum(length, MIN_LENGTH_PX))[:, left]
+    total, inliers = np.zeros(len(left), np.float32), np.zeros(len(left), np.intp)
+    # From the centre outwards: a few points there rule out most pairs, which are joints of different people.
     steps = sorted(range(samples), key=lambda step: abs(2 * step - (samples - 1)))
     for done, step in enumerate(steps, 1):
         if not len(left):
             break
-        places = start + along * np.float32(step / (samples - 1))
-        across, down = sample_bilinear(pafs, limb[left], np.asarray(places.T, np.float32), grid).T * direction
-        agreement = across + down
-        agrees = agreement > least
-        total += np.where(agrees, agreement, 0)
-        kept += agrees
-        may = np.flatnonzero((kept + samples - done) / samples > least_share)
-        if len(may) < len(left):
-            left, total, kept = left[may], total[may], kept[may]
-            start, along, direction = start[:, may], along[:, may], direction[:, may]
-    mean[left] = total / np.maximum(kept, 1)
+        points = start + along * np.float32(step / (samples - 1))
+        across, down = sample_bilinear(pafs, limb[left], np.asarray(points.T, np.float32), grid).T * direction
+        alignment = across + down
+        aligned = alignment > min_alignment
+        total += np.where(aligned, alignment, 0)
+        inliers += aligned
+        possible = np.flatnonzero((inliers + samples - done) / samples > min_inlier_fraction)
+        if len(possible) < len(left):
+            left, total, inliers = left[possible], total[possible], inliers[possible]
+            start, along, direction = start[:, possible], along[:, possible], direction[:, possible]
+    mean[left] = total / np.maximum(inliers, 1)
     return mean

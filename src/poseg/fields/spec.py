@@ -1,4 +1,4 @@
-"""A field is described by a value that encoder, head, loss, decoder and drawing all read.
+"""A field is described by a `FieldSpec`, which encoder, head, loss, decoder and drawing share.
 
 Letters: C channels, h and w cells. A vector keeps an axis of its own, x before y; flattening happens once, at
 the last convolution of a head.
@@ -18,7 +18,7 @@ from poseg.geometry.grid import Grid
 
 Floats = NDArray[np.float32]
 
-UNITS = ("logit", "px", "one")
+UNITS = ("logit", "px", "scalar")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ class FieldSpec:
     name   such as "short_offsets"
     axes   names of the leading axes, such as ("joint", "xy")
     shape  their lengths, such as (17, 2)
-    unit   "logit" (sigmoid gives a probability), "px" (pixels of the network's input) or "one" (a plain number, such
-           as a confidence or a part of a unit vector)
-    grid   where the cells stand
+    unit   "logit" (sigmoid gives a probability), "px" (pixels of the network's input) or "scalar" (a number, such
+           as a confidence or a coordinate of a unit vector)
+    grid   positions of the cells
     """
 
     name: str
@@ -41,19 +41,19 @@ class FieldSpec:
 
     def __post_init__(self) -> None:
         if len(self.axes) != len(self.shape):
-            raise ShapeError(f"FieldSpec {self.name!r}", wanted=f"one length for each of {self.axes}", got=self.shape)
+            raise ShapeError(f"FieldSpec {self.name!r}", expected=f"one length for each of {self.axes}", got=self.shape)
         if self.unit not in UNITS:
             raise FieldError(f"Field {self.name!r} has the unit {self.unit!r}; it must be one of {', '.join(UNITS)}.")
 
     @property
     def channels(self) -> int:
-        """How many channels the last convolution needs."""
+        """Channels of the last convolution."""
         return prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fields(Mapping[str, Floats]):
-    """The fields of one picture by name, each (*spec.shape, h, w) float32, all on one grid of h x w cells."""
+    """The fields of one image by name, each (*spec.shape, h, w) float32, all on one grid of h x w cells."""
 
     specs: tuple[FieldSpec, ...]
     arrays: Mapping[str, Floats]
@@ -69,11 +69,11 @@ class Fields(Mapping[str, Floats]):
             shape = self.arrays[spec.name].shape
             cells = cells or shape[-2:]
             if shape != (*spec.shape, *cells):
-                raise ShapeError(f"field {spec.name!r}", wanted=(*spec.shape, *cells), got=shape)
+                raise ShapeError(f"field {spec.name!r}", expected=(*spec.shape, *cells), got=shape)
 
     @classmethod
     def from_flat(cls, specs: tuple[FieldSpec, ...], flat: Mapping[str, Floats]) -> Fields:
-        """Fields from what a network puts out: (C, h, w) arrays by name."""
+        """Fields from the outputs of a network: (C, h, w) arrays by name."""
         named = {
             spec.name: flat[spec.name].reshape(*spec.shape, *flat[spec.name].shape[-2:])
             for spec in specs
@@ -96,18 +96,18 @@ class Fields(Mapping[str, Floats]):
         return self.specs[0].grid
 
     @property
-    def cells(self) -> tuple[int, int]:
+    def shape_hw(self) -> tuple[int, int]:
         """Rows and columns."""
         rows, columns = self.arrays[self.specs[0].name].shape[-2:]
         return rows, columns
 
-    def confidence(self, name: str) -> Floats:
-        """A map of how likely something is, between 0 and 1, whatever the unit that it leaves the network in."""
+    def probability(self, name: str) -> Floats:
+        """The field as probabilities in [0, 1]: the sigmoid of logits; scalars are clipped."""
         unit = next(spec.unit for spec in self.specs if spec.name == name)
         return sigmoid(self[name]) if unit == "logit" else np.clip(self[name], 0, 1)
 
     def check_finite(self) -> None:
-        """Raise FieldError where a value is NaN or infinite: such fields have no people in them."""
+        """Raise FieldError for NaN and infinite values: such fields cannot be decoded."""
         for name in self.arrays:
             if not np.isfinite(self.arrays[name]).all():
                 raise FieldError(

@@ -1,4 +1,4 @@
-"""Sliding windows over a crop: which of them hold a joint, which a part of the body (Li, Liu and Chan, CVPRW 2014).
+"""Sliding windows over a crop: which of them contain a joint or a body part (Li, Liu and Chan, CVPRW 2014).
 
 Window (r, c) covers c stride <= x < c stride + size, and y alike, in the crop's continuous pixels: half-open, so a
 joint on the border of two windows that only touch is in one of them. Letters: N people, K joints, P parts, m windows
@@ -16,7 +16,7 @@ from poseg.errors import FieldError
 
 Floats = NDArray[np.float32]
 
-PART_SHARE = 0.3  # of a part's length lies in a window that holds it
+MIN_PART_FRACTION = 0.3  # of a part's length lies in a window that contains it
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,49 +40,49 @@ class SlidingWindows:
             )
 
     @property
-    def across(self) -> int:
-        """m: as many as cover every pixel; the last may hang over."""
+    def per_side(self) -> int:
+        """m: enough to cover every pixel; the last may reach beyond the crop."""
         return -(-(self.crop_px - self.size_px) // self.stride_px) + 1
 
     @property
     def starts_px(self) -> Floats:
         """(m,) first pixel of each window along a side."""
-        return np.arange(self.across, dtype=np.float32) * self.stride_px
+        return np.arange(self.per_side, dtype=np.float32) * self.stride_px
 
-    def holding_joints(self, points: ArrayLike) -> Floats:
-        """(..., m, m) 1 where a window holds a point (..., 2), rows before columns; none holds one that is NaN."""
+    def contains_joint(self, points: ArrayLike) -> Floats:
+        """(..., m, m) 1 where a window contains a point (..., 2), rows before columns; none contains NaN."""
         x, y = np.moveaxis(np.asarray(points, np.float32)[..., None], -2, 0)  # (..., 1)
         low, high = self.starts_px, self.starts_px + self.size_px
         columns, rows = ((low <= v) & (v < high) for v in (x, y))
         return np.asarray(rows[..., :, None] & columns[..., None, :], np.float32)
 
     def nearest(self, points: ArrayLike) -> Floats:
-        """(..., m, m) 1 in the one window whose middle is nearest to a point (..., 2) that some window holds."""
+        """(..., m, m) 1 in the one window whose centre is nearest to a point (..., 2) that some window contains."""
         points = np.asarray(points, np.float32)
-        middles = self.starts_px + self.size_px / 2
-        # A point as far from two middles is the first one's.
-        x, y = (np.abs(points[..., axis, None] - middles) for axis in (0, 1))
-        held = np.asarray(self.holding_joints(points).any(axis=(-2, -1)))
-        one = np.eye(self.across, dtype=np.float32)
-        columns, rows = (one[np.where(held, np.nan_to_num(v, nan=np.inf).argmin(axis=-1), 0)] for v in (x, y))
-        return np.asarray(rows[..., :, None] * columns[..., None, :] * held[..., None, None], np.float32)
+        centres = self.starts_px + self.size_px / 2
+        # Ties go to the first window.
+        x, y = (np.abs(points[..., axis, None] - centres) for axis in (0, 1))
+        inside = np.asarray(self.contains_joint(points).any(axis=(-2, -1)))
+        one = np.eye(self.per_side, dtype=np.float32)
+        columns, rows = (one[np.where(inside, np.nan_to_num(v, nan=np.inf).argmin(axis=-1), 0)] for v in (x, y))
+        return np.asarray(rows[..., :, None] * columns[..., None, :] * inside[..., None, None], np.float32)
 
-    def holding_parts(self, starts: ArrayLike, ends: ArrayLike, share: float = PART_SHARE) -> Floats:
-        """(..., m, m) 1 where more than `share` of the way from starts to ends (..., 2) lies in a window.
+    def contains_part(self, starts: ArrayLike, ends: ArrayLike, min_fraction: float = MIN_PART_FRACTION) -> Floats:
+        """(..., m, m) 1 where more than `min_fraction` of the line from starts to ends (..., 2) lies in a window.
 
-        A part with an end that is NaN is in no window. One without length is where its joints are.
+        No window contains a part with an end that is NaN. A part of length zero is where its joints are.
         """
         a, b = np.asarray(starts, np.float64), np.asarray(ends, np.float64)
         columns, rows = (self._inside(a[..., axis], b[..., axis]) for axis in (0, 1))
         enter = np.maximum(rows[..., :, None, 0], columns[..., None, :, 0])
         leave = np.minimum(rows[..., :, None, 1], columns[..., None, :, 1])
-        known = np.asarray(np.isfinite(a).all(axis=-1) & np.isfinite(b).all(axis=-1))
-        point = np.asarray(known & (a == b).all(axis=-1))
-        held = (leave - enter > share) & (known & ~point)[..., None, None]
-        return np.where(point[..., None, None], self.holding_joints(a), held).astype(np.float32)
+        finite = np.asarray(np.isfinite(a).all(axis=-1) & np.isfinite(b).all(axis=-1))
+        point = np.asarray(finite & (a == b).all(axis=-1))
+        held = (leave - enter > min_fraction) & (finite & ~point)[..., None, None]
+        return np.where(point[..., None, None], self.contains_joint(a), held).astype(np.float32)
 
     def _inside(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(..., m, 2) between which shares of the way from a to b (...) a window covers, along one axis."""
+        """(..., m, 2) first and last fraction of the line from a to b (...) inside each window, along one axis."""
         low = self.starts_px.astype(np.float64)
         along = (b - a)[..., None]
         still = along == 0

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Boxes = NDArray[np.float32]
-Window = tuple[int, int, int, int]  # a part of a picture, xyxy in whole pixels
+CropXYXY = tuple[int, int, int, int]  # a part of an image, in whole pixels
 
 
 def xywh_to_xyxy(boxes_xywh: ArrayLike) -> Boxes:
@@ -21,7 +21,7 @@ def xyxy_to_xywh(boxes_xyxy: ArrayLike) -> Boxes:
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
-def around_points(points: ArrayLike, valid: ArrayLike) -> Boxes:
+def boxes_from_points(points: ArrayLike, valid: ArrayLike) -> Boxes:
     """Tight boxes around the valid points of each row; all zero where a row has none.
 
     points (N, K, 2), valid (N, K) bool; returns (N, 4) xyxy.

@@ -1,4 +1,4 @@
-"""A pinhole camera: from points in the world, in millimetres, to continuous pixels.
+"""A pinhole camera: from 3D points in the world, in millimetres, to continuous pixels.
 
     (x, y, z) = rotation world + translation          camera frame: x right, y down, z away from the camera   (1)
     pixel = centre + focal (x, y) / z                 continuous pixels of `geometry.grid`                    (2)
@@ -21,14 +21,14 @@ Floats64 = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Camera:
-    """One camera, or a stack of B of them that each see points of their own.
+    """One camera, or a stack of B cameras that each see points of their own.
 
     focal_px         () or (B,), above 0
-    centre_px        (2,) or (B, 2): where the axis meets the picture, x before y
+    centre_px        (2,) or (B, 2): the principal point, x before y
     rotation         (3, 3) or (B, 3, 3), world to camera
     translation_mm   (3,) or (B, 3): the world's origin in the camera's frame
 
-    Raises ShapeError, and GeometryError for a focal length that is not positive or a rotation that is none.
+    Raises ShapeError, and GeometryError for a focal length that is not positive or an invalid rotation.
     """
 
     focal_px: Floats64
@@ -44,21 +44,23 @@ class Camera:
         stack = self.focal_px.shape
         for name, shape in (("centre_px", (2,)), ("rotation", (3, 3)), ("translation_mm", (3,))):
             if len(stack) > 1 or getattr(self, name).shape != (*stack, *shape):
-                raise ShapeError(name, wanted=(*stack[:1], *shape), got=getattr(self, name).shape)
+                raise ShapeError(name, expected=(*stack[:1], *shape), got=getattr(self, name).shape)
         if not (np.isfinite(self.focal_px).all() and (self.focal_px > 0).all()):
-            raise GeometryError(f"The focal length is {self.focal_px} pixels; wanted a number above 0.")
-        turned = self.rotation @ np.swapaxes(self.rotation, -1, -2)
-        if not np.allclose(turned, np.eye(3), atol=1e-6) or not (np.linalg.det(self.rotation) > 0).all():
-            raise GeometryError("The rotation of the camera is no rotation; give orthonormal rows, not mirrored.")
+            raise GeometryError(f"The focal length is {self.focal_px} pixels; expected a number above 0.")
+        product = self.rotation @ np.swapaxes(self.rotation, -1, -2)
+        if not np.allclose(product, np.eye(3), atol=1e-6) or not (np.linalg.det(self.rotation) > 0).all():
+            raise GeometryError(
+                "The rotation of the camera is not a rotation; give orthonormal rows with determinant 1."
+            )
 
     def __len__(self) -> int:
-        """How many cameras a stack holds; one camera has no length (TypeError)."""
+        """Number of cameras in a stack; one camera has no length (TypeError)."""
         return len(self.focal_px)
 
-    def __getitem__(self, which: Any) -> Camera:
-        """Cameras of a stack, chosen as an array is indexed."""
+    def __getitem__(self, index: Any) -> Camera:
+        """Cameras of a stack, indexed as an array."""
         return Camera(
-            self.focal_px[which], self.centre_px[which], self.rotation[which], self.translation_mm[which]
+            self.focal_px[index], self.centre_px[index], self.rotation[index], self.translation_mm[index]
         )  # fmt: skip
 
     @property
@@ -70,21 +72,21 @@ class Camera:
     def to_camera(self, points_mm: ArrayLike) -> Floats64:
         """World points in the camera's frame, equation (1): (..., 3) mm, (B, ..., 3) for a stack."""
         points, extra = self._matched(points_mm)
-        rotation = self._spread(self.rotation, extra)
-        moved: Floats64 = np.einsum("...ij,...j->...i", rotation, points) + self._spread(self.translation_mm, extra)
+        rotation = self._broadcast(self.rotation, extra)
+        moved: Floats64 = np.einsum("...ij,...j->...i", rotation, points) + self._broadcast(self.translation_mm, extra)
         return moved
 
     def to_world(self, points_mm: ArrayLike) -> Floats64:
         """Points of the camera's frame in the world; the inverse of `to_camera`."""
         points, extra = self._matched(points_mm)
-        away = points - self._spread(self.translation_mm, extra)
-        moved: Floats64 = np.einsum("...ji,...j->...i", self._spread(self.rotation, extra), away)
+        away = points - self._broadcast(self.translation_mm, extra)
+        moved: Floats64 = np.einsum("...ji,...j->...i", self._broadcast(self.rotation, extra), away)
         return moved
 
     def project(self, points_mm: ArrayLike) -> Floats64:
         """World points as continuous pixels (..., 2), equations (1) and (2).
 
-        Raises GeometryError for a point that does not lie before the camera.
+        Raises GeometryError for a point that is not in front of the camera.
         """
         return self.project_from_camera(self.to_camera(points_mm))
 
@@ -94,22 +96,22 @@ class Camera:
         behind = int(np.count_nonzero(~(points[..., 2] > 0)))
         if behind:
             raise GeometryError(
-                f"{behind} of {points[..., 2].size} points do not lie before the camera; move it away from them."
+                f"{behind} of {points[..., 2].size} points are not in front of the camera; move it away from them."
             )
-        focal = self._spread(self.focal_px, extra)[..., None]
-        pixels: Floats64 = self._spread(self.centre_px, extra) + focal * points[..., :2] / points[..., 2:]
+        focal = self._broadcast(self.focal_px, extra)[..., None]
+        pixels: Floats64 = self._broadcast(self.centre_px, extra) + focal * points[..., :2] / points[..., 2:]
         return pixels
 
     def _matched(self, points_mm: ArrayLike) -> tuple[Floats64, int]:
-        """Points as an array, and how many axes a stack lacks to go with them."""
+        """Points as an array, and how many axes a stack needs to broadcast with them."""
         points = np.asarray(points_mm, np.float64)
         stack = self.focal_px.shape
         if points.shape[-1:] != (3,) or points.shape[: len(stack)] != stack or points.ndim <= len(stack):
-            raise ShapeError("points_mm", wanted=(*stack, ..., 3), got=points.shape)
+            raise ShapeError("points_mm", expected=(*stack, ..., 3), got=points.shape)
         return points, points.ndim - 1 - len(stack)
 
-    def _spread(self, array: Floats64, extra: int) -> Floats64:
-        """One value for each camera, with axes for the points put in; one camera's own value goes with any."""
+    def _broadcast(self, array: Floats64, extra: int) -> Floats64:
+        """A value per camera with `extra` axes for the points; that of one camera needs none."""
         stack = self.focal_px.ndim
         return array.reshape(*array.shape[:stack], *(1,) * extra, *array.shape[stack:]) if stack else array
 
@@ -124,12 +126,12 @@ def looking_at(
     focal_px: ArrayLike = 1145.0,
     centre_px: ArrayLike = (500.0, 500.0),
 ) -> Camera:
-    """A camera that looks at a point of the y-up world; numbers give one camera, arrays (B,) a stack.
+    """A camera that points at a target in the y-up world; numbers give one camera, arrays (B,) a stack.
 
     target_mm    (3,) or (B, 3), seen at `centre_px`
-    azimuth_rad  0 stands on the side of +z, a quarter turn on that of +x
-    elevation    above the target; a quarter turn looks straight down
-    roll_rad     turns the camera about its axis, so that the picture turns the other way
+    azimuth_rad  0 is on the side of +z, pi / 2 on that of +x
+    elevation    above the target; pi / 2 looks straight down
+    roll_rad     rotates the camera about its axis, so that the image rotates the other way
     """
     distance, azimuth, elevation, roll, focal = np.broadcast_arrays(
         *(np.asarray(value, np.float64) for value in (distance_mm, azimuth_rad, elevation_rad, roll_rad, focal_px))
@@ -140,11 +142,11 @@ def looking_at(
         return np.stack(entries, axis=-1).reshape(*azimuth.shape, 3, 3)
 
     ca, sa, ce, se, cr, sr = (f(a) for a in (azimuth, elevation, roll) for f in (np.cos, np.sin))
-    turn = matrix(ca, none, -sa, none, one, none, sa, none, ca)
+    pan = matrix(ca, none, -sa, none, one, none, sa, none, ca)
     # The target's side of the camera becomes +z, and up becomes -y.
     tilt = matrix(one, none, none, none, -ce, se, none, -se, -ce)
-    twist = matrix(cr, sr, none, -sr, cr, none, none, none, one)
-    rotation = twist @ tilt @ turn
+    roll_matrix = matrix(cr, sr, none, -sr, cr, none, none, none, one)
+    rotation = roll_matrix @ tilt @ pan
     target = np.broadcast_to(np.asarray(target_mm, np.float64), (*azimuth.shape, 3))
     shift = np.stack([none, none, distance], axis=-1) - np.einsum("...ij,...j->...i", rotation, target)
     centre = np.broadcast_to(np.asarray(centre_px, np.float64), (*azimuth.shape, 2))
@@ -162,12 +164,12 @@ def random_camera(
     focal_px: tuple[float, float] = (900, 1600),
     side_px: int = 1000,
 ) -> Camera:
-    """A camera that looks at a person's root from anywhere around; with `count` a stack of them.
+    """A camera around a person that points at their root; with `count` a stack of them.
 
-    target_mm               (3,), or (count, 3) for one target each; seen in the middle of a picture `side_px` square
-    distance, elevation,    drawn evenly between two bounds, and the azimuth from the whole circle
+    target_mm               (3,), or (count, 3) for one target each; projected to the centre of a square image
+    distance, elevation,    uniform between two bounds; the azimuth is uniform over the circle
     focal length
-    roll_deg                spread of a normal distribution, cut at three times that
+    roll_deg                standard deviation of a normal distribution, clipped at three times that
     """
     shape = () if count is None else (count,)
     low, high = np.radians(elevation_deg)

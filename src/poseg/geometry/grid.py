@@ -1,12 +1,12 @@
 """The pixel rule, stated once.
 
 Image coordinates are continuous: x to the right, y down, the origin at the outer corner of the first
-pixel. Pixel number i covers [i, i + 1) and its centre is
+pixel. Pixel i covers [i, i + 1) and its centre is
 
     centre(i) = i + 0.5                                                   (1)
 
-COCO keypoints are pixel numbers: `io.coco_json` adds the half on reading and takes it off on writing,
-and nobody else hears of it. Rescaling an image by r multiplies continuous coordinates by r, nothing more.
+COCO keypoints are pixel indices: `io.coco_json` adds the half on reading and subtracts it on writing,
+and no other code needs to. Rescaling an image by r multiplies continuous coordinates by r, nothing more.
 
 A grid of field cells lies over an image. Cell c of a grid stands at
 
@@ -15,7 +15,7 @@ A grid of field cells lies over an image. Cell c of a grid stands at
 on each axis. `Grid(stride)` is PersonLab's grid: cell 0 stands on the centre of the first pixel, so an
 image side of stride * n + 1 pixels has n + 1 cells and the last cell stands on the last pixel's centre
 (the alignment of odd kernels with symmetric padding; spec section 1.4). `Grid(stride, stride / 2)` is that of
-networks that pool blocks of pixels: a side of stride * n pixels has n cells, each in the middle of its block.
+networks that pool blocks of pixels: a side of stride * n pixels has n cells, each at the centre of its block.
 """
 
 from __future__ import annotations
@@ -49,24 +49,24 @@ class Grid:
         return (height_px - 1 - first) // self.stride + 1, (width_px - 1 - first) // self.stride + 1
 
     def size(self, rows: int, columns: int) -> tuple[int, int]:
-        """Height and width in pixels of the image that so many cells lie over, as far from its last side as its first.
+        """Height and width in pixels of the image below a grid of cells with equal margins on all sides.
 
-        The inverse of `shape` for images that a network of this grid takes.
+        The inverse of `shape` for valid input sizes of a network with this grid.
         """
         beyond = round(2 * self.origin)
         return (rows - 1) * self.stride + beyond, (columns - 1) * self.stride + beyond
 
     def positions(self, rows: int, columns: int) -> NDArray[np.float32]:
-        """Where the cells stand: (2, rows, columns) float32, x then y, in image pixels."""
+        """Positions of the cells: (2, rows, columns) float32, x then y, in image pixels."""
         y, x = np.mgrid[:rows, :columns]
         return self.to_image(np.stack([x, y]))
 
 
 def pixel_centres(indices: ArrayLike) -> NDArray[np.float32]:
-    """Continuous coordinates of pixel numbers: equation (1)."""
+    """Continuous coordinates of pixel indices: equation (1)."""
     return np.asarray(indices, np.float32) + np.float32(PIXEL_CENTRE)
 
 
 def pixel_indices(points: ArrayLike) -> NDArray[np.float32]:
-    """Fractional pixel numbers of continuous coordinates; the inverse of `pixel_centres`."""
+    """Fractional pixel indices of continuous coordinates; the inverse of `pixel_centres`."""
     return np.asarray(points, np.float32) - np.float32(PIXEL_CENTRE)

@@ -49,10 +49,10 @@ class Masks:
     def __post_init__(self) -> None:
         matrices = np.asarray(self.matrices, np.float64).reshape(-1, 2, 3)
         if len(matrices) != len(self.rasters):
-            raise ShapeError("matrices", wanted=(len(self.rasters), 2, 3), got=matrices.shape)
+            raise ShapeError("matrices", expected=(len(self.rasters), 2, 3), got=matrices.shape)
         for raster in self.rasters:
             if raster.ndim != 2 or raster.dtype != np.uint8:
-                raise ShapeError("rasters", wanted="(height, width) uint8", got=f"{raster.shape} {raster.dtype}")
+                raise ShapeError("rasters", expected="(height, width) uint8", got=f"{raster.shape} {raster.dtype}")
         object.__setattr__(self, "matrices", matrices)
         object.__setattr__(self, "size", (int(self.size[0]), int(self.size[1])))
 
@@ -61,7 +61,7 @@ class Masks:
         """Masks (N, H, W) bool as rasters in their tight boxes. Raises ShapeError."""
         full = np.asarray(masks, np.bool_)
         if full.ndim != 3:
-            raise ShapeError("masks", wanted=("people", "height", "width"), got=full.shape)
+            raise ShapeError("masks", expected=("people", "height", "width"), got=full.shape)
         return cls.from_bitmaps([(mask, 0, 0) for mask in full], (full.shape[1], full.shape[2]))
 
     @classmethod
@@ -97,7 +97,7 @@ class Masks:
         for rle in rles:
             mask = decode_rle(rle)
             if mask.shape != tuple(size):
-                raise ShapeError("run lengths", wanted=size, got=mask.shape)
+                raise ShapeError("run lengths", expected=size, got=mask.shape)
             masks.append((mask, 0, 0))
         return cls.from_bitmaps(masks, size)
 
@@ -111,7 +111,7 @@ class Masks:
         """All masks of some parts on one image, part after part. Raises ShapeError for images of different sizes."""
         for part in parts:
             if part.size != parts[0].size:
-                raise ShapeError("masks", wanted=parts[0].size, got=part.size)
+                raise ShapeError("masks", expected=parts[0].size, got=part.size)
         rasters = tuple(raster for part in parts for raster in part.rasters)
         return cls(rasters, np.concatenate([part.matrices for part in parts]), parts[0].size)
 
@@ -157,7 +157,7 @@ class Masks:
         width, height = right - left, bottom - top
         if width <= 0 or height <= 0:
             return np.zeros((0, 0), np.bool_), 0, 0
-        onto = affine.for_cv2(affine.compose(matrix, np.array([[1.0, 0, left], [0, 1, top]])))
+        onto = affine.to_cv2(affine.compose(matrix, np.array([[1.0, 0, left], [0, 1, top]])))
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         values = cv2.warpAffine(raster, onto, (width, height), flags=flags, borderMode=cv2.BORDER_CONSTANT)
         return np.asarray(values > LEVEL, np.bool_), left, top
@@ -219,7 +219,7 @@ class Masks:
             back = affine.invert(self.matrices[row])
             value = own.copy()
             for other in rivals:
-                onto = affine.for_cv2(affine.compose(self.matrices[other], back))
+                onto = affine.to_cv2(affine.compose(self.matrices[other], back))
                 flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
                 theirs = cv2.warpAffine(self.rasters[other], onto, own.shape[::-1], flags=flags).astype(np.int16)
                 lead = (255 + own - theirs + (other > row)) >> 1
@@ -235,7 +235,7 @@ class Masks:
     def iou(self, others: Masks) -> Floats:
         """(N, M) intersection over union with other masks on the same image; 0 where both are empty."""
         if self.size != others.size:
-            raise ShapeError("others", wanted=("M", *self.size), got=others.shape)
+            raise ShapeError("others", expected=("M", *self.size), got=others.shape)
         if not len(self) or not len(others):
             return np.zeros((len(self), len(others)), np.float32)
         runs = [[masks._runs(row) for row in range(len(masks))] for masks in (self, others)]

@@ -27,7 +27,7 @@ _MOST_PX = 2**31  # the same for a size that is not that of a picture
 def encode_rle(mask: Mask) -> Rle:
     """Compressed run lengths of a (H, W) bool mask, counts as ASCII text, ready for JSON."""
     if mask.ndim != 2:
-        raise ShapeError("mask", wanted=("height", "width"), got=mask.shape)
+        raise ShapeError("mask", expected=("height", "width"), got=mask.shape)
     runs = coco.encode(np.asfortranarray(mask, np.uint8))
     return {"size": [int(side) for side in runs["size"]], "counts": runs["counts"].decode("ascii")}
 
@@ -107,7 +107,7 @@ def areas(masks: Mask) -> NDArray[np.int64]:
 def iou_matrix(masks: Mask, others: Mask) -> NDArray[np.float32]:
     """(N, M) intersection over union of (N, H, W) and (M, H, W) masks; 0 where both are empty."""
     if masks.shape[1:] != others.shape[1:]:
-        raise ShapeError("others", wanted=("M", *masks.shape[1:]), got=others.shape)
+        raise ShapeError("others", expected=("M", *masks.shape[1:]), got=others.shape)
     if not len(masks) or not len(others):
         return np.zeros((len(masks), len(others)), np.float32)
     runs = [coco.encode(np.asfortranarray(stack.transpose(1, 2, 0), np.uint8)) for stack in (masks, others)]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.errors import AnnotationError, SkeletonError
-from poseg.geometry.boxes import around_points, xywh_to_xyxy
+from poseg.geometry.boxes import boxes_from_points, xywh_to_xyxy
 from poseg.geometry.rle import Mask, tight_boxes
 from poseg.io.coco_skeleton import build_skeleton, read_skeleton_file, skeleton_file_beside, skeleton_plain
 from poseg.skeletons import COCO17, Skeleton
@@ -148,7 +148,7 @@ def records_of(plain: object, key: str, source: str) -> list[Record]:
 
 def complete_boxes(boxes_xyxy: Floats, masks: Mask | None, points: Floats, found: NDArray[np.bool_]) -> Floats:
     """(N, 4) boxes with rows of NaN replaced: tight around the mask, where that is empty around the joints found."""
-    substitutes = around_points(points, found)
+    substitutes = boxes_from_points(points, found)
     if masks is not None:
         tight = tight_boxes(masks)
         substitutes = np.where(tight.any(axis=1, keepdims=True), tight, substitutes)

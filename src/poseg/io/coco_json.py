@@ -28,7 +28,7 @@ from poseg.io.coco_columns import (
     records_of,
 )
 from poseg.io.coco_results import coco_results, read_results, write_results
-from poseg.io.plain_json import read_json
+from poseg.io.files import read_json
 from poseg.io.sources import image_ids
 from poseg.people import People
 from poseg.skeletons import Skeleton

@@ -19,8 +19,8 @@ from poseg.geometry.grid import pixel_centres, pixel_indices
 from poseg.geometry.masks import Masks
 from poseg.geometry.rle import decode_rle
 from poseg.io.coco_columns import complete_boxes
+from poseg.io.files import read_json, write_json
 from poseg.io.joints_in_space import joints_in_space, read_joints_in_space
-from poseg.io.plain_json import read_json, write_json
 from poseg.people import People
 from poseg.skeletons import COCO17, SKELETONS, Skeleton
 

@@ -129,7 +129,7 @@ def unpaired(skeleton: Skeleton) -> tuple[str, ...]:
     return tuple(
         joint
         for place, joint in enumerate(skeleton.joints)
-        if skeleton.mirror[place] == place and _with_side_first(joint) != ""
+        if skeleton.flip_index[place] == place and _with_side_first(joint) != ""
     )
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from poseg.errors import AnnotationError, OutputError, SkeletonError, VideoError
 from poseg.io.coco_results import coco_results, people_of_records
-from poseg.io.partial import PartialFile
+from poseg.io.files import PartialFile
 from poseg.people import People
 from poseg.skeletons import SKELETONS, Skeleton
 
@@ -64,7 +64,7 @@ class FramesWriter:
         self.frames = 0
         self._skeleton = skeleton
         self._last = -1
-        self._partial = PartialFile.beside(self.path)
+        self._partial = PartialFile.for_target(self.path)
         self._stream = self._partial.path.open("wb")
         known = SKELETONS.get(skeleton.name) == skeleton
         self._append(
@@ -228,7 +228,7 @@ def _skeleton(plain: str | dict[str, Any]) -> Skeleton:
     """A known skeleton by its name, or one that is spelled out."""
     if isinstance(plain, str):
         return SKELETONS[plain]
-    pairs = {key: tuple((str(a), str(b)) for a, b in plain[key]) for key in ("bones", "tree", "pairs")}
+    pairs = {key: tuple((str(a), str(b)) for a, b in plain[key]) for key in ("bones", "tree", "flip_pairs")}
     return Skeleton(
         name=str(plain["name"]),
         joints=tuple(str(joint) for joint in plain["joints"]),

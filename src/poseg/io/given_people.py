@@ -19,7 +19,7 @@ from poseg.errors import AnnotationError
 from poseg.geometry.masks import Masks
 from poseg.io.coco_json import CocoDataset, parse_coco
 from poseg.io.coco_results import PERSON, ImageId, masks_of_records, people_of_records
-from poseg.io.plain_json import read_json
+from poseg.io.files import read_json
 from poseg.people import People
 from poseg.skeletons import COCO17, SKELETONS, Skeleton
 

@@ -1,8 +1,8 @@
-"""Pictures in and out: anything that shows a picture becomes (H, W, 3) uint8 RGB; arrays become PNG files.
+"""Reading images as (H, W, 3) uint8 RGB, their size without decoding, and writing PNG files.
 
-Pillow is the one decoder, so that a picture gives the same pixels everywhere. It tells the size before decoding and
-it reports a truncated file, which OpenCV fills with grey. Colour profiles are not applied: training pictures are
-read the same way.
+Pillow is the only decoder, so that an image gives the same pixels everywhere. It gives the size before decoding and
+it reports a truncated file, which OpenCV fills with grey. Colour profiles are not applied: training images are read
+the same way.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from poseg.errors import ImageError, ShapeError
-from poseg.io.atomic import write_bytes
+from poseg.io.files import write_bytes
 from poseg.io.pixels import array_to_rgb, pillow_to_rgb
 
 Source = str | PathLike[str] | bytes | bytearray | memoryview | NDArray[Any] | Image.Image | BinaryIO
@@ -29,13 +29,13 @@ Source = str | PathLike[str] | bytes | bytearray | memoryview | NDArray[Any] | I
 # Formats of photographs. Pillow knows more, among them ones that start other programs (EPS).
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
 
-# What Pillow's readers let out when a file is broken; anything else is a fault of ours and shows itself.
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError,
-           AttributeError, RuntimeError, struct.error, zlib.error)  # fmt: skip
-_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+# What Pillow's readers raise for a broken file; any other exception is a bug here and is not caught.
+_DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError,
+                  AttributeError, RuntimeError, struct.error, zlib.error)  # fmt: skip
+_BOMB_ERRORS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 _ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
+_EXIF_TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -48,12 +48,12 @@ _UPRIGHT = {
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """What a picture may be.
+    """Limits on an image.
 
     max_pixels    width times height; checked against the file's header, before anything is decoded. The default
                   lies just under the size at which Pillow warns; above twice that size Pillow refuses by itself
     max_bytes     size of the file
-    min_side_px   a picture with a shorter side than this cannot show a person
+    min_side_px   an image with a shorter side than this cannot show a person
     """
 
     max_pixels: int = 89_000_000
@@ -62,14 +62,14 @@ class ImageLimits:
 
 
 def read_image(source: Source, *, limits: ImageLimits = ImageLimits(), name: str = "") -> NDArray[np.uint8]:
-    """Read a picture as (H, W, 3) uint8 RGB, upright (EXIF orientation applied).
+    """Read an image as (H, W, 3) uint8 RGB, upright (EXIF orientation applied).
 
     source   path, bytes of a file, open binary file, Pillow image, or array (H, W), (H, W, 1), (H, W, 3) RGB or
              (H, W, 4) RGBA of uint8, uint16, bool or float in [0, 1]; an array that is RGB already is not copied
-    name     what messages call the picture; the path where it has one
+    name     name of the image in messages; its path by default
 
-    Grey is copied to all channels, 16 bits keep their upper 8, transparency is laid over white, and of an animation
-    the first frame counts. Safe to call from threads. Raises ImageError.
+    Grey is copied to all channels, 16 bits keep their upper 8, transparency is composited over white, and of an
+    animation the first frame is read. Safe to call from threads. Raises ImageError.
     """
     if isinstance(source, np.ndarray):
         name = name or "The array"
@@ -87,42 +87,58 @@ def read_image(source: Source, *, limits: ImageLimits = ImageLimits(), name: str
             return _decode(image, limits, name)
     except UnidentifiedImageError:
         raise ImageError(
-            f"{name} is not a picture that we can read; give a JPEG, PNG, WebP, TIFF or BMP file."
+            f"{name} is not an image that can be read; give a JPEG, PNG, WebP, TIFF or BMP file."
         ) from None
-    except _BOMBS as fault:
+    except _BOMB_ERRORS as fault:
         raise ImageError(f"{name} is too large to decode ({fault}); make it smaller.") from None
     except ImageError:
         raise
-    except _BROKEN as fault:
-        raise _broken(name, fault) from None
+    except _DECODE_ERRORS as fault:
+        raise _damaged(name, fault) from None
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """(height, width) that `read_image` will give: upright, from the header alone. Raises ImageError.
+
+    A file with a valid header may still be truncated; only decoding tells.
+    """
+    try:
+        with Image.open(path, formats=_formats()) as image:
+            width, height = image.size
+            rotated = _orientation(image) in (5, 6, 7, 8)
+    except UnidentifiedImageError:
+        raise ImageError(f"{path} is not an image that can be read; give a JPEG, PNG, WebP, TIFF or BMP.") from None
+    except (*_DECODE_ERRORS, *_BOMB_ERRORS) as fault:
+        raise ImageError(f"{path} cannot be opened ({fault}); copy it again.") from None
+    _check_size((width, height), ImageLimits(), str(path))
+    return (width, height) if rotated else (height, width)
 
 
 def write_png(path: str | Path, image: NDArray[Any], *, palette: NDArray[np.uint8] | None = None) -> None:
     """Write an array as a PNG file, whole or not at all.
 
-    image     (H, W, 3) RGB or (H, W, 4) RGBA uint8; (H, W) bool (written as 0 and 255) or whole numbers in
-              0..65535, such as a label map, in 8 bits where they fit and else in 16
-    palette   (M, 3) uint8 colours of the labels 0..M-1 of a (H, W) image; stored beside the labels, which stay
-              exact
+    image     (H, W, 3) RGB or (H, W, 4) RGBA uint8; (H, W) bool (written as 0 and 255) or integers in 0..65535,
+              such as a label map, in 8 bits where they fit and else in 16
+    palette   (M, 3) uint8 colours of the labels 0..M-1 of a (H, W) image; the labels themselves stay exact
 
-    Raises ShapeError for other arrays and OutputError where the place cannot be written.
+    Raises ShapeError for other arrays and OutputError where the file cannot be written.
     """
-    picture = Image.fromarray(_storable(image))
+    png = Image.fromarray(_encodable(image))
     if palette is not None:
         colours = np.asarray(palette)
         top = int(image.max(initial=0)) + 1
-        if picture.mode != "L" or colours.ndim != 2 or colours.shape[1] != 3 or not top <= len(colours) <= 256:
-            raise ShapeError("palette", wanted=(f"{top} to 256 for 8-bit labels (H, W)", 3), got=colours.shape)
-        picture.putpalette(colours.astype(np.uint8).tobytes())
+        if png.mode != "L" or colours.ndim != 2 or colours.shape[1] != 3 or not top <= len(colours) <= 256:
+            raise ShapeError("palette", expected=(f"{top} to 256 for 8-bit labels (H, W)", 3), got=colours.shape)
+        png.putpalette(colours.astype(np.uint8).tobytes())
     stream = BytesIO()
-    picture.save(stream, "PNG")
+    png.save(stream, "PNG")
     write_bytes(path, stream.getvalue())
 
 
 def _load(source: Any, max_bytes: int, name: str) -> tuple[str, bytes]:
     """Name and bytes of a path, of bytes, or of an open file."""
     if isinstance(source, (bytes, bytearray, memoryview)):
-        name, data = name or "The picture", bytes(source)
+        name, data = name or "The image", bytes(source)
     elif isinstance(source, (str, PathLike)):
         name = name or str(fspath(source))
         try:
@@ -131,7 +147,7 @@ def _load(source: Any, max_bytes: int, name: str) -> tuple[str, bytes]:
         except FileNotFoundError:
             raise ImageError(f"There is no file {name}; check the name and the folder.") from None
         except IsADirectoryError:
-            raise ImageError(f"{name} is a folder, not a picture; name a file in it.") from None
+            raise ImageError(f"{name} is a folder, not an image; name a file in it.") from None
         except (OSError, ValueError) as fault:
             reason = getattr(fault, "strerror", None) or fault
             raise ImageError(f"Cannot read {name}: {reason}; check the name and the permissions.") from None
@@ -139,7 +155,7 @@ def _load(source: Any, max_bytes: int, name: str) -> tuple[str, bytes]:
         name = name or str(getattr(source, "name", "The open file"))
         data = source.read(max_bytes + 1)
     else:
-        raise ImageError(f"A picture is a path, bytes, an open file or an array, got {type(source).__name__}.")
+        raise ImageError(f"An image is a path, bytes, an open file or an array, got {type(source).__name__}.")
     if not isinstance(data, bytes):
         raise ImageError(f"{name} is open as text; open it in binary mode ('rb').")
     if len(data) > max_bytes:
@@ -148,23 +164,23 @@ def _load(source: Any, max_bytes: int, name: str) -> tuple[str, bytes]:
 
 
 def _decode(image: Image.Image, limits: ImageLimits, name: str) -> NDArray[np.uint8]:
-    """Check the size that the header gives, then decode, turn upright and convert."""
+    """Check the size in the header, then decode, make upright and convert."""
     _check_size(image.size, limits, name)
     try:
         image.load()
-        turn = _UPRIGHT.get(_orientation(image))
-        return pillow_to_rgb(image if turn is None else image.transpose(turn), name)
+        transpose = _EXIF_TRANSPOSE.get(_orientation(image))
+        return pillow_to_rgb(image if transpose is None else image.transpose(transpose), name)
     except ImageError:
         raise
-    except _BROKEN as fault:
-        raise _broken(name, fault) from None
+    except _DECODE_ERRORS as fault:
+        raise _damaged(name, fault) from None
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1..8; a damaged EXIF block says nothing about the pixels, so it counts as upright."""
+    """EXIF orientation, 1..8; a damaged EXIF block says nothing about the pixels and counts as upright."""
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except _BROKEN:
+    except _DECODE_ERRORS:
         return 1
 
 
@@ -173,7 +189,7 @@ def _check_size(size: tuple[int, int], limits: ImageLimits, name: str) -> None:
     if min(width, height) < limits.min_side_px:
         raise ImageError(
             f"{name} has {width} x {height} pixels; a side under {limits.min_side_px} cannot show a person, "
-            "so give a larger picture."
+            "so give a larger image."
         )
     if width * height > limits.max_pixels:
         raise ImageError(
@@ -182,12 +198,12 @@ def _check_size(size: tuple[int, int], limits: ImageLimits, name: str) -> None:
         )
 
 
-def _broken(name: str, fault: BaseException) -> ImageError:
+def _damaged(name: str, fault: BaseException) -> ImageError:
     return ImageError(f"{name} is damaged or cut short ({fault}); copy or download it again.")
 
 
-def _storable(image: NDArray[Any]) -> NDArray[Any]:
-    """The array in a type that PNG holds."""
+def _encodable(image: NDArray[Any]) -> NDArray[Any]:
+    """The array in a type that PNG can hold."""
     if image.size and image.ndim == 3 and image.shape[2] in (3, 4) and image.dtype == np.uint8:
         return np.ascontiguousarray(image)
     if image.size and image.ndim == 2 and image.dtype == np.bool_:
@@ -196,16 +212,16 @@ def _storable(image: NDArray[Any]) -> NDArray[Any]:
         low, high = int(image.min()), int(image.max())
         if low >= 0 and high <= 65535:
             return image.astype(np.uint8 if high < 256 else np.uint16)
-        raise ShapeError("image", wanted="labels in 0..65535", got=f"values {low}..{high}")
+        raise ShapeError("image", expected="labels in 0..65535", got=f"values {low}..{high}")
     raise ShapeError(
         "image",
-        wanted="(H, W, 3) or (H, W, 4) uint8, or (H, W) bool or whole numbers",
+        expected="(H, W, 3) or (H, W, 4) uint8, or (H, W) bool or integers",
         got=f"{image.shape} {image.dtype}",
     )
 
 
 @lru_cache(maxsize=1)
 def _formats() -> tuple[str, ...]:
-    """Those of `FORMATS` that this Pillow can read."""
+    """The `FORMATS` that this build of Pillow can read."""
     Image.init()
     return tuple(name for name in FORMATS if name in Image.OPEN)

@@ -1,4 +1,4 @@
-"""Pixels of any kind to (H, W, 3) uint8 RGB."""
+"""Conversion of any pixel format to (H, W, 3) uint8 RGB."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _MODES_16_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 def pillow_to_rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB of a decoded Pillow image of any mode. Raises ImageError.
 
-    Pillow itself turns CMYK (also Adobe's inverted kind), YCbCr and 16-bit colour into 8-bit RGB.
+    Pillow itself converts CMYK (also Adobe's inverted kind), YCbCr and 16-bit colour to 8-bit RGB.
     """
     if image.mode in _MODES_16_BIT:
         return array_to_rgb(np.asarray(image).astype(np.uint16), name)
     if image.mode == "I":
-        return array_to_rgb(_sixteen_bits(np.asarray(image), name), name)
+        return array_to_rgb(_to_uint16(np.asarray(image), name), name)
     if image.mode == "F":
         return array_to_rgb(np.asarray(image), name)
     if image.has_transparency_data:
@@ -40,18 +40,18 @@ def array_to_rgb(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
     """
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         raise ImageError(
-            f"{name} has shape {array.shape}; a picture is (height, width), (height, width, 1), "
+            f"{name} has shape {array.shape}; an image is (height, width), (height, width, 1), "
             "(height, width, 3) RGB or (height, width, 4) RGBA."
         )
-    values = _eight_bits(array, name)
+    values = _to_uint8(array, name)
     if values.ndim == 2 or values.shape[2] == 1:
         return np.repeat(values.reshape(*values.shape[:2], 1), 3, axis=2)
     if values.shape[2] == 4:
-        return _over_white(values)
+        return _composite_white(values)
     return np.ascontiguousarray(values)
 
 
-def _eight_bits(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
+def _to_uint8(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return np.asarray(array, np.uint8)
     if array.dtype == np.uint16:
@@ -59,27 +59,27 @@ def _eight_bits(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
     if not np.issubdtype(array.dtype, np.floating):
-        raise ImageError(f"{name} holds {array.dtype}; a picture holds uint8, uint16, bool or float in [0, 1].")
+        raise ImageError(f"{name} holds {array.dtype}; an image holds uint8, uint16, bool or float in [0, 1].")
     low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
     if not (low >= 0 and high <= 1):  # also true of NaN
         raise ImageError(
-            f"{name} holds floats from {low:g} to {high:g}, wanted 0 to 1; divide by the largest possible value."
+            f"{name} holds floats from {low:g} to {high:g}, expected 0 to 1; divide by the largest possible value."
         )
     return np.asarray(np.rint(array * 255), np.uint8)
 
 
-def _sixteen_bits(values: NDArray[Any], name: str) -> NDArray[np.uint16]:
-    """Values of a 32-bit grey image, which is how some files of 16 bits arrive."""
+def _to_uint16(values: NDArray[Any], name: str) -> NDArray[np.uint16]:
+    """Values of a 32-bit grey image; some 16-bit files are decoded so."""
     if values.min() < 0 or values.max() > 65535:
         raise ImageError(
-            f"{name} holds whole numbers from {values.min()} to {values.max()}, wanted 16-bit grey (0 to 65535); "
+            f"{name} holds integers from {values.min()} to {values.max()}, expected 16-bit grey (0 to 65535); "
             "scale it first."
         )
     return values.astype(np.uint16)
 
 
-def _over_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Lay colours over a white ground by their alpha, rounded to the nearest step."""
+def _composite_white(rgba: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Composite over white by alpha, rounded to the nearest integer."""
     alpha = rgba[..., 3:].astype(np.uint16)
     mixed = rgba[..., :3] * alpha + _WHITE * (_WHITE - alpha)
     return ((mixed + _WHITE // 2) // _WHITE).astype(np.uint8)

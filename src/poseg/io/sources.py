@@ -1,4 +1,4 @@
-"""Finding pictures: files, folders and patterns, as a user types them."""
+"""Image and video sources as a user types them: files, folders and patterns."""
 
 from __future__ import annotations
 
@@ -6,46 +6,55 @@ import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from poseg.errors import ImageError
 
-SUFFIXES = frozenset(
+IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff",
      ".pbm", ".pgm", ".ppm", ".pnm", ".jp2", ".avif"}
+)  # fmt: skip
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".m4v", ".mov", ".qt", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".mts", ".m2ts",
+     ".flv", ".wmv", ".asf", ".ogv", ".3gp", ".3g2"}
 )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class FoundImages:
-    """paths: pictures in the order of the sources, each once; faults: one for each source that gave none."""
+    """paths: images in the order of the sources, each once; errors: one for each source without images."""
 
     paths: tuple[Path, ...]
-    faults: tuple[ImageError, ...]
+    errors: tuple[ImageError, ...]
 
 
 def find_images(sources: Sequence[str | Path]) -> FoundImages:
-    """The pictures that files, folders and patterns stand for.
+    """The images of files, folders and patterns.
 
-    A file is taken as it is, whatever its name. A folder stands for the pictures right in it, by name; hidden files
-    are left out. A pattern (`*`, `?`, `[]`, `**` for folders at any depth) stands for the pictures it matches, by
-    name; something that exists under exactly that name comes first. No picture is opened.
+    A file is taken as it is, whatever its name. A folder gives the images directly in it, sorted by name, without
+    hidden files. A pattern (`*`, `?`, `[]`, `**` for folders at any depth) gives the images that match, sorted by
+    name; a file or folder of exactly that name has priority. No image is opened.
     """
     paths: dict[str, Path] = {}
-    faults: list[ImageError] = []
+    errors: list[ImageError] = []
     for source in sources:
         try:
             for path in _expand(str(source)):
                 paths.setdefault(os.path.abspath(path), path)
         except ImageError as fault:
-            faults.append(fault)
-    return FoundImages(tuple(paths.values()), tuple(faults))
+            errors.append(fault)
+    return FoundImages(tuple(paths.values()), tuple(errors))
+
+
+def is_video(path: str | os.PathLike[str]) -> bool:
+    """Whether a name ends as the names of videos do; no file is opened."""
+    return PurePath(os.fspath(path)).suffix.lower() in VIDEO_SUFFIXES
 
 
 def image_ids(paths: Iterable[Path]) -> dict[Path, int]:
-    """A whole number for each picture, as COCO files want it.
+    """An integer id for each image, as COCO files need it.
 
-    The names themselves where all are different whole numbers (000000000139.jpg is 139), else 1, 2, 3, ...
+    The file names where all are different integers (000000000139.jpg is 139), else 1, 2, 3, ...
     """
     different = list(dict.fromkeys(paths))
     stems = [path.stem for path in different]
@@ -58,14 +67,14 @@ def image_ids(paths: Iterable[Path]) -> dict[Path, int]:
 
 def _expand(source: str) -> list[Path]:
     if os.path.isdir(source):
-        return _nonempty(_in_folder(source), f"Folder {source} holds no pictures; name another folder or a pattern.")
+        return _nonempty(_in_folder(source), f"Folder {source} holds no images; name another folder or a pattern.")
     if os.path.exists(source):
         return [Path(source)]
     if source.startswith(("http://", "https://")):
-        raise ImageError(f"{source} is an address; download the picture and name the file.")
+        raise ImageError(f"{source} is an address; download the image and name the file.")
     if glob.has_magic(source):
         found = (path for path in glob.iglob(source, recursive=True) if os.path.isfile(path))
-        return _nonempty(found, f"Nothing that matches {source} is a picture; check the pattern and its quotes.")
+        return _nonempty(found, f"No file that matches {source} is an image; check the pattern and its quotes.")
     raise ImageError(f"There is no file or folder {source}; check the name.")
 
 
@@ -74,11 +83,11 @@ def _in_folder(folder: str) -> Iterator[str]:
         with os.scandir(folder) as entries:
             yield from (entry.path for entry in entries if entry.is_file() and not entry.name.startswith("."))
     except OSError as fault:
-        raise ImageError(f"Cannot look into folder {folder}: {fault.strerror}; check its permissions.") from None
+        raise ImageError(f"Cannot list folder {folder}: {fault.strerror}; check its permissions.") from None
 
 
 def _nonempty(found: Iterable[str], otherwise: str) -> list[Path]:
-    pictures = sorted(Path(path) for path in found if Path(path).suffix.lower() in SUFFIXES)
-    if not pictures:
+    images = sorted(Path(path) for path in found if Path(path).suffix.lower() in IMAGE_SUFFIXES)
+    if not images:
         raise ImageError(otherwise)
-    return pictures
+    return images

@@ -1,19 +1,20 @@
-"""Labels made by networks: teachers look at pictures, what they agree on is written as COCO annotations."""
+"""Pseudo-labels: an ensemble of teachers predicts people, its consensus is written as COCO annotations. Torch free."""
 
-from poseg.labelling.label import Labelling, Outcome, label
-from poseg.labelling.looking import Assignment, Looking
-from poseg.labelling.records import Cuts
-from poseg.labelling.teachers import ModelTeacher, Outliner, Teacher, find_teacher
+from poseg.labelling.ensemble import EnsembleConfig, TeacherConfig, ensemble_image
+from poseg.labelling.label import LabelingJob, LabelingSummary, label
+from poseg.labelling.records import LabelThresholds
+from poseg.labelling.teachers import ModelTeacher, Segmenter, Teacher, load_teacher
 
 __all__ = [
-    "Assignment",
-    "Cuts",
-    "Labelling",
-    "Looking",
+    "EnsembleConfig",
+    "LabelThresholds",
+    "LabelingJob",
+    "LabelingSummary",
     "ModelTeacher",
-    "Outcome",
-    "Outliner",
+    "Segmenter",
     "Teacher",
-    "find_teacher",
+    "TeacherConfig",
+    "ensemble_image",
     "label",
+    "load_teacher",
 ]

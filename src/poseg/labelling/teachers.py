@@ -1,4 +1,4 @@
-"""Teachers: whatever finds people in a picture, ours or not, and how the command line finds them."""
+"""Teachers: models, ours or others', that predict people in images, and how the command line loads them."""
 
 from __future__ import annotations
 
@@ -14,30 +14,28 @@ from typing import Any, Protocol, cast, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.codecs.instances import segment_people
+from poseg.codecs.outlines import outline
 from poseg.errors import WeightsError
 from poseg.people import People
-from poseg.runtime.inference import InferenceConfig
-from poseg.runtime.models import build_predictor, load_model, models
-from poseg.runtime.onnx_model import OnnxModel
 from poseg.runtime.predictor import Predictor
-from poseg.runtime.view import View
+from poseg.runtime.session import Session
+from poseg.runtime.views import Seen
+from poseg.runtime.zoo import models, open_model
 
 Image = NDArray[np.uint8]
 
-GROUP = "poseg.teachers"
-
-_REMEMBERED = 12
-_MOST_PEOPLE = 40
-_LEAST_SCORE = 0.05
+ENTRY_POINT_GROUP = "poseg.teachers"
+CACHE_SIZE = 12
+MAX_PEOPLE = 40
+MIN_SCORE = 0.05
 
 
 class Teacher(Protocol):
-    """Finds people: all that labelling asks of a network.
+    """Predicts people: all that labelling needs of a network.
 
     name     short, for the label file
     licence  terms of its weights, for the label file
-    sizes    long sides in pixels at which it is worth asking
+    sizes    long sides of its input in pixels that are worth running
     """
 
     name: str
@@ -45,114 +43,112 @@ class Teacher(Protocol):
     sizes: tuple[int, ...]
 
     def __call__(self, image: Image, size: int | None = None) -> People:
-        """The people of a picture (H, W, 3) uint8 RGB in its own continuous pixels; doubtful ones too, with scores."""
+        """The people of an image (H, W, 3) uint8 RGB in its own continuous pixels, uncertain ones included."""
         ...
 
 
 @runtime_checkable
-class Outliner(Protocol):
-    """A teacher that can also say which pixels belong to people whose poses are given.
+class Segmenter(Protocol):
+    """A teacher that also segments people whose poses are provided.
 
-    With an attribute `only_outlines` that is true it finds nobody itself, and its silence is no vote.
+    With an attribute `masks_only` that is true it predicts no people itself, which is then no vote against any.
     """
 
-    def outline(self, image: Image, people: People, size: int | None = None) -> NDArray[np.bool_]:
-        """(N, H, W) masks of the people; all false where it knows none."""
+    def segment(self, image: Image, people: People, size: int | None = None) -> NDArray[np.bool_]:
+        """(N, H, W) masks of the people; all false where it has none."""
         ...
 
 
 class ModelTeacher:
-    """A poseg model as a teacher, with outlines where it has the fields for them.
+    """A poseg model as a teacher, with masks where it has the fields for them.
 
     session  the model
-    sizes    long sides at which it looks; None: 0.75, 1 and 1.25 times the one it is meant for
+    sizes    long sides of its input in pixels; None: 0.75, 1 and 1.25 times the model's own
 
-    What it saw last is remembered, so that outlining a picture after looking at it costs no second pass.
+    The fields of the last images are cached, so that segmenting an image after prediction costs no second pass.
     """
 
-    def __init__(self, session: OnnxModel, sizes: tuple[int, ...] | None = None) -> None:
+    def __init__(self, session: Session, sizes: tuple[int, ...] | None = None) -> None:
         card = session.card
         self.name = card.name or Path(session.name).stem
         self.licence = str(card.licences.get("weights", "not stated"))
-        self.sizes = sizes or tuple(round(card.inference.long_edge_px * scale) for scale in (0.75, 1.0, 1.25))
+        self.sizes = sizes or tuple(round(card.size_px * scale) for scale in (0.75, 1.0, 1.25))
         self._session = session
-        self._seen: OrderedDict[tuple[int, int | None], tuple[Image, list[View]]] = OrderedDict()
+        self._cache: OrderedDict[tuple[int, int | None], Seen] = OrderedDict()
 
     def __call__(self, image: Image, size: int | None = None) -> People:
         """As `Teacher`; without masks."""
-        return self._predictor(size).decode(image, self._views(image, size))
+        return self._predictor(size).decode(self._fields(image, size))
 
-    def outline(self, image: Image, people: People, size: int | None = None) -> NDArray[np.bool_]:
-        """As `Outliner`; all false for a model without masks."""
-        (view,) = self._views(image, size)
-        if "long_offsets" not in view.fields or not len(people):
+    def segment(self, image: Image, people: People, size: int | None = None) -> NDArray[np.bool_]:
+        """As `Segmenter`; all false for a model without masks."""
+        seen = self._fields(image, size)
+        if "long_offsets" not in seen.fields or not len(people):
             return np.zeros((len(people), image.shape[0], image.shape[1]), np.bool_)
-        on_input = view.letterbox.people_to_input(people).remap_to(self._session.codec.skeleton)
-        masks = view.letterbox.people_to_image(segment_people(view.fields, on_input)).masks
+        on_input = People(
+            people.skeleton, seen.box.to_input(people.keypoints), people.keypoint_scores, people.scores,
+            seen.box.to_input(people.boxes_xyxy.reshape(-1, 2, 2)).reshape(-1, 4),
+        )  # fmt: skip
+        masks = seen.box.undo(outline(seen.fields, on_input.remap_to(self._session.codec.skeleton))).masks
         return np.zeros((len(people), *image.shape[:2]), np.bool_) if masks is None else masks.full()
 
     def _predictor(self, size: int | None) -> Predictor:
-        inference = InferenceConfig(size or self._session.card.inference.long_edge_px)
-        return build_predictor(
-            self._session, inference=inference, max_people=_MOST_PEOPLE, min_score=_LEAST_SCORE, masks=False
-        )
+        return Predictor(self._session, size_px=size, max_people=MAX_PEOPLE, min_score=MIN_SCORE, masks=False)
 
-    def _views(self, image: Image, size: int | None) -> list[View]:
-        """The one view of this very array, run once."""
+    def _fields(self, image: Image, size: int | None) -> Seen:
+        """The network's fields of this very array, computed once."""
         key = (id(image), size)
-        if key not in self._seen or self._seen[key][0] is not image:
-            self._seen[key] = (image, self._predictor(size).views(image))
-            if len(self._seen) > _REMEMBERED:
-                self._seen.popitem(last=False)
-        self._seen.move_to_end(key)
-        return self._seen[key][1]
+        if key not in self._cache or self._cache[key].image is not image:
+            self._cache[key] = self._predictor(size).see(image)
+            if len(self._cache) > CACHE_SIZE:
+                self._cache.popitem(last=False)
+        self._cache.move_to_end(key)
+        return self._cache[key]
 
 
-def find_teacher(text: str, *, threads: int | None = None) -> Teacher:
+def load_teacher(text: str, *, threads: int | None = None) -> Teacher:
     """The teacher that a text names.
 
-    small, path/model.onnx      a poseg model
-    NAME, NAME=ARGUMENT         an entry point of the group `poseg.teachers`
-    package.module:maker        anything callable, with ARGUMENT after a `=` as its first argument, which makes a
-    path/file.py:maker=ARGUMENT   teacher; it is given `threads=` too
+    small, path/model.onnx        a poseg model
+    NAME, NAME=ARGUMENT           an entry point of the group `poseg.teachers`
+    package.module:factory        any callable that returns a teacher; it is called with ARGUMENT after a `=`, if
+    path/file.py:factory=ARGUMENT   any, and `threads=`
 
-    Raises WeightsError where there is none, and whatever the maker raises.
+    Raises WeightsError where there is none, and whatever the factory raises.
     """
-    place, _, argument = text.partition("=")
-    if not argument and (place.endswith(".onnx") or place in models()):
-        return ModelTeacher(load_model(place, threads=threads))
-    maker = _maker(place)
-    teacher = maker(*([argument] if argument else []), threads=threads)
+    source, _, argument = text.partition("=")
+    if not argument and (source.endswith(".onnx") or source in models()):
+        return ModelTeacher(open_model(source, threads=threads))
+    teacher = _factory(source)(*([argument] if argument else []), threads=threads)
     missing = [name for name in ("name", "licence", "sizes") if not hasattr(teacher, name)]
     if missing or not callable(teacher):
         raise WeightsError(
-            f"What {place} makes is no teacher: it lacks {', '.join(missing) or '__call__'}; "
-            "see poseg.labelling.Teacher."
+            f"{source} returns no teacher: it lacks {', '.join(missing) or '__call__'}; see poseg.labelling.Teacher."
         )
     return cast(Teacher, teacher)
 
 
-def _maker(place: str) -> Callable[..., Any]:
-    home, colon, name = place.rpartition(":")
+def _factory(source: str) -> Callable[..., Any]:
+    home, colon, name = source.rpartition(":")
     if not colon:
-        found = {point.name: point for point in entry_points(group=GROUP)}
-        if place in found:
-            return cast("Callable[..., Any]", found[place].load())
-        known = ", ".join([*models(), *found])
+        installed = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+        if source in installed:
+            return cast("Callable[..., Any]", installed[source].load())
+        names = ", ".join([*models(), *installed])
         raise WeightsError(
-            f"There is no teacher {place!r}; give a model ({known}), the path of an ONNX file, or module:callable."
+            f"There is no teacher {source!r}; give a model ({names}), the path of an ONNX file, or module:callable."
         )
     try:
         module = _module_at(Path(home)) if home.endswith(".py") else importlib.import_module(home)
         return cast("Callable[..., Any]", getattr(module, name))
-    except (ModuleNotFoundError, FileNotFoundError, AttributeError) as fault:
-        if isinstance(fault, ModuleNotFoundError) and (fault.name or "") not in (home, home.partition(".")[0]):
+    except (ModuleNotFoundError, FileNotFoundError, AttributeError) as error:
+        if isinstance(error, ModuleNotFoundError) and (error.name or "") not in (home, home.partition(".")[0]):
             raise
-        raise WeightsError(f"There is no teacher {place!r} ({fault}); check the module and the name in it.") from None
+        raise WeightsError(f"There is no teacher {source!r} ({error}); check the module and the name in it.") from None
 
 
 def _module_at(path: Path) -> Any:
-    """The module in a file that is on no path."""
+    """The module in a file outside of `sys.path`."""
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     name = f"poseg_teacher_{path.stem}"

@@ -1,7 +1,7 @@
 """COCO's average precision and recall of poses and masks, by the official evaluator.
 
-The matching of results with the truth is kept (`Matching`), so that a bootstrap can weigh pictures anew without
-matching again (`metrics.resampled_precision`).
+The matching of results with ground truth is kept (`Matching`), so that a bootstrap can reweight images without
+matching again (`metrics.bootstrap`).
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from numpy.typing import NDArray
 from pycocotools.cocoeval import COCOeval  # type: ignore[import-untyped]
 
 from poseg.errors import AnnotationError
-from poseg.metrics.coco_objects import Kind, Record, result_object, silence, truth_object
+from poseg.metrics.coco_objects import Kind, Record, coco_ground_truth, coco_results, suppress_stdout
 from poseg.skeletons import COCO17, Skeleton
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One of the official numbers: precision or recall, over which thresholds, areas and detections per picture."""
+    """One of the official numbers: precision or recall, and its thresholds, areas and maximum detections per image."""
 
     quantity: Literal["precision", "recall"]
     threshold: float | None = None
     area: str = "all"
-    most: int = 20
+    max_detections: int = 20
 
 
-def _measures(areas: Sequence[str], most: int) -> dict[str, Measure]:
-    table = {"AP": Measure("precision", most=most)}
-    table |= {f"AP{round(100 * t)}": Measure("precision", t, most=most) for t in (0.5, 0.75)}
-    return table | {f"AP{area[0]}": Measure("precision", area=area, most=most) for area in areas}
+def _measures(areas: Sequence[str], max_detections: int) -> dict[str, Measure]:
+    table = {"AP": Measure("precision", max_detections=max_detections)}
+    table |= {f"AP{round(100 * t)}": Measure("precision", t, max_detections=max_detections) for t in (0.5, 0.75)}
+    return table | {f"AP{area[0]}": Measure("precision", area=area, max_detections=max_detections) for area in areas}
 
 
-def _recalls(areas: Sequence[str], most: int) -> dict[str, Measure]:
-    return {f"AR{area[0]}": Measure("recall", area=area, most=most) for area in areas}
+def _recalls(areas: Sequence[str], max_detections: int) -> dict[str, Measure]:
+    return {f"AR{area[0]}": Measure("recall", area=area, max_detections=max_detections) for area in areas}
 
 
 # In the order in which the evaluator reports them.
@@ -50,7 +50,7 @@ MEASURES: dict[Kind, dict[str, Measure]] = {
     },
     "masks": {
         **_measures(("small", "medium", "large"), 100),
-        **{f"AR{most}": Measure("recall", most=most) for most in (1, 10, 100)},
+        **{f"AR{count}": Measure("recall", max_detections=count) for count in (1, 10, 100)},
         **_recalls(("small", "medium", "large"), 100),
     },
 }
@@ -58,12 +58,12 @@ MEASURES: dict[Kind, dict[str, Measure]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AreaMatches:
-    """What became of the D results of I pictures in one range of areas, surest first, at T thresholds.
+    """Matches of the D results on I images in one range of areas, by descending score, at T thresholds.
 
-    images   (D,) which picture a result belongs to, 0..I-1
-    ranks    (D,) its place among the results of its picture, from 0
-    hits     (T, D) bool, matched with a person that counts
-    counted  (T, D) bool, a hit or a false alarm; the others are ignored
+    images   (D,) image of each result, 0..I-1
+    ranks    (D,) rank among the results of its image, from 0
+    hits     (T, D) bool, true positives
+    counted  (T, D) bool, true and false positives; the others are ignored
     truths   (I,) int64 people that count
     """
 
@@ -76,14 +76,14 @@ class AreaMatches:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matching:
-    """Results matched with the truth, and the official numbers.
+    """Results matched with ground truth, and the official numbers.
 
     kind           "keypoints" or "masks"
-    image_ids      the I pictures, ascending
+    image_ids      of the I images, ascending
     thresholds     (T,) of OKS or IoU
-    recall_points  (R,) where precision is read
+    recall_points  (R,) where precision is sampled
     areas          matches by name of the range of areas
-    official       AP, AP50, ... in the order of `MEASURES`; -1 where there is nothing to measure
+    official       AP, AP50, ... in the order of `MEASURES`; -1 without people
     """
 
     kind: Kind
@@ -102,35 +102,35 @@ def match(
     skeleton: Skeleton = COCO17,
     image_ids: Collection[int] | None = None,
 ) -> Matching:
-    """Match results with ground truth and measure them as COCO does.
+    """Match results with ground truth and evaluate them as COCO does.
 
     truth      a COCO dictionary, or a pycocotools `COCO`; only the category named person counts
     results    records as in a COCO result file, which may hold keypoints, segmentation and bbox side by side
-    kind       "keypoints" (at most 20 people a picture, OKS) or "masks" (at most 100, mask IoU)
+    kind       "keypoints" (at most 20 people per image, OKS) or "masks" (at most 100, mask IoU)
     skeleton   its joints and sigmas, for keypoints
-    image_ids  the pictures to measure on; all where None
+    image_ids  images to evaluate on; all where None
 
     Raises AnnotationError for records that do not fit, and for a skeleton without sigmas.
     """
     if kind == "keypoints" and not skeleton.sigmas:
         raise AnnotationError(
             f"Skeleton {skeleton.name} has no sigmas, so OKS is not defined for it; "
-            "measure PCK instead, or map the people to a skeleton with sigmas such as coco17."
+            "evaluate PCK instead, or map the people to a skeleton with sigmas such as coco17."
         )
-    known = truth_object(truth, kind, len(skeleton), image_ids)
-    found = result_object(known, results, kind, len(skeleton))
-    official = COCOeval(known, found, "keypoints" if kind == "keypoints" else "segm")
+    annotated = coco_ground_truth(truth, kind, len(skeleton), image_ids)
+    detected = coco_results(annotated, results, kind, len(skeleton))
+    official = COCOeval(annotated, detected, "keypoints" if kind == "keypoints" else "segm")
     if kind == "keypoints":
         official.params.kpt_oks_sigmas = np.array(skeleton.sigmas)
-    with silence():
+    with suppress_stdout():
         official.evaluate()
         official.accumulate()
         official.summarize()
     settings = official.params
     images = len(settings.imgIds)
     rows = {
-        label: official.evalImgs[place * images : (place + 1) * images]
-        for place, label in enumerate(settings.areaRngLbl)
+        label: official.evalImgs[index * images : (index + 1) * images]
+        for index, label in enumerate(settings.areaRngLbl)
     }
     return Matching(
         kind=kind,
@@ -143,20 +143,20 @@ def match(
 
 
 def _collect(row: Sequence[Mapping[str, Any] | None], thresholds: int) -> AreaMatches:
-    """One range of areas, as the evaluator left it for each picture, in the order of its accumulation."""
-    places = [place for place, picture in enumerate(row) if picture is not None]
-    pictures = [picture for picture in row if picture is not None]
-    lengths = [len(picture["dtScores"]) for picture in pictures]
-    scores = np.concatenate([np.zeros(0), *(np.asarray(picture["dtScores"], np.float64) for picture in pictures)])
+    """One range of areas from the evaluator's records of each image, in the order of its accumulation."""
+    indices = [index for index, image in enumerate(row) if image is not None]
+    images = [image for image in row if image is not None]
+    lengths = [len(image["dtScores"]) for image in images]
+    scores = np.concatenate([np.zeros(0), *(np.asarray(image["dtScores"], np.float64) for image in images)])
     order = np.argsort(-scores, kind="stable")
     none = np.zeros((thresholds, 0), np.bool_)
-    matched = np.concatenate([none, *(picture["dtMatches"] != 0 for picture in pictures)], axis=1)
-    ignored = np.concatenate([none, *(picture["dtIgnore"].astype(np.bool_) for picture in pictures)], axis=1)
+    matched = np.concatenate([none, *(image["dtMatches"] != 0 for image in images)], axis=1)
+    ignored = np.concatenate([none, *(image["dtIgnore"].astype(np.bool_) for image in images)], axis=1)
     truths = np.zeros(len(row), np.int64)
-    truths[places] = [np.count_nonzero(np.asarray(picture["gtIgnore"]) == 0) for picture in pictures]
+    truths[indices] = [np.count_nonzero(np.asarray(image["gtIgnore"]) == 0) for image in images]
     ranks = np.concatenate([np.zeros(0, np.intp), *(np.arange(length) for length in lengths)])
     return AreaMatches(
-        images=np.repeat(np.array(places, np.intp), lengths)[order],
+        images=np.repeat(np.array(indices, np.intp), lengths)[order],
         ranks=ranks[order],
         hits=(matched & ~ignored)[:, order],
         counted=~ignored[:, order],

@@ -1,8 +1,8 @@
-"""Ground truth and results as the official evaluator wants them: one kind of label at a time, people only.
+"""Ground truth and results as the official evaluator expects them: one kind of label at a time, people only.
 
 pycocotools decides by the keys of the first record what a result file is about, and takes the area of every record
-from there: from its box if there is one, else from its mask, else from the extent of its keypoints. Records that
-hold all three would be measured by their boxes, so a record is stripped to one kind before it is handed over.
+from there: from its box if there is one, else from its mask, else from the extent of its keypoints. Records with
+all three would be measured by their boxes, so records are stripped to one kind first.
 """
 
 from __future__ import annotations
@@ -25,37 +25,37 @@ _LABEL: dict[Kind, str] = {"keypoints": "keypoints", "masks": "segmentation"}
 
 
 @contextmanager
-def silence() -> Iterator[None]:
-    """Swallow what pycocotools prints."""
+def suppress_stdout() -> Iterator[None]:
+    """Discard what pycocotools prints."""
     with redirect_stdout(io.StringIO()):
         yield
 
 
-def truth_object(
+def coco_ground_truth(
     truth: Mapping[str, Any] | Any, kind: Kind, joints: int, image_ids: Collection[int] | None = None
 ) -> Any:
     """A pycocotools `COCO` of the people of `image_ids` (all where None), labelled for `kind`.
 
-    truth is a COCO dictionary or `COCO` object and stays as it is. People without the label do not count: their
-    box, as a crowd, excuses what is found there. A missing area or box is worked out from the other labels. Raises
-    AnnotationError.
+    truth is a COCO dictionary or `COCO` object and is not modified. People without the label do not count: their
+    box is a crowd region, in which results are ignored. Missing areas and boxes are computed from the other labels.
+    Raises AnnotationError.
     """
-    plain = truth.dataset if isinstance(truth, COCO) else truth
-    category = _person_category(plain.get("categories", ()))
+    data = truth.dataset if isinstance(truth, COCO) else truth
+    category = _person_category(data.get("categories", ()))
     chosen = None if image_ids is None else set(image_ids)
-    images = {image["id"]: image for image in plain.get("images", ()) if chosen is None or image["id"] in chosen}
+    images = {image["id"]: image for image in data.get("images", ()) if chosen is None or image["id"] in chosen}
     people = [
         _annotation(record, number, images[record["image_id"]], kind, joints)
-        for number, record in enumerate(plain.get("annotations", ()), start=1)
+        for number, record in enumerate(data.get("annotations", ()), start=1)
         if record["category_id"] == category["id"] and record["image_id"] in images
     ]
     return _coco({"images": list(images.values()), "annotations": people, "categories": [dict(category)]})
 
 
-def result_object(truth: Any, results: Sequence[Record], kind: Kind, joints: int) -> Any:
+def coco_results(truth: Any, results: Sequence[Record], kind: Kind, joints: int) -> Any:
     """A pycocotools `COCO` of results for `kind`; areas come from that kind alone.
 
-    truth is the object that `truth_object` made. Records without the label, of other images and of other categories
+    truth comes from `coco_ground_truth`. Records without the label, of other images and of other categories
     are left out. Raises AnnotationError for a record that cannot be measured.
     """
     label, (category,) = _LABEL[kind], truth.getCatIds()
@@ -70,11 +70,11 @@ def result_object(truth: Any, results: Sequence[Record], kind: Kind, joints: int
         if kind == "keypoints" and len(record[label]) != 3 * joints:
             raise AnnotationError(
                 f"A result for image {record['image_id']} has {len(record[label])} keypoint numbers, "
-                f"wanted {3 * joints}: x, y, v of {joints} joints; is it for another skeleton?"
+                f"expected {3 * joints}: x, y, v of {joints} joints; is it for another skeleton?"
             )
     if not records:  # loadRes looks at the first record
         return _coco({**truth.dataset, "annotations": []})
-    with silence():
+    with suppress_stdout():
         return truth.loadRes(records)
 
 
@@ -87,29 +87,29 @@ def _person_category(categories: Sequence[Record]) -> Record:
 
 
 def _annotation(record: Record, number: int, image: Record, kind: Kind, joints: int) -> dict[str, Any]:
-    """A copy (the evaluator writes into it) with everything that the evaluator reads."""
-    whole = dict(record)
-    whole["id"] = number  # the evaluator takes an id of 0 for "not matched"
-    whole["iscrowd"] = int(bool(record.get("iscrowd", 0)))
-    whole["bbox"] = _box(record, image)
+    """A copy (the evaluator modifies it) with all keys that the evaluator reads."""
+    full = dict(record)
+    full["id"] = number  # the evaluator takes an id of 0 for "not matched"
+    full["iscrowd"] = int(bool(record.get("iscrowd", 0)))
+    full["bbox"] = _box(record, image)
     if record.get("area") is None:
-        whole["area"] = _area(record, image, whole["bbox"])
+        full["area"] = _area(record, image, full["bbox"])
     if kind == "keypoints":
         points = record.get("keypoints") or [0] * (3 * joints)
         if len(points) != 3 * joints:
             raise AnnotationError(
-                f"Annotation {record.get('id')} has {len(points)} keypoint numbers, wanted {3 * joints}: "
+                f"Annotation {record.get('id')} has {len(points)} keypoint numbers, expected {3 * joints}: "
                 f"x, y, v of {joints} joints; evaluate with the skeleton of the data."
             )
-        whole["keypoints"] = points
-        whole["num_keypoints"] = int(np.count_nonzero(np.asarray(points[2::3]) > 0))
+        full["keypoints"] = points
+        full["num_keypoints"] = int(np.count_nonzero(np.asarray(points[2::3]) > 0))
     elif not record.get("segmentation"):
-        x, y, width, height = whole["bbox"]
+        x, y, width, height = full["bbox"]
         corners = [x, y, x, y + height, x + width, y + height, x + width, y]
-        whole.update(segmentation=[corners], iscrowd=1)
+        full.update(segmentation=[corners], iscrowd=1)
     if kind == "masks" and not (image.get("height") and image.get("width")):
         raise AnnotationError(f"Image {image['id']} has no height and width, so its masks have no size; add both.")
-    return whole
+    return full
 
 
 def _box(record: Record, image: Record) -> list[float]:
@@ -135,9 +135,9 @@ def _runs(record: Record, image: Record) -> Any:
     return size.annToRLE(record)
 
 
-def _coco(plain: Mapping[str, Any]) -> Any:
-    made = COCO()
-    made.dataset = dict(plain)
-    with silence():
-        made.createIndex()
-    return made
+def _coco(data: Mapping[str, Any]) -> Any:
+    coco = COCO()
+    coco.dataset = dict(data)
+    with suppress_stdout():
+        coco.createIndex()
+    return coco

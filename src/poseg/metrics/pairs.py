@@ -1,6 +1,6 @@
-"""Annotated people beside what was found of each: what every metric of joints is computed from.
+"""Pairs of an annotated and a predicted pose: the input of all metrics of joints.
 
-Letters: N annotated people (or frames), K joints, D coordinates (2 in pixels, 3 in mm), I pictures.
+Letters: N annotated people (or frames), K joints, D coordinates (2 in pixels, 3 in mm), I images.
 """
 
 from __future__ import annotations
@@ -20,112 +20,112 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PosePairs:
-    """True poses and found ones, one to one; made by `pair_up`. Coordinates that do not count are 0.
+    """Ground truth and predicted poses, one to one; made by `make_pairs`. Coordinates that do not count are 0.
 
-    skeleton    names the K joints
-    true        (N, K, D) float64
-    annotated   (N, K) bool: the true joint is known
-    found       (N, K, D) float64
-    placed      (N, K) bool: the joint was found; a row of False is a person who was not found
-    picture     (N,) int64: which of `pictures` each is from, counted from 0. Pictures (for video: clips) are what a
-                bootstrap draws, and rows of one clip, one after the other, are its frames
-    pictures    I, also those in which nobody is annotated
-    known       (K,) bool: joints that the model has; the others are left out of everything
-    note        what a reader must know of the pairs, such as how people were matched; joins every protocol
+    skeleton          names the K joints
+    truth             (N, K, D) float64
+    annotated         (N, K) bool: the joint has ground truth
+    predicted         (N, K, D) float64
+    detected          (N, K) bool: the joint was predicted; a row of False is a person who was not detected
+    image_index       (N,) int64 in [0, I). Images (for video: clips) are what a bootstrap draws; consecutive rows of
+                      one clip are its frames
+    num_images        I, images without annotated people included
+    evaluated_joints  (K,) bool: joints that the model predicts; the others do not count
+    protocol_note     appended to `describe`
     """
 
     skeleton: Skeleton
-    true: Floats
+    truth: Floats
     annotated: Bools
-    found: Floats
-    placed: Bools
-    picture: NDArray[np.int64]
-    pictures: int
-    known: Bools
-    note: str = ""
+    predicted: Floats
+    detected: Bools
+    image_index: NDArray[np.int64]
+    num_images: int
+    evaluated_joints: Bools
+    protocol_note: str = ""
 
     def __len__(self) -> int:
-        """Count the annotated people."""
-        return len(self.true)
+        """Number of annotated people."""
+        return len(self.truth)
 
     @property
     def counted(self) -> Bools:
-        """(N, K): joints that are measured."""
-        return self.annotated & self.known
+        """(N, K): annotated joints that are evaluated."""
+        return self.annotated & self.evaluated_joints
 
     def distances(self) -> Floats:
-        """(N, K) distances of found from true joints: infinite where not found, NaN where not counted."""
-        apart = np.linalg.norm(self.found - self.true, axis=-1)
-        return np.where(self.counted, np.where(self.placed, apart, np.inf), np.nan)
+        """(N, K) distances of predicted joints from the ground truth: infinite if not detected, NaN if not counted."""
+        distance = np.linalg.norm(self.predicted - self.truth, axis=-1)
+        return np.where(self.counted, np.where(self.detected, distance, np.inf), np.nan)
 
-    def said(self) -> str:
-        """How many joints, people and pictures, and who is missing: the tail of a protocol."""
-        lacking = [joint for joint, has in zip(self.skeleton.joints, self.known, strict=True) if not has]
+    def describe(self) -> str:
+        """The end of a protocol: numbers of joints, people and images, and missing joints."""
+        lacking = [joint for joint, has in zip(self.skeleton.joints, self.evaluated_joints, strict=True) if not has]
         left_out = f" (the model has no {', '.join(lacking)})" if lacking else ""
-        whose, where = ("poses", "clips") if self.true.shape[-1] == 3 else ("people", "pictures")
+        rows, images = ("poses", "clips") if self.truth.shape[-1] == 3 else ("people", "images")
         text = (
-            f"{int(self.known.sum())} of the {len(self.skeleton)} joints of {self.skeleton.name}{left_out}; "
-            f"{int(self.counted.sum()):,} annotated joints of {len(self):,} {whose} in {self.pictures:,} {where}"
+            f"{int(self.evaluated_joints.sum())} of the {len(self.skeleton)} joints of {self.skeleton.name}{left_out}; "
+            f"{int(self.counted.sum()):,} annotated joints of {len(self):,} {rows} in {self.num_images:,} {images}"
         )
-        return f"{text}; {self.note}" if self.note else text
+        return f"{text}; {self.protocol_note}" if self.protocol_note else text
 
 
-def pair_up(
+def make_pairs(
     skeleton: Skeleton,
-    true: ArrayLike,
-    found: ArrayLike,
+    truth: ArrayLike,
+    predicted: ArrayLike,
     *,
     annotated: ArrayLike | None = None,
-    placed: ArrayLike | None = None,
-    picture: ArrayLike | None = None,
-    pictures: int | None = None,
-    known: ArrayLike | None = None,
-    note: str = "",
+    detected: ArrayLike | None = None,
+    image_index: ArrayLike | None = None,
+    num_images: int | None = None,
+    evaluated_joints: ArrayLike | None = None,
+    protocol_note: str = "",
 ) -> PosePairs:
-    """Checked pairs of true and found poses, (N, K, D) each; arguments as in `PosePairs`.
+    """Validated pairs of poses (N, K, D); arguments as in `PosePairs`.
 
-    Without `annotated`, `placed` and `known` all joints are; without `picture` everybody has a picture of their own.
-    Raises ShapeError, and AnnotationError for NaN or infinity where a joint is annotated or found, and for picture
-    numbers out of range.
+    `annotated`, `detected` and `evaluated_joints` are all True by default; without `image_index` every person is on an
+    image of their own. Raises ShapeError, and AnnotationError for annotated or predicted joints that are not finite
+    and for image indices out of range.
     """
-    truth = np.asarray(true, np.float64)
-    if truth.ndim != 3 or truth.shape[1] != len(skeleton) or truth.shape[2] not in (2, 3):
-        raise ShapeError("true", wanted=("N", len(skeleton), "2 or 3"), got=truth.shape)
-    n, k = truth.shape[:2]
-    guess = np.asarray(found, np.float64)
-    if guess.shape != truth.shape:
-        raise ShapeError("found", wanted=truth.shape, got=guess.shape)
-    sure, there = _flags("annotated", annotated, (n, k)), _flags("placed", placed, (n, k))
-    where = np.arange(n) if picture is None else np.asarray(picture, np.int64)
-    if where.shape != (n,):
-        raise ShapeError("picture", wanted=(n,), got=where.shape)
-    count = int(where.max(initial=-1)) + 1 if pictures is None else pictures
-    if n and not 0 <= where.min() <= where.max() < count:
-        raise AnnotationError(f"Picture numbers run from {where.min()} to {where.max()}; wanted 0 to {count - 1}.")
-    _refuse_nowhere("true", truth, sure, skeleton)
-    _refuse_nowhere("found", guess, there, skeleton)
+    true = np.asarray(truth, np.float64)
+    if true.ndim != 3 or true.shape[1] != len(skeleton) or true.shape[2] not in (2, 3):
+        raise ShapeError("truth", expected=("N", len(skeleton), "2 or 3"), got=true.shape)
+    n, k = true.shape[:2]
+    guess = np.asarray(predicted, np.float64)
+    if guess.shape != true.shape:
+        raise ShapeError("predicted", expected=true.shape, got=guess.shape)
+    has_truth, has_guess = _flags("annotated", annotated, (n, k)), _flags("detected", detected, (n, k))
+    index = np.arange(n) if image_index is None else np.asarray(image_index, np.int64)
+    if index.shape != (n,):
+        raise ShapeError("image_index", expected=(n,), got=index.shape)
+    count = int(index.max(initial=-1)) + 1 if num_images is None else num_images
+    if n and not 0 <= index.min() <= index.max() < count:
+        raise AnnotationError(f"Image indices run from {index.min()} to {index.max()}; expected 0 to {count - 1}.")
+    _require_finite("annotated", true, has_truth, skeleton)
+    _require_finite("detected", guess, has_guess, skeleton)
     return PosePairs(
         skeleton=skeleton,
-        true=np.where(sure[..., None], truth, 0),
-        annotated=sure,
-        found=np.where(there[..., None], guess, 0),
-        placed=there,
-        picture=where.astype(np.int64),
-        pictures=count,
-        known=_flags("known", known, (k,)),
-        note=note,
+        truth=np.where(has_truth[..., None], true, 0),
+        annotated=has_truth,
+        predicted=np.where(has_guess[..., None], guess, 0),
+        detected=has_guess,
+        image_index=index.astype(np.int64),
+        num_images=count,
+        evaluated_joints=_flags("evaluated_joints", evaluated_joints, (k,)),
+        protocol_note=protocol_note,
     )
 
 
 def joint_groups(skeleton: Skeleton) -> dict[str, tuple[int, ...]]:
-    """Joints by what they are called without their side: left and right together, in the order of the skeleton."""
+    """Indices of joints by name without the side: left and right together, in the order of the skeleton."""
     groups: dict[str, tuple[int, ...]] = {}
-    for place, joint in enumerate(skeleton.joints):
-        other = int(skeleton.mirror[place])
-        if other == place:
-            groups[joint] = (place,)
-        elif other > place:
-            groups[_without_side(joint, skeleton.joints[other])] = (place, other)
+    for index, joint in enumerate(skeleton.joints):
+        other = int(skeleton.flip_index[index])
+        if other == index:
+            groups[joint] = (index,)
+        elif other > index:
+            groups[_without_side(joint, skeleton.joints[other])] = (index, other)
     return groups
 
 
@@ -139,19 +139,19 @@ def _without_side(joint: str, other: str) -> str:
     return bare.pop() if len(bare) == 1 else f"{joint}, {other}"
 
 
-def _flags(name: str, given: ArrayLike | None, wanted: tuple[int, ...]) -> Bools:
-    """All True where they are not given. Raises ShapeError."""
-    flags = np.ones(wanted, np.bool_) if given is None else np.asarray(given, np.bool_)
-    if flags.shape != wanted:
-        raise ShapeError(name, wanted=wanted, got=flags.shape)
-    return flags
+def _flags(name: str, flags: ArrayLike | None, shape: tuple[int, ...]) -> Bools:
+    """Flags of a shape, all True by default. Raises ShapeError."""
+    array = np.ones(shape, np.bool_) if flags is None else np.asarray(flags, np.bool_)
+    if array.shape != shape:
+        raise ShapeError(name, expected=shape, got=array.shape)
+    return array
 
 
-def _refuse_nowhere(name: str, points: Floats, counts: Bools, skeleton: Skeleton) -> None:
-    lost = np.argwhere(counts & ~np.isfinite(points).all(axis=-1))
-    if len(lost):
-        person, joint = lost[0]
+def _require_finite(flag: str, points: Floats, flags: Bools, skeleton: Skeleton) -> None:
+    bad = np.argwhere(flags & ~np.isfinite(points).all(axis=-1))
+    if len(bad):
+        person, joint = bad[0]
         raise AnnotationError(
-            f"The {name} {skeleton.joints[joint]} of pose {person} is NaN or infinite, and so are {len(lost) - 1} more "
-            f"joints; correct them, or mark them as not {'annotated' if name == 'true' else 'placed'}."
+            f"The {flag} {skeleton.joints[joint]} of pose {person} is NaN or infinite, and so are {len(bad) - 1} more "
+            f"joints; correct them, or mark them as not {flag}."
         )

@@ -37,7 +37,7 @@ def photographs(data: Path) -> tuple[Share, ...]:
     """Labelled and pseudo-labelled photographs for training.
 
     coco_mini is not among them: its train part is for choosing thresholds, its val part is the test set. Where labels
-    were revised (`poseg label --revise`, as NAME.revised.json.gz beside them) these are taken.
+    were revised (`poseg label --prior-labels`, as NAME.revised.json.gz beside them) these are taken.
     """
     labels = data / "pseudo_labels"
     revised = labels / "people_unlabelled.revised.json.gz"

@@ -15,12 +15,12 @@ from poseg.evaluation import card_scores
 from poseg.export.network_runner import system_card
 from poseg.export.torch_onnx import Exported, export_onnx
 from poseg.io.images import read_image
+from poseg.io.overrides import apply_overrides
 from poseg.recipes import find_recipe
 from poseg.recipes.launch import recipe_of
 from poseg.training.checkpoint import last_checkpoint
 from poseg.training.initial import whole_weights
 from poseg.training.recipe import Recipe
-from poseg.training.settings import with_settings
 
 COMPARED = 8  # pictures of a folder; every one costs two runs of the network
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -48,7 +48,7 @@ def export_run(
 
     Raises PosegError where the folder holds no run, and WeightsError where it holds no checkpoint or the file differs.
     """
-    recipe = with_settings(recipe_of(run, find_recipe) if recipe is None else recipe, settings)
+    recipe = apply_overrides(recipe_of(run, find_recipe) if recipe is None else recipe, settings)
     found = last_checkpoint(run)
     if found is None:
         raise WeightsError(f"There is no checkpoint in {run} yet; train first.")

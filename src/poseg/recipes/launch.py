@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from poseg.errors import PosegError
-from poseg.io.atomic import write_text
-from poseg.io.plain_json import read_json
+from poseg.io.files import read_json, write_text
+from poseg.io.overrides import config_diff, from_dict, to_dict
 from poseg.recipes.google_start import start_from_google
 from poseg.recipes.roads import road_of
 from poseg.systems.personlab import PersonLabNetwork
@@ -22,7 +22,6 @@ from poseg.training.initial import load_start
 from poseg.training.journal import Journal, append_line
 from poseg.training.loop import Progress, train
 from poseg.training.recipe import Recipe
-from poseg.training.settings import differences, from_plain, to_plain
 
 RECIPE_FILE, SCORES = "recipe.json", "validation.jsonl"
 # What may change between two sittings of a run without making it another run.
@@ -56,7 +55,7 @@ def launch(
     items = road.items(recipe, data)
     if first_process():
         folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / RECIPE_FILE, json.dumps({"recipe": name, "settings": to_plain(recipe)}, indent=1))
+        write_text(folder / RECIPE_FILE, json.dumps({"recipe": name, "settings": to_dict(recipe)}, indent=1))
     journal = Journal(folder, lambda progress: road.picture(recipe, progress), pictures_every=pictures_every)
 
     def told(progress: Progress) -> None:
@@ -86,7 +85,7 @@ def check_folder(folder: Path, recipe: Recipe) -> None:
     if not (folder / RECIPE_FILE).exists():
         return
     old = read_json(folder / RECIPE_FILE)["settings"]
-    other = [name for name in differences(old, to_plain(recipe)) if not name.startswith(FREE)]
+    other = [name for name in config_diff(old, to_dict(recipe)) if not name.startswith(FREE)]
     if other:
         raise PosegError(
             f"{folder} holds a run with other settings: {', '.join(other)} differ; "
@@ -99,7 +98,7 @@ def recipe_of(folder: Path, find: Callable[[str], Recipe]) -> Recipe:
     if not (folder / RECIPE_FILE).exists():
         raise PosegError(f"{folder} holds no {RECIPE_FILE}; give the folder of a run of `poseg train`.")
     written: Mapping[str, Any] = read_json(folder / RECIPE_FILE)
-    return from_plain(find(written["recipe"]), written["settings"])
+    return from_dict(find(written["recipe"]), written["settings"])
 
 
 def validate(recipe: Recipe, average: Average, data: Path) -> dict[str, float]:

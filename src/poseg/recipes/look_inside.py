@@ -16,11 +16,11 @@ from poseg.analysis.report import analyze
 from poseg.analysis.weights import layer_weights, parent_relative
 from poseg.codecs.multitask import BONES, JOINTS
 from poseg.errors import PosegError
-from poseg.geometry.bones import to_parent_relative
 from poseg.networks.heads.crop_heads import FullyConnected
 from poseg.recipes import find_recipe
 from poseg.recipes.launch import recipe_of
 from poseg.recipes.roads import road_of
+from poseg.skeletons.bones import to_parent_relative
 from poseg.systems.multitask import MapsNetwork, Multitask, PublishedNetwork
 from poseg.training.crop_views import CropView, CropViews
 from poseg.training.initial import whole_weights

@@ -2,7 +2,7 @@
 
 run     poseg train multitask_polish --data DATA --out runs/multitask --set start.weights=runs/first
 last    poseg export runs/multitask -o multitask.float.onnx
-        poseg quantize multitask.float.onnx --pictures DATA/lspet/images -o multitask.onnx
+        poseg quantize multitask.float.onnx --images DATA/lspet/images -o multitask.onnx
 expect  what the card of the model says that comes along (`poseg models`)
 time    a quarter of an hour on two cores with bfloat16 instructions
 """

@@ -3,7 +3,7 @@
 first   python -m poseg.recipes.find_people --data DATA --out FOUND
 run     poseg train painter_small --data FOUND --out runs/painter
 last    poseg export runs/painter -o painter.float.onnx
-        poseg quantize painter.float.onnx --pictures DATA/people_unlabelled/flickr8k_500 -o painter.onnx
+        poseg quantize painter.float.onnx --images DATA/people_unlabelled/flickr8k_500 -o painter.onnx
 expect  what the card of the model says that comes along (`poseg models painter`)
 time    10 minutes on two busy cores with bfloat16 instructions. A run of 6,000 (on pictures and their mirror
         images alone) had no better masks on the tuning pictures at its end than at 3,000, and less person IoU there

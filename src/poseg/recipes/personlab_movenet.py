@@ -12,7 +12,7 @@ then    poseg train personlab_movenet --data DATA --out runs/second --set lesson
 last    these too, from runs/second to runs/movenet, with schedule.frozen_stem=false, schedule.rate=1e-4,
         schedule.steps=130, schedule.warm_up_steps=20, schedule.average_decay=0.97 and the rest as before
         poseg export runs/movenet -o movenet.float.onnx
-        poseg quantize movenet.float.onnx --pictures DATA/people_unlabelled/flickr8k_500 -o movenet.onnx
+        poseg quantize movenet.float.onnx --images DATA/people_unlabelled/flickr8k_500 -o movenet.onnx
 expect  in eight bits, on the 36 pictures of coco_mini train: keypoint AP 0.264, mask AP 0.160; on the 43 of
         coco_person_masks val mask AP 0.193. Two thirds of the time of `small`, which scores 0.305 and 0.168, and 0.184;
         and more false alarms (docs/train.md), which is why no model comes along

@@ -8,8 +8,8 @@ then    poseg train personlab_small --data DATA --out runs/small --set lessons=L
         --set schedule.rate=2e-4 --set schedule.backbone_rate=0.1 --set schedule.steps=650 \
         --set schedule.warm_up_steps=50 --set schedule.average_decay=0.99 --set schedule.save_every=50
         everything learns together, slowly
-last    poseg export runs/small --share 0.5 -o small.float.onnx
-        poseg quantize small.float.onnx --pictures DATA/people_unlabelled/flickr8k_500 -o small.onnx
+last    poseg export runs/small --wise-ft-alpha 0.5 -o small.float.onnx
+        poseg quantize small.float.onnx --images DATA/people_unlabelled/flickr8k_500 -o small.onnx
 expect  what the card of the model says that comes along (`poseg models`)
         (half way between the weights of both runs the tuning pictures lost least of what the start knew)
 time    on two busy cores with bfloat16 instructions: half an hour to step 1,400, where the first run was left for the

@@ -2,7 +2,7 @@
 
 run     poseg train pose2seg_small --data DATA --out runs/pose2seg --set start.backbone=runs/small
 last    poseg export runs/pose2seg -o pose2seg.float.onnx
-        poseg quantize pose2seg.float.onnx --pictures DATA/people_unlabelled/flickr8k_500 -o pose2seg.onnx
+        poseg quantize pose2seg.float.onnx --images DATA/people_unlabelled/flickr8k_500 -o pose2seg.onnx
 time    an hour and a half on two busy cores with bfloat16 instructions; after 2,400 steps little was gained any more.
         The model that comes along got its last limb, the line between the eyes, at step 2,600
 expect  what the card of the model says that comes along (`poseg models pose2seg`)

@@ -2,7 +2,7 @@
 
 first   poseg train poseg_small --data DATA --out runs/poseg --set lessons=LESSONS --set start.backbone=runs/small
 last    poseg export runs/poseg -o poseg.float.onnx
-        poseg quantize poseg.float.onnx --pictures DATA/people_unlabelled/flickr8k_500 -o poseg.onnx
+        poseg quantize poseg.float.onnx --images DATA/people_unlabelled/flickr8k_500 -o poseg.onnx
 expect  what the card of the model says that comes along (`poseg models`)
 time    under an hour on two busy cores with bfloat16 instructions. 200 further steps with the trunk let go gained 0.004
         of keypoint AP on the tuning pictures at 641 px and lost a tenth of person IoU, and were left out

@@ -121,7 +121,7 @@ def _skeleton(plain: Mapping[str, Any]) -> Skeleton:
     try:
         joints = tuple(str(joint) for joint in plain["joints"])
         sigmas = tuple(float(sigma) for sigma in plain.get("sigmas", ()))
-        return Skeleton(str(plain["name"]), joints, pairs("bones"), pairs("tree"), sigmas, pairs("pairs"))
+        return Skeleton(str(plain["name"]), joints, pairs("bones"), pairs("tree"), sigmas, pairs("flip_pairs"))
     except SkeletonError:
         raise
     except (AttributeError, KeyError, TypeError, ValueError) as fault:

@@ -1,63 +1,64 @@
-"""Who is who over time: people of one frame after the other get ids that stay with them.
+"""Ids over time: the people of one frame after the other get ids that stay with them.
 
 A track is a person as last seen, with the velocity of the whole body. In a new frame every track is moved to where it
 should be by now, people are compared with the moved tracks, and an optimal assignment gives each person one track:
 
     similarity = OKS of the joints that both have, averaged with the IoU of the masks where both have one       (1)
 
-The longer a track has not been seen, the farther the person may have strayed: the spread of (1) grows with that time,
-and what a long-lost track is worth falls, so that it does not take a person from a track that was there all along.
-Everything is measured relative to the size of the person and in seconds, so neither the picture's size nor the frame
-rate matters.
+The longer a track has not been seen, the farther the person may have moved: the sigmas of (1) grow with that time, and
+the weight of a track falls, so that a long-lost one takes no person from a track that was there all along. Everything
+is measured relative to the size of the person and in seconds, so neither the image's size nor the frame rate matters.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from poseg.errors import VideoError
+from poseg.geometry import pose_size
 from poseg.geometry.boxes import areas
+from poseg.geometry.masks import Masks
 from poseg.geometry.similarity import box_iou_matrix, oks_matrix
 from poseg.people import People
-from poseg.runtime.coarse_masks import coarse, moved, soft_iou_matrix
 from poseg.skeletons import Skeleton
 
 Floats = NDArray[np.float32]
 
-FOUND = 0.1  # joints with a lower score are guesses
-FEWEST_JOINTS = 3  # with fewer in common, boxes are compared
-SPREAD = 0.08  # of a joint, where the skeleton does not say: about the mean of COCO's
+MIN_JOINT_SCORE = 0.1  # joints with a lower score are guesses
+MIN_JOINTS = 3  # with fewer in common, boxes are compared
+MASK_CELLS = 128  # of the long side of an image, where masks are compared
 
 
 @dataclass(frozen=True, slots=True)
-class Tracking:
-    """Choices of the tracker.
+class TrackerConfig:
+    """Settings of the tracker.
 
-    keep_s            seconds for which somebody who is not seen is waited for
-    least_similarity  people less similar than this to a track are somebody else
-    steady_s          time constant of the velocity, seconds
-    stray_s           seconds after which a person may be as far again from where he or she should be
+    max_lost_s                seconds for which a person who is not detected is waited for
+    min_similarity            people less similar than this to a track are somebody else
+    velocity_time_constant_s  of the average of velocities, seconds
+    drift_time_s              seconds after which a person may be as far again from where they should be
     """
 
-    keep_s: float = 0.5
-    least_similarity: float = 0.15
-    steady_s: float = 0.4
-    stray_s: float = 0.1
+    max_lost_s: float = 0.5
+    min_similarity: float = 0.15
+    velocity_time_constant_s: float = 0.4
+    drift_time_s: float = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tracks:
-    """Everybody who may come again; T tracks.
+    """All people who may come again; T tracks.
 
     people      T people as last seen, with their ids and without masks
-    masks       (T, h, w) float32 in [0, 1], coarse (`runtime.coarse_masks`), zeros where unknown; None without masks
+    masks       (T, h, w) float32 in [0, 1], see `downsample_masks`, zeros where there is none; None without masks
     velocities  (T, 2) float32, pixels a second
-    seen_s      (T,) when they were seen
-    sightings   (T,) how often
-    time_s      when the last frame was
+    seen_s      (T,) when they were last seen
+    hits        (T,) in how many frames
+    time_s      of the last frame
     next_id     of the next person who is new
     """
 
@@ -65,19 +66,19 @@ class Tracks:
     masks: Floats | None
     velocities: Floats
     seen_s: NDArray[np.float64]
-    sightings: NDArray[np.int64]
+    hits: NDArray[np.int64]
     time_s: float
     next_id: int
 
     def __getitem__(self, which: NDArray[np.bool_]) -> Tracks:
-        """The tracks that are marked."""
+        """The tracks that are flagged."""
         return replace(
             self,
             people=self.people[which],
             masks=None if self.masks is None else self.masks[which],
             velocities=self.velocities[which],
             seen_s=self.seen_s[which],
-            sightings=self.sightings[which],
+            hits=self.hits[which],
         )
 
 
@@ -87,8 +88,8 @@ class Tracker:
     It needs SciPy (the extra `video`). One tracker follows one clip or camera.
     """
 
-    def __init__(self, choices: Tracking | None = None) -> None:
-        self.choices = choices or Tracking()
+    def __init__(self, config: TrackerConfig | None = None) -> None:
+        self.config = config or TrackerConfig()
         self.tracks: Tracks | None = None
 
     def update(self, people: People, time_s: float) -> People:
@@ -96,43 +97,76 @@ class Tracker:
 
         Raises VideoError where time runs backwards or the skeleton is another than before.
         """
-        self.tracks, known = step(self.tracks, people, time_s, self.choices)
-        return known
+        self.tracks, tracked = update_tracks(self.tracks, people, time_s, self.config)
+        return tracked
 
 
-def step(tracks: Tracks | None, people: People, time_s: float, choices: Tracking) -> tuple[Tracks, People]:
-    """One frame: the tracks after it, and its people with ids. Nothing that is given is changed. Raises VideoError."""
-    before = tracks if tracks is not None else _nobody(people.skeleton, time_s)
+def update_tracks(tracks: Tracks | None, people: People, time_s: float, config: TrackerConfig) -> tuple[Tracks, People]:
+    """One frame: the tracks after it, and its people with ids. Arguments are not changed. Raises VideoError."""
+    before = tracks if tracks is not None else _no_tracks(people.skeleton, time_s)
     _check(before, people, time_s)
-    alive = before[time_s - before.seen_s <= choices.keep_s]
-    seen = coarse(None if people.masks is None else people.masks.full())
-    likeness = _similarity(alive, people, seen, time_s, choices)
-    track = _assign(likeness, choices.least_similarity)
+    alive = before[time_s - before.seen_s <= config.max_lost_s]
+    masks = None if people.masks is None else downsample_masks(people.masks)
+    similarity = _similarity(alive, people, masks, time_s, config)
+    track = _assign(similarity, config.min_similarity)
     ids, next_id = _ids(track, alive, people, before.next_id)
-    known = replace(people, ids=ids)
-    now = _seen(alive, track, known, seen, time_s, choices)
-    waiting = alive[~np.isin(np.arange(len(alive.people)), track)]
-    return replace(_joined(now, waiting), time_s=time_s, next_id=next_id), known
+    tracked = replace(people, ids=ids)
+    seen = _updated(alive, track, tracked, masks, time_s, config)
+    lost = alive[~np.isin(np.arange(len(alive.people)), track)]
+    return replace(_concatenate(seen, lost), time_s=time_s, next_id=next_id), tracked
 
 
-def motions(before: People, after: People) -> Floats:
+def median_motion(before: People, after: People) -> Floats:
     """(N, 2) how far each of N people moved between two frames, in pixels, row by row.
 
-    The median over the joints found in both, so that swinging arms and single stray joints do not count; the shift of
-    the box's centre where there are too few.
+    The median over the joints detected in both, so that swinging arms and single stray joints do not count; the shift
+    of the box's centre where there are too few.
     """
-    common = (before.keypoint_scores >= FOUND) & (after.keypoint_scores >= FOUND)
+    common = (before.keypoint_scores >= MIN_JOINT_SCORE) & (after.keypoint_scores >= MIN_JOINT_SCORE)
     count = common.sum(axis=1)
     ordered = np.sort(np.where(common[..., None], after.keypoints - before.keypoints, np.inf), axis=1)
-    rows = np.arange(len(count))
-    middle = (
-        ordered[rows, np.maximum(count - 1, 0) // 2] + ordered[rows, np.minimum(count // 2, len(common.T) - 1)]
-    ) / 2
+    rows, last = np.arange(len(count)), len(common.T) - 1
+    median = (ordered[rows, np.maximum(count - 1, 0) // 2] + ordered[rows, np.minimum(count // 2, last)]) / 2
     boxes = (after.boxes_xyxy - before.boxes_xyxy).reshape(-1, 2, 2).mean(axis=1)
-    return np.asarray(np.where((count >= FEWEST_JOINTS)[:, None], middle, boxes), np.float32)
+    return np.asarray(np.where((count >= MIN_JOINTS)[:, None], median, boxes), np.float32)
 
 
-def _nobody(skeleton: Skeleton, time_s: float) -> Tracks:
+def body_scales(people: People) -> Floats:
+    """(N,) pixels, the unit of motion and noise, see `geometry.pose_size.body_scales`."""
+    return pose_size.body_scales(
+        people.keypoints, people.keypoint_scores > 0, people.boxes_xyxy, people.skeleton.joints
+    )
+
+
+def downsample_masks(masks: Masks) -> Floats:
+    """(N, h, w) float32: every k-th pixel of masks, so that the long side has about `MASK_CELLS`; 0 or 1."""
+    step = max(1, -(-max(masks.size) // MASK_CELLS))
+    first = step // 2
+    height, width = (len(range(first, side, step)) for side in masks.size)
+    shift = 0.5 - (first + 0.5) / step  # the centre of pixel `first` comes to the centre of cell 0
+    onto_cells = np.array([[1 / step, 0, shift], [0, 1 / step, shift]])
+    return np.asarray(masks.warp(onto_cells, (height, width)).full(), np.float32)
+
+
+def shift_masks(masks: Floats, shifts_cells: Floats) -> Floats:
+    """Each of (N, h, w) masks moved by its (N, 2) shift, x before y; what comes in from outside is 0."""
+    result = np.zeros_like(masks)
+    height, width = masks.shape[1:]
+    for mask, target, (x, y) in zip(masks, result, shifts_cells.tolist(), strict=True):
+        cv2.warpAffine(mask, np.array([[1, 0, x], [0, 1, y]]), (width, height), dst=target)
+    return result
+
+
+def soft_iou_matrix(masks: Floats, others: Floats) -> Floats:
+    """(N, M) intersection over union of soft masks (N, h, w) and (M, h, w): sums of products; 0 for two empty."""
+    cells = masks.shape[1] * masks.shape[2]
+    a, b = masks.reshape(len(masks), cells), others.reshape(len(others), cells)
+    shared = a @ b.T
+    union = a.sum(axis=1)[:, None] + b.sum(axis=1)[None] - shared
+    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0), np.float32)
+
+
+def _no_tracks(skeleton: Skeleton, time_s: float) -> Tracks:
     none = np.zeros(0)
     return Tracks(
         replace(People.empty(skeleton), ids=np.zeros(0, np.int64)), None, np.zeros((0, 2), np.float32),
@@ -153,47 +187,45 @@ def _check(tracks: Tracks, people: People, time_s: float) -> None:
         )
 
 
-def _similarity(tracks: Tracks, people: People, seen: Floats | None, time_s: float, choices: Tracking) -> Floats:
+def _similarity(tracks: Tracks, people: People, masks: Floats | None, time_s: float, config: TrackerConfig) -> Floats:
     """(N, T) similarity (1) of people and tracks where they should be now."""
-    gone_s = time_s - tracks.seen_s
-    shifts = tracks.velocities * gone_s[:, None].astype(np.float32)
-    there, expected = people.keypoint_scores >= FOUND, tracks.people.keypoint_scores >= FOUND
-    room = areas(tracks.people.boxes_xyxy) * (1 + gone_s / choices.stray_s) ** 2
+    lost_s = time_s - tracks.seen_s
+    shifts = tracks.velocities * lost_s[:, None].astype(np.float32)
+    detected, expected = (p.keypoint_scores >= MIN_JOINT_SCORE for p in (people, tracks.people))
     oks = oks_matrix(
-        np.where(there[..., None], people.keypoints, np.inf),
+        people.keypoints,
         tracks.people.keypoints + shifts[:, None],
-        areas_px=room,
-        sigmas=people.skeleton.sigmas or (SPREAD,) * len(people.skeleton),
-        visible=expected,
+        areas_px=areas(tracks.people.boxes_xyxy) * (1 + lost_s / config.drift_time_s) ** 2,
+        sigmas=people.skeleton.oks_sigmas,
+        weights=detected[:, None] & expected,
     )
-    common = there.astype(np.float32) @ expected.T.astype(np.float32)
-    oks *= expected.sum(axis=1) / np.maximum(common, 1)
+    common = detected.astype(np.float32) @ expected.T.astype(np.float32)
     boxes = box_iou_matrix(people.boxes_xyxy, tracks.people.boxes_xyxy + np.tile(shifts, 2))
-    likeness = np.where(common >= FEWEST_JOINTS, oks, boxes)
-    if seen is not None and tracks.masks is not None and seen.shape[1:] == tracks.masks.shape[1:]:
+    similarity = np.where(common >= MIN_JOINTS, oks, boxes)
+    if masks is not None and tracks.masks is not None and masks.shape[1:] == tracks.masks.shape[1:]:
         assert people.masks is not None
-        cells = shifts * np.float32(seen.shape[2] / people.masks.shape[2])
-        overlap = soft_iou_matrix(seen, moved(tracks.masks, cells))
-        both = np.outer(seen.any(axis=(1, 2)), tracks.masks.any(axis=(1, 2)))
-        likeness = np.where(both, (likeness + overlap) / 2, likeness)
-    doubt = (choices.stray_s + time_s - tracks.time_s) / (choices.stray_s + gone_s)
-    return np.asarray(likeness * doubt, np.float32)
+        cells = shifts * np.float32(masks.shape[2] / people.masks.size[1])
+        overlap = soft_iou_matrix(masks, shift_masks(tracks.masks, cells))
+        both = np.outer(masks.any(axis=(1, 2)), tracks.masks.any(axis=(1, 2)))
+        similarity = np.where(both, (similarity + overlap) / 2, similarity)
+    weight = (config.drift_time_s + time_s - tracks.time_s) / (config.drift_time_s + lost_s)
+    return np.asarray(similarity * weight, np.float32)
 
 
-def _assign(likeness: Floats, least: float) -> NDArray[np.intp]:
+def _assign(similarity: Floats, min_similarity: float) -> NDArray[np.intp]:
     """(N,) the track of each person, -1 for none: the assignment with the greatest sum of similarities."""
     from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
-    worth = np.where(likeness >= least, likeness, 0)
-    rows, columns = linear_sum_assignment(worth, maximize=True)
-    track = np.full(len(likeness), -1, np.intp)
-    good = worth[rows, columns] > 0
-    track[rows[good]] = columns[good]
+    value = np.where(similarity >= min_similarity, similarity, 0)
+    rows, columns = linear_sum_assignment(value, maximize=True)
+    track = np.full(len(similarity), -1, np.intp)
+    similar = value[rows, columns] > 0
+    track[rows[similar]] = columns[similar]
     return track
 
 
 def _ids(track: NDArray[np.intp], tracks: Tracks, people: People, next_id: int) -> tuple[NDArray[np.int64], int]:
-    """(N,) ids, and the next that is free. The new are counted surest first, then from left to right."""
+    """(N,) ids, and the next that is free. New people are numbered by score, then from left to right."""
     new = np.flatnonzero(track < 0)
     boxes = people.boxes_xyxy[new]
     order = np.lexsort((boxes[:, 1], boxes[:, 0], -people.scores[new]))
@@ -204,45 +236,36 @@ def _ids(track: NDArray[np.intp], tracks: Tracks, people: People, next_id: int) 
     return ids, next_id + len(new)
 
 
-def _seen(
-    tracks: Tracks, track: NDArray[np.intp], people: People, seen: Floats | None, time_s: float, choices: Tracking
+def _updated(
+    tracks: Tracks, track: NDArray[np.intp], people: People, masks: Floats | None, time_s: float, config: TrackerConfig
 ) -> Tracks:  # fmt: skip
-    """The people of the frame as tracks: their velocity follows what was measured, fast at first, then steadily."""
+    """The people of the frame as tracks: their velocity follows what was measured, fast at first, then smoothly."""
     old, new = track[track >= 0], np.flatnonzero(track >= 0)
     velocities = np.zeros((len(people), 2), np.float32)
-    sightings = np.ones(len(people), np.int64)
-    sightings[new] += tracks.sightings[old]
-    gone_s = (time_s - tracks.seen_s[old])[:, None]
-    passed = gone_s > 0
-    measured = np.divide(motions(tracks.people[old], people[new]), gone_s, where=passed, out=np.zeros((len(old), 2)))
-    first = sightings[new, None] == 2
-    follow = np.where(first, 1, 1 - np.exp(-gone_s / choices.steady_s)) * passed
-    velocities[new] = tracks.velocities[old] + follow * (measured - tracks.velocities[old])
+    hits = np.ones(len(people), np.int64)
+    hits[new] += tracks.hits[old]
+    lost_s = (time_s - tracks.seen_s[old])[:, None]
+    passed = lost_s > 0
+    motion = median_motion(tracks.people[old], people[new])
+    measured = np.divide(motion, lost_s, where=passed, out=np.zeros((len(old), 2)))
+    second = hits[new, None] == 2
+    weight = np.where(second, 1, 1 - np.exp(-lost_s / config.velocity_time_constant_s)) * passed
+    velocities[new] = tracks.velocities[old] + weight * (measured - tracks.velocities[old])
     bare = replace(people, masks=None, timings=None, keypoints_3d=None, skeleton_3d=None)
-    return Tracks(bare, seen, velocities, np.full(len(people), time_s), sightings, time_s, 0)
+    return Tracks(bare, masks, velocities, np.full(len(people), time_s), hits, time_s, 0)
 
 
-def _joined(first: Tracks, second: Tracks) -> Tracks:
-    """Both together; masks of another size than those of the first are forgotten."""
-    a, b = first.people, second.people
-    assert a.ids is not None
-    assert b.ids is not None
+def _concatenate(first: Tracks, second: Tracks) -> Tracks:
+    """Both together; masks of another size than those of the first are dropped."""
     masks = first.masks
     if masks is not None:
         fits = second.masks is not None and second.masks.shape[1:] == masks.shape[1:]
-        rest = second.masks if fits else np.zeros((len(b), *masks.shape[1:]), np.float32)
+        rest = second.masks if fits else np.zeros((len(second.people), *masks.shape[1:]), np.float32)
         masks = np.concatenate([masks, rest])
-    elif second.masks is not None and len(b):
-        masks = np.concatenate([np.zeros((len(a), *second.masks.shape[1:]), np.float32), second.masks])
-    people = replace(
-        a,
-        keypoints=np.concatenate([a.keypoints, b.keypoints]),
-        keypoint_scores=np.concatenate([a.keypoint_scores, b.keypoint_scores]),
-        scores=np.concatenate([a.scores, b.scores]),
-        boxes_xyxy=np.concatenate([a.boxes_xyxy, b.boxes_xyxy]),
-        ids=np.concatenate([a.ids, b.ids]),
-    )
+    elif second.masks is not None and len(second.people):
+        masks = np.concatenate([np.zeros((len(first.people), *second.masks.shape[1:]), np.float32), second.masks])
     return Tracks(
-        people, masks, np.concatenate([first.velocities, second.velocities]),
-        np.concatenate([first.seen_s, second.seen_s]), np.concatenate([first.sightings, second.sightings]), 0.0, 0,
+        People.concatenate([first.people, second.people]), masks,
+        np.concatenate([first.velocities, second.velocities]), np.concatenate([first.seen_s, second.seen_s]),
+        np.concatenate([first.hits, second.hits]), 0.0, 0,
     )  # fmt: skip

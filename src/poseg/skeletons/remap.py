@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from poseg.skeletons.skeleton import Skeleton
 
-# A joint that one skeleton names and another does not, as the middle of joints that it does name.
-# OpenPose defines its neck so; LSP's neck sits a little higher, which its own annotators' spread covers.
-# The spine of a straight back is half way between the two middles.
+# Joints that a skeleton lacks, as the mean of joints that it has.
+# OpenPose defines its neck so; LSP's neck sits a little higher, within the variation of its annotators.
+# The spine of a straight back is half way between the centres of shoulders and hips.
 MIDPOINTS = {
     "neck": ("left_shoulder", "right_shoulder"),
     "pelvis": ("left_hip", "right_hip"),
@@ -39,13 +39,12 @@ def remap(
     """Joints of `target` from joints of `source`.
 
     keypoints (N, K_source, 2), scores (N, K_source); returns the same for K_target. A joint without counterpart
-    lies at (0, 0) with score 0, and so does one that lies nowhere (NaN, infinity); a midpoint is as sure as its less
-    sure part.
+    lies at (0, 0) with score 0, and so does one that is not finite; a midpoint has the lowest score of its parts.
     """
-    there = np.asarray(np.isfinite(keypoints).all(axis=-1))
-    keypoints, scores = np.where(there[..., None], keypoints, 0), np.where(there, scores, 0)
+    finite = np.asarray(np.isfinite(keypoints).all(axis=-1))
+    keypoints, scores = np.where(finite[..., None], keypoints, 0), np.where(finite, scores, 0)
     weights = remap_weights(source, target)
     points = np.einsum("ts,nsd->ntd", weights, keypoints).astype(np.float32)
     parts = np.where(weights > 0, scores[:, None, :], np.inf).min(axis=2, initial=np.inf)
-    sure = np.where(np.isfinite(parts), parts, 0).astype(np.float32)
-    return np.where(sure[..., None] > 0, points, 0).astype(np.float32), sure
+    joint_scores = np.where(np.isfinite(parts), parts, 0).astype(np.float32)
+    return np.where(joint_scores[..., None] > 0, points, 0).astype(np.float32), joint_scores

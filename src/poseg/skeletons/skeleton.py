@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from poseg.errors import SkeletonError
 
 Pair = tuple[str, str]
+DEFAULT_SIGMA = 0.065  # mean of COCO's sigmas, for skeletons whose annotators nobody measured
 _SIDES = {"left_": "right_", "right_": "left_"}
 
 
@@ -19,13 +20,13 @@ _SIDES = {"left_": "right_", "right_": "left_"}
 class Skeleton:
     """Named joints, the bones between them, and a kinematic tree over them.
 
-    joints   K names; a joint called left_X mirrors right_X, unless `pairs` say otherwise
-    bones    pairs of names, as drawn and as scored by PCP
-    tree     K - 1 (parent, child) pairs in the channel order of mid-range offsets; derived from the bones
-             by breadth-first search from the first joint where it is not given
-    sigmas   K standard deviations of human annotators, relative to the square root of the person's area
-             (COCO); empty where nobody measured them
-    pairs    joints that change places in a mirror image; empty where their names say it already
+    joints      K names; left_X and right_X swap in a flipped image, unless `flip_pairs` are provided
+    bones       pairs of names, as drawn and as scored by PCP
+    tree        K - 1 (parent, child) pairs in the channel order of mid-range offsets; by default the breadth-first
+                spanning tree of the bones from the first joint
+    sigmas      K standard deviations of human annotators, relative to the square root of the person's area
+                (COCO); empty where they were not measured
+    flip_pairs  joints that swap in a flipped image; empty where left_X and right_X say it
     """
 
     name: str
@@ -33,18 +34,18 @@ class Skeleton:
     bones: tuple[Pair, ...]
     tree: tuple[Pair, ...] = ()
     sigmas: tuple[float, ...] = ()
-    pairs: tuple[Pair, ...] = ()
+    flip_pairs: tuple[Pair, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.joints)) != len(self.joints):
             raise SkeletonError(f"Skeleton {self.name} names a joint twice: {', '.join(self.joints)}.")
-        for pair in (*self.bones, *self.tree, *self.pairs):
+        for pair in (*self.bones, *self.tree, *self.flip_pairs):
             for joint in pair:
                 self.index(joint)
-        paired = [joint for pair in self.pairs for joint in pair]
+        paired = [joint for pair in self.flip_pairs for joint in pair]
         if len(set(paired)) != len(paired):
             raise SkeletonError(
-                f"The mirror pairs of skeleton {self.name} name a joint twice; give each joint one partner at most."
+                f"The flip pairs of skeleton {self.name} name a joint twice; give each joint one partner at most."
             )
         if self.sigmas and len(self.sigmas) != len(self.joints):
             raise SkeletonError(
@@ -62,7 +63,7 @@ class Skeleton:
         return len(self.joints)
 
     def index(self, joint: str) -> int:
-        """Position of a joint; an unknown name is a SkeletonError that lists the known ones."""
+        """Position of a joint; an unknown name raises a SkeletonError that lists all names."""
         try:
             return self.joints.index(joint)
         except ValueError:
@@ -75,12 +76,19 @@ class Skeleton:
         return np.array([[self.index(a), self.index(b)] for a, b in pairs], np.intp).reshape(-1, 2)
 
     @cached_property
-    def mirror(self) -> NDArray[np.intp]:
+    def flip_index(self) -> NDArray[np.intp]:
         """(K,) permutation that swaps left and right; its own inverse."""
-        partners = dict(self.pairs) | {right: left for left, right in self.pairs}
-        if not self.pairs:
+        partners = dict(self.flip_pairs) | {right: left for left, right in self.flip_pairs}
+        if not self.flip_pairs:
             partners = {joint: _other_side(joint) for joint in self.joints if _other_side(joint) in self.joints}
         return np.array([self.index(partners.get(joint, joint)) for joint in self.joints], np.intp)
+
+    @cached_property
+    def oks_sigmas(self) -> NDArray[np.float64]:
+        """(K,) `sigmas`, or `DEFAULT_SIGMA` for each joint where they were not measured; read-only."""
+        sigmas = np.array(self.sigmas or (DEFAULT_SIGMA,) * len(self), np.float64)
+        sigmas.flags.writeable = False
+        return sigmas
 
     @cached_property
     def edges(self) -> NDArray[np.intp]:
@@ -89,17 +97,17 @@ class Skeleton:
         return np.concatenate([forward, forward[:, ::-1]])
 
     @cached_property
-    def edge_mirror(self) -> NDArray[np.intp]:
-        """(2 (K - 1),) permutation of the directed edges that goes with `mirror`.
+    def edge_flip_index(self) -> NDArray[np.intp]:
+        """(2 (K - 1),) permutation of the directed edges that goes with `flip_index`.
 
-        Raises SkeletonError for a tree that is not symmetric: such fields cannot be mirrored.
+        Raises SkeletonError for a tree that is not symmetric: its fields cannot be flipped.
         """
-        place = {(int(a), int(b)): i for i, (a, b) in enumerate(self.edges)}
+        index = {(int(a), int(b)): i for i, (a, b) in enumerate(self.edges)}
         try:
-            return np.array([place[int(self.mirror[a]), int(self.mirror[b])] for a, b in self.edges], np.intp)
+            return np.array([index[int(self.flip_index[a]), int(self.flip_index[b])] for a, b in self.edges], np.intp)
         except KeyError:
             raise SkeletonError(
-                f"The tree of skeleton {self.name} is not the same on both sides, so its fields cannot be mirrored; "
+                f"The tree of skeleton {self.name} is not the same on both sides, so its fields cannot be flipped; "
                 "give a symmetric tree or leave flipping off."
             ) from None
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from poseg.codecs.lifting import FIELD, LiftingCodec
-from poseg.geometry.bones import from_parent_relative
 from poseg.networks.backbones.build import Normalisation
 from poseg.skeletons import BODY17_3D, Skeleton
+from poseg.skeletons.bones import from_parent_relative
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from poseg.codecs.personlab import MASK_FIELDS, POSE_FIELDS, PersonLabCodec
 from poseg.errors import PosegError
 from poseg.fields import FieldSpec
-from poseg.losses.logits import masked_cross_entropy
-from poseg.losses.offsets import masked_l1, refine
+from poseg.losses.masked import masked_cross_entropy, masked_l1, refine_offsets
 from poseg.networks.backbones.build import Normalisation, build_backbone, input_normalisation
 from poseg.networks.heads.field_head import FieldHead
 from poseg.networks.necks.context import Context
@@ -231,8 +230,8 @@ class PersonLabLoss(nn.Module):
         c, count = self.config, dict(zip((spec.name for spec in self.specs), counts, strict=True))
         shaped = {s.name: _shaped(fields[s.name], s.shape) for s in self.specs}
         short, mid, long = (shaped[name] for name in ("short_offsets", "mid_offsets", "long_offsets"))
-        mid_refined = refine(mid, short[:, self.edge_target], stride, c.refine_steps)
-        long_refined = refine(refine(long, long, stride, c.refine_steps), short, stride, c.refine_steps)
+        mid_refined = refine_offsets(mid, short[:, self.edge_target], stride, c.refine_steps)
+        long_refined = refine_offsets(refine_offsets(long, long, stride, c.refine_steps), short, stride, c.refine_steps)
         terms = {
             name: masked_cross_entropy(shaped[name], targets[name], weights[name], count[name])
             for name in ("heatmap", "segmentation")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from poseg.codecs.pose2seg import Pose2SegCodec
 from poseg.errors import PosegError
-from poseg.losses.logits import masked_cross_entropy
+from poseg.losses.masked import masked_cross_entropy
 from poseg.networks.backbones.build import Normalisation, build_backbone, input_normalisation
 from poseg.networks.heads.mask_head import MaskHead
 from poseg.networks.necks.context import Context

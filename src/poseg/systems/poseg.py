@@ -18,9 +18,7 @@ from poseg.codecs.poseg import PoSegCodec
 from poseg.errors import PosegError
 from poseg.fields.paf import Limb
 from poseg.geometry.grid import PIXEL_CENTRE
-from poseg.losses.balance import by_uncertainty
-from poseg.losses.fields import masked_square
-from poseg.losses.logits import masked_cross_entropy
+from poseg.losses.masked import masked_cross_entropy, masked_mse, uncertainty_weighting
 from poseg.networks.backbones.build import Normalisation, build_backbone, input_normalisation, pools_blocks
 from poseg.networks.heads.paf_stages import LightStages, PublishedStages
 from poseg.networks.necks.merge import Merge
@@ -39,7 +37,7 @@ class PoSeg:
     """A PoSeg system.
 
     skeleton         joints
-    limbs            pairs of joints that people are put together from; where none are given `fields.paf.limbs_of`
+    limbs            pairs of joints that people are put together from; where none are given `fields.paf.default_limbs`
     backbone         a name of `networks.backbones.build`; those that can be dilated end at stride 8
     widths           channels that the features of each stride contribute, finest first
     channels         of the merged features
@@ -188,7 +186,7 @@ class PoSegLoss(nn.Module):
 
         def squares(prefix: str) -> dict[str, Tensor]:
             return {
-                spec.name: masked_square(
+                spec.name: masked_mse(
                     _like(fields[prefix + spec.name], targets[spec.name]), targets[spec.name], weights[spec.name],
                     count[spec.name],
                 )
@@ -213,7 +211,7 @@ class PoSegLoss(nn.Module):
         if NOISE not in fields:
             return {**terms, "total": pose + mask}
         shares = torch.stack([weights[n].sum() / count[n].clamp(min=1) for n in ("heatmap", "segmentation")])
-        return {**terms, "total": by_uncertainty((pose, mask), fields[NOISE].float(), shares)}
+        return {**terms, "total": uncertainty_weighting((pose, mask), fields[NOISE].float(), shares)}
 
     def _pose(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The pose terms of a stage; nobody's joint is one channel beside the others."""

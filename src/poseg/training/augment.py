@@ -61,5 +61,5 @@ def random_view(
         np.deg2rad(turn),
         centre=(float(centre[0]), float(centre[1])),
         target=(float(target[0]), float(target[1])),
-        mirror=mirror,
+        flip=mirror,
     )

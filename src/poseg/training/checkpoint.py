@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from poseg.errors import WeightsError
-from poseg.io.atomic import write_bytes, write_text
+from poseg.io.files import write_bytes, write_text
 from poseg.training.ema import Average
 
 PARTS = ("weights", "average", "optimiser")

@@ -69,7 +69,7 @@ class CropViews(Views):
         side = self.codec.crop_px
         if len(found):
             chosen = people[[int(rng.choice(found))]]
-            box = boxes.around_points(chosen.keypoints, chosen.keypoint_scores > 0)
+            box = boxes.boxes_from_points(chosen.keypoints, chosen.keypoint_scores > 0)
         else:
             chosen, box = _nobody(self.codec.skeleton), _somewhere(sample.image.shape[:2], rng)
         zoom = float(np.exp(rng.uniform(*np.log(self.view.zoom))))
@@ -116,6 +116,6 @@ def _turned(people: People, turn: float, mirrored: bool) -> NDArray[np.float32] 
         return None
     moved = np.asarray(joints, np.float64)
     if mirrored:
-        moved = moved[:, people.skeleton.mirror] * np.array([-1, 1, 1])
+        moved = moved[:, people.skeleton.flip_index] * np.array([-1, 1, 1])
     c, s = np.cos(turn), np.sin(turn)
     return np.asarray(moved @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]).T, np.float32)

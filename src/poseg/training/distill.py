@@ -54,7 +54,7 @@ class Lesson:
         scale = np.asarray(box.scale_xy, np.float64)
         grid = fields.grid
         placement = np.column_stack([np.diag(grid.stride / scale), grid.origin / scale])
-        k, (rows, columns) = len(fields["heatmap"]), fields.cells
+        k, (rows, columns) = len(fields["heatmap"]), fields.shape_hw
         at = grid.positions(rows, columns).reshape(2, -1).T  # (h w, 2)
         joint = np.repeat(np.arange(k), len(at))
         points = at + fields["long_offsets"].reshape(k, 2, -1).transpose(0, 2, 1)  # (K, h w, 2)
@@ -109,7 +109,7 @@ class Lesson:
         heatmap, segmentation, long = moved[:k], moved[k], moved[k + 1 :].reshape(k, 2, *cells)
         long = np.einsum("ab,kbhw->kahw", matrix[:, :2].astype(np.float32), long)
         if np.linalg.det(matrix[:, :2]) < 0:
-            heatmap, long = heatmap[codec.skeleton.mirror], long[codec.skeleton.mirror]
+            heatmap, long = heatmap[codec.skeleton.flip_index], long[codec.skeleton.flip_index]
         # A disk has the same radius in every input, so a teacher that saw the picture larger saw smaller disks.
         ratio = np.sqrt(abs(np.linalg.det(to_canvas[:, :2]))) / self.stride  # canvas pixels in one of the teacher's
         reach = int(np.ceil(codec.disk_radius_px * max(0.0, 1 - ratio) / codec.stride))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
-from poseg.io.atomic import write_text
+from poseg.io.files import write_text
 from poseg.training.loop import Progress
 
 LOG = "log.jsonl"

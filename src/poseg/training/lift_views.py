@@ -14,9 +14,9 @@ from poseg.codecs.lifting import FIELD, LiftingCodec
 from poseg.datasets.mocap import Poses
 from poseg.datasets.mocap import views as seen_by_cameras
 from poseg.geometry import boxes
-from poseg.geometry.bones import from_parent_relative, to_parent_relative
 from poseg.people import People
 from poseg.skeletons import BODY17_3D, COCO17, LSP14, OPENPOSE18, Skeleton
+from poseg.skeletons.bones import from_parent_relative, to_parent_relative
 from poseg.training.loader import View
 
 Floats = NDArray[np.float32]
@@ -88,9 +88,9 @@ def varied(joints_mm: Floats, view: LiftView, rng: np.random.Generator) -> Float
     skeleton, n = BODY17_3D, len(joints_mm)
     scale = rng.uniform(1 - view.stretch, 1 + view.stretch, (n, 1))
     limb = scale * rng.uniform(1 - view.stretch / 2, 1 + view.stretch / 2, (n, len(skeleton)))
-    limb = (limb + limb[:, skeleton.mirror]) / 2  # both sides alike
+    limb = (limb + limb[:, skeleton.flip_index]) / 2  # both sides alike
     joints = from_parent_relative(to_parent_relative(joints_mm, skeleton) * limb[..., None], skeleton)
-    mirrored = joints[:, skeleton.mirror] * np.array([-1, 1, 1])
+    mirrored = joints[:, skeleton.flip_index] * np.array([-1, 1, 1])
     joints = np.where((rng.random(n) < view.mirror)[:, None, None], mirrored, joints)
     axis, angle = rng.normal(size=(n, 3)), np.deg2rad(rng.normal(0, view.lean_deg, n))[:, None, None]
     axis /= np.linalg.norm(axis, axis=1, keepdims=True) + 1e-9
@@ -104,7 +104,7 @@ def seen(joints_mm: Floats, view: LiftView, rng: np.random.Generator) -> tuple[P
     """People (N) as a network would find them, and their joints (N, K, 3) in camera axes, for poses (N, K, 3)."""
     pairs = seen_by_cameras(joints_mm, rng)
     points, n = pairs.keypoints.astype(np.float64), len(pairs)
-    box = boxes.around_points(points, np.ones(points.shape[:2], bool))
+    box = boxes.boxes_from_points(points, np.ones(points.shape[:2], bool))
     side = (box[:, 2:] - box[:, :2]).max(axis=1)[:, None, None]
     spread = rng.uniform(0, view.noise, (n, 1, 1)) * side
     moved = points + rng.normal(size=points.shape) * spread

@@ -20,7 +20,7 @@ from poseg.codecs.personlab import PersonLabCodec
 from poseg.codecs.targets import Targets
 from poseg.datasets.dataset import Dataset
 from poseg.errors import AnnotationError
-from poseg.fields.segmentation import at_cells
+from poseg.fields.segmentation import sample_at_cells
 from poseg.people import Sample
 from poseg.skeletons import Skeleton
 from poseg.training.augment import Augmentation, random_view
@@ -102,7 +102,7 @@ class Mixture(Views):
         if lesson is not None:
             everywhere = Sample(sample.image, sample.people[:0], name=sample.name)
             padding = warp(everywhere, matrix, size).ignore
-            inside = np.ones(cells, bool) if padding is None else ~at_cells(padding, self.codec.grid)
+            inside = np.ones(cells, bool) if padding is None else ~sample_at_cells(padding, self.codec.grid)
             seen_lesson = lesson.seen_through(matrix, self.codec, cells)
             targets = blend(targets, seen_lesson, inside, complete=data.complete)
         elif not data.complete:

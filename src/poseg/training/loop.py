@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset as TorchDataset
 
 from poseg.errors import PosegError, WeightsError
-from poseg.io.atomic import write_bytes
+from poseg.io.files import write_bytes
 from poseg.training.checkpoint import last_checkpoint, load_checkpoint, save_checkpoint
 from poseg.training.ema import Average
 from poseg.training.feed import Item, Positions, slices

@@ -97,7 +97,7 @@ class PaintViews(TorchDataset[dict[str, Any]]):
 
         def seen(planes: NDArray[Any], border: int, outside: float = 0.0) -> NDArray[Any]:
             return np.asarray(cv2.warpAffine(
-                planes, affine.for_cv2(matrix), (side, side),
+                planes, affine.to_cv2(matrix), (side, side),
                 flags=cv2.INTER_LINEAR, borderMode=border, borderValue=(outside,) * 4,
             ))  # fmt: skip
 

@@ -18,12 +18,12 @@ from poseg.codecs.pose2seg import Pose2SegCodec
 from poseg.draw import overlay
 from poseg.draw.windows import draw_windows
 from poseg.fields import Fields
-from poseg.fields.align import Windows
+from poseg.fields.align import AlignedCrops
 from poseg.fields.spec import sigmoid
 from poseg.geometry import affine
-from poseg.geometry.bones import from_parent_relative
 from poseg.people import People
 from poseg.skeletons import Skeleton
+from poseg.skeletons.bones import from_parent_relative
 from poseg.training.loader import View
 
 Bytes = NDArray[np.uint8]
@@ -45,7 +45,7 @@ def training_picture(batch: Mapping[str, Any], fields: Mapping[str, Tensor], cod
     panels = [
         overlay(image, codec.decode(found, choices)),
         _heat(wanted, image),
-        _heat(found.confidence("heatmap"), image),
+        _heat(found.probability("heatmap"), image),
     ]
     return np.concatenate(panels, axis=1)
 
@@ -58,7 +58,7 @@ def window_picture(batch: Mapping[str, Any], fields: Mapping[str, Tensor], codec
     image = _shown(batch["image"][0], view)
     back, joints = (batch["given"][name][0].double().cpu().numpy() for name in ("windows", "joints"))
     there = np.abs(np.linalg.det(back[:, :, :2])) > 0  # the others fill up the batch
-    windows = Windows(
+    windows = AlignedCrops(
         np.array([affine.invert(matrix) for matrix in back[there]]).reshape(-1, 2, 3),
         np.zeros(there.sum(), np.intp), np.zeros(there.sum()), codec.crop_px,
     )  # fmt: skip

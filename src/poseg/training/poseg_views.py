@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from poseg.codecs.personlab import PersonLabCodec
 from poseg.codecs.poseg import PoSegCodec
 from poseg.codecs.targets import Targets
-from poseg.fields.segmentation import at_cells
+from poseg.fields.segmentation import sample_at_cells
 from poseg.geometry.affine import Matrix
 from poseg.people import Sample
 from poseg.skeletons import COCO17
@@ -66,7 +66,7 @@ class PoSegViews(Views):
             return Targets(targets.specs, targets.targets, {name: w * kept for name, w in targets.weights.items()})
         inside = np.ones(labelled.shape, bool)
         if seen.ignore is not None:
-            inside = ~at_cells(seen.ignore, self.codec.grid)
+            inside = ~sample_at_cells(seen.ignore, self.codec.grid)
         return self._doubted(targets, Lesson.read(path), matrix, inside, labelled)
 
     def _doubted(self, targets: Targets, lesson: Lesson, matrix: Matrix, inside: Places, labelled: Places) -> Targets:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from poseg.codecs.pose2seg import Pose2SegCodec
 from poseg.codecs.targets import Targets
-from poseg.fields.align import Windows
+from poseg.fields.align import AlignedCrops
 from poseg.geometry import affine
 from poseg.people import People, Sample
 from poseg.training.augment import random_view
 from poseg.training.loader import Share, View, Views, as_tensors
-from poseg.transforms.occlude import occlude
-from poseg.transforms.pose_noise import with_pose_noise
+from poseg.transforms.occlude import paste_person
+from poseg.transforms.pose_noise import jitter_poses
 from poseg.transforms.warp import warp
 
 LEAST_PIXELS = 64  # of a mask on the view; less teaches only how pictures are resampled
@@ -68,8 +68,12 @@ class WindowViews(Views):
         if rng.random() < self.view.pasted:
             seen = self._with_another(seen, rng)
         learned = self._chosen(seen.people, rng)
-        found = with_pose_noise(
-            learned, rng, spread=self.view.pose_spread, most_missing=self.view.pose_missing, clean=self.view.pose_clean
+        found = jitter_poses(
+            learned,
+            rng,
+            sigma_scale=self.view.pose_spread,
+            max_missing=self.view.pose_missing,
+            clean_fraction=self.view.pose_clean,
         )
         windows = self._moved(self.codec.crops(found, size), rng)
         given, targets = self.codec.network_inputs(found, windows), self.codec.encode(learned, windows, seen.ignore)
@@ -90,7 +94,7 @@ class WindowViews(Views):
         order = np.concatenate([rng.permutation(there) for _ in range(rounds)])
         return people[order[: self.view.people]]
 
-    def _moved(self, windows: Windows, rng: np.random.Generator) -> Windows:
+    def _moved(self, windows: AlignedCrops, rng: np.random.Generator) -> AlignedCrops:
         """The windows turned, zoomed and shifted at random."""
         side = windows.side_px
         middle = (side / 2, side / 2)
@@ -122,13 +126,13 @@ class WindowViews(Views):
         scale = float(sides[anchor]) * float(np.exp(rng.uniform(-0.5, 0.35))) / side
         matrix = affine.similarity(
             scale, np.deg2rad(rng.normal(0, 10)), (float(middle[0]), float(middle[1])),
-            (float(place[0]), float(place[1])), mirror=bool(rng.random() < 0.5),
+            (float(place[0]), float(place[1])), flip=bool(rng.random() < 0.5),
         )  # fmt: skip
         size = (self.view.side_px, self.view.side_px)
         front = warp(Sample(other.image, donor, name=other.name), matrix, size)
         if front.people.masks is None or not len(front.people):
             return seen
-        return occlude(seen, front, forget=0.5, rng=rng)
+        return paste_person(seen, front, drop_occluded=0.5, rng=rng)
 
 
 def _sides(people: People) -> NDArray[np.float32]:

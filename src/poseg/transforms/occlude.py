@@ -1,4 +1,4 @@
-"""Paste people over people: overlap to learn from, with true masks on both sides."""
+"""Copy-paste augmentation: people pasted over others, with masks of both (Ghiasi et al., CVPR 2021)."""
 
 from __future__ import annotations
 
@@ -16,50 +16,53 @@ from poseg.people import People, Sample
 FEATHER_PX = 1.0
 
 
-def occlude(behind: Sample, front: Sample, *, forget: float = 0.0, rng: np.random.Generator | None = None) -> Sample:
-    """The picture `behind` with the people of `front`, who have masks, cut out and laid over it.
+def paste_person(
+    target: Sample, source: Sample, *, drop_occluded: float = 0.0, rng: np.random.Generator | None = None
+) -> Sample:
+    """The image `target` with the people of `source`, who have masks, pasted over it.
 
-    Both have one size and one skeleton. What is covered leaves the masks behind; a joint that is covered keeps its
-    annotation, or, with `rng`, loses it with the probability `forget`, as a network that cannot see it would. People
-    who are covered altogether are gone. The pasted come last.
+    Both have the same size and skeleton. Covered pixels leave the masks of `target`; a covered joint keeps its
+    annotation or, with `rng`, loses it with the probability `drop_occluded`. People who are covered completely are
+    removed. The pasted people come last.
     """
-    if behind.image.shape != front.image.shape or front.people.masks is None:
-        raise ShapeError("front", wanted=f"a picture of {behind.image.shape} with masks", got=front.image.shape)
-    cover = front.people.masks.union()
-    share = cv2.GaussianBlur(cover.astype(np.float32), (0, 0), FEATHER_PX)[..., None]
-    share = np.where(cover[..., None], share, 0)  # the background behind the pasted does not come along
-    image = np.rint(front.image * share + behind.image * (1 - share)).astype(np.uint8)
-    ignore = None if behind.ignore is None else behind.ignore & ~cover
-    return replace(behind, image=image, people=_joined(behind.people, front.people, cover, forget, rng), ignore=ignore)
+    if target.image.shape != source.image.shape or source.people.masks is None:
+        raise ShapeError("source", expected=f"an image of {target.image.shape} with masks", got=source.image.shape)
+    cover = source.people.masks.union()
+    alpha = cv2.GaussianBlur(cover.astype(np.float32), (0, 0), FEATHER_PX)[..., None]
+    alpha = np.where(cover[..., None], alpha, 0)  # the background of the source is not pasted
+    image = np.rint(source.image * alpha + target.image * (1 - alpha)).astype(np.uint8)
+    people = _merge(target.people, source.people, cover, drop_occluded, rng)
+    ignore = None if target.ignore is None else target.ignore & ~cover
+    return replace(target, image=image, people=people, ignore=ignore)
 
 
-def _joined(
-    behind: People, front: People, cover: NDArray[np.bool_], forget: float, rng: np.random.Generator | None
+def _merge(
+    target: People, source: People, cover: NDArray[np.bool_], drop_occluded: float, rng: np.random.Generator | None
 ) -> People:
-    """People behind, without what is covered, and those in front."""
+    """People of the target without what is covered, then those of the source."""
     size = (cover.shape[0], cover.shape[1])
-    old = np.zeros((len(behind), *size), np.bool_) if behind.masks is None else behind.masks.full()
+    old = np.zeros((len(target), *size), np.bool_) if target.masks is None else target.masks.full()
     masks = old & ~cover
-    sure = behind.keypoint_scores
-    if rng is not None and forget > 0:
-        hidden = _under(behind.keypoints, cover) & (rng.random(sure.shape) < forget)
-        sure = np.where(hidden, 0, sure).astype(np.float32)
+    scores = target.keypoint_scores
+    if rng is not None and drop_occluded > 0:
+        dropped = _covered(target.keypoints, cover) & (rng.random(scores.shape) < drop_occluded)
+        scores = np.where(dropped, 0, scores).astype(np.float32)
     left = np.asarray(masks.any(axis=(1, 2)))
-    seen = left | ~old.any(axis=(1, 2))
-    boxes_xyxy = np.where(left[:, None], tight_boxes(masks), behind.boxes_xyxy)
-    assert front.masks is not None
+    kept = left | ~old.any(axis=(1, 2))
+    boxes_xyxy = np.where(left[:, None], tight_boxes(masks), target.boxes_xyxy)
+    assert source.masks is not None
     return People(
-        behind.skeleton,
-        np.concatenate([behind.keypoints[seen], front.keypoints]),
-        np.concatenate([sure[seen], front.keypoint_scores]),
-        np.concatenate([behind.scores[seen], front.scores]),
-        np.concatenate([boxes_xyxy[seen], front.boxes_xyxy]),
-        Masks.concatenate([Masks.from_full(masks[seen]), front.masks]),
+        target.skeleton,
+        np.concatenate([target.keypoints[kept], source.keypoints]),
+        np.concatenate([scores[kept], source.keypoint_scores]),
+        np.concatenate([target.scores[kept], source.scores]),
+        np.concatenate([boxes_xyxy[kept], source.boxes_xyxy]),
+        Masks.concatenate([Masks.from_full(masks[kept]), source.masks]),
     )
 
 
-def _under(points: NDArray[np.float32], cover: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which points (..., 2) lie on a pixel of `cover` (H, W)."""
+def _covered(points: NDArray[np.float32], cover: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(...,) whether points (..., 2) lie on a pixel of `cover` (H, W)."""
     height, width = cover.shape
     x, y = (np.floor(np.nan_to_num(points[..., axis], nan=-1.0)).astype(np.intp) for axis in (0, 1))
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)

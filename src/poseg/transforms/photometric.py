@@ -1,4 +1,4 @@
-"""Changes of light and lens that leave geometry alone."""
+"""Photometric augmentation: changes of colour and focus, not of geometry."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Image = NDArray[np.uint8]
 
 
 def jitter(image: Image, rng: np.random.Generator, strength: float = 0.3) -> Image:
-    """Random brightness, contrast, saturation and colour cast; now and then grey or blurred.
+    """Random brightness, contrast, saturation and colour cast; sometimes grey or blurred.
 
-    image (H, W, 3) uint8 RGB; strength 0 returns it as it is.
+    image (H, W, 3) uint8 RGB; strength 0 returns it unchanged.
     """
     if strength <= 0:
         return image

@@ -10,7 +10,7 @@ from poseg.datasets.check.structure import image_sizes
 from poseg.datasets.check.table import Record, Size
 from poseg.datasets.coco_format import files_there
 from poseg.errors import ImageError
-from poseg.io.picture_size import picture_size
+from poseg.io.images import image_size
 
 
 def check_pictures(
@@ -33,7 +33,7 @@ def check_pictures(
         if name not in here:
             continue
         try:
-            size = picture_size(folder / name)
+            size = image_size(folder / name)
         except ImageError as fault:
             findings.add("picture-broken", f"image {number}: {fault}")
             continue

@@ -17,8 +17,8 @@ from poseg.datasets.check.summary import Summary, summarise
 from poseg.datasets.check.table import build_table
 from poseg.errors import AnnotationError
 from poseg.io.coco_skeleton import read_skeleton_file, skeleton_file_beside
+from poseg.io.files import read_json
 from poseg.io.ochuman_json import is_ochuman, ochuman_as_coco
-from poseg.io.plain_json import read_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,6 @@ def _check_bones(said: Mapping[str, Any], skeleton: Skeleton, findings: Findings
 
 def _symmetric(skeleton: Skeleton) -> bool:
     try:
-        return len(skeleton.edge_mirror) >= 0
+        return len(skeleton.edge_flip_index) >= 0
     except SkeletonError:
         return False

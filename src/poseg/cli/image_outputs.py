@@ -1,0 +1,143 @@
+"""What `predict` and `segment` write: COCO results, overlays and label maps of one image after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.console import Console
+
+    from poseg.people import People, Timings
+
+    # Gives the people of an image that was read from a path.
+    DetectAt = Callable[[NDArray[np.uint8], Path], People]
+    # Gets ready for the images: what gives their people, and an image id for each.
+    MakeDetector = Callable[[Sequence[Path], Console], tuple[DetectAt, Mapping[Path, int | str]]]
+
+RESULTS = "results.json"
+ENDINGS = (".overlay.png", ".masks.png")
+
+SourcesArgument = Annotated[
+    list[str], typer.Argument(metavar="SOURCE", help="Images, folders of images, or patterns in quotes.")
+]
+MasksOption = Annotated[
+    bool, typer.Option("--masks", help="Write NAME.masks.png too: 0 is background, 1 the person of the highest score.")
+]
+OverlayOption = Annotated[bool, typer.Option("--overlay/--no-overlay", help="Write NAME.overlay.png.")]
+
+
+def predict_images(
+    sources: Sequence[str], out: Path, make_detector: MakeDetector, *, masks: bool, overlay: bool
+) -> None:
+    """Write all people in the images of the sources to a folder; `make_detector` is called where there are any.
+
+    What cannot be read is named on stderr, the others are finished, and the exit code is 2.
+    """
+    from poseg.cli.outputs import error_console, exclude_outputs
+    from poseg.io.sources import find_images
+
+    console = error_console()
+    images = find_images(sources)
+    for error in images.errors:
+        console.print(f"poseg: {error}")
+    failed = len(images.errors)
+    paths = exclude_outputs(images.paths, out, ENDINGS)
+    if paths:
+        detect, ids = make_detector(paths, console)
+        failed += _write_all(detect, paths, ids, out, console, masks=masks, overlay=overlay)
+    if failed:
+        raise typer.Exit(2)
+
+
+def provided_people(
+    file: Path, paths: Sequence[Path], console: Console | None = None
+) -> tuple[Callable[[Path], People], dict[Path, int | str]]:
+    """What gives the people that a file holds for an image, and the image ids; no people where it does not list one.
+
+    Images that it does not list are named on the console. Raises AnnotationError, also where it lists none of them.
+    """
+    from poseg.io.given_people import match_pictures, read_people
+    from poseg.io.sources import image_ids
+
+    people, numbers = read_people(file), image_ids(paths)
+    matched = match_pictures(people, paths, [numbers[path] for path in paths])
+    missing = [path for path, image_id in zip(paths, matched, strict=True) if image_id is None]
+    if missing and console is not None:
+        console.print(
+            f"poseg: {people.source} does not list {len(missing)} of {len(paths)} images, such as {missing[0]}; "
+            "they are taken to show no people."
+        )
+    image_id = dict(zip(paths, matched, strict=True))
+    ids = {path: numbers[path] if found is None else found for path, found in image_id.items()}
+    return lambda path: people.people(image_id[path]), ids
+
+
+def _write_all(
+    detect: DetectAt, paths: Sequence[Path], ids: Mapping[Path, int | str], out: Path, console: Console, *,
+    masks: bool, overlay: bool,
+) -> int:  # fmt: skip
+    """Take one image after the other and write the results at the end, all at once; returns how many failed."""
+    from rich.progress import track
+
+    from poseg.cli.outputs import make_folder, unique_names
+    from poseg.draw.mask import label_map
+    from poseg.draw.overlay import overlay as draw
+    from poseg.errors import AnnotationError, FieldError, ImageError, WeightsError
+    from poseg.io.coco_results import coco_results, write_results
+    from poseg.io.images import read_image, write_png
+
+    make_folder(out)
+    same_names = len({path.name for path in paths}) < len(paths)
+    records: list[dict[str, Any]] = []
+    timings: list[Timings] = []
+    steps = list(zip(paths, unique_names(paths), strict=True))
+    for path, name in track(steps, "Images", console=console, transient=True, disable=not console.is_terminal):
+        try:
+            image = read_image(path)
+            people = detect(image, path)
+        except (AnnotationError, FieldError, ImageError, WeightsError) as error:
+            console.print(f"poseg: {error}" if isinstance(error, ImageError) else f"poseg: {path}: {error}")
+            continue
+        if overlay:
+            write_png(out / f"{name}.overlay.png", draw(image, people))
+        if people.keypoints_3d is not None:
+            _write_3d(out, name, image, people)
+        if masks:
+            write_png(out / f"{name}.masks.png", label_map(people, (image.shape[0], image.shape[1])))
+        file_name = path.as_posix() if same_names else path.name
+        records += coco_results(people, ids[path], first_id=len(records) + 1, file_name=file_name)
+        timings += [people.timings] if people.timings else []
+    if timings:
+        write_results(out / RESULTS, records)
+        typer.echo(f"{_summary(len(records), timings)}; written to {out}")
+    return len(paths) - len(timings)
+
+
+def _write_3d(out: Path, name: str, image: NDArray[np.uint8], people: People) -> None:
+    """People in 3D: a figure from the side and from above, and a page on which they can be rotated."""
+    from poseg.draw.pose3d import views_3d
+    from poseg.draw.turntable import turntable_html
+    from poseg.io.files import write_text
+    from poseg.io.images import write_png
+
+    write_png(out / f"{name}.3d.png", views_3d(image, people))
+    write_text(out / f"{name}.3d.html", turntable_html(people, image, title=name))
+
+
+def _summary(people: int, timings: Sequence[Timings]) -> str:
+    before, network, after = (
+        median(getattr(t, part) for t in timings) for part in ("preprocess_ms", "inference_ms", "postprocess_ms")
+    )
+    return (
+        f"{people} {'person' if people == 1 else 'people'} in "
+        f"{len(timings)} {'image' if len(timings) == 1 else 'images'}; "
+        f"median {before + network + after:.0f} ms an image: {before:.0f} before the network, {network:.0f} in it, "
+        f"{after:.0f} after it"
+    )

@@ -1,0 +1,222 @@
+"""Options that several commands share, with one wording each, and the models that they describe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from poseg.errors import PosegError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.console import Console
+
+    from poseg.cli.image_outputs import DetectAt, MakeDetector
+    from poseg.people import People
+    from poseg.runtime.poser import Poser
+    from poseg.runtime.predictor import Predictor
+    from poseg.runtime.segmenter import Refined, Segmenter
+
+    # Gives the people of an image.
+    Detect = Callable[[NDArray[np.uint8]], People]
+
+MAX_PEOPLE, MIN_SCORE = 20, 0.4
+
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="Name of a bundled model (see `poseg models`) or path of an ONNX file."),
+]
+OutOption = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for what is written.")]
+LongEdgeOption = Annotated[
+    int | None,
+    typer.Option("--long-edge", help="Long edge of the network's input in pixels; the model's own by default."),
+]
+MaxPeopleOption = Annotated[
+    int, typer.Option("--max-people", min=1, help="Keep at most this many people, highest score first.")
+]
+MinScoreOption = Annotated[
+    float, typer.Option("--min-score", min=0.0, max=1.0, help="Leave out people with a lower score.")
+]
+ScalesOption = Annotated[
+    str | None,
+    typer.Option("--scales", help="Run the image at several scales, such as 0.5,1,1.5; the model's own by default."),
+]
+FlipOption = Annotated[
+    bool | None, typer.Option("--flip/--no-flip", help="Run the flipped image too; as the model says by default.")
+]
+MaskModelOption = Annotated[
+    str | None,
+    typer.Option("--mask-model", metavar="MODEL", help="Make the masks by a second model, such as pose2seg."),
+]
+LiftOption = Annotated[
+    bool, typer.Option("--3d/--no-3d", help="Lift people to 3D: keypoints_3d, and figures from other sides.")
+]
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", min=1, help="Threads that compute one image; all cores by default.")
+]
+
+
+@dataclass(frozen=True)
+class DetectOptions:
+    """The options of a model that detects people, each under its name on the command line."""
+
+    model: str | None = None
+    long_edge: int | None = None
+    scales: str | None = None
+    flip: bool | None = None
+    max_people: int = MAX_PEOPLE
+    min_score: float = MIN_SCORE
+    threads: int | None = None
+
+    def build(self, *, masks: bool = True) -> Predictor:
+        """The predictor. Raises PosegError for a model that does not detect people."""
+        from poseg.runtime.zoo import find_with, open_model
+
+        return find_with(
+            open_model(self.model, threads=self.threads), threads=self.threads, size_px=self.long_edge,
+            scales=_scales(self.scales), flip=self.flip, max_people=self.max_people, min_score=self.min_score,
+            masks=masks,
+        )  # fmt: skip
+
+    def with_mask_model(self, mask_model: str | None) -> Predictor | Refined:
+        """The predictor with masks by a second model, where one is named.
+
+        The predictor makes its own masks all the same: they give the boxes of people with too few joints to be aligned.
+        """
+        from poseg.runtime.segmenter import Refined
+
+        predictor = self.build()
+        if mask_model is None:
+            return predictor
+        return Refined(predictor, build_segmenter(mask_model, threads=self.threads))
+
+    def changed(self, default: DetectOptions, ignored: Sequence[str] = ()) -> list[str]:
+        """The options that differ from `default`, such as "--long-edge"; not the model, threads and the ignored."""
+        names = [field.name for field in fields(self) if field.name not in ("model", "threads", *ignored)]
+        return [_flag(name) for name in names if getattr(self, name) != getattr(default, name)]
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """The options of `predict` that say which models run.
+
+    detect      who detects people; `detect.model` may be a top-down model, which is given people's boxes
+    mask_model  gives them masks
+    detector    for a top-down model: the model that detects people
+    people      for a top-down model: the file that holds people
+    lift        whether they are lifted to 3D
+    """
+
+    detect: DetectOptions
+    mask_model: str | None = None
+    detector: str | None = None
+    people: Path | None = None
+    lift: bool = False
+
+    def __post_init__(self) -> None:
+        sources = [_flag(name) for name in ("detector", "people") if getattr(self, name) is not None]
+        if len(sources) == 2:
+            raise PosegError("--detector and --people both say where people are; give one of them.")
+        model = self.detect.model
+        if not is_top_down(model):
+            if sources:
+                raise PosegError(f"{sources[0]} is for a top-down model; add --model multitask, or leave it out.")
+            return
+        unused = self.detect.changed(DetectOptions(), ["flip"]) + ["--mask-model"] * (self.mask_model is not None)
+        if unused and self.detector is None:
+            raise PosegError(
+                f"{model} is given people's boxes and does not detect people, so {', '.join(unused)} would do nothing; "
+                "leave it out, or name a model that detects them, such as --detector small."
+            )
+
+    def build(self) -> Detect:
+        """Detects the people of any image. Raises PosegError where they are read from a file of images."""
+        if self.people is not None:
+            raise PosegError(
+                f"{self.people} holds the people of images; for videos name a model, such as --detector small."
+            )
+        if not is_top_down(self.detect.model):
+            return self.detect.with_mask_model(self.mask_model)
+        from poseg.runtime.poser import Posed
+
+        poser = self._top_down()
+        if self.detector is None:
+            return poser
+        return Posed(replace(self.detect, model=self.detector, flip=None).with_mask_model(self.mask_model), poser)
+
+    def lifter(self) -> Callable[[People], People]:
+        """Lifts people to 3D, where that was asked for."""
+        if not self.lift:
+            return lambda people: people
+        from poseg.runtime.lifter import Lifter
+        from poseg.runtime.zoo import open_model
+
+        return Lifter(open_model("lifter", threads=self.detect.threads))
+
+    def per_image(self, build: Callable[[], Detect]) -> MakeDetector:
+        """Gets ready for images: by `build`, or by the file that holds their people."""
+
+        def from_model(paths: Sequence[Path], _: Console) -> tuple[DetectAt, Any]:
+            from poseg.io.sources import image_ids
+
+            detect, lift = build(), self.lifter()
+            return lambda image, path: lift(detect(image)), image_ids(paths)
+
+        return from_model if self.people is None else self._from_file
+
+    def _from_file(self, paths: Sequence[Path], console: Console) -> tuple[DetectAt, Any]:
+        from poseg.cli.image_outputs import provided_people
+
+        assert self.people is not None
+        poser = self._top_down()
+        people_at, ids = provided_people(self.people, paths, console)
+        lift = self.lifter()
+        return lambda image, path: lift(poser(image, people_at(path).boxes_xyxy)), ids
+
+    def _top_down(self) -> Poser:
+        return build_top_down(self.detect)
+
+
+def is_top_down(model: str | None) -> bool:
+    """Whether a model is given crops of people. Raises WeightsError where there is no such model."""
+    from poseg.runtime.poser import SYSTEM
+    from poseg.runtime.zoo import card_of
+
+    return model is not None and card_of(model).system == SYSTEM
+
+
+def build_top_down(options: DetectOptions) -> Poser:
+    """The top-down model that the options name."""
+    from poseg.runtime.poser import Poser
+    from poseg.runtime.zoo import open_model
+
+    return Poser(open_model(options.model, threads=options.threads), flip=options.flip is not False)
+
+
+def build_segmenter(
+    model: str, *, threads: int | None, long_edge: int | None = None, exclusive: bool = True
+) -> Segmenter:  # fmt: skip
+    """The segmenter that the options describe. Raises PosegError for a model that is not given people."""
+    from poseg.runtime.segmenter import Segmenter
+    from poseg.runtime.zoo import open_model
+
+    return Segmenter(open_model(model, threads=threads), size_px=long_edge, exclusive=exclusive)
+
+
+def _scales(text: str | None) -> tuple[float, ...] | None:
+    """Numbers between commas."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise PosegError(f"--scales takes numbers between commas such as 0.5,1,1.5, got {text!r}.") from None
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

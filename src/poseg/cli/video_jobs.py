@@ -1,0 +1,344 @@
+"""What commands do with videos and cameras: follow the people, render the frames, write both."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from poseg.cli.outputs import clip_name
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.console import Console
+
+    from poseg.io.frames import Frame, FrameSource
+    from poseg.people import People
+    from poseg.runtime.offline_smoothing import PackedClip
+    from poseg.runtime.people_tracker import PeopleTracker
+
+    # Gives the people of a frame; people who come with ids keep them.
+    DetectInFrame = Callable[[Frame], People]
+    # Makes the image that is written from a frame and its people, who have ids.
+    Render = Callable[[Frame, People], NDArray[np.uint8]]
+
+INTERRUPTED = 130  # exit code of a program that Ctrl-C ended
+MIN_FRAMES = 3  # people seen in fewer are not counted: a glimpse, or a mistake
+CAMERA = "camera:"
+# Outputs of ours, when a folder is its own destination.
+_ENDINGS = (".overlay.mp4", ".overlay.webm", ".effect.mp4")
+
+VideoSourcesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE", help="Images, videos, folders of them, patterns in quotes, or camera:0 for a camera."
+    ),
+]
+SmoothOption = Annotated[
+    bool, typer.Option("--smooth/--no-smooth", help="Videos: smooth joints and masks over time.")
+]  # fmt: skip
+OfflineOption = Annotated[
+    bool,
+    typer.Option("--offline", help="Video files: read all frames first, then smooth without lag and fill gaps."),
+]
+MaxFramesOption = Annotated[
+    int | None, typer.Option("--max-frames", min=1, help="Stop each video or camera after this many frames.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The sources of a command by kind.
+
+    images   as they were typed, for `io.sources.find_images`
+    videos   files, each once
+    cameras  numbers
+    errors   a sentence for each source that is neither
+    """
+
+    images: tuple[str, ...]
+    videos: tuple[Path, ...]
+    cameras: tuple[int, ...]
+    errors: tuple[str, ...]
+
+    @property
+    def clips(self) -> tuple[Path | int, ...]:
+        """Videos, then cameras."""
+        return (*self.videos, *self.cameras)
+
+
+def classify_sources(sources: Sequence[str], out: Path | None = None) -> Sources:
+    """Tell videos (by their names) and cameras (`camera:0`) from images; folders and patterns may hold both.
+
+    out  the destination: videos that an earlier run wrote there are left out
+    """
+    from poseg.io.sources import IMAGE_SUFFIXES, is_video
+
+    images: list[str] = []
+    videos: dict[str, Path] = {}
+    cameras: dict[int, None] = {}
+    errors: list[str] = []
+    for source in sources:
+        if source.lower().startswith(CAMERA):
+            number = source[len(CAMERA) :]
+            if number.isascii() and number.isdigit():
+                cameras.setdefault(int(number))
+            else:
+                errors.append(f"A camera is named by its number, such as camera:0, got {source}.")
+            continue
+        files = _files(source)
+        clips = [path for path in files if is_video(path)]
+        for path in clips:
+            if not _is_our_output(path, out):
+                videos.setdefault(os.path.abspath(path), Path(path))
+        if not clips or any(Path(path).suffix.lower() in IMAGE_SUFFIXES for path in files):
+            images.append(source)
+    return Sources(tuple(images), tuple(videos.values()), tuple(cameras), tuple(errors))
+
+
+def _files(source: str) -> list[str]:
+    """The files that a source stands for, by name; none where a folder cannot be read."""
+    from poseg.io.sources import is_video
+
+    if os.path.isdir(source):
+        try:
+            with os.scandir(source) as entries:
+                return sorted(entry.path for entry in entries if entry.is_file() and not entry.name.startswith("."))
+        except OSError:
+            return []
+    if os.path.exists(source):
+        return [source]
+    if glob.has_magic(source):
+        return sorted(path for path in glob.iglob(source, recursive=True) if os.path.isfile(path))
+    return [source] if is_video(source) else []  # a missing video is reported as a video
+
+
+def _is_our_output(path: str, out: Path | None) -> bool:
+    if out is None or Path(path).parent.resolve() != out.resolve():
+        return False
+    return path.endswith(_ENDINGS) or ".partial." in Path(path).name
+
+
+@dataclass(frozen=True, slots=True)
+class VideoOptions:
+    """How videos are processed: whether joints and masks are smoothed, offline or not, and how many frames at most."""
+
+    smooth: bool = True
+    offline: bool = False
+    max_frames: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VideoJob:
+    """What is to be done with a video.
+
+    detect       gives the people of a frame; those who come with ids keep them
+    render       makes the images of the video that is written
+    video        where it goes; None for none
+    jsonl        where the people go, as JSON lines; None for nowhere
+    postprocess  what is done to people at the end, before they are rendered and written
+    """
+
+    detect: DetectInFrame
+    render: Render | None
+    video: Path | None
+    jsonl: Path | None
+    options: VideoOptions = field(default_factory=VideoOptions)
+    postprocess: Callable[[People], People] | None = None
+
+
+@dataclass(slots=True)
+class VideoStats:
+    """What was done: frames, in how many of them each person was seen, seconds, whether Ctrl-C stopped it."""
+
+    frames: int = 0
+    frames_of_person: Counter[int] = field(default_factory=Counter)
+    seconds: float = 0.0
+    stopped: bool = False
+
+    def count(self, people: People) -> None:
+        """One more frame."""
+        self.frames += 1
+        self.frames_of_person.update([] if people.ids is None else people.ids.tolist())
+
+    def summary(self, name: str) -> str:
+        """The line at the end."""
+        min_frames = min(MIN_FRAMES, self.frames)
+        people = sum(count >= min_frames for count in self.frames_of_person.values())
+        speed = self.frames / self.seconds if self.seconds > 0 else 0.0
+        return (
+            f"{name}: {people} {'person' if people == 1 else 'people'} in "
+            f"{self.frames} {'frame' if self.frames == 1 else 'frames'}; {speed:.1f} frames a second"
+            f"{', stopped early' if self.stopped else ''}"
+        )
+
+
+def process_videos(clips: Sequence[Path | int], jobs: Sequence[VideoJob], console: Console, suffix: str) -> bool:
+    """Do the jobs of videos (paths) and cameras (numbers) and print a line for each; returns whether any failed.
+
+    A video that fails is named, and the others are finished. Ctrl-C ends the command: with 130 as of a program that was
+    interrupted, but a camera is meant to be ended so.
+
+    suffix  ends the line, after the counts
+    """
+    from poseg.errors import FieldError, ImageError, VideoError, WeightsError
+
+    failed = False
+    for clip, job in zip(clips, jobs, strict=True):
+        stats, name = VideoStats(), clip_name(clip)
+        try:
+            with open_source(clip) as source:
+                run_video(source, job, stats, console)
+        except (FieldError, ImageError, VideoError, WeightsError) as error:
+            console.print(f"poseg: {error}" if isinstance(error, VideoError) else f"poseg: {name}: {error}")
+            failed = True
+        if stats.frames:
+            typer.echo(f"{stats.summary(name)}; {suffix}")
+        if stats.stopped:
+            if isinstance(clip, Path):
+                raise typer.Exit(INTERRUPTED)
+            break
+    return failed
+
+
+@contextmanager
+def open_source(clip: Path | int) -> Iterator[FrameSource]:
+    """A video file or a camera, closed afterwards. Raises VideoError."""
+    if isinstance(clip, Path):
+        from poseg.io.video_reader import open_video
+
+        with open_video(clip, strict=False) as video:
+            yield video
+            if video.fault is not None:
+                raise video.fault
+    else:
+        from poseg.io.frames import open_camera
+
+        with open_camera(clip) as camera:
+            yield camera
+
+
+def run_video(source: FrameSource, job: VideoJob, stats: VideoStats, console: Console) -> None:
+    """Do a job with all frames of a source, with a progress bar, and count in `stats`.
+
+    Ctrl-C ends it early; what was done by then is finished, as it is when an error ends it. Raises what reading,
+    detecting and writing raise.
+    """
+    start = perf_counter()
+    try:
+        (_offline if job.options.offline else _online)(source, job, stats, console)
+    except KeyboardInterrupt:
+        stats.stopped = True
+    finally:
+        stats.seconds = perf_counter() - start
+
+
+def _online(source: FrameSource, job: VideoJob, stats: VideoStats, console: Console) -> None:
+    from poseg.runtime.people_tracker import PeopleTracker
+
+    tracker = PeopleTracker(smooth=job.options.smooth)
+    with _progress(source, job, source.name, console) as tick, _outputs(source, job) as write:
+        for frame in islice(source, job.options.max_frames):
+            people = _with_ids(job.detect(frame), frame.time_s, tracker)
+            write(frame, people)
+            stats.count(people)
+            tick()
+
+
+def _offline(source: FrameSource, job: VideoJob, stats: VideoStats, console: Console) -> None:
+    """Detect in all frames, then smooth, render and write; the first pass leaves its JSON lines if it is ended."""
+    from poseg.errors import VideoError
+    from poseg.io.video_reader import Video
+    from poseg.runtime.offline_smoothing import smooth_offline
+
+    if not isinstance(source, Video):
+        raise VideoError(f"The frames of {source.name} cannot be read twice; leave --offline out.")
+    smoothed = smooth_offline(_first_pass(source, job, console))
+    with _progress(source, job, f"{source.name}, second pass", console) as tick, _outputs(source, job) as write:
+        for frame, (_, people) in zip(islice(source, job.options.max_frames), smoothed, strict=False):
+            write(frame, people)
+            stats.count(people)
+            tick()
+
+
+def _first_pass(source: FrameSource, job: VideoJob, console: Console) -> PackedClip:
+    from poseg.runtime.offline_smoothing import PackedClip
+    from poseg.runtime.people_tracker import PeopleTracker
+
+    clip, tracker = PackedClip(), PeopleTracker(smooth=False)
+    lines_only = VideoJob(job.detect, None, None, job.jsonl)
+    with (
+        _progress(source, job, f"{source.name}, first pass", console) as tick,
+        _outputs(source, lines_only) as write,
+    ):
+        for frame in islice(source, job.options.max_frames):
+            people = _with_ids(job.detect(frame), frame.time_s, tracker)
+            clip.append(frame.time_s, people)
+            write(frame, people)
+            tick()
+    return clip
+
+
+def _with_ids(people: People, time_s: float, tracker: PeopleTracker) -> People:
+    return people if people.ids is not None else tracker.update(people, time_s)
+
+
+@contextmanager
+def _outputs(source: FrameSource, job: VideoJob) -> Iterator[Callable[[Frame, People], None]]:
+    """Writes frames and people; the files are made at the first frame, and finished whatever ends the block."""
+    from poseg.io.frames_json import FramesWriter
+    from poseg.io.video_reader import Video
+    from poseg.io.video_writer import VideoWriter
+
+    like = source if isinstance(source, Video) else None
+    writers: dict[str, Any] = {}
+    with ExitStack() as stack:
+
+        def write(frame: Frame, people: People) -> None:
+            if job.postprocess is not None:
+                people = job.postprocess(people)
+            image = None if job.render is None or job.video is None else job.render(frame, people)
+            if job.jsonl is not None:
+                if "jsonl" not in writers:
+                    lines = FramesWriter(job.jsonl, people.skeleton, source=source.name, rate=source.rate)
+                    writers["jsonl"] = stack.enter_context(lines)
+                writers["jsonl"].write(frame.index, frame.time_s, people, frame.image.shape[:2])
+            if image is not None:
+                if "video" not in writers:
+                    video = VideoWriter(job.video or "", (image.shape[0], image.shape[1]), rate=source.rate, like=like)
+                    writers["video"] = stack.enter_context(video)
+                writers["video"].write(image, frame.time_s)
+
+        yield write
+
+
+@contextmanager
+def _progress(source: FrameSource, job: VideoJob, title: str, console: Console) -> Iterator[Callable[[], None]]:
+    """A bar with frames a second, on a terminal; what it yields is called after every frame."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    counts = [count for count in (source.frames, job.options.max_frames) if count is not None]
+    columns = (
+        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[speed]:.1f} frames a second"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=min(counts) if counts else None, speed=0.0)
+        start, done = perf_counter(), 0
+
+        def tick() -> None:
+            nonlocal done
+            done += 1
+            bar.update(task, advance=1, speed=done / max(perf_counter() - start, 1e-6))
+
+        yield tick

@@ -1,0 +1,83 @@
+"""`poseg visualize`: the fields that the network predicts for an image, as figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from poseg.cli.predict_options import (
+    DetectOptions,
+    FlipOption,
+    LongEdgeOption,
+    ModelOption,
+    OutOption,
+    ScalesOption,
+    ThreadsOption,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from poseg.runtime.predictor import Predictor
+    from poseg.runtime.views import Seen
+
+    Figure = Callable[[], NDArray[np.uint8]]
+
+
+def visualize(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image.")],
+    out: OutOption,
+    model: ModelOption = None,
+    long_edge: LongEdgeOption = None,
+    scales: ScalesOption = None,
+    flip: FlipOption = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Draw what the network predicts for an image: heatmaps, offsets or limbs, person map, people.
+
+    Of a model that runs at several scales, the view with the person of the highest score is drawn.
+    """
+    from poseg.cli.outputs import make_folder
+    from poseg.io.images import write_png
+
+    predictor = DetectOptions(model, long_edge, scales, flip, threads=threads).build()
+    seen = predictor.see(image)
+    make_folder(out)
+    for name, figure in _figures(predictor, seen):
+        path = out / f"{image.stem}.{name}.png"
+        write_png(path, figure())
+        typer.echo(str(path))
+
+
+def _figures(predictor: Predictor, seen: Seen) -> Iterator[tuple[str, Figure]]:
+    """Names and makers of the figures; fields that the model lacks have none."""
+    from poseg.codecs import PersonLabCodec, PoSegCodec
+    from poseg.draw import fields as draw
+    from poseg.draw.overlay import overlay
+
+    codec = predictor.session.codec
+    poses = replace(codec.best, masks=False)
+    view = max(seen.views, key=lambda view: float(codec.decode(view.fields, poses).scores.max(initial=0)))
+    fields = view.fields
+    canvas = view.box.canvas(seen.image, predictor.session.card.mean)
+    makers = {
+        "heatmap": draw.heatmap_figure,
+        "short_offsets": draw.short_offset_figure,
+        "mid_offsets": draw.mid_offset_figure,
+        "long_offsets": draw.long_offset_figure,
+        "segmentation": draw.segmentation_figure,
+    }
+    needs = {"long_offsets": {"segmentation", "long_offsets"}}
+    for name, make in makers.items():
+        if needs.get(name, {name}) <= set(fields):
+            yield name, lambda make=make: make(canvas, fields, codec.skeleton)  # type: ignore[misc]
+    if isinstance(codec, PoSegCodec):
+        yield "paf", lambda: draw.paf_figure(canvas, fields, codec.limbs)
+    if isinstance(codec, PersonLabCodec):
+        yield "hough", lambda: draw.hough_figure(canvas, codec.hough_maps(fields), codec.skeleton)
+    yield "overlay", lambda: overlay(seen.image, predictor.decode(seen))

@@ -1,0 +1,137 @@
+"""Writing files safely, and JSON.
+
+`atomic_write` and what builds on it: a file appears whole or not at all. It is written under a temporary name in the
+same folder, then renamed, so a reader sees the old file or the new one, and a crash leaves the old one. (It is no
+promise against power cuts: nothing is forced onto the disk.)
+
+`PartialFile`: a file that grows during a long job and keeps what was done, however the job ends. `NAME.mp4` is called
+`NAME.partial.mp4` until it is complete, or until an error or Ctrl-C ends the job; a process that is killed leaves it
+under the partial name.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import secrets
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from poseg.errors import AnnotationError, OutputError
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside `path`, with the same suffix; it replaces `path` when the block succeeds.
+
+    The writer must create the file. A link is followed, so that it still links afterwards. Raises OutputError where
+    the folder is missing or not writable, and where `path` is a folder or a device.
+    """
+    target = _resolve_target(path)
+    temporary = target.with_name(f".{secrets.token_hex(8)}{target.suffix[:32]}")
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    except OSError as fault:
+        if isinstance(fault, OutputError):
+            raise
+        raise OutputError(f"Cannot write {path}: {fault.strerror or fault}; choose another path.") from fault
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write `data` to the file `path`, whole or not at all. Raises OutputError."""
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write `text` as UTF-8 with plain line feeds to the file `path`, whole or not at all. Raises OutputError."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+@dataclass(frozen=True, slots=True)
+class PartialFile:
+    """The two names of a growing file.
+
+    target   its final name; links are followed
+    path     its name while it grows
+    """
+
+    target: Path
+    path: Path
+
+    @classmethod
+    def for_target(cls, path: str | Path) -> PartialFile:
+        """Create the partial file of `path`, empty. Raises OutputError where it cannot be created."""
+        target = _resolve_target(path)
+        partial = target.with_name(f"{target.stem}.partial{target.suffix}")
+        try:
+            partial.open("wb").close()
+        except OSError as fault:
+            raise OutputError(f"Cannot write {path}: {fault.strerror or fault}; choose another path.") from fault
+        return cls(target, partial)
+
+    def finish(self) -> None:
+        """Give the file its final name, replacing an older file. Raises OutputError."""
+        try:
+            os.replace(self.path, self.target)
+        except OSError as fault:
+            raise OutputError(
+                f"Cannot name the finished file {self.target}: {fault.strerror or fault}; it is {self.path}."
+            ) from fault
+
+    def discard(self) -> None:
+        """Remove a file that holds nothing worth keeping."""
+        with suppress(OSError):
+            self.path.unlink()
+
+
+def read_json(path: str | Path) -> Any:
+    """The content of a JSON file, gzipped where the name ends in .gz.
+
+    Raises AnnotationError, with the position of the error, where it cannot be read.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+        return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
+    except FileNotFoundError:
+        raise AnnotationError(f"There is no file {path}; check the name.") from None
+    except (OSError, EOFError, zlib.error) as fault:
+        raise AnnotationError(f"Cannot read {path}: {fault}; check that the file is complete and readable.") from None
+    except json.JSONDecodeError as fault:
+        raise AnnotationError(f"{path} is not JSON: {fault}; give a COCO annotation or result file.") from None
+    except (UnicodeDecodeError, RecursionError):
+        raise AnnotationError(f"{path} is not JSON text; give a COCO annotation or result file.") from None
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """Write plain data as compact JSON, whole or not at all; the same data gives the same bytes.
+
+    Raises OutputError, and AnnotationError for numbers that JSON cannot hold (NaN, infinity).
+    """
+    try:
+        data = json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
+    except ValueError as fault:
+        raise AnnotationError(f"Cannot write {path}: {fault}; every number must be finite.") from None
+    write_bytes(path, gzip.compress(data, mtime=0) if Path(path).suffix == ".gz" else data)
+
+
+def _resolve_target(path: str | Path) -> Path:
+    """The real file behind `path`. Raises OutputError where it cannot be a regular file."""
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise OutputError(f"Cannot write {path}: it is a folder; give the name of a file.")
+    if target.exists() and not target.is_file():
+        raise OutputError(f"Cannot write {path}: it is a device or a pipe; give the name of a file.")
+    if not target.parent.is_dir():
+        raise OutputError(f"Cannot write {path}: there is no folder {target.parent}; create it first.")
+    return target

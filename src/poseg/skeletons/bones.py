@@ -1,0 +1,82 @@
+"""3D joints as vectors from parent to child, and back: two matrices of the skeleton's tree.
+
+    vectors = D joints,   D = 1 - P,   row of the root 0                                      (1)
+    joints - root = A vectors,   A[i, j] = 1 where j is i or an ancestor of i, but the root   (2)
+
+P takes each joint to its parent. A D takes joints to joints about the root, which is the round trip. Regressing
+vectors rather than joints is the choice of Li & Chan (ACCV 2014, section 3.1): they vary less, and left and right
+share their lengths.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from poseg.errors import ShapeError
+from poseg.skeletons.skeleton import Skeleton
+
+
+def parents(skeleton: Skeleton) -> NDArray[np.intp]:
+    """(K,) the parent of each joint in the tree; the root is its own."""
+    parent = np.arange(len(skeleton), dtype=np.intp)
+    pairs = skeleton.indices(skeleton.tree)
+    parent[pairs[:, 1]] = pairs[:, 0]
+    return parent
+
+
+def root(skeleton: Skeleton) -> int:
+    """The joint that has no parent."""
+    return int(np.flatnonzero(parents(skeleton) == np.arange(len(skeleton)))[0])
+
+
+def to_parent_relative(joints: ArrayLike, skeleton: Skeleton) -> NDArray[Any]:
+    """Vectors from each joint's parent to it, equation (1); same shape and unit as `joints` (..., K, D), root row 0.
+
+    Float32 stays float32. Raises ShapeError.
+    """
+    points = _points(joints, skeleton)
+    vectors: NDArray[Any] = points - points[..., parents(skeleton), :]
+    return vectors
+
+
+def from_parent_relative(vectors: ArrayLike, skeleton: Skeleton) -> NDArray[Any]:
+    """Joints about the root, which lies at 0, equation (2); same shape and unit as `vectors` (..., K, D).
+
+    Walks down the tree instead of multiplying by A, so that NaN affects the joints below it and no others. The root's
+    row of `vectors` is ignored. Float32 stays float32. Raises ShapeError.
+    """
+    joints = _points(vectors, skeleton).copy()
+    joints[..., root(skeleton), :] = 0
+    for parent, child in skeleton.indices(skeleton.tree):
+        joints[..., child, :] += joints[..., parent, :]
+    return joints
+
+
+def bone_lengths(joints: ArrayLike, skeleton: Skeleton) -> NDArray[Any]:
+    """(..., K - 1) lengths of the tree's bones in its order, for joints (..., K, D). Raises ShapeError."""
+    pairs = skeleton.indices(skeleton.tree)
+    points = _points(joints, skeleton)
+    lengths: NDArray[Any] = np.linalg.norm(points[..., pairs[:, 1], :] - points[..., pairs[:, 0], :], axis=-1)
+    return lengths
+
+
+@lru_cache(maxsize=16)
+def ancestry(skeleton: Skeleton) -> NDArray[np.float64]:
+    """(K, K) matrix A of equation (2), read-only, for code that works on tensors."""
+    rows = np.zeros((len(skeleton), len(skeleton)))
+    for parent, child in skeleton.indices(skeleton.tree):
+        rows[child] = rows[parent]
+        rows[child, child] = 1
+    rows.flags.writeable = False
+    return rows
+
+
+def _points(values: ArrayLike, skeleton: Skeleton) -> NDArray[Any]:
+    array = np.asarray(values)
+    if array.ndim < 2 or array.shape[-2] != len(skeleton):
+        raise ShapeError("joints", expected=(..., len(skeleton), "coordinates"), got=array.shape)
+    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)

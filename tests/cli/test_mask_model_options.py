@@ -1,0 +1,166 @@
+"""`--mask-model` of predict and evaluate, and people who are given to evaluate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from typer.testing import Result
+
+from poseg.geometry.rle import encode_rle
+from poseg.runtime.models import load
+from poseg.skeletons import COCO17
+
+Poseg = Callable[..., Result]
+Spots = Callable[..., NDArray[np.uint8]]
+Save = Callable[[str, NDArray[np.uint8]], None]
+
+PLACES = {1: (60, 70), 2: (190, 120)}  # the person of a picture is in this spot
+REFINE = ("--mask-model", "../disks.onnx")
+
+
+def evaluate(poseg: Poseg, *arguments: object) -> dict[str, Any]:
+    """The report of a run that went well, and under "shown" what was printed, without its line breaks."""
+    result = poseg("evaluate", "--data", "truth.json", "--images", "photos", "--json", "scores.json", *arguments)
+    assert result.exit_code == 0, result.stderr
+    return {**json.loads(Path("scores.json").read_text()), "shown": " ".join(result.stdout.split())}
+
+
+@pytest.fixture
+def truth(poseg: Poseg, spots: Spots, save: Save) -> Path:
+    """Two pictures of red spots: the person whom the models find there together, and one without joints elsewhere."""
+    whole = (load("../spots.onnx"), load("../disks.onnx"))
+    annotations = []
+    for number, place in PLACES.items():
+        save(f"photos/{number}.png", spots(place))
+        found = whole[0](f"photos/{number}.png")
+        (mask,) = whole[1](f"photos/{number}.png", found).masks
+        points = np.column_stack([found.keypoints[0] - 0.5, np.full(17, 2)])
+        more = {"image_id": number, "category_id": 1, "iscrowd": 0}
+        annotations.append(
+            {"id": 10 * number, **more, "segmentation": encode_rle(mask), "area": int(mask.sum()),
+             "bbox": [place[0] - 20, place[1] - 25, 40, 50], "keypoints": points.reshape(-1).tolist(),
+             "num_keypoints": 17}
+        )  # fmt: skip
+        annotations.append(
+            {"id": 10 * number + 1, **more, "segmentation": [[2, 160, 60, 160, 60, 190, 2, 190]], "area": 1740,
+             "bbox": [2, 160, 58, 30], "num_keypoints": 0}
+        )  # fmt: skip
+    plain = {
+        "images": [{"id": n, "file_name": f"{n}.png", "height": 193, "width": 257} for n in PLACES],
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints)}],
+    }
+    Path("truth.json").write_text(json.dumps(plain))
+    return Path("truth.json")
+
+
+# Laws.
+
+
+def test_refined_people_are_the_predictors_with_the_segmenters_masks(truth: Path, poseg: Poseg) -> None:
+    """The truth was made by both models, so both together find it and the first alone does not."""
+    refined = evaluate(poseg, "--model", "../spots.onnx", *REFINE, "--keypoints-only")
+    alone = evaluate(poseg, "--model", "../spots.onnx", "--keypoints-only")
+    assert refined["masks"]["AP"] == refined["keypoints"]["AP"] == alone["keypoints"]["AP"] == pytest.approx(1)
+    assert alone["masks"]["AP"] < 0.5
+    assert (refined["model"], alone["model"]) == ("test+disks", "test")
+    assert refined["ms"]["net"] > 0
+
+
+def test_given_the_found_poses_masks_are_those_of_predictor_and_segmenter(truth: Path, poseg: Poseg) -> None:
+    together = evaluate(poseg, "--model", "../spots.onnx", *REFINE, "--results", "together.json")
+    evaluate(poseg, "--model", "../spots.onnx", "--results", "found.json")
+    apart = evaluate(poseg, *REFINE, "--people", "found.json")
+    for kind in ("masks", "keypoints"):
+        assert apart[kind] == pytest.approx(together[kind], abs=1e-3)
+    assert apart["person_iou"] == pytest.approx(together["person_iou"], abs=0.01)
+
+
+# Examples.
+
+
+def test_it_says_where_the_poses_come_from(truth: Path, poseg: Poseg) -> None:
+    found = evaluate(poseg, "--model", "../spots.onnx", *REFINE, "--results", "found.json")
+    assert found["poses"] == "detected by test"
+    assert "poses: detected by test" in found["shown"]
+    true = evaluate(poseg, *REFINE, "--people", "truth.json", "--keypoints-only")
+    assert (true["poses"], true["posed"], true["model"]) == ("ground truth of truth.json", True, "disks")
+    assert "poses: ground truth of truth.json; people without annotated joints ignored" in true["shown"]
+    given = evaluate(poseg, *REFINE, "--people", "found.json", "--long-edge", "129")
+    assert (given["poses"], given["posed"]) == ("results in found.json", False)
+    assert "poses: results in found.json" in given["shown"]
+    assert given["options"] == {"long_edge": 129, "threads": None}
+
+
+def test_with_the_true_poses_nobody_is_missed(truth: Path, poseg: Poseg) -> None:
+    posed = evaluate(poseg, *REFINE, "--people", "truth.json", "--keypoints-only")
+    assert (posed["persons"], posed["found"]) == (2, 2)
+    assert posed["masks"]["AP"] > 0.8  # the truth leans on the masks of the first model a little, these do not
+    everybody = evaluate(poseg, *REFINE, "--people", "truth.json")
+    assert (everybody["persons"], everybody["found"]) == (4, 4)
+    assert (
+        everybody["masks"]["AP"] < posed["masks"]["AP"]
+    )  # of those without joints the disk is in the middle of the box
+
+
+def test_predict_refines(truth: Path, poseg: Poseg) -> None:
+    result = poseg("predict", "photos", "--out", "out", "--model", "../spots.onnx", *REFINE, "--no-overlay")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith("2 people in 2 images; median ")
+    records = json.loads(Path("out/results.json").read_text())
+    masks = {a["image_id"]: a["segmentation"] for a in json.loads(truth.read_text())["annotations"][::2]}
+    assert {record["image_id"]: record["segmentation"] for record in records} == masks
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--model", "../disks.onnx"], "is given people and does not find them"),
+        (["--model", "../spots.onnx", "--mask-model", "../spots.onnx"], "which is not given people"),
+        (["--model", "../spots.onnx", "--mask-model", "nobody"], "no model 'nobody'"),
+    ],
+    ids=" ".join,
+)
+def test_models_in_each_others_place_are_told(
+    truth: Path, poseg: Poseg, arguments: list[str], complaint: str
+) -> None:  # fmt: skip
+    for command in (["predict", "photos", "--out", "out"], ["evaluate", "--data", truth, "--images", "photos"]):
+        result = poseg(*command, *arguments)
+        assert result.exit_code == 2
+        assert complaint in result.stderr
+        assert result.stderr.count("\n") == 1
+        assert "Traceback" not in result.output
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--people", "truth.json"], "name it with --mask-model"),
+        ([*REFINE, "--people", "truth.json", "--model", "small"], "so --model would do nothing"),
+        ([*REFINE, "--people", "truth.json", "--flip", "--scales", "1"], "so --scales, --flip would do nothing"),
+        ([*REFINE, "--people", "truth.json", "--min-score", "0.3"], "so --min-score would do nothing"),
+        ([*REFINE, "--people", "truth.json", "--max-people", "3"], "so --max-people would do nothing"),
+        (["--mask-model", "../spots.onnx", "--people", "truth.json"], "which is not given people"),
+        ([*REFINE, "--people", "missing.json"], "There is no file missing.json"),
+        ([*REFINE, "--people", "other.json"], "it speaks of other.png, they are such as 1.png"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_does_not_go_together_is_told(
+    truth: Path, poseg: Poseg, arguments: list[str], complaint: str
+) -> None:  # fmt: skip
+    Path("other.json").write_text('[{"image_id": 9, "score": 1, "file_name": "other.png"}]')
+    result = poseg("evaluate", "--data", truth, "--images", "photos", *arguments)
+    assert result.exit_code == 2
+    assert complaint in result.stderr
+    assert result.stderr.count("\n") == 1
