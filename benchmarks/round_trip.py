@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from poseg.codecs import BEST, PAF, PAPER, Finder, PersonLabCodec, PoSegCodec
-from poseg.codecs.claiming import interpolate
+from poseg.codecs import BEST, PAF, PAPER, BottomUpCodec, PersonLabCodec, PoSegCodec
+from poseg.codecs.pixel_assignment import interpolate
 from poseg.fields import Fields
 from poseg.fields.segmentation import area_downsample
 from poseg.geometry import affine
@@ -61,7 +61,7 @@ def labelled_only(truth: dict[str, Any], data: CocoDataset) -> dict[str, Any]:
     return {**truth, "images": list(images.values()), "annotations": people}
 
 
-def through_cells(people: People, codec: Finder) -> People:
+def through_cells(people: People, codec: BottomUpCodec) -> People:
     """The same people, masks seen through cells: what area_downsample and interpolation keep of them."""
     masks, grid = np.zeros_like(np.asarray(people.masks)), codec.specs[0].grid
     for mask, kept in zip(people.masks, masks, strict=True):
@@ -69,7 +69,7 @@ def through_cells(people: People, codec: Finder) -> People:
     return replace(people, masks=masks)
 
 
-def trips(system: str, strides: list[int]) -> dict[str, tuple[Finder, dict[str, Any]]]:
+def trips(system: str, strides: list[int]) -> dict[str, tuple[BottomUpCodec, dict[str, Any]]]:
     """What is tried: a codec by its title, and decoders by theirs."""
     if system == "personlab":
         decoders = {
@@ -89,7 +89,7 @@ def trips(system: str, strides: list[int]) -> dict[str, tuple[Finder, dict[str, 
     return {name: (codec, decoders) for name, codec in {**codecs, "a tree of COCO's": spanning}.items()}
 
 
-def painted(people: People, codec: Finder, size: tuple[int, int]) -> Fields:
+def painted(people: People, codec: BottomUpCodec, size: tuple[int, int]) -> Fields:
     """The fields of a network that makes no mistake."""
     if isinstance(codec, PersonLabCodec):
         return codec.encode(people, size, bridge=True).as_fields()

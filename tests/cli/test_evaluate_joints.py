@@ -21,14 +21,14 @@ POSE = np.random.default_rng(0).uniform(5, 95, (1, 14, 2))
 runner = CliRunner(env={"COLUMNS": "100", "POSEG_DEBUG": ""})
 
 
-class Finder:
+class BottomUpCodec:
     session = SimpleNamespace(card=SimpleNamespace(name="finder"))
 
     def __call__(self, image):
         return People.from_poses(LSP14, POSE, np.ones((1, 14)))
 
 
-class Cropper(Finder):
+class Cropper(BottomUpCodec):
     wants_boxes = True
 
     def __call__(self, image, boxes_xyxy):
@@ -56,7 +56,7 @@ def arguments(tmp_path, monkeypatch):
     return build
 
 
-@pytest.mark.parametrize(("model", "says"), [(Finder(), "detected by finder"), (Cropper(), "in the boxes of the file")])
+@pytest.mark.parametrize(("model", "says"), [(BottomUpCodec(), "detected by finder"), (Cropper(), "in the boxes of the file")])
 def test_tables_scores_and_curves(arguments, tmp_path, model, says):
     out, curve = tmp_path / "scores.json", tmp_path / "curve.png"
     done = runner.invoke(app, arguments(model, "--metric", "pck", "--json", out, "--pck-plot", curve))
@@ -100,13 +100,13 @@ def test_a_model_of_crops_is_handed_boxes(arguments, monkeypatch):
     ],
 )
 def test_options_that_do_not_fit(arguments, more, says):
-    done = runner.invoke(app, arguments(Finder(), *more))
+    done = runner.invoke(app, arguments(BottomUpCodec(), *more))
     assert done.exit_code == 2
     assert says in done.output
 
 
 def test_average_precision_points_here_where_nobody_measured_sigmas(arguments):
-    done = runner.invoke(app, arguments(Finder()))
+    done = runner.invoke(app, arguments(BottomUpCodec()))
     assert done.exit_code == 2
     assert "evaluate PCK instead" in done.output
 
@@ -133,10 +133,10 @@ class Strict(Cropper):
     """Refuses boxes as a model of crops does, and takes those of any size."""
 
     def __call__(self, image, boxes_xyxy):
-        from poseg.runtime.poser import _checked
+        from poseg.runtime.crop_pose import _checked
 
         _checked(boxes_xyxy, image.shape[:2])
-        return Finder.__call__(self, image)
+        return BottomUpCodec.__call__(self, image)
 
 
 def changed(tmp_path, given, change):
@@ -148,7 +148,7 @@ def changed(tmp_path, given, change):
 
 
 def test_joints_of_other_names_are_told(arguments, tmp_path):
-    done = changed(tmp_path, arguments(Finder(), "--metric", "pck"), renamed)
+    done = changed(tmp_path, arguments(BottomUpCodec(), "--metric", "pck"), renamed)
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
     assert "The model has none of the joints point_0, point_1, " in done.stderr
@@ -156,7 +156,7 @@ def test_joints_of_other_names_are_told(arguments, tmp_path):
     assert "truth.json annotates; give a model of these joints, or rename those of the file" in done.stderr
 
 
-@pytest.mark.parametrize("model", [Finder(), Strict()], ids=["finder", "crops"])
+@pytest.mark.parametrize("model", [BottomUpCodec(), Strict()], ids=["finder", "crops"])
 def test_people_without_boxes_have_those_of_their_joints(arguments, tmp_path, model):
     out = tmp_path / "scores.json"
     done = changed(tmp_path, arguments(model, "--metric", "pck", "--json", out), boxless)

@@ -17,7 +17,7 @@ from poseg.io import frames as frames_module
 from poseg.io.frames_json import read_frames
 from poseg.io.video_reader import open_video
 from poseg.io.video_writer import VideoWriter
-from poseg.runtime.zoo import load
+from poseg.runtime.models import load
 
 Spots = Callable[..., NDArray[np.uint8]]
 Poseg = Callable[..., Result]

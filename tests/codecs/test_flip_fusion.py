@@ -25,7 +25,7 @@ def noise(seed: int, cells: tuple[int, int] = (9, 11)) -> Fields:
 
 def test_mirroring_twice_is_nothing() -> None:
     fields = noise(0)
-    mirrors = PersonLabCodec().mirrors
+    mirrors = PersonLabCodec().flip_rules
     again = flip_fields(flip_fields(fields, mirrors), mirrors)
     for name in fields:
         np.testing.assert_array_equal(again[name], fields[name])
@@ -46,7 +46,7 @@ def test_mirrored_fields_are_those_of_mirrored_people(crowd: Crowd) -> None:
 
 def test_fusing_a_view_with_itself_or_its_mirrored_mirror_is_nothing() -> None:
     fields = noise(1)
-    mirrors = PersonLabCodec().mirrors
+    mirrors = PersonLabCodec().flip_rules
     fused = fuse_fields([fields, flip_fields(flip_fields(fields, mirrors), mirrors)], COCO17)
     for name in fields:
         np.testing.assert_allclose(

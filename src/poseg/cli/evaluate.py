@@ -31,7 +31,7 @@ from poseg.errors import OutputError, PosegError
 if TYPE_CHECKING:
     from poseg.evaluation import Model
     from poseg.people import People
-    from poseg.runtime.poser import Poser
+    from poseg.runtime.crop_pose import TopDownPose
     from poseg.runtime.predictor import Predictor
 
 MIN_SCORE = 0.0  # average precision counts people of low scores too
@@ -138,7 +138,7 @@ def _joints(
 
     model = _joint_model(options)
     boxes = bool(getattr(model, WANTS_BOXES, False))
-    name = model.session.card.name
+    name = model.model.card.name
     poses = f"made by {name} in the boxes of the file" if boxes else f"detected by {name}"
     with progress_bar("Images") as progress:
         report = evaluate_joints(model, data, images, boxes=boxes, limit=limit, progress=progress)
@@ -150,7 +150,7 @@ def _joints(
     Console().print(joint_tables(report, poses))
 
 
-def _joint_model(options: DetectOptions) -> Predictor | Poser:
+def _joint_model(options: DetectOptions) -> Predictor | TopDownPose:
     """What predicts joints: a top-down model is given boxes, so options about detecting people would do nothing."""
     if not is_top_down(options.model):
         return options.build(masks=False)
@@ -177,11 +177,11 @@ class _Evaluated:
 
 
 def _detector(options: DetectOptions, mask_model: str | None) -> _Evaluated:
-    from poseg.runtime.segmenter import Refined
+    from poseg.runtime.pose2seg import SegmentedPredictor
 
     detector = options.with_mask_model(mask_model)
-    name = detector.predictor.session.card.name if isinstance(detector, Refined) else detector.session.card.name
-    return _Evaluated(detector, getattr(detector, "name", name), f"detected by {name}", None, _recorded(options))
+    name = detector.predictor.name if isinstance(detector, SegmentedPredictor) else detector.name
+    return _Evaluated(detector, detector.name, f"detected by {name}", None, _recorded(options))
 
 
 def _with_provided_people(
@@ -199,9 +199,7 @@ def _with_provided_people(
     people = read_people(file)
     poses = f"{'ground truth of' if people.true else 'results in'} {file.name}"
     used = {"long_edge": options.long_edge, "threads": options.threads}
-    return _Evaluated(
-        segmenter, segmenter.session.card.name, poses, people_for(people, data, posed=keypoints_only), used
-    )
+    return _Evaluated(segmenter, segmenter.model.card.name, poses, people_for(people, data, posed=keypoints_only), used)
 
 
 def _recorded(options: DetectOptions) -> dict[str, Any]:

@@ -82,16 +82,16 @@ def quantize(
     from poseg.evaluation import card_scores
     from poseg.export.quantize import quantize as to_int8
     from poseg.io.sources import find_images
-    from poseg.runtime.painter import SYSTEM as MASK_REFINER
-    from poseg.runtime.poser import SYSTEM as TOP_DOWN
-    from poseg.runtime.segmenter import SYSTEM as POSE2SEG
-    from poseg.runtime.session import read_card
+    from poseg.runtime.crop_pose import SYSTEM as TOP_DOWN
+    from poseg.runtime.mask_refiner import SYSTEM as MASK_REFINER
+    from poseg.runtime.onnx_model import read_card
+    from poseg.runtime.pose2seg import SYSTEM as POSE2SEG
 
     card = read_card(model)
     paths = find_images([images]).paths
     per_person = {POSE2SEG: _pose2seg_inputs, TOP_DOWN: _crop_inputs, MASK_REFINER: _refiner_inputs}.get(card.system)
     inputs = _image_inputs(card, paths) if per_person is None else per_person(model, paths)
-    to_int8(model, islice(inputs, num_images), out, card_scores(scores or (), card.size_px))
+    to_int8(model, islice(inputs, num_images), out, card_scores(scores or (), card.inference.long_edge_px))
     before, after = (path.stat().st_size / 1e6 for path in (model, out))
     typer.echo(f"Written to {out}, {after:.1f} MB instead of {before:.1f}. Measure it with `poseg evaluate`.")
 
@@ -99,20 +99,15 @@ def quantize(
 def _image_inputs(card: Card, paths: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
     """Images at the scales that a model is meant for, in turn."""
     from poseg.io.images import read_image
-    from poseg.transforms.letterbox import letterbox
 
-    for path, scale in zip(paths, cycle(card.scales), strict=False):
-        tensor, _ = letterbox(
-            read_image(path), round(card.size_px * scale),
-            multiple=card.size_multiple, remainder=card.size_remainder, mean=card.mean, std=card.std,
-        )  # fmt: skip
-        yield {"image": tensor}
+    for path, scale in zip(paths, cycle(card.inference.scales), strict=False):
+        yield {"image": card.prepare(read_image(path), round(card.inference.long_edge_px * scale))[0]}
 
 
 def _detected(paths: Sequence[Path]) -> Iterator[tuple[NDArray[np.uint8], People]]:
     """Images with the people that the default model detects; those without people are left out."""
     from poseg.io.images import read_image
-    from poseg.runtime.zoo import load
+    from poseg.runtime.models import load
 
     detector = load(masks=False)
     for path in paths:
@@ -123,35 +118,36 @@ def _detected(paths: Sequence[Path]) -> Iterator[tuple[NDArray[np.uint8], People
 
 
 def _pose2seg_inputs(model: Path, paths: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
-    from poseg.runtime.segmenter import Segmenter
-    from poseg.runtime.zoo import open_model
+    from poseg.runtime.models import load_model
+    from poseg.runtime.pose2seg import Pose2SegSegmenter
 
-    segmenter = Segmenter(open_model(model))
+    segmenter = Pose2SegSegmenter(load_model(model))
     for image, people in _detected(paths):
-        batch = segmenter.ask(image, people)
-        yield {"image": batch.tensor, **{name: array[None] for name, array in batch.given.items()}}
+        batch = segmenter.make_batch(image, people)
+        yield {"image": batch.tensor, **{name: array[None] for name, array in batch.extra_inputs.items()}}
 
 
 def _refiner_inputs(model: Path, paths: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
     """Crops around people, with the maps that a mask refiner is given."""
-    from poseg.runtime.painter import Painter
-    from poseg.runtime.zoo import load, open_model
+    from poseg.io.images import read_image
+    from poseg.runtime.mask_refiner import MaskRefiner
+    from poseg.runtime.models import load, load_model
 
-    refiner, detector = Painter(open_model(model)), load(painter=None)
+    refiner, detector = MaskRefiner(load_model(model)), load(mask_refiner="")
     for path in paths:
-        views = detector.see(path)
-        batch = refiner.ask(views.image, detector.unpainted(views))
+        image = read_image(path)
+        batch = refiner.make_batch(image, detector.instances(detector.views(image)))
         if len(batch.people):
-            yield {"image": refiner.planes(batch)}
+            yield {"image": refiner.network_input(batch)}
 
 
 def _crop_inputs(model: Path, paths: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
-    from poseg.runtime.poser import Poser
-    from poseg.runtime.zoo import open_model
+    from poseg.runtime.crop_pose import TopDownPose
+    from poseg.runtime.models import load_model
 
-    pose_model = Poser(open_model(model))
+    pose_model = TopDownPose(load_model(model))
     for image, people in _detected(paths):
-        yield {"image": pose_model.crops(image, pose_model.session.codec.crops(people.boxes_xyxy))}
+        yield {"image": pose_model.crops(image, pose_model.model.codec.crops(people.boxes_xyxy))}
 
 
 def import_google(

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from poseg.runtime.card import Card
+    from poseg.runtime.inference import InferenceConfig
 
 
 def models(
@@ -18,8 +19,8 @@ def models(
     ] = None,
 ) -> None:
     """Show the cards of models: input size, skeleton, scores, training data, licences."""
-    from poseg.runtime.zoo import card_of
-    from poseg.runtime.zoo import models as bundled
+    from poseg.runtime.models import card_of
+    from poseg.runtime.models import models as bundled
 
     cards = {name: card_of(name) for name in names} if names else bundled()
     if not cards:
@@ -45,14 +46,14 @@ def _show(name: str, card: Card) -> None:
 
 def _facts(card: Card) -> list[tuple[str, str]]:
     """Pairs of a label and a line of text; a label stands once, before its first line."""
-    joints = card.skeleton.get("joints", ())
+    joints, inference = card.skeleton.get("joints", ()), card.inference
     facts = [
         ("name", card.name),
         ("system", card.system),
         ("skeleton", f"{card.skeleton.get('name', '?')}, {len(joints)} joints"),
-        ("input", f"{card.size_px} px long edge; sides {card.size_multiple} n + {card.size_remainder}"),
-        *([("scales", _scales_text(card))] if len(card.scales) > 1 or card.flip else []),
-        *([("masks by", card.painter)] if card.painter else []),
+        ("input", f"{card.inference.long_edge_px} px long edge; sides {card.size_divisor} n + {card.size_offset}"),
+        *([("scales", _scales_text(inference))] if len(inference.scales) > 1 or inference.flip else []),
+        *([("masks by", inference.mask_refiner)] if inference.mask_refiner else []),
         ("codec", _codec_text(card.codec)),
     ]
     blocks = {
@@ -67,11 +68,11 @@ def _facts(card: Card) -> list[tuple[str, str]]:
     return facts
 
 
-def _scales_text(card: Card) -> str:
+def _scales_text(inference: InferenceConfig) -> str:
     """Such as "321, 577, 1025 px, adaptive; the largest flipped too"."""
-    sizes = ", ".join(str(round(card.size_px * scale)) for scale in sorted(card.scales)) + " px"
-    flipped = "; flipped too" if card.everywhere else "; the largest flipped too"
-    return sizes + ("" if card.everywhere else ", adaptive") + (flipped if card.flip else "")
+    sizes = ", ".join(str(round(inference.long_edge_px * scale)) for scale in sorted(inference.scales)) + " px"
+    flipped = "; the largest flipped too" if inference.adaptive else "; flipped too"
+    return sizes + (", adaptive" if inference.adaptive else "") + (flipped if inference.flip else "")
 
 
 def _codec_text(codec: Mapping[str, Any]) -> str:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from poseg.cli.image_outputs import DetectAt, MakeDetector
     from poseg.people import People
-    from poseg.runtime.poser import Poser
+    from poseg.runtime.crop_pose import TopDownPose
+    from poseg.runtime.pose2seg import Pose2SegSegmenter, SegmentedPredictor
     from poseg.runtime.predictor import Predictor
-    from poseg.runtime.segmenter import Refined, Segmenter
 
     # Gives the people of an image.
     Detect = Callable[[NDArray[np.uint8]], People]
@@ -75,25 +75,25 @@ class DetectOptions:
 
     def build(self, *, masks: bool = True) -> Predictor:
         """The predictor. Raises PosegError for a model that does not detect people."""
-        from poseg.runtime.zoo import find_with, open_model
+        from poseg.runtime.models import build_predictor, load_model
 
-        return find_with(
-            open_model(self.model, threads=self.threads), threads=self.threads, size_px=self.long_edge,
-            scales=_scales(self.scales), flip=self.flip, max_people=self.max_people, min_score=self.min_score,
+        return build_predictor(
+            load_model(self.model, threads=self.threads), threads=self.threads,
+            long_edge_px=self.long_edge, scales=_scales(self.scales), flip=self.flip, max_people=self.max_people, min_score=self.min_score,
             masks=masks,
         )  # fmt: skip
 
-    def with_mask_model(self, mask_model: str | None) -> Predictor | Refined:
+    def with_mask_model(self, mask_model: str | None) -> Predictor | SegmentedPredictor:
         """The predictor with masks by a second model, where one is named.
 
         The predictor makes its own masks all the same: they give the boxes of people with too few joints to be aligned.
         """
-        from poseg.runtime.segmenter import Refined
+        from poseg.runtime.pose2seg import SegmentedPredictor
 
         predictor = self.build()
         if mask_model is None:
             return predictor
-        return Refined(predictor, build_segmenter(mask_model, threads=self.threads))
+        return SegmentedPredictor(predictor, build_segmenter(mask_model, threads=self.threads))
 
     def changed(self, default: DetectOptions, ignored: Sequence[str] = ()) -> list[str]:
         """The options that differ from `default`, such as "--long-edge"; not the model, threads and the ignored."""
@@ -142,21 +142,23 @@ class PredictOptions:
             )
         if not is_top_down(self.detect.model):
             return self.detect.with_mask_model(self.mask_model)
-        from poseg.runtime.poser import Posed
+        from poseg.runtime.crop_pose import TopDownPipeline
 
         poser = self._top_down()
         if self.detector is None:
             return poser
-        return Posed(replace(self.detect, model=self.detector, flip=None).with_mask_model(self.mask_model), poser)
+        return TopDownPipeline(
+            replace(self.detect, model=self.detector, flip=None).with_mask_model(self.mask_model), poser
+        )
 
     def lifter(self) -> Callable[[People], People]:
         """Lifts people to 3D, where that was asked for."""
         if not self.lift:
             return lambda people: people
         from poseg.runtime.lifter import Lifter
-        from poseg.runtime.zoo import open_model
+        from poseg.runtime.models import load_model
 
-        return Lifter(open_model("lifter", threads=self.detect.threads))
+        return Lifter(load_model("lifter", threads=self.detect.threads))
 
     def per_image(self, build: Callable[[], Detect]) -> MakeDetector:
         """Gets ready for images: by `build`, or by the file that holds their people."""
@@ -178,34 +180,34 @@ class PredictOptions:
         lift = self.lifter()
         return lambda image, path: lift(poser(image, people_at(path).boxes_xyxy)), ids
 
-    def _top_down(self) -> Poser:
+    def _top_down(self) -> TopDownPose:
         return build_top_down(self.detect)
 
 
 def is_top_down(model: str | None) -> bool:
     """Whether a model is given crops of people. Raises WeightsError where there is no such model."""
-    from poseg.runtime.poser import SYSTEM
-    from poseg.runtime.zoo import card_of
+    from poseg.runtime.crop_pose import SYSTEM
+    from poseg.runtime.models import card_of
 
     return model is not None and card_of(model).system == SYSTEM
 
 
-def build_top_down(options: DetectOptions) -> Poser:
+def build_top_down(options: DetectOptions) -> TopDownPose:
     """The top-down model that the options name."""
-    from poseg.runtime.poser import Poser
-    from poseg.runtime.zoo import open_model
+    from poseg.runtime.crop_pose import TopDownPose
+    from poseg.runtime.models import load_model
 
-    return Poser(open_model(options.model, threads=options.threads), flip=options.flip is not False)
+    return TopDownPose(load_model(options.model, threads=options.threads), flip=options.flip is not False)
 
 
 def build_segmenter(
     model: str, *, threads: int | None, long_edge: int | None = None, exclusive: bool = True
-) -> Segmenter:  # fmt: skip
+) -> Pose2SegSegmenter:  # fmt: skip
     """The segmenter that the options describe. Raises PosegError for a model that is not given people."""
-    from poseg.runtime.segmenter import Segmenter
-    from poseg.runtime.zoo import open_model
+    from poseg.runtime.models import load_model
+    from poseg.runtime.pose2seg import Pose2SegSegmenter
 
-    return Segmenter(open_model(model, threads=threads), size_px=long_edge, exclusive=exclusive)
+    return Pose2SegSegmenter(load_model(model, threads=threads), long_edge_px=long_edge, exclusive=exclusive)
 
 
 def _scales(text: str | None) -> tuple[float, ...] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from poseg.runtime.predictor import Predictor
-    from poseg.runtime.views import Seen
+    from poseg.runtime.view import View
 
     Figure = Callable[[], NDArray[np.uint8]]
 
@@ -43,28 +42,28 @@ def visualize(
     Of a model that runs at several scales, the view with the person of the highest score is drawn.
     """
     from poseg.cli.outputs import make_folder
-    from poseg.io.images import write_png
+    from poseg.io.images import read_image, write_png
 
     predictor = DetectOptions(model, long_edge, scales, flip, threads=threads).build()
-    seen = predictor.see(image)
+    pixels = read_image(image)
+    views = predictor.views(pixels)
     make_folder(out)
-    for name, figure in _figures(predictor, seen):
+    for name, figure in _figures(predictor, pixels, views):
         path = out / f"{image.stem}.{name}.png"
         write_png(path, figure())
         typer.echo(str(path))
 
 
-def _figures(predictor: Predictor, seen: Seen) -> Iterator[tuple[str, Figure]]:
+def _figures(predictor: Predictor, image: NDArray[np.uint8], views: list[View]) -> Iterator[tuple[str, Figure]]:
     """Names and makers of the figures; fields that the model lacks have none."""
     from poseg.codecs import PersonLabCodec, PoSegCodec
     from poseg.draw import fields as draw
     from poseg.draw.overlay import overlay
 
-    codec = predictor.session.codec
-    poses = replace(codec.best, masks=False)
-    view = max(seen.views, key=lambda view: float(codec.decode(view.fields, poses).scores.max(initial=0)))
+    codec = predictor.model.codec
+    view = max(views, key=lambda view: float(view.people.scores.max(initial=0)))
     fields = view.fields
-    canvas = view.box.canvas(seen.image, predictor.session.card.mean)
+    canvas = view.letterbox.padded_image(image, predictor.model.card.mean)
     makers = {
         "heatmap": draw.heatmap_figure,
         "short_offsets": draw.short_offset_figure,
@@ -80,4 +79,4 @@ def _figures(predictor: Predictor, seen: Seen) -> Iterator[tuple[str, Figure]]:
         yield "paf", lambda: draw.paf_figure(canvas, fields, codec.limbs)
     if isinstance(codec, PersonLabCodec):
         yield "hough", lambda: draw.hough_figure(canvas, codec.hough_maps(fields), codec.skeleton)
-    yield "overlay", lambda: overlay(seen.image, predictor.decode(seen))
+    yield "overlay", lambda: overlay(image, predictor.decode(image, views))

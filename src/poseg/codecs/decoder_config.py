@@ -37,6 +37,7 @@ class PersonLabDecoder:
     keypoint_score           "expected_oks" (section 3.1) or "heatmap" (the probability at the joint)
     instance_nms             how people who share joints suppress each other: "soft", "tfjs" (soft, in the order of the
                              seeds) or "oks" (hard)
+    min_candidate_score      poses with a lower score are dropped before pixels are assigned
     oks_threshold            "oks" drops a person this similar to one with a higher score
     instance_score           "pose": the mean over joints; "pose+mask": the geometric mean of that and of the confidence
                              of the mask (`instances.mask_scores`), where there are masks
@@ -65,6 +66,7 @@ class PersonLabDecoder:
     keypoint_score: str = "expected_oks"
     instance_nms: str = "soft"
     oks_threshold: float = 0.7
+    min_candidate_score: float = 0.0
     instance_score: str = "pose+mask"
     min_score: float = 0.1
     max_people: int = 50
@@ -94,8 +96,9 @@ class PafDecoder:
     redundant_limbs          what limbs do that connect what others have connected already: "join" people as all limbs
                              do, or only "fill" joints that a person lacks, as published
     min_joints               people with fewer are dropped
-    min_pose_score           people with a lower sum of joint and limb scores, over all that the skeleton has, are dropped
-    instance_score           "pose": that sum; "pose+mask": the geometric mean of it and of the confidence of the mask (`instances.mask_scores`)
+    min_candidate_score      poses with a lower score are dropped before pixels are assigned
+    instance_score           "pose": the sum of joint and limb scores over all that the skeleton has; "pose+mask": the
+                             geometric mean of that and of the confidence of the mask (`instances.mask_scores`)
     min_score                people with a lower score are dropped
     max_people               those with the highest scores are kept
     masks                    False leaves the masks out
@@ -113,7 +116,7 @@ class PafDecoder:
     min_inlier_fraction: float = 0.8
     redundant_limbs: str = "join"
     min_joints: int = 3
-    min_pose_score: float = 0.14
+    min_candidate_score: float = 0.08
     instance_score: str = "pose+mask"
     min_score: float = 0.1
     max_people: int = 50

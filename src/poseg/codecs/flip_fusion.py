@@ -55,8 +55,8 @@ def fuse_fields(views: Sequence[Fields], skeleton: Skeleton) -> Fields:
     FieldError where there is nothing to fuse, or where the inputs had different sizes: people seen at several sizes
     agree as people (`codecs.pose_fusion`).
     """
-    if not views or len({view.cells for view in views}) > 1:
-        raise FieldError(f"Fields to fuse have one size; these have {[view.cells for view in views]}.")
+    if not views or len({view.shape_hw for view in views}) > 1:
+        raise FieldError(f"Fields to fuse have one size; these have {[view.shape_hw for view in views]}.")
     specs = views[0].specs
     sure = [
         {spec.name: sigmoid(view[spec.name]) if spec.unit == "logit" else view[spec.name] for spec in specs}
@@ -68,9 +68,9 @@ def fuse_fields(views: Sequence[Fields], skeleton: Skeleton) -> Fields:
     fused: dict[str, Floats] = {}
     for spec in specs:
         values = [view[spec.name] for view in sure]
-        if spec.unit in ("one", "logit"):
+        if spec.unit in ("scalar", "logit"):
             mean: Floats = np.mean(values, axis=0, dtype=np.float32)
-            fused[spec.name] = mean if spec.unit == "one" else _logit(np.clip(mean, EPSILON, 1 - EPSILON))
+            fused[spec.name] = mean if spec.unit == "scalar" else _logit(np.clip(mean, EPSILON, 1 - EPSILON))
         else:
             parts = (value * _offset_weight(spec, shares, number, skeleton) for number, value in enumerate(values))
             fused[spec.name] = np.asarray(sum(parts), np.float32)

@@ -51,7 +51,7 @@ def assign_people(
     by_mask = config.masks and config.instance_score == "pose+mask"
     # A mask can lift a score up to the square root of the pose's alone.
     min_pose_score = config.min_score**2 if by_mask else config.min_score
-    chosen = np.flatnonzero(people.scores >= min_pose_score)
+    chosen = np.flatnonzero(people.scores >= max(min_pose_score, config.min_candidate_score))
     people = people[chosen]
     wanted = np.ones(len(chosen), bool) if keep is None else keep[chosen]
     assignment = codec.assign(fields, people, config) if config.masks else None

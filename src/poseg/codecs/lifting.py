@@ -19,10 +19,10 @@ from poseg.codecs.targets import Targets
 from poseg.errors import FieldError, ShapeError
 from poseg.fields import Fields, FieldSpec
 from poseg.geometry import boxes
-from poseg.geometry.bones import from_parent_relative, to_parent_relative
 from poseg.geometry.grid import Grid
 from poseg.people import People
 from poseg.skeletons import BODY17_3D, Skeleton
+from poseg.skeletons.bones import from_parent_relative, to_parent_relative
 
 Floats = NDArray[np.float32]
 
@@ -56,7 +56,7 @@ class LiftingCodec:
     @property
     def specs(self) -> tuple[FieldSpec, ...]:
         """One field. People stand in rows, and there is one column: (K, 3, N, 1)."""
-        return (FieldSpec(FIELD, ("joint", "xyz"), (len(self.skeleton), 3), "one", Grid(1)),)
+        return (FieldSpec(FIELD, ("joint", "xyz"), (len(self.skeleton), 3), "scalar", Grid(1)),)
 
     @property
     def inputs(self) -> int:
@@ -86,7 +86,7 @@ class LiftingCodec:
         """What a network is given, (N, 3 K, 1, 1), and who has joints enough to be liftable, (N,)."""
         named = people.remap_to(self.skeleton)
         found = np.asarray((named.keypoint_scores >= self.least_score) & (named.keypoint_scores > 0))
-        box = boxes.around_points(named.keypoints, found)
+        box = boxes.boxes_from_points(named.keypoints, found)
         middle, side = (box[:, :2] + box[:, 2:]) / 2, (box[:, 2:] - box[:, :2]).max(axis=1, initial=0)
         places = (named.keypoints - middle[:, None]) * (2 / np.maximum(side, 1e-6))[:, None, None]
         read = np.concatenate([places * found[..., None], found[..., None]], axis=2).astype(np.float32)
@@ -97,7 +97,7 @@ class LiftingCodec:
         """The targets of joints (N, K, 3) in camera axes: x right, y down, z away; weight 0 where one is not finite."""
         joints = np.asarray(joints_mm, np.float64)
         if joints.ndim != 3 or joints.shape[1:] != (len(self.skeleton), 3):
-            raise ShapeError("joints_mm", wanted=("people", len(self.skeleton), 3), got=joints.shape)
+            raise ShapeError("joints_mm", expected=("people", len(self.skeleton), 3), got=joints.shape)
         bones = to_parent_relative(joints, self.skeleton) / self.bone_scale_mm
         known = np.asarray(np.isfinite(bones).all(axis=2))
         target = np.where(known[..., None], bones, 0)

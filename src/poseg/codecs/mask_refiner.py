@@ -22,7 +22,7 @@ from poseg.codecs.crop_masks import FIELD, CropMaskCodec
 from poseg.codecs.pixel_assignment import PixelAssignment
 from poseg.errors import FieldError
 from poseg.fields import Fields, sigmoid
-from poseg.fields.align import Windows, align_boxes
+from poseg.fields.align import AlignedCrops, align_boxes
 from poseg.geometry import affine
 from poseg.geometry.grid import pixel_indices
 from poseg.geometry.masks import Masks
@@ -98,19 +98,19 @@ class MaskRefinerCodec(CropMaskCodec):
         found: Floats = np.concatenate(edges, axis=1).astype(np.float32)
         return np.where(np.isfinite(found).all(axis=1, keepdims=True), found, 0)
 
-    def crops(self, boxes_xyxy: ArrayLike, size: tuple[int, int]) -> Windows:
+    def crops(self, boxes_xyxy: ArrayLike, size: tuple[int, int]) -> AlignedCrops:
         """Windows around boxes (N, 4) in a picture of `size` (height, width)."""
-        return align_boxes(boxes_xyxy, size, side_px=self.crop_px, margin=self.padding)
+        return align_boxes(boxes_xyxy, size, side_px=self.crop_px, padding=self.padding)
 
-    def cue_maps(self, assignment: PixelAssignment, onto_picture: affine.Matrix, windows: Windows) -> Floats:
+    def cue_maps(self, assignment: PixelAssignment, onto_picture: affine.Matrix, windows: AlignedCrops) -> Floats:
         """Probability and weighted padding of people in their windows (N, 2, S, S); beyond the fields, as at their end.
 
         onto_picture  from the network's input, which the assignment lie on, to the picture, which the windows lie in
         """
-        side, from_cells = windows.side_px, affine.compose(onto_picture, affine.of_cells(assignment.grid))
+        side, from_cells = windows.side_px, affine.compose(onto_picture, affine.cells_to_image(assignment.grid))
         seen = np.empty((len(windows), 2, side, side), np.float32)
         for matrix, says, target in zip(windows.matrices, assignment.margin_maps, seen, strict=True):
-            onto = affine.for_cv2(affine.compose(matrix, from_cells))
+            onto = affine.to_cv2(affine.compose(matrix, from_cells))
             planes = np.dstack([assignment.probability, says])
             placed = cv2.warpAffine(planes, onto, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             target[:] = placed.transpose(2, 0, 1)
@@ -128,7 +128,7 @@ class MaskRefinerCodec(CropMaskCodec):
         return seen
 
     def decode(
-        self, fields: Fields, people: People, windows: Windows, size: tuple[int, int], *, exclusive: bool = True,
+        self, fields: Fields, people: People, windows: AlignedCrops, size: tuple[int, int], *, exclusive: bool = True,
         mask_threshold: float = 0.5,
     ) -> People:  # fmt: skip
         """The people with masks (N, height, width) of a picture of `size`, in which `windows` lie.

@@ -22,10 +22,10 @@ from poseg.errors import FieldError, ShapeError
 from poseg.fields import Fields, FieldSpec, sigmoid
 from poseg.fields.windows import SlidingWindows
 from poseg.geometry import affine, boxes
-from poseg.geometry.bones import from_parent_relative, to_parent_relative
 from poseg.geometry.grid import Grid
 from poseg.people import People
 from poseg.skeletons import LSP14, Pair, Skeleton
+from poseg.skeletons.bones import from_parent_relative, to_parent_relative
 
 Floats = NDArray[np.float32]
 
@@ -89,10 +89,10 @@ class MultitaskCodec:
     @property
     def specs(self) -> tuple[FieldSpec, ...]:
         """A field for each task. People stand in rows, and there is one column: (..., N, 1)."""
-        k, p, m2 = len(self.skeleton), len(self.parts), self.windows.across**2
+        k, p, m2 = len(self.skeleton), len(self.parts), self.windows.per_side**2
         every = {
-            JOINTS: FieldSpec(JOINTS, ("joint", "xy"), (k, 2), "one", self.grid),
-            BONES: FieldSpec(BONES, ("joint", "xyz"), (k, 3), "one", self.grid),
+            JOINTS: FieldSpec(JOINTS, ("joint", "xy"), (k, 2), "scalar", self.grid),
+            BONES: FieldSpec(BONES, ("joint", "xyz"), (k, 3), "scalar", self.grid),
             JOINT_WINDOWS: FieldSpec(JOINT_WINDOWS, ("joint", "window"), (k, m2), "logit", self.grid),
             PART_WINDOWS: FieldSpec(PART_WINDOWS, ("part", "window"), (p, m2), "logit", self.grid),
         }
@@ -157,13 +157,13 @@ class MultitaskCodec:
         nobody = ~known.any(axis=1, keepdims=True)
         places = np.where(known[..., None], points, np.nan)
         ends = self.skeleton.indices(self.parts)
-        holding = self.windows.holding_joints if self.labels == "all" else self.windows.nearest
-        m2 = self.windows.across**2
+        holding = self.windows.contains_joint if self.labels == "all" else self.windows.nearest
+        m2 = self.windows.per_side**2
         both = np.asarray(known[:, ends].all(axis=2) | nobody)
         targets = {
             JOINTS: np.where(inside[..., None], 2 * points / self.crop_px - 1, 0),
             JOINT_WINDOWS: holding(places).reshape(*known.shape, m2),
-            PART_WINDOWS: self.windows.holding_parts(places[:, ends[:, 0]], places[:, ends[:, 1]]).reshape(
+            PART_WINDOWS: self.windows.contains_part(places[:, ends[:, 0]], places[:, ends[:, 1]]).reshape(
                 len(people), len(ends), m2
             ),
         }
@@ -182,7 +182,7 @@ class MultitaskCodec:
         wanted = (*people.keypoint_scores.shape, 3)
         joints = np.full(wanted, np.nan) if joints_mm is None else np.asarray(joints_mm, np.float64)
         if joints.shape != wanted:
-            raise ShapeError("joints_mm", wanted=wanted, got=joints.shape)
+            raise ShapeError("joints_mm", expected=wanted, got=joints.shape)
         bones = to_parent_relative(joints, self.skeleton) / self.bone_scale_mm
         known = np.asarray(np.isfinite(bones).all(axis=-1))
         return np.where(known[..., None], bones, 0).astype(np.float32), known
@@ -200,7 +200,7 @@ class MultitaskCodec:
         people = len(maps)
         windows = None
         if JOINT_WINDOWS in self.tasks:
-            m = self.windows.across
+            m = self.windows.per_side
             windows = sigmoid(_people_first(fields[JOINT_WINDOWS])).reshape(people, len(self.skeleton), m, m)
         if JOINTS in self.tasks:
             points = np.asarray((_people_first(fields[JOINTS]) + 1) / 2 * self.crop_px, np.float32)
@@ -212,7 +212,7 @@ class MultitaskCodec:
         placed = [affine.apply(affine.invert(one), there) for one, there in zip(maps, points, strict=True)]
         keypoints = np.array(placed, np.float32).reshape(people, len(self.skeleton), 2)
         found = People.from_poses(self.skeleton, keypoints, sure)
-        found = replace(found, boxes_xyxy=boxes.around_points(keypoints, np.ones_like(sure, np.bool_)))
+        found = replace(found, boxes_xyxy=boxes.boxes_from_points(keypoints, np.ones_like(sure, np.bool_)))
         if BONES in self.tasks:
             bones = _people_first(fields[BONES]).astype(np.float64) * self.bone_scale_mm
             found = replace(
@@ -229,14 +229,14 @@ class MultitaskCodec:
         arrays = dict(fields.arrays)
         for task in (JOINTS, BONES):
             if task in arrays:
-                back = mirrored[task][self.skeleton.mirror]
+                back = mirrored[task][self.skeleton.flip_index]
                 back = back * np.array([-1, 1, 1], np.float32)[: back.shape[1], None, None]
                 arrays[task] = np.asarray((arrays[task] + back) / 2, np.float32)
         return Fields(fields.specs, arrays)
 
     def _window_support(self, windows: Floats, points: Floats) -> Floats:
         """(N, K) mean over the windows (N, K, m, m) that hold a joint, of how likely they are to; 0 where none does."""
-        held = self.windows.holding_joints(points)
+        held = self.windows.contains_joint(points)
         count = held.sum(axis=(2, 3))
         return np.asarray((held * windows).sum(axis=(2, 3)) / np.maximum(count, 1), np.float32)
 

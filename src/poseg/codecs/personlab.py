@@ -31,9 +31,9 @@ from poseg.codecs.pose_scoring import (
 from poseg.codecs.targets import Targets, impute_missing_joints
 from poseg.errors import FieldError, ShapeError
 from poseg.fields import Fields, FieldSpec
-from poseg.fields.heatmap import disk_owners
-from poseg.fields.hough import Seeds, Votes, cast_votes, cell_peaks, finer_grid, hough_peaks, tally
-from poseg.fields.segmentation import at_cells, coverage, nearest_person
+from poseg.fields.heatmap import disk_assignment
+from poseg.fields.hough import Seeds, Votes, accumulate_votes, cast_votes, cell_peaks, hough_peaks, refined_grid
+from poseg.fields.segmentation import area_downsample, nearest_person, sample_at_cells
 from poseg.geometry import boxes
 from poseg.geometry.grid import Grid
 from poseg.people import People
@@ -77,9 +77,9 @@ class PersonLabCodec:
     @property
     def flip_rules(self) -> FlipRules:
         """What a mirror image does to the axes of fields. Raises SkeletonError for a lopsided tree."""
-        orders = {"joint": self.skeleton.mirror}
+        orders = {"joint": self.skeleton.flip_index}
         if "mid_offsets" in self.fields:
-            orders["edge"] = self.skeleton.edge_mirror
+            orders["edge"] = self.skeleton.edge_flip_index
         return {axis: (order, np.ones(len(order), np.float32)) for axis, order in orders.items()}
 
     @property
@@ -152,25 +152,27 @@ class PersonLabCodec:
         learned.
         """
         if len(people) and people.masks is not None and people.masks.shape[1:] != size:
-            raise ShapeError("people.masks", wanted=(len(people), *size), got=people.masks.shape)
+            raise ShapeError("people.masks", expected=(len(people), *size), got=people.masks.shape)
         cells = self.grid.shape(*size)
         at = self.grid.positions(*cells)
-        unknown = np.zeros(cells, bool) if ignore is None else at_cells(ignore, self.grid)
+        unknown = np.zeros(cells, bool) if ignore is None else sample_at_cells(ignore, self.grid)
         annotated = people.keypoint_scores > 0
-        owner = disk_owners(people.keypoints, annotated, self.grid, cells, self.disk_radius_px)
+        owner = disk_assignment(people.keypoints, annotated, self.grid, cells, self.disk_radius_px)
         masks = np.zeros((len(people), *size), bool) if people.masks is None else people.masks.full()
 
-        heat_weight = ~(unknown | at_cells(_any(masks[~annotated.any(axis=1)]), self.grid))
+        heat_weight = ~(unknown | sample_at_cells(_any(masks[~annotated.any(axis=1)]), self.grid))
         heat_weight = np.broadcast_to(heat_weight, owner.shape)
         if uncertain is not None and len(uncertain):
             heat_weight = heat_weight & ~((owner < 0) & self._uncertain_disks(uncertain, at))
         short, mid, mid_weight = self._encode_disks(people.keypoints, annotated, owner, at)
         if impute:
             points, known = impute_missing_joints(people.keypoints, annotated, self.skeleton.edges)
-            guessed = disk_owners(points, known & ~annotated, self.grid, cells, self.disk_radius_px)
+            guessed = disk_assignment(points, known & ~annotated, self.grid, cells, self.disk_radius_px)
             short, mid, _ = self._encode_disks(points, known, np.where(owner >= 0, owner, guessed), at)
         person, person_weight = self._encode_segmentation(people, masks, unknown)
-        long, long_weight = self._encode_long(people.keypoints, annotated, at_cells(masks, self.grid), unknown, at)
+        long, long_weight = self._encode_long(
+            people.keypoints, annotated, sample_at_cells(masks, self.grid), unknown, at
+        )
         return Targets(
             self.specs,
             targets={
@@ -226,8 +228,8 @@ class PersonLabCodec:
             x0, y0 = np.maximum(np.floor(box[:2]), 0).astype(int)
             x1, y1 = np.maximum(np.ceil(box[2:]), 0).astype(int)
             maskless[y0:y1, x0:x1] = True
-        person = coverage(everybody, self.grid)
-        hidden = at_cells(maskless & ~everybody, self.grid) | unknown
+        person = area_downsample(everybody, self.grid)
+        hidden = sample_at_cells(maskless & ~everybody, self.grid) | unknown
         return person, (~hidden).astype(np.float32)
 
     def _encode_long(
@@ -261,7 +263,7 @@ class PersonLabCodec:
         scales = person_scales(poses.keypoints, probability)
         keypoint_scores = self._score(fields, votes, poses, probability, scales, config)
         scores = self._suppress(poses.keypoints, keypoint_scores, scales, config)
-        boxes_xyxy = boxes.around_points(poses.keypoints, box_joints(probability))
+        boxes_xyxy = boxes.boxes_from_points(poses.keypoints, box_joints(probability))
         people = People(self.skeleton, poses.keypoints, keypoint_scores, scores, boxes_xyxy)
         return people.top(len(people))
 
@@ -278,14 +280,14 @@ class PersonLabCodec:
     def hough_maps(self, fields: Fields, stride_px: int = 4) -> Floats:
         """Mass of the votes for each joint on a grid of `stride_px`, for drawing: (K, H, W)."""
         votes = cast_votes(fields["heatmap"], fields["short_offsets"], fields.grid, self.disk_radius_px)
-        framed = tally(votes, len(self.skeleton), *finer_grid(fields.grid, fields.cells, stride_px))
+        framed = accumulate_votes(votes, len(self.skeleton), *refined_grid(fields.grid, fields.shape_hw, stride_px))
         return framed[:, 1:-1, 1:-1].astype(np.float32)
 
     def _seeds(self, fields: Fields, votes: Votes, config: PersonLabDecoder) -> Seeds:
         if config.seed_source == "heatmap":
             return cell_peaks(fields["heatmap"], fields["short_offsets"], fields.grid, config.seed_threshold)
-        grid, cells = finer_grid(fields.grid, fields.cells, config.hough_stride_px)
-        return hough_peaks(tally(votes, len(self.skeleton), grid, cells), grid, config.seed_threshold)
+        grid, cells = refined_grid(fields.grid, fields.shape_hw, config.hough_stride_px)
+        return hough_peaks(accumulate_votes(votes, len(self.skeleton), grid, cells), grid, config.seed_threshold)
 
     def _score(
         self,

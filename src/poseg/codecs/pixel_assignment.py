@@ -60,7 +60,7 @@ def _refine_embedding(fields: Fields, position: Floats, config: PersonLabDecoder
         steps = config.long_short_refine_steps
         position = refine(position, fields["short_offsets"], joint, grid, steps, config.sampling)
     if config.clamp_to_grid:
-        position = clamp(position, grid, fields.cells)
+        position = clamp(position, grid, fields.shape_hw)
     return position.reshape(k, m, 2).transpose(1, 0, 2)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from poseg.codecs.crop_masks import FIELD, CropMaskCodec
 from poseg.errors import FieldError, ShapeError
 from poseg.fields import Fields, sigmoid
-from poseg.fields.align import Templates, Windows, align, into_windows
+from poseg.fields.align import AlignedCrops, Templates, align, crop_masks
 from poseg.geometry import affine
 from poseg.geometry.grid import Grid
 from poseg.geometry.masks import Masks
@@ -81,7 +81,7 @@ class Pose2SegCodec(CropMaskCodec):
         if not self.points:
             object.__setattr__(self, "points", to_points(paper_templates(self.skeleton)))
         if any(len(template) != len(self.skeleton) for template in self.points):
-            raise ShapeError("templates", wanted=("T", len(self.skeleton), 2), got=[len(t) for t in self.points])
+            raise ShapeError("templates", expected=("T", len(self.skeleton), 2), got=[len(t) for t in self.points])
         places = [axis for template in self.points for place in template if place is not None for axis in place]
         if not (np.isfinite(places).all() and self.stride >= 1 and 0 <= self.min_keypoint_score < 1):
             raise FieldError(
@@ -132,15 +132,15 @@ class Pose2SegCodec(CropMaskCodec):
                 f"({fault!r}); export the model again."
             ) from None
 
-    def crops(self, people: People, size: tuple[int, int]) -> Windows:
+    def crops(self, people: People, size: tuple[int, int]) -> AlignedCrops:
         """Where people in a picture of `size` (height, width) lie in their windows: Affine-Align."""
         people = people if people.skeleton == self.skeleton else people.remap_to(self.skeleton)
         return align(
             people.keypoints, self.visible(people), people.boxes_xyxy, self.templates, size,
-            side_px=self.crop_px, margin=self.padding,
+            side_px=self.crop_px, padding=self.padding,
         )  # fmt: skip
 
-    def network_inputs(self, people: People, windows: Windows) -> dict[str, Floats]:
+    def network_inputs(self, people: People, windows: AlignedCrops) -> dict[str, Floats]:
         """What the network is told of people: `windows` (N, 2, 3), from windows to the picture, and `joints`."""
         named = people if people.skeleton == self.skeleton else people.remap_to(self.skeleton)
         back = [affine.invert(matrix) for matrix in windows.matrices]
@@ -150,7 +150,7 @@ class Pose2SegCodec(CropMaskCodec):
         }
 
     def decode(
-        self, fields: Fields, people: People, windows: Windows, size: tuple[int, int], *, exclusive: bool = True,
+        self, fields: Fields, people: People, windows: AlignedCrops, size: tuple[int, int], *, exclusive: bool = True,
         mask_threshold: float = 0.5, prior_weight: float = 0.0, rescore: bool = True,
     ) -> People:  # fmt: skip
         """The people with masks (N, height, width) of a picture of `size`, in which `windows` lie.
@@ -167,7 +167,7 @@ class Pose2SegCodec(CropMaskCodec):
         self.validate(fields, people, windows)
         probability = sigmoid(fields[FIELD])
         if people.masks is not None and prior_weight:
-            prior = into_windows(people.masks, windows)
+            prior = crop_masks(people.masks, windows)
             known = people.masks.nonempty[:, None, None]
             probability = np.where(known, (1 - prior_weight) * probability + prior_weight * prior, probability)
         masks = Masks.from_probabilities(probability, windows.matrices, size, mask_threshold)
@@ -186,5 +186,5 @@ def to_points(templates: Templates) -> tuple[tuple[tuple[float, float] | None, .
     """Templates as a codec holds them."""
     return tuple(
         tuple((float(x), float(y)) if there else None for (x, y), there in zip(points, known, strict=True))
-        for points, known in zip(templates.points, templates.known, strict=True)
+        for points, known in zip(templates.points, templates.visible, strict=True)
     )

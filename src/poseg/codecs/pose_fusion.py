@@ -18,17 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.errors import PosegError, ShapeError
-from poseg.geometry import boxes
+from poseg.geometry.pose_size import MIN_JOINT_SCORE, pose_areas
+from poseg.geometry.similarity import oks_matrix
 from poseg.people import People
-from poseg.skeletons import Skeleton
 
 Floats = NDArray[np.float32]
 Box = tuple[float, float, float, float]
-
-TYPICAL_SIGMA = 0.065  # COCO's mean over its joints, for skeletons whose annotators nobody measured
-FOUND = 0.1  # a joint this sure tells how large the person is
-SLENDER = 0.25  # the area of a pose is at least this share of the square of its longer side
-LEAST_AREA_PX = 64.0
 
 
 class Detections(Protocol):
@@ -92,13 +87,19 @@ class FusedPeople:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Detections:
+class _Poses:
+    """Poses: points (D, K, 2), confidence (D, K) and areas_px (D,)."""
+
+    points: Floats
+    confidence: Floats
+    areas_px: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Detections(_Poses):
     """All detections, highest score first; ties are ordered by joints, so that the order of views does not matter."""
 
-    points: Floats  # (D, K, 2)
-    confidence: Floats  # (D, K)
     scores: Floats  # (D,)
-    areas_px: Floats  # (D,)
     scale: Floats  # (D,)
     view: NDArray[np.intp]  # (D,)
     row: NDArray[np.intp]  # (D,) in its view
@@ -112,7 +113,7 @@ def fuse_poses(views: Sequence[Detections], config: FusionConfig = FusionConfig(
     near is what COCO's OKS calls near. Scores are
 
         joint score   sqrt(largest weight * sum of weights / detections)
-        person score  largest score * sqrt(votes / max votes)
+        person score  largest score * votes / max votes
 
     so one more view that agrees never lowers a person, one view is passed through, and a view fused with itself gives
     the same people. The order of the views does not matter. Raises PosegError for no views, ShapeError for views on
@@ -123,53 +124,30 @@ def fuse_poses(views: Sequence[Detections], config: FusionConfig = FusionConfig(
     skeleton = views[0].people.skeleton
     for number, view in enumerate(views):
         if view.people.skeleton != skeleton:
-            raise ShapeError(f"views[{number}]", wanted=skeleton.name, got=view.people.skeleton.name)
+            raise ShapeError(f"views[{number}]", expected=skeleton.name, got=view.people.skeleton.name)
     if len(views) == 1:
         people, one = views[0].people, np.ones(len(views[0].people), np.int64)
         people = replace(people, scores=people.scores * np.float32(views[0].weight), masks=None)
         return FusedPeople(people, one, one, tuple(((0, row),) for row in range(len(people))))
-    kappas = _kappas(skeleton)
+    sigmas = skeleton.oks_sigmas
     pool = _pool(views, config.min_score)
-    groups = _cluster(pool, kappas, config.match_oks)
+    groups = _cluster(pool, sigmas, config.match_oks)
     if not groups:
         none = np.zeros(0, np.int64)
         return FusedPeople(People.empty(skeleton), none, none, ())
-    poses = [_fuse_cluster(pool, group, kappas) for group in groups]
+    poses = [_fuse_cluster(pool, group, sigmas) for group in groups]
     points, confidence = np.stack([pose[0] for pose in poses]), np.stack([pose[1] for pose in poses])
     votes = np.array([len(group) for group in groups], np.int64)
     centres = np.stack([_centre(pool.points[group], pool.confidence[group]) for group in groups])
     max_votes = np.maximum(_visible_in(centres, views), votes)
     top_scores = np.array([pool.scores[group[0]] for group in groups])
-    scores = (top_scores * np.sqrt(votes / max_votes)).astype(np.float32)
+    scores = (top_scores * votes / max_votes).astype(np.float32)
     apart = _shown_apart(pool, groups)
-    kept = _nms(points, confidence, scores, kappas, config.nms_oks, apart)
+    fused = _Poses(points, confidence, pose_areas(points, confidence))
+    kept = _nms(fused, scores, sigmas, config.nms_oks, apart)
     people = People.from_poses(skeleton, points[kept], confidence[kept], scores=scores[kept])
     sources = tuple(tuple((int(pool.view[d]), int(pool.row[d])) for d in groups[person]) for person in kept)
     return FusedPeople(people, votes[kept], max_votes[kept], sources)
-
-
-def pose_boxes(points: Floats, sure: Floats) -> Floats:
-    """(N, 4) xyxy around the sure joints of poses (N, K, 2); around all joints of a vague pose."""
-    counts = sure >= FOUND
-    counts |= counts.sum(axis=1, keepdims=True) < 3
-    return boxes.around_points(points, counts)
-
-
-def pose_sides(points: Floats, sure: Floats) -> Floats:
-    """(N, 2) width and height of `pose_boxes`."""
-    boxes_xyxy = pose_boxes(points, sure)
-    return boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]
-
-
-def pose_areas(points: Floats, sure: Floats) -> Floats:
-    """(N,) square pixels that the sure joints of poses (N, K, 2) span, never less than a slender person's."""
-    sides = pose_sides(points, sure)
-    areas: Floats = np.maximum(sides.prod(axis=1), SLENDER * sides.max(axis=1) ** 2)
-    return np.maximum(areas, np.float32(LEAST_AREA_PX)).astype(np.float32)
-
-
-def _kappas(skeleton: Skeleton) -> Floats:
-    return 2 * np.array(skeleton.sigmas or [TYPICAL_SIGMA] * len(skeleton), np.float32)
 
 
 def _pool(views: Sequence[Detections], min_score: float) -> _Detections:
@@ -186,29 +164,27 @@ def _pool(views: Sequence[Detections], min_score: float) -> _Detections:
     points, confidence = points[order], confidence[order]
     areas = pose_areas(points, confidence) if len(points) else np.zeros(0, np.float32)
     scale = np.array([one.scale for one in views], np.float32)[view[order]]
-    return _Detections(points, confidence, scores[order], areas, scale, view[order], row[order])
+    return _Detections(points, confidence, areas, scores[order], scale, view[order], row[order])
 
 
-def _pairwise_oks(point: Floats, weight: Floats, area: np.float32, points: Floats, weights: Floats, areas: Floats,
-           kappas: Floats) -> Floats:  # fmt: skip
-    """(N,) OKS of a pose with poses (N, K, 2): joints weigh as the less confident one, areas by their mean."""
-    squared = ((points - point) ** 2).sum(axis=-1)
-    near = np.exp(-squared / (2 * np.sqrt(areas * area)[:, None] * kappas**2))
-    both = np.minimum(weights, weight)
-    return np.asarray((near * both).sum(axis=1) / np.maximum(both.sum(axis=1), 1e-9), np.float32)
+def _one_to_many_oks(one: int, many: list[int], pool: _Poses, sigmas: NDArray[np.float64]) -> Floats:
+    """(M,) OKS of one pose with others: joints weigh as the less confident one, areas by their geometric mean."""
+    weights = np.minimum(pool.confidence[many], pool.confidence[one])[None]
+    areas_px = np.sqrt(pool.areas_px[many] * pool.areas_px[one])[None]
+    oks: Floats = oks_matrix(
+        pool.points[one][None], pool.points[many], areas_px=areas_px, sigmas=sigmas, weights=weights
+    )[0]
+    return oks
 
 
-def _cluster(pool: _Detections, kappas: Floats, match_oks: float) -> list[list[int]]:
+def _cluster(pool: _Detections, sigmas: NDArray[np.float64], match_oks: float) -> list[list[int]]:
     """Detections by person, highest score first in each; the first one stands for the group, no view is in it twice."""
     groups: list[list[int]] = []
     present: list[set[int]] = []
     for detection in range(len(pool.points)):
         view = int(pool.view[detection])
         heads = [group[0] for group in groups]
-        oks = _pairwise_oks(
-            pool.points[detection], pool.confidence[detection], pool.areas_px[detection],
-            pool.points[heads], pool.confidence[heads], pool.areas_px[heads], kappas,
-        )  # fmt: skip
+        oks = _one_to_many_oks(detection, heads, pool, sigmas)
         free = np.array([view not in there for there in present], np.bool_)
         oks = np.where(free, oks, -1)
         best = int(oks.argmax()) if len(oks) else -1
@@ -221,7 +197,7 @@ def _cluster(pool: _Detections, kappas: Floats, match_oks: float) -> list[list[i
     return groups
 
 
-def _fuse_cluster(pool: _Detections, group: list[int], kappas: Floats) -> tuple[Floats, Floats]:
+def _fuse_cluster(pool: _Detections, group: list[int], sigmas: NDArray[np.float64]) -> tuple[Floats, Floats]:
     """The joints (K, 2) of a group and their scores (K,)."""
     points, confidence = pool.points[group], pool.confidence[group]
     if len(group) == 1:
@@ -229,10 +205,10 @@ def _fuse_cluster(pool: _Detections, group: list[int], kappas: Floats) -> tuple[
     scale = (pool.scale[group] / pool.scale[group].max())[:, None]
     area = np.median(pool.areas_px[group])
     squared = ((points[:, None] - points[None]) ** 2).sum(axis=-1)
-    near = np.exp(-squared / (2 * area * kappas**2))
+    near = np.exp(-squared / (2 * area * (2 * sigmas) ** 2))
     support = (near * confidence).sum(axis=1)
     best = (support * scale).argmax(axis=0)
-    joint = np.arange(len(kappas))
+    joint = np.arange(len(sigmas))
     weights = near[best, :, joint].T * confidence
     scaled = weights * scale
     total = scaled.sum(axis=0)
@@ -245,7 +221,7 @@ def _fuse_cluster(pool: _Detections, group: list[int], kappas: Floats) -> tuple[
 def _centre(points: Floats, confidence: Floats) -> Floats:
     """(2,) median of the joints that the detections of a person are confident of."""
     mean = confidence.mean(axis=0)
-    return np.asarray(np.median(points[:, mean >= min(FOUND, mean.max())], axis=(0, 1)), np.float32)
+    return np.asarray(np.median(points[:, mean >= min(MIN_JOINT_SCORE, mean.max())], axis=(0, 1)), np.float32)
 
 
 def _visible_in(centres: Floats, views: Sequence[Detections]) -> NDArray[np.int64]:
@@ -265,15 +241,12 @@ def _shown_apart(pool: _Detections, groups: list[list[int]]) -> NDArray[np.bool_
 
 
 def _nms(
-    points: Floats, confidence: Floats, scores: Floats, kappas: Floats, nms_oks: float, apart: NDArray[np.bool_]
+    poses: _Poses, scores: Floats, sigmas: NDArray[np.float64], nms_oks: float, apart: NDArray[np.bool_]
 ) -> list[int]:
     """People in the order of their scores, without those similar to one of a higher score that no view shows apart."""
-    areas = pose_areas(points, confidence)
     kept: list[int] = []
-    for person in np.argsort(-scores, kind="stable"):
-        oks = _pairwise_oks(
-            points[person], confidence[person], areas[person], points[kept], confidence[kept], areas[kept], kappas
-        )
+    for person in np.argsort(-scores, kind="stable").tolist():
+        oks = _one_to_many_oks(person, kept, poses, sigmas)
         if not ((oks > nms_oks) & ~apart[person, kept]).any():
-            kept.append(int(person))
+            kept.append(person)
     return kept

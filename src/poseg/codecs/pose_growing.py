@@ -69,7 +69,7 @@ def follow_edge(fields: Fields, points: Floats, edge: Indices, target: Indices, 
     The mid offset gives a first guess and the target's short offsets correct it `steps` times.
     """
     grid, nearest = fields.grid, sampling == "nearest"
-    start = points if nearest else clamp(points, grid, fields.cells)
+    start = points if nearest else clamp(points, grid, fields.shape_hw)
     guess = start + sample(fields["mid_offsets"], edge, points, grid, sampling)
     return refine(guess, fields["short_offsets"], target, grid, steps, sampling, from_cells=nearest)
 
@@ -78,7 +78,7 @@ def decode_seeds(fields: Fields, skeleton: Skeleton, seeds: Seeds, config: Perso
     """All joints of the person of each seed: (S, K, 2) input pixels."""
     inside = config.clamp_to_grid
     found = np.empty((len(seeds), len(skeleton), 2), np.float32)
-    rooted = clamp(seeds.position, fields.grid, fields.cells) if inside else seeds.position
+    rooted = clamp(seeds.position, fields.grid, fields.shape_hw) if inside else seeds.position
     found[np.arange(len(seeds)), seeds.joint] = rooted
     for edges_of_root in tree_levels(skeleton):
         edges = edges_of_root[seeds.joint]
@@ -86,7 +86,7 @@ def decode_seeds(fields: Fields, skeleton: Skeleton, seeds: Seeds, config: Perso
         seed, edge = slot // edges.shape[1], edges.reshape(-1)[slot]
         source, target = skeleton.edges[edge].T
         moved = follow_edge(fields, found[seed, source], edge, target, config.mid_refine_steps, config.sampling)
-        found[seed, target] = clamp(moved, fields.grid, fields.cells) if inside else moved
+        found[seed, target] = clamp(moved, fields.grid, fields.shape_hw) if inside else moved
     return found
 
 

@@ -41,7 +41,7 @@ def box_joints(probability: Floats) -> Flags:
 
 def person_scales(keypoints: Floats, probability: Floats) -> Floats:
     """Lambda, the square root of the area of the tight box around the joints found: (N,) pixels."""
-    area = boxes.areas(boxes.around_points(keypoints, box_joints(probability)))
+    area = boxes.areas(boxes.boxes_from_points(keypoints, box_joints(probability)))
     scales: Floats = np.maximum(np.sqrt(area), np.float32(MIN_SCALE_PX))
     return scales
 
@@ -69,7 +69,7 @@ def expected_oks(votes: Votes, fields: Fields, keypoints: Floats, reach_px: Floa
     joint, vote = _votes_around(votes, keypoints, fields, radius_px)
     dx, dy = (votes.position[:, axis][vote] - keypoints[..., axis].reshape(-1)[joint] for axis in (0, 1))
     squared = dx * dx + dy * dy
-    mass = np.where(squared <= radius_px**2, votes.mass[vote], np.float32(0))
+    mass = np.where(squared <= radius_px**2, votes.weight[vote], np.float32(0))
     oks = np.exp(squared * (-0.5 / reach_px**2).reshape(-1)[joint])
     total = np.bincount(joint, mass, minlength=n * k)
     expected = np.bincount(joint, mass * oks, minlength=n * k) / np.maximum(total, 1e-9)
@@ -82,7 +82,7 @@ def _votes_around(votes: Votes, keypoints: Floats, fields: Fields, radius_px: fl
     A joint's own voters stand within R of it; votes that come from farther away are meant for somebody else.
     """
     k = keypoints.shape[1]
-    h, w = fields.cells
+    h, w = fields.shape_hw
     reach = int(np.ceil(1.5 * radius_px / fields.grid.stride))
     # Numbers of the votes by cell, in a frame so wide that windows may leave the grid.
     rows, columns = h + 2 * reach, w + 2 * reach

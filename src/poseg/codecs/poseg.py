@@ -22,9 +22,9 @@ from poseg.codecs.pixel_assignment import PixelAssignment
 from poseg.codecs.targets import Targets
 from poseg.errors import FieldError, ShapeError
 from poseg.fields import Fields, FieldSpec
-from poseg.fields.heatmap import disk_owners, gaussians, heatmap_peaks
-from poseg.fields.paf import Limb, closing_limbs, limb_mirror, limbs_of, paint_limbs
-from poseg.fields.segmentation import at_cells, coverage
+from poseg.fields.heatmap import disk_assignment, gaussian_heatmaps, heatmap_peaks
+from poseg.fields.paf import Limb, default_limbs, encode_pafs, limb_flip, redundant_limbs
+from poseg.fields.segmentation import area_downsample, sample_at_cells
 from poseg.geometry.grid import PIXEL_CENTRE, Grid
 from poseg.people import People
 from poseg.skeletons import COCO17, Skeleton
@@ -44,7 +44,7 @@ class PoSegCodec:
                the first block
     sigma_px   of the Gaussians around joints
     width_px   how far a limb's field reaches to each side
-    limbs      pairs of joints that people are put together from, in this order; where none are given `limbs_of`
+    limbs      pairs of joints that people are put together from, in this order; where none are given `default_limbs`
     """
 
     skeleton: Skeleton = COCO17
@@ -56,8 +56,8 @@ class PoSegCodec:
 
     def __post_init__(self) -> None:
         if not self.limbs:
-            object.__setattr__(self, "limbs", limbs_of(self.skeleton))
-        closing_limbs(self.skeleton, self.limbs)
+            object.__setattr__(self, "limbs", default_limbs(self.skeleton))
+        redundant_limbs(self.skeleton, self.limbs)
         if not (self.stride >= 1 and 0 <= self.origin_px < self.stride and self.sigma_px > 0 and self.width_px > 0):
             raise FieldError(
                 f"The PoSeg codec needs a stride of 1 or more, an origin_px from 0 to below it, sigma_px and width_px "
@@ -82,24 +82,24 @@ class PoSegCodec:
     @cached_property
     def redundant(self) -> NDArray[np.bool_]:
         """(L,) limbs that join what those before them have joined already."""
-        return closing_limbs(self.skeleton, self.limbs)
+        return redundant_limbs(self.skeleton, self.limbs)
 
     @property
     def specs(self) -> tuple[FieldSpec, ...]:
         """Part affinity fields first, as in the paper; then heatmaps, that of nobody's joint, and the person map."""
         k, n, grid = len(self.skeleton), len(self.limbs), self.grid
         return (
-            FieldSpec("paf", ("limb", "xy"), (n, 2), "one", grid),
-            FieldSpec("heatmap", ("joint",), (k,), "one", grid),
-            FieldSpec("background", (), (), "one", grid),
+            FieldSpec("paf", ("limb", "xy"), (n, 2), "scalar", grid),
+            FieldSpec("heatmap", ("joint",), (k,), "scalar", grid),
+            FieldSpec("background", (), (), "scalar", grid),
             FieldSpec("segmentation", (), (), "logit", grid),
         )
 
     @property
     def flip_rules(self) -> FlipRules:
         """What a mirror image does to the axes of fields. Raises SkeletonError for lopsided limbs."""
-        joints = self.skeleton.mirror
-        return {"joint": (joints, np.ones(len(joints), np.float32)), "limb": limb_mirror(self.skeleton, self.limbs)}
+        joints = self.skeleton.flip_index
+        return {"joint": (joints, np.ones(len(joints), np.float32)), "limb": limb_flip(self.skeleton, self.limbs)}
 
     @property
     def scale_averaged_fields(self) -> tuple[str, ...]:
@@ -147,29 +147,29 @@ class PoSegCodec:
         So pictures that have only poses or only masks teach what they have.
         """
         if len(people) and people.masks is not None and people.masks.shape[1:] != size:
-            raise ShapeError("people.masks", wanted=(len(people), *size), got=people.masks.shape)
+            raise ShapeError("people.masks", expected=(len(people), *size), got=people.masks.shape)
         cells = self.grid.shape(*size)
         annotated = people.keypoint_scores > 0
         masks = np.zeros((len(people), *size), bool) if people.masks is None else people.masks.full()
-        unknown = np.zeros(cells, bool) if ignore is None else at_cells(ignore, self.grid)
-        without_keypoints = at_cells(np.asarray(masks[~annotated.any(axis=1)].any(axis=0)), self.grid)
+        unknown = np.zeros(cells, bool) if ignore is None else sample_at_cells(ignore, self.grid)
+        without_keypoints = sample_at_cells(np.asarray(masks[~annotated.any(axis=1)].any(axis=0)), self.grid)
 
-        heat = gaussians(people.keypoints, annotated, self.grid, cells, self.sigma_px)
+        heat = gaussian_heatmaps(people.keypoints, annotated, self.grid, cells, self.sigma_px)
         nobody: Floats = (1 - heat).min(axis=0)
-        paf, on_limb = paint_limbs(people.keypoints, annotated, self.limb_joints, self.grid, cells, self.width_px)
+        paf, on_limb = encode_pafs(people.keypoints, annotated, self.limb_joints, self.grid, cells, self.width_px)
         heat_known = np.broadcast_to(~(unknown | without_keypoints), heat.shape)
         if uncertain is not None and len(uncertain):
             heat_known = heat_known & ~(self._uncertain_cells(uncertain, cells) & (heat == 0))
         paf_known = ~(unknown | without_keypoints) & ~(self._partial_limbs(people, annotated, cells) & ~on_limb)
         everybody = np.asarray(masks.any(axis=0), np.bool_)
-        hidden = at_cells(_box_mask(people, masks) & ~everybody, self.grid) | unknown
+        hidden = sample_at_cells(_box_mask(people, masks) & ~everybody, self.grid) | unknown
         return Targets(
             self.specs,
             targets={
                 "paf": paf,
                 "heatmap": heat,
                 "background": nobody,
-                "segmentation": coverage(everybody, self.grid),
+                "segmentation": area_downsample(everybody, self.grid),
             },
             weights={
                 "paf": paf_known.astype(np.float32),
@@ -185,7 +185,7 @@ class PoSegCodec:
         there = np.zeros(points.shape[:2], bool)
         joint = unsure[:, 0].astype(np.intp)
         points[np.arange(len(unsure)), joint], there[np.arange(len(unsure)), joint] = unsure[:, 1:], True
-        return disk_owners(points, there, self.grid, cells, UNCERTAIN_SIGMAS * self.sigma_px) >= 0
+        return disk_assignment(points, there, self.grid, cells, UNCERTAIN_SIGMAS * self.sigma_px) >= 0
 
     def _partial_limbs(self, people: People, annotated: NDArray[np.bool_], cells: tuple[int, int]) -> NDArray[np.bool_]:
         """(L, h, w) cells in the boxes of people of whom just one end of a limb is annotated."""
@@ -216,7 +216,7 @@ class PoSegCodec:
         max_score = len(self.skeleton) + int((~self.redundant).sum())
         scores = np.clip([score / max_score for _, score in crowd], 0, 1).astype(np.float32)
         people = People.from_poses(self.skeleton, keypoints, np.clip(keypoint_scores, 0, 1), scores=scores.reshape(-1))
-        return people[people.scores >= config.min_pose_score].top(len(people))
+        return people.top(len(people))
 
     def assign(self, fields: Fields, people: People, config: PafDecoder = PAF_DEFAULT) -> PixelAssignment | None:
         """Which cells of the person map belong to people given on the network's input."""

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from poseg.codecs.pose_fusion import pose_boxes, pose_sides
-from poseg.geometry.boxes import Window
+from poseg.geometry.boxes import CropXYXY
+from poseg.geometry.pose_size import pose_boxes, pose_sides
 from poseg.people import People
 
 Floats = NDArray[np.float32]
@@ -34,7 +34,7 @@ def any_too_large(people: People, scale_xy: tuple[float, float], max_person_px: 
 
 def focus_crop(
     people: Sequence[People], scale_xy: tuple[float, float], size: tuple[int, int], max_person_px: float
-) -> Window | None:
+) -> CropXYXY | None:
     """The part of an image of `size` (height, width) where a finer view would fit a person detected so far; or None.
 
     people    of each view so far, in pixels of the image

@@ -23,7 +23,7 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from poseg.codecs.painter import PLANES
+from poseg.codecs.mask_refiner import INPUT_CHANNELS
 from poseg.errors import WeightsError
 from poseg.export.network_runner import NetworkRunner
 from poseg.export.onnx_card import with_card
@@ -31,14 +31,13 @@ from poseg.fields.align import crop_images
 from poseg.io.files import write_bytes
 from poseg.people import People
 from poseg.runtime.card import Card
-from poseg.runtime.poser import Poser
-from poseg.runtime.session import Session
+from poseg.runtime.crop_pose import TopDownPose
+from poseg.runtime.onnx_model import OnnxModel
 from poseg.systems import System
 from poseg.systems.lifter import Lifter
 from poseg.systems.multitask import Multitask
 from poseg.systems.painter import Painter
 from poseg.systems.pose2seg import Pose2Seg
-from poseg.transforms.letterbox import letterbox
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -102,7 +101,7 @@ def export_onnx(
     model = onnx.load_model_from_string(buffer.getvalue())
     _halve(model)
     data, written = with_card(model, card)
-    ours, theirs = NetworkRunner(flat.network, system.codec, written), Session(data, name=card.name)
+    ours, theirs = NetworkRunner(flat.network, system.codec, written), OnnxModel(data, name=card.name)
     inputs = [_noise(system, (224, 160), 3), *(_people(system, pictures, ours) if person else _inputs(pictures, card))]
     difference = float(np.max([parity(ours, theirs, tensor, **_given(system, tensor)) for tensor in inputs]))
     if not difference <= TOLERANCE:  # not a number is no agreement either
@@ -126,7 +125,7 @@ def person_shape(system: System) -> tuple[int, int, int] | None:
     if isinstance(system, Multitask):
         return 3, system.crop_px, system.crop_px
     if isinstance(system, Painter):
-        return PLANES, system.window_px, system.window_px
+        return INPUT_CHANNELS, system.crop_px, system.crop_px
     return (system.codec.inputs, 1, 1) if isinstance(system, Lifter) else None
 
 
@@ -145,7 +144,7 @@ def _people(system: System, pictures: Sequence[Bytes], ours: NetworkRunner[Any])
         yield from (_window(system, picture, ours.card) for picture in pictures)
     if not isinstance(system, Multitask):
         return
-    poser = Poser(ours)
+    poser = TopDownPose(ours)
     for picture in pictures:
         height, width = picture.shape[:2]
         yield poser.crops(picture, ours.codec.crops([[0, 0, width, height]], margin=0))
@@ -153,23 +152,21 @@ def _people(system: System, pictures: Sequence[Bytes], ours: NetworkRunner[Any])
 
 def _window(system: Painter, picture: Bytes, card: Card) -> Floats:
     """A picture as a painter sees it, with a person of whom nothing but a round patch in the middle is known."""
-    codec, side = system.codec, system.window_px
-    windows = codec.windows([[0, 0, picture.shape[1], picture.shape[0]]], (picture.shape[0], picture.shape[1]))
+    codec, side = system.codec, system.crop_px
+    windows = codec.crops([[0, 0, picture.shape[1], picture.shape[0]]], (picture.shape[0], picture.shape[1]))
     y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
     near = np.clip(1.5 - 1.5 * np.hypot(x, y), 0, 1).astype(np.float32)
     nobody = np.zeros((1, len(system.skeleton), 3), np.float32)
     evidence = np.stack([near, 2 * near - 1])[None]
-    return codec.planes(crop_images(picture, windows), evidence, nobody, card.mean, card.std)
+    seen: Floats = codec.network_input(crop_images(picture, windows), evidence, nobody, card.mean, card.std)
+    return seen
 
 
 def _inputs(pictures: Sequence[Bytes], card: Card) -> Iterator[NDArray[np.float32]]:
     """Every picture as the network gets it, in the size it is meant for and in half of that."""
     for picture in pictures:
-        for size_px in (card.size_px, card.size_px // 2):
-            yield letterbox(
-                picture, size_px,
-                multiple=card.size_multiple, remainder=card.size_remainder, mean=card.mean, std=card.std,
-            )[0]  # fmt: skip
+        for size_px in (card.inference.long_edge_px, card.inference.long_edge_px // 2):
+            yield card.prepare(picture, size_px)[0]
 
 
 def _given(system: System, tensor: Floats) -> dict[str, Floats]:
@@ -181,8 +178,8 @@ def _given(system: System, tensor: Floats) -> dict[str, Floats]:
     places = rng.uniform(-0.2, 0.8, (len(templates), 1, 2)) * (width, height)
     sides = rng.uniform(0.3, 1.0, (len(templates), 1, 1)) * min(width, height)
     people = People.from_poses(codec.skeleton, templates.points * sides + places, templates.visible)
-    windows = codec.windows(people, (height, width))
-    return {name: array[None] for name, array in codec.given(people, windows).items()}
+    windows = codec.crops(people, (height, width))
+    return {name: array[None] for name, array in codec.network_inputs(people, windows).items()}
 
 
 def fold_norms(network: nn.Module) -> nn.Module:

@@ -9,9 +9,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.codecs.agreement import Agreed, Agreement, Look, agree
+from poseg.codecs.pose_fusion import FusedPeople, FusionConfig, ViewDetections, fuse_poses
 from poseg.errors import PosegError
-from poseg.labelling.teachers import Image, Segmenter, Teacher
+from poseg.labelling.teachers import Image, Pose2SegSegmenter, Teacher
 from poseg.people import People
 from poseg.skeletons import COCO17
 
@@ -65,7 +65,7 @@ class EnsembleConfig:
     teachers: tuple[TeacherConfig, ...]
     flip: bool = True
     tiles: str = "auto"
-    fusion: Agreement = field(default_factory=Agreement)
+    fusion: FusionConfig = field(default_factory=FusionConfig)
 
     def __post_init__(self) -> None:
         if all(config.masks_only for config in self.teachers):
@@ -83,7 +83,7 @@ class Consensus:
     mask_agreement  (N,) mean IoU between the masks of teachers; 0 where fewer than two have a mask of the person
     """
 
-    fused: Agreed
+    fused: FusedPeople
     masks: Mask
     mask_agreement: NDArray[np.float32]
 
@@ -111,15 +111,15 @@ def ensemble_image(image: Image, config: EnsembleConfig, prior: People | None = 
     detections = list(_full_image_detections(views, config))
     num_teacher_views = len(detections)
     if prior is not None:
-        detections += [Look(prior.remap_to(COCO17))] * PRIOR_LABEL_VOTES
+        detections += [ViewDetections(prior.remap_to(COCO17))] * PRIOR_LABEL_VOTES
     if config.tiles != "none" and (config.tiles != "auto" or _is_crowded(detections, config.fusion)):
         detections += _tile_detections(views, config)
-    fused = agree(detections, config.fusion)
+    fused = _fused(detections, config.fusion)
     masks: list[list[tuple[int, Mask]]] = [[] for _ in range(len(fused.people))]
     if len(fused.people):
         _add_teacher_masks(masks, views, config, fused.people)
         if prior is not None and prior.masks is not None:
-            for person, sources in enumerate(fused.members):
+            for person, sources in enumerate(fused.sources):
                 rows = [row for view, row in sources if view == num_teacher_views]
                 masks[person] += [(PRIOR_LABELS, prior.masks.full(row)) for row in rows]
     return Consensus(fused, *_consensus_masks(masks, (image.shape[0], image.shape[1])))
@@ -153,15 +153,15 @@ def majority_mask(masks: Sequence[Mask], teachers: Sequence[Hashable]) -> tuple[
     return majority, float(np.mean(overlaps)) if overlaps else 0.0
 
 
-def _full_image_detections(views: Sequence[_View], config: EnsembleConfig) -> Iterator[Look]:
+def _full_image_detections(views: Sequence[_View], config: EnsembleConfig) -> Iterator[ViewDetections]:
     for teacher in config.teachers:
         # A teacher of masks alone must not count as a view that missed all people.
         for size in () if teacher.masks_only else teacher.input_sizes:
             for view in views:
-                yield Look(view.people(teacher.teacher(view.image, size).remap_to(COCO17)), teacher.weight)
+                yield ViewDetections(view.people(teacher.teacher(view.image, size).remap_to(COCO17)), teacher.weight)
 
 
-def _tile_detections(views: Sequence[_View], config: EnsembleConfig) -> Iterator[Look]:
+def _tile_detections(views: Sequence[_View], config: EnsembleConfig) -> Iterator[ViewDetections]:
     for teacher in config.teachers:
         if teacher.tile_size is None:
             continue
@@ -172,7 +172,7 @@ def _tile_detections(views: Sequence[_View], config: EnsembleConfig) -> Iterator
                     yield _tile_detection(view, window, teacher)
 
 
-def _tile_detection(view: _View, window: tuple[int, int, int, int], config: TeacherConfig) -> Look:
+def _tile_detection(view: _View, window: tuple[int, int, int, int], config: TeacherConfig) -> ViewDetections:
     left, top, right, bottom = window
     people = config.teacher(np.ascontiguousarray(view.image[top:bottom, left:right]), config.tile_size).remap_to(COCO17)
     corner = np.array([left, top], np.float32)
@@ -182,11 +182,17 @@ def _tile_detection(view: _View, window: tuple[int, int, int, int], config: Teac
     if view.flipped:
         width = view.image.shape[1]
         left, right = width - right, width - left
-    return Look(view.people(people), config.weight, (left, top, right, bottom))
+    return ViewDetections(view.people(people), config.weight, (left, top, right, bottom))
 
 
-def _is_crowded(detections: Sequence[Look], fusion: Agreement) -> bool:
-    return int((agree(detections, fusion).people.scores >= MIN_CROWD_SCORE).sum()) >= CROWD_SIZE
+def _fused(detections: Sequence[ViewDetections], fusion: FusionConfig) -> FusedPeople:
+    """The people of all views; their scores are the square roots of what fusion gives, as the label thresholds expect."""
+    fused = fuse_poses(detections, fusion)
+    return replace(fused, people=replace(fused.people, scores=np.sqrt(fused.people.scores)))
+
+
+def _is_crowded(detections: Sequence[ViewDetections], fusion: FusionConfig) -> bool:
+    return int((_fused(detections, fusion).people.scores >= MIN_CROWD_SCORE).sum()) >= CROWD_SIZE
 
 
 def _add_teacher_masks(
@@ -194,7 +200,7 @@ def _add_teacher_masks(
 ) -> None:
     """Append to the masks of each person, as (index of the teacher, mask), those of every teacher that segments."""
     for index, teacher in enumerate(config.teachers):
-        if isinstance(teacher.teacher, Segmenter):
+        if isinstance(teacher.teacher, Pose2SegSegmenter):
             for size in teacher.input_sizes:
                 for view in views:
                     segmented = teacher.teacher.segment(view.image, view.people(people), size)

@@ -14,13 +14,14 @@ from typing import Any, Protocol, cast, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.codecs.outlines import outline
+from poseg.codecs.instances import segment_people
 from poseg.errors import WeightsError
 from poseg.people import People
+from poseg.runtime.inference import InferenceConfig
+from poseg.runtime.models import build_predictor, load_model, models
+from poseg.runtime.onnx_model import OnnxModel
 from poseg.runtime.predictor import Predictor
-from poseg.runtime.session import Session
-from poseg.runtime.views import Seen
-from poseg.runtime.zoo import models, open_model
+from poseg.runtime.view import View
 
 Image = NDArray[np.uint8]
 
@@ -48,7 +49,7 @@ class Teacher(Protocol):
 
 
 @runtime_checkable
-class Segmenter(Protocol):
+class Pose2SegSegmenter(Protocol):
     """A teacher that also segments people whose poses are provided.
 
     With an attribute `masks_only` that is true it predicts no people itself, which is then no vote against any.
@@ -68,42 +69,42 @@ class ModelTeacher:
     The fields of the last images are cached, so that segmenting an image after prediction costs no second pass.
     """
 
-    def __init__(self, session: Session, sizes: tuple[int, ...] | None = None) -> None:
+    def __init__(self, session: OnnxModel, sizes: tuple[int, ...] | None = None) -> None:
         card = session.card
         self.name = card.name or Path(session.name).stem
         self.licence = str(card.licences.get("weights", "not stated"))
-        self.sizes = sizes or tuple(round(card.size_px * scale) for scale in (0.75, 1.0, 1.25))
-        self._session = session
-        self._cache: OrderedDict[tuple[int, int | None], Seen] = OrderedDict()
+        self.sizes = sizes or tuple(round(card.inference.long_edge_px * scale) for scale in (0.75, 1.0, 1.25))
+        self._model = session
+        self._cache: OrderedDict[tuple[int, int | None], tuple[Image, list[View]]] = OrderedDict()
 
     def __call__(self, image: Image, size: int | None = None) -> People:
         """As `Teacher`; without masks."""
-        return self._predictor(size).decode(self._fields(image, size))
+        return self._predictor(size).decode(image, self._views(image, size))
 
     def segment(self, image: Image, people: People, size: int | None = None) -> NDArray[np.bool_]:
-        """As `Segmenter`; all false for a model without masks."""
-        seen = self._fields(image, size)
-        if "long_offsets" not in seen.fields or not len(people):
+        """As `Pose2SegSegmenter`; all false for a model without masks."""
+        (view,) = self._views(image, size)
+        if "long_offsets" not in view.fields or not len(people):
             return np.zeros((len(people), image.shape[0], image.shape[1]), np.bool_)
-        on_input = People(
-            people.skeleton, seen.box.to_input(people.keypoints), people.keypoint_scores, people.scores,
-            seen.box.to_input(people.boxes_xyxy.reshape(-1, 2, 2)).reshape(-1, 4),
-        )  # fmt: skip
-        masks = seen.box.undo(outline(seen.fields, on_input.remap_to(self._session.codec.skeleton))).masks
+        on_input = view.letterbox.people_to_input(people).remap_to(self._model.codec.skeleton)
+        masks = view.letterbox.people_to_image(segment_people(view.fields, on_input)).masks
         return np.zeros((len(people), *image.shape[:2]), np.bool_) if masks is None else masks.full()
 
     def _predictor(self, size: int | None) -> Predictor:
-        return Predictor(self._session, size_px=size, max_people=MAX_PEOPLE, min_score=MIN_SCORE, masks=False)
+        inference = InferenceConfig(size or self._model.card.inference.long_edge_px)
+        return build_predictor(
+            self._model, inference=inference, max_people=MAX_PEOPLE, min_score=MIN_SCORE, masks=False
+        )
 
-    def _fields(self, image: Image, size: int | None) -> Seen:
-        """The network's fields of this very array, computed once."""
+    def _views(self, image: Image, size: int | None) -> list[View]:
+        """The one view of this very array, run once."""
         key = (id(image), size)
-        if key not in self._cache or self._cache[key].image is not image:
-            self._cache[key] = self._predictor(size).see(image)
+        if key not in self._cache or self._cache[key][0] is not image:
+            self._cache[key] = (image, self._predictor(size).views(image))
             if len(self._cache) > CACHE_SIZE:
                 self._cache.popitem(last=False)
         self._cache.move_to_end(key)
-        return self._cache[key]
+        return self._cache[key][1]
 
 
 def load_teacher(text: str, *, threads: int | None = None) -> Teacher:
@@ -118,7 +119,7 @@ def load_teacher(text: str, *, threads: int | None = None) -> Teacher:
     """
     source, _, argument = text.partition("=")
     if not argument and (source.endswith(".onnx") or source in models()):
-        return ModelTeacher(open_model(source, threads=threads))
+        return ModelTeacher(load_model(source, threads=threads))
     teacher = _factory(source)(*([argument] if argument else []), threads=threads)
     missing = [name for name in ("name", "licence", "sizes") if not hasattr(teacher, name)]
     if missing or not callable(teacher):

@@ -4,7 +4,8 @@ run     as `personlab_small`, with this name
 or      cut it out of a trained `small`, as was done for the model that comes along: a pyramid that ends at stride 16 is
         a part of one that ends at 8, and export takes the tensors that the network has
         poseg export runs/small --wise-ft-alpha 0.5 -o fast.float.onnx --set name=fast --set system.stride=16 \
-        --set facts.size_px=705 --set facts.scales=1 --set facts.everywhere=true --set facts.flip=false
+        --set facts.inference.long_edge_px=705 --set facts.inference.scales=1 --set facts.inference.flip=false \
+        --set facts.inference.adaptive=false --set facts.inference.mask_refiner=
 last    poseg quantize fast.float.onnx --images DATA/people_unlabelled/flickr8k_500 -o fast.onnx
 expect  what the card of the model says that comes along (`poseg models`)
 """
@@ -15,11 +16,12 @@ from dataclasses import replace
 
 from poseg.recipes.personlab_small import RECIPE as SMALL
 from poseg.recipes.personlab_small import SYSTEM
+from poseg.runtime.inference import InferenceConfig
 from poseg.training.recipe import Recipe
 
 RECIPE: Recipe = replace(
     SMALL,
     name="fast",
     system=replace(SYSTEM, stride=16),
-    facts=replace(SMALL.facts, size_px=705, scales=(1.0,), everywhere=True, flip=False),
+    facts=replace(SMALL.facts, inference=InferenceConfig(705)),
 )

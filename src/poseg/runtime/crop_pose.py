@@ -14,7 +14,7 @@ from poseg.fields import Fields
 from poseg.io.images import Source, read_image
 from poseg.people import People, Timings
 from poseg.runtime.inference import InferenceModel
-from poseg.transforms.warp import picture_through
+from poseg.transforms.warp import warp_image
 
 Floats = NDArray[np.float32]
 
@@ -86,7 +86,7 @@ class TopDownPose:
     def crops(self, image: NDArray[np.uint8], maps: NDArray[np.float64]) -> Floats:
         """What the network sees of a image (H, W, 3) through maps (N, 2, 3): normalised crops (N, 3, S, S)."""
         card, side = self.model.card, self.model.codec.crop_px
-        seen = np.stack([picture_through(image, one, (side, side)) for one in maps]).transpose(0, 3, 1, 2)
+        seen = np.stack([warp_image(image, one, (side, side)) for one in maps]).transpose(0, 3, 1, 2)
         mean, std = (np.array(v, np.float32)[:, None, None] for v in (card.mean, card.std))
         return np.ascontiguousarray((seen - mean) / std, np.float32)
 
@@ -108,7 +108,7 @@ def _validated_boxes(boxes_xyxy: ArrayLike, size: tuple[int, int]) -> Floats:
     """Boxes (N, 4) that each show something of a image of `size`. Raises ShapeError and AnnotationError."""
     boxes = np.asarray(boxes_xyxy, np.float32)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ShapeError("boxes_xyxy", wanted=("people", 4), got=boxes.shape)
+        raise ShapeError("boxes_xyxy", expected=("people", 4), got=boxes.shape)
     bad = np.flatnonzero(~overlaps_image(boxes, size))
     if len(bad):
         raise AnnotationError(

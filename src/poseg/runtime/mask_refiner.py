@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from poseg.codecs.mask_refiner import MaskRefinerCodec
 from poseg.codecs.pixel_assignment import PixelAssignment
 from poseg.errors import PosegError
-from poseg.fields.align import Windows, picture_in_windows
+from poseg.fields.align import AlignedCrops, crop_images
 from poseg.people import People
 from poseg.runtime.inference import InferenceModel
 from poseg.runtime.multi_scale import ViewInstances
@@ -36,7 +36,7 @@ class RefinerBatch:
     """
 
     people: People
-    crops: Windows
+    crops: AlignedCrops
     images: Bytes
     cues: Floats
     joints: Floats
@@ -51,8 +51,8 @@ def refiner_batch(
     crops = codec.crops(boxes_xyxy, (image.shape[0], image.shape[1]))
     cues = codec.cue_maps(assignment, letterbox.onto_image, crops)
     return RefinerBatch(
-        letterbox.people_to_image(people), crops, picture_in_windows(image, crops), cues,
-        codec.joints(named, crops.after(letterbox.onto_image)),
+        letterbox.people_to_image(people), crops, crop_images(image, crops), cues,
+        codec.joints(named, crops.compose(letterbox.onto_image)),
     )  # fmt: skip
 
 
@@ -105,7 +105,7 @@ class MaskRefiner:
             if part.instances.assignment is not None
         ]
         return RefinerBatch(
-            People.concatenate([batch.people for batch in batches]), Windows.joined([batch.crops for batch in batches]),
+            People.concatenate([batch.people for batch in batches]), AlignedCrops.concatenate([batch.crops for batch in batches]),
             np.concatenate([batch.images for batch in batches]), np.concatenate([batch.cues for batch in batches]),
             np.concatenate([batch.joints for batch in batches]),
         )  # fmt: skip

@@ -113,7 +113,7 @@ def _mask_views(codec: BottomUpCodec, views: Sequence[View]) -> list[View]:
     names = tuple(codec.scale_averaged_fields)
     if names and len(views) > 1:
         letterbox, fields = views[0].letterbox, views[0].fields
-        points = letterbox.to_image(fields.grid.positions(*fields.cells).reshape(2, -1).T)
+        points = letterbox.to_image(fields.grid.positions(*fields.shape_hw).reshape(2, -1).T)
         seen = [(view.fields, view.letterbox.to_input(points)) for view in views]
         views[0] = replace(views[0], fields=average_over_scales(fields, seen, names))
     return views

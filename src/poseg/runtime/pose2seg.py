@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
 
@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from poseg.errors import PosegError, SkeletonError
 from poseg.fields import Fields
-from poseg.fields.align import LEAST_SHARED, Windows
+from poseg.fields.align import MIN_SHARED_JOINTS, AlignedCrops
 from poseg.geometry.masks import Masks
 from poseg.io.images import Source, read_image
 from poseg.people import People, Timings
 from poseg.runtime.inference import InferenceModel, check_input_px
+from poseg.runtime.predictor import Predictor
 from poseg.skeletons import Skeleton
 
 Floats = NDArray[np.float32]
@@ -35,7 +36,7 @@ class Pose2SegBatch:
 
     tensor: Floats
     extra_inputs: Mapping[str, Floats]
-    crops: Windows
+    crops: AlignedCrops
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +112,7 @@ class Pose2SegSegmenter:
         on_input = letterbox.people_to_input(people).remap_to(codec.skeleton)
         crops = codec.crops(on_input, letterbox.content_size)
         onto_input = np.column_stack([np.diag(letterbox.scale_xy), np.zeros(2)])
-        return Pose2SegBatch(tensor, codec.network_inputs(on_input, crops), crops.after(onto_input))
+        return Pose2SegBatch(tensor, codec.network_inputs(on_input, crops), crops.compose(onto_input))
 
     def _run(self, batch: Pose2SegBatch) -> Fields:
         """The fields of all people, a few at a time."""
@@ -131,7 +132,7 @@ class Pose2SegSegmenter:
 
 def _check_skeleton(given: Skeleton, expected: Skeleton) -> None:
     shared = set(given.joints) & set(expected.joints)
-    if len(shared) < LEAST_SHARED:
+    if len(shared) < MIN_SHARED_JOINTS:
         raise SkeletonError(
             f"People on the skeleton {given.name} have {len(shared)} joints that the model knows by name "
             f"({', '.join(expected.joints)}); rename them, or use a model of their skeleton."
@@ -142,8 +143,13 @@ def _check_skeleton(given: Skeleton, expected: Skeleton) -> None:
 class SegmentedPredictor:
     """A detector whose people get their masks from a segmenter: `segmented(image)`."""
 
-    predictor: Callable[[NDArray[np.uint8]], People]
+    predictor: Predictor
     segmenter: Pose2SegSegmenter
+
+    @property
+    def name(self) -> str:
+        """Both models' names."""
+        return f"{self.predictor.name}+{self.segmenter.name}"
 
     def __call__(self, image: Source, *, name: str = "") -> People:
         """The people of an image, highest score first, with the timings of both steps together. Raises as both do."""

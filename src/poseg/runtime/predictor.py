@@ -56,6 +56,11 @@ class Predictor:
         if self.inference.adaptive and self.model.codec.scale_averaged_fields:
             raise PosegError(f"The model {card.name!r} averages fields over all scales; give it adaptive=False.")
 
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.model.card.name
+
     def __call__(self, image: Source, *, name: str = "") -> People:
         """The people of an image, highest score first, in its own pixels, with masks and timings.
 

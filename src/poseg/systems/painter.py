@@ -1,7 +1,7 @@
 """A painter in one file: config, network, codec and loss. It paints the masks of people that another model found.
 
 Each person in a window: the picture, what the finder's fields say of person and of whose, and the limbs
-(`codecs.painter`); a small U-Net says which pixels are the person's. It is Pose2Seg's idea (masks from poses, each in a
+(`codecs.mask_refiner`); a small U-Net says which pixels are the person's. It is Pose2Seg's idea (masks from poses, each in a
 window of its own) with the evidence that a bottom-up network has anyway in place of a network over the whole picture.
 
 Letters: N people, S the window's side.
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from poseg.codecs.painter import PLANES, PainterCodec
-from poseg.codecs.window_masks import FIELD
+from poseg.codecs.crop_masks import FIELD
+from poseg.codecs.mask_refiner import INPUT_CHANNELS, MaskRefinerCodec
 from poseg.losses.masked import masked_cross_entropy, masked_dice
 from poseg.networks.backbones.build import Normalisation
 from poseg.networks.unet import UNet
@@ -28,8 +28,8 @@ class Painter:
     """A painter.
 
     skeleton     joints of the people that it is given
-    window_px    side S of the windows, a multiple of 2^levels
-    margin       of the window around the person's longer side, as a part of S
+    crop_px    side S of the windows, a multiple of 2^levels
+    padding       of the window around the person's longer side, as a part of S
     width        channels of the U-Net at the window's size
     levels       how often it halves
     deep         pairs of convolutions at its coarsest size
@@ -37,8 +37,8 @@ class Painter:
     """
 
     skeleton: Skeleton = COCO17
-    window_px: int = 64
-    margin: float = 0.12
+    crop_px: int = 64
+    padding: float = 0.12
     width: int = 16
     levels: int = 3
     deep: int = 2
@@ -46,9 +46,9 @@ class Painter:
     backbone: str = "unet"
 
     @property
-    def codec(self) -> PainterCodec:
+    def codec(self) -> MaskRefinerCodec:
         """The codec that finds this system's windows, paints its targets and reads its masks."""
-        return PainterCodec(self.skeleton, window_px=self.window_px, margin=self.margin)
+        return MaskRefinerCodec(self.skeleton, crop_px=self.crop_px, padding=self.padding)
 
     @property
     def normalisation(self) -> Normalisation:
@@ -58,7 +58,7 @@ class Painter:
     @property
     def input_rule(self) -> tuple[int, int]:
         """(a, b): sides of the network's input are a n + b pixels."""
-        return (self.window_px, 0)
+        return (self.crop_px, 0)
 
     def network(self) -> PainterNetwork:
         """A fresh network with random weights."""
@@ -70,11 +70,11 @@ class Painter:
 
 
 class PainterNetwork(nn.Module):
-    """Windows (N, 6, S, S) -> "window_mask", logits (N, 1, S, S)."""
+    """Windows (N, 6, S, S) -> "mask", logits (N, 1, S, S)."""
 
     def __init__(self, config: Painter) -> None:
         super().__init__()
-        self.backbone = UNet(PLANES, config.width, config.levels, config.deep)
+        self.backbone = UNet(INPUT_CHANNELS, config.width, config.levels, config.deep)
         self.logit = nn.Conv2d(config.width, 1, 1)
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:

@@ -20,12 +20,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from poseg.errors import ShapeError
 from poseg.geometry import affine
-from poseg.geometry.boxes import Window
+from poseg.geometry.boxes import CropXYXY
 from poseg.people import People
 
 Floats = NDArray[np.float32]
 Size = tuple[int, int]
-Crop = Window
+Crop = CropXYXY
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Letterbox:
         masks = people.masks
         if masks is not None:
             if masks.size != self.input_size:
-                raise ShapeError("people.masks", wanted=("N", *self.input_size), got=masks.shape)
+                raise ShapeError("people.masks", expected=("N", *self.input_size), got=masks.shape)
             rows, columns = self.content_size
             masks = masks.crop((0, 0, columns, rows)).warp(self.onto_image, self.image_size)
         return replace(
@@ -135,7 +135,7 @@ def letterbox(
     Returns the input (1, 3, h, w) float32 and where the image lies on it. Raises ShapeError.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
-        raise ShapeError("image", wanted="(height, width, 3) uint8", got=f"{image.shape} {image.dtype}")
+        raise ShapeError("image", expected="(height, width, 3) uint8", got=f"{image.shape} {image.dtype}")
     placed = make_letterbox(
         (image.shape[0], image.shape[1]),
         long_edge_px,
@@ -175,7 +175,7 @@ def make_letterbox(
         return Letterbox(image_size, (rows, columns), (reaching(rows), reaching(columns)))
     left, top, right, bottom = crop_xyxy
     if not (0 <= left < right <= image_size[1] and 0 <= top < bottom <= image_size[0]):
-        raise ShapeError("crop_xyxy", wanted=f"a part of {image_size[1]} x {image_size[0]} px", got=crop_xyxy)
+        raise ShapeError("crop_xyxy", expected=f"a part of {image_size[1]} x {image_size[0]} px", got=crop_xyxy)
     spans, contents = [], []
     for low, high, side in ((top, bottom, image_size[0]), (left, right, image_size[1])):
         steps = max(round(((high - low) * ratio - size_offset) / size_divisor), 1)
