@@ -27,7 +27,7 @@ from tables import Grid, ask_for_outputs, put_out, score
 
 import poseg
 from poseg.codecs import BEST, CORAL, PAPER, TFJS, Decoding, PersonLabCodec
-from poseg.evaluation.pictures import Pictures, find_pictures
+from poseg.evaluation.ground_truth import GroundTruth, load_ground_truth
 from poseg.fields import Fields
 from poseg.io.coco_json import coco_results
 from poseg.io.images import read_image
@@ -130,22 +130,22 @@ def decode(model: Predictor, seen: Seen, way: Way, mark: Mapping[str, int]) -> N
     way.records += [{**record, **mark} for record in coco_results(people, mark["image_id"])]
 
 
-def run(model: Predictor, pictures: Pictures) -> list[Way]:
+def run(model: Predictor, truth: GroundTruth) -> list[Way]:
     """All ways of decoding, scored."""
     tried, sizes = ways(), {}
-    for image_id, path in track(pictures.paths.items(), description="pictures", transient=True):
+    for image_id, path in track(truth.paths.items(), description="pictures", transient=True):
         image = read_image(path)
         sizes[image_id] = (image.shape[0], image.shape[1])
-        mark = {"image_id": image_id, "category_id": pictures.category_id}
+        mark = {"image_id": image_id, "category_id": truth.category_id}
         for look, options in LOOKS.items():
             looking = replace(model, **options)
             seen = looking.see(image)
             for way in tried:
                 if way.look == look:
                     decode(looking, seen, way, mark)
-    truth = pictures.truth(sizes)
+    coco = truth.to_coco(sizes)
     for way in track(tried, description="scores", transient=True):
-        way.matchings = {kind: match(truth, way.records, kind) for kind in KINDS}
+        way.matchings = {kind: match(coco, way.records, kind) for kind in KINDS}
     return tried
 
 
@@ -196,14 +196,14 @@ def main() -> None:
     ask_for_outputs(parser)
     asked = parser.parse_args()
     cv2.setNumThreads(1)
-    pictures = find_pictures(asked.data, asked.images, asked.limit)
+    truth = load_ground_truth(asked.data, asked.images, asked.limit)
     grids, numbers = [], {}
     for one in asked.model or [Asked("small", None)]:
         model = poseg.load(one.model, size_px=one.size_px, threads=1, painter=None)
         card = model.session.card
         title = f"{card.name} at {one.size_px or card.size_px} px, stride {model.session.codec.stride}"
-        numbers[title] = measure(run(model, pictures))
-        grids.append(tabulate(f"{title}; {len(pictures.paths)} pictures of {asked.data.name}", numbers[title]))
+        numbers[title] = measure(run(model, truth))
+        grids.append(tabulate(f"{title}; {len(truth.paths)} pictures of {asked.data.name}", numbers[title]))
     put_out(asked, grids, numbers, ["* the interval of the difference leaves out 0"])
 
 

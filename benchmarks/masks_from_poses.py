@@ -23,8 +23,8 @@ from tables import Grid, ask_for_outputs, put_out, score
 
 import poseg
 from poseg.codecs.outlines import outline
-from poseg.evaluation import Report, evaluate
-from poseg.evaluation.given import people_for
+from poseg.evaluation import EvaluationReport, evaluate
+from poseg.evaluation.ground_truth import match_people
 from poseg.io.given_people import read_people
 from poseg.people import People
 from poseg.runtime.predictor import Predictor
@@ -68,12 +68,12 @@ def main() -> None:
     numbers = {}
     for name, (model, told) in ways.items():
 
-        def measured(posed: bool, model: Callable[..., People] = model, told: bool = told) -> Report:
-            people = people_for(given, asked.data, posed=posed) if told else None
-            return evaluate(model, asked.data, asked.images, limit=asked.limit, given=people, posed=posed)
+        def measured(posed: bool, model: Callable[..., People] = model, told: bool = told) -> EvaluationReport:
+            people = match_people(given, asked.data, keypoints_only=posed) if told else None
+            return evaluate(model, asked.data, asked.images, limit=asked.limit, people=people, keypoints_only=posed)
 
         everybody, posed = measured(False), measured(True)
-        numbers[name] = {"everybody": everybody.to_plain(), "with joints": posed.to_plain()}
+        numbers[name] = {"everybody": everybody.to_dict(), "with joints": posed.to_dict()}
         grid.rows.append(
             [
                 name,

@@ -19,7 +19,7 @@ from tables import Grid, ask_for_outputs, put_out, score
 
 import poseg
 from poseg.evaluation import evaluate
-from poseg.evaluation.pictures import find_pictures
+from poseg.evaluation.ground_truth import load_ground_truth
 from poseg.runtime.segmenter import Refined, Segmenter
 
 
@@ -46,13 +46,13 @@ def main() -> None:
         Contestant(f"by the decoder, refined by {asked.refine}", Refined(replace(model, painter=None), segmenter)),
         Contestant(f"by the painter, refined by {asked.refine}", Refined(model, segmenter)),
     ]
-    race(contestants, find_pictures(asked.data, asked.images, asked.limit).paths, asked.rounds)
+    race(contestants, load_ground_truth(asked.data, asked.images, asked.limit).paths, asked.rounds)
     grid = Grid(asked.data.name, ["masks", "keypoint AP", "mask AP", "AP50", "AP75", "person IoU", "ms", "/ first"])
     first_ms, numbers = contestants[0].times_ms()["total"], {}
     for one in track(contestants, description="score", transient=True):
         report = evaluate(one, asked.data, asked.images, limit=asked.limit)
         ms = one.times_ms()["total"]
-        numbers[one.name] = {**report.to_plain(), "ms": ms}
+        numbers[one.name] = {**report.to_dict(), "ms": ms}
         grid.rows.append([
             one.name, score(report.keypoints["AP"], report.intervals.get("keypoints.AP")),
             score(report.masks["AP"], report.intervals.get("masks.AP")),
