@@ -14,8 +14,8 @@ from poseg.errors import AnnotationError
 from poseg.io.coco_columns import person_category, records_of
 from poseg.io.coco_json import CocoDataset, parse_coco, read_coco
 from poseg.io.coco_results import ImageId
-from poseg.io.given_people import GivenPeople, annotated_people, match_pictures
 from poseg.io.files import read_json
+from poseg.io.given_people import GivenPeople, annotated_people, match_pictures
 from poseg.people import People
 
 Mask = NDArray[np.bool_]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from poseg.evaluation.ground_truth import GroundTruth, load_ground_truth
 from poseg.io.coco_json import coco_results
-from poseg.io.images import read_image
 from poseg.io.files import read_json
+from poseg.io.images import read_image
 from poseg.metrics.average_precision import MEASURES, Matching, match
 from poseg.metrics.bootstrap import bootstrap_ap, image_counts, percentile_interval
 from poseg.metrics.coco_objects import Kind
