@@ -13,7 +13,7 @@ from typer.testing import Result
 from poseg.cli.effect_settings import build_chain
 from poseg.datasets.drawn_people import drawn_scene
 from poseg.effects import EFFECTS, Outline, Pixelate, Sticker
-from poseg.errors import EffectError
+from poseg.errors import PosegError
 from poseg.io.coco_results import coco_results, write_results
 
 Poseg = Callable[..., Result]
@@ -152,7 +152,7 @@ def test_every_setting_can_be_written_down() -> None:
         ("blur", ["radius=wide"], "radius of blur is a number, got 'wide'"),
         ("blur", ["width=3"], "no setting 'width': blur has person, radius"),
         ("blur", ["outline.width=3"], "not among blur"),
-        ("outline", ["colour=red"], "3 numbers between commas, or #rrggbb"),
+        ("outline", ["colour=red"], "3 values between commas, or #rrggbb"),
         ("outline", ["colour=#12345"], "#rrggbb"),
         ("outline", ["colour=1,2"], "colour of outline"),
         ("pixelate", ["cells=2.5"], "a whole number"),
@@ -161,7 +161,7 @@ def test_every_setting_can_be_written_down() -> None:
     ],
 )
 def test_what_there_is_not_is_named(name: str, settings: list[str], message: str) -> None:
-    with pytest.raises(EffectError) as fault:
+    with pytest.raises(PosegError) as fault:
         build_chain(name, settings, person=None, strength=1)
     assert message in str(fault.value)
 

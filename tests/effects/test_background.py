@@ -6,9 +6,8 @@ import pytest
 
 from poseg.datasets.drawn_people import drawn_scene
 from poseg.effects import Blur, Cutout, Grey, Replace
-from poseg.effects.background import covering
-from poseg.effects.bokeh import bokeh, disc
-from poseg.effects.foreground import clean_colours
+from poseg.effects.background import bokeh, disc, resize_to_cover
+from poseg.effects.compositing import estimate_foreground
 from poseg.errors import EffectError, ShapeError
 
 SCENE = drawn_scene(np.random.default_rng(4), (240, 400), 2)
@@ -70,16 +69,16 @@ def test_strength_mixes_the_backgrounds(strength):
     assert np.abs(after - expected).max() <= 1
 
 
-def test_a_picture_covers_the_background_and_keeps_its_shape():
+def test_a_image_covers_the_background_and_keeps_its_shape():
     y, x = np.mgrid[:100, :100]
-    picture = np.stack([x * 2, y * 2, x * 0], axis=2).astype(np.uint8)
-    wide = covering(picture, (50, 200))
+    image = np.stack([x * 2, y * 2, x * 0], axis=2).astype(np.uint8)
+    wide = resize_to_cover(image, (50, 200))
     assert wide.shape == (50, 200, 3)
     # Twice as large, and of the rows only the middle quarter.
     assert np.abs(wide[25, ::20, 0].astype(int) - np.arange(0, 200, 20)).max() <= 2
     assert int(wide[0, 0, 1]) == pytest.approx(75, abs=2)
     assert int(wide[-1, 0, 1]) == pytest.approx(123, abs=2)
-    tall = covering(picture, (60, 20))
+    tall = resize_to_cover(image, (60, 20))
     assert tall.shape == (60, 20, 3)
     assert int(tall[30, 10, 0]) == pytest.approx(100, abs=3)
 
@@ -90,7 +89,7 @@ def test_edges_lose_the_old_background():
     alpha = np.clip((50 - np.hypot(x - 100, y - 80)) / 8 + 0.5, 0, 1).astype(np.float32)
     red, green = np.array((220.0, 30, 30)), np.array((20.0, 200, 40))
     image = np.rint(alpha[..., None] * red + (1 - alpha[..., None]) * green).astype(np.uint8)
-    clean = clean_colours(image, alpha)
+    clean = estimate_foreground(image, alpha)
     edge = (alpha > 0.1) & (alpha < 1)
     assert np.abs(image[edge] - red).max(axis=1).mean() > 60
     assert np.abs(clean[edge] - red).max(axis=1).mean() < 12

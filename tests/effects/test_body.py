@@ -39,7 +39,7 @@ def test_measures_follow_size_turn_and_place(size, turn, shift):
     assert there.torso_px == pytest.approx(size * here.torso_px, rel=1e-3)
     assert there.down == pytest.approx(spin @ here.down / size, abs=1e-3)
     assert there.head.centre == pytest.approx(spin @ here.head.centre + shift, abs=1e-2)
-    assert there.head.core_px == pytest.approx(size * here.head.core_px, rel=1e-3)
+    assert there.head.inner_radius_px == pytest.approx(size * here.head.inner_radius_px, rel=1e-3)
 
 
 def test_scale_is_the_shoulders_or_for_a_turned_person_the_torso():
@@ -60,14 +60,14 @@ def test_shoulders_come_left_of_the_image_first_whoever_they_belong_to():
 def test_the_head_disc_covers_the_face_joints_found_and_ends_before_the_neck(absent):
     measured = body(without(*absent))
     reach = np.linalg.norm(measured.face - measured.head.centre, axis=1)
-    assert (reach < measured.head.core_px).all()
-    assert measured.head.core_px < np.linalg.norm(measured.neck - measured.head.centre)
-    assert measured.head.rim_px >= 1.25 * measured.head.core_px
+    assert (reach < measured.head.inner_radius_px).all()
+    assert measured.head.inner_radius_px < np.linalg.norm(measured.neck - measured.head.centre)
+    assert measured.head.outer_radius_px >= 1.25 * measured.head.inner_radius_px
 
 
 def test_a_face_alone_has_a_head_of_about_the_same_size():
     alone = body({name: place for name, place in PLACES.items() if name.endswith(("nose", "eye", "ear"))})
-    assert alone.head.core_px == pytest.approx(body().head.core_px, rel=0.3)
+    assert alone.head.inner_radius_px == pytest.approx(body().head.inner_radius_px, rel=0.3)
 
 
 def test_without_hips_down_is_square_to_the_shoulders_away_from_the_nose():
@@ -82,9 +82,9 @@ def test_missing_shoulders_leave_measures_open_and_say_so(absent):
     assert measured.shoulders is None
     assert measured.neck is None
     assert measured.scale_px is None
-    reason = measured.why("left_shoulder", "right_shoulder")
+    reason = measured.missing_reason("left_shoulder", "right_shoulder")
     assert all(name.replace("_", " ") in reason for name in absent)
-    assert reason.endswith("not found.")
+    assert reason.endswith("not detected.")
 
 
 def test_nobody_has_no_measures_at_all():

@@ -6,7 +6,7 @@ import pytest
 
 from poseg.datasets.drawn_people import drawn_scene
 from poseg.effects import Ghost
-from poseg.effects.filling import fill
+from poseg.effects.inpaint_patchmatch import inpaint
 from poseg.errors import EffectError
 
 SCENE = drawn_scene(np.random.default_rng(4), (240, 400), 2)
@@ -38,7 +38,7 @@ def test_stripes_go_on():
     stripes = np.repeat(((x // 12 % 2) * 120 + 60).astype(np.uint8)[..., None], 3, axis=2)
     hole = np.hypot(x - 120, y - 80) < 30
     broken = np.where(hole[..., None], np.uint8(255), stripes)
-    filled = fill(broken, hole, ~grown(hole, 1))
+    filled = inpaint(broken, hole, ~grown(hole, 1))
     np.testing.assert_array_equal(filled[~hole], stripes[~hole])
     assert np.abs(filled[hole].astype(int) - stripes[hole]).mean() < 25
 
@@ -62,12 +62,12 @@ def test_strength_leaves_people_half_seen():
 def test_nothing_to_copy_from_is_no_fault():
     image = SCENE.image[:40, :60]
     everywhere = np.ones((40, 60), bool)
-    assert fill(image, everywhere, ~everywhere).shape == image.shape
+    assert inpaint(image, everywhere, ~everywhere).shape == image.shape
     corner = np.zeros((40, 60), bool)
     corner[:3, :3] = True
-    filled = fill(np.where(corner[..., None], np.uint8(77), image), ~corner, corner)
+    filled = inpaint(np.where(corner[..., None], np.uint8(77), image), ~corner, corner)
     assert np.abs(filled.astype(int) - 77).max() <= 20
-    np.testing.assert_array_equal(fill(image, ~everywhere, everywhere), image)
+    np.testing.assert_array_equal(inpaint(image, ~everywhere, everywhere), image)
 
 
 def test_bad_settings_are_named():

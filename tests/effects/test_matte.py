@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poseg.datasets.drawn_people import drawn_scene
-from poseg.effects.matte import matte, mattes
+from poseg.effects.matte import Mattes, matte
 from poseg.errors import EffectError, ShapeError
 from poseg.people import People
 from poseg.skeletons import COCO17
@@ -31,8 +31,8 @@ def distance(mask):
 @given(seeds, st.integers(1, 3))
 def test_a_matte_is_one_deep_inside_and_zero_away_from_the_person(seed, people):
     sample = drawn_scene(np.random.default_rng(seed), SIZE, people)
-    for shape, mask in zip(mattes(sample.image, sample.people), sample.people.masks, strict=True):
-        alpha = shape.whole()
+    for shape, mask in zip(Mattes(sample.image, sample.people), sample.people.masks, strict=True):
+        alpha = shape.full_size()
         assert alpha.min() >= 0
         assert alpha.max() <= 1
         if mask.sum() > 400 and (distance(mask) > 12).any():
@@ -43,7 +43,7 @@ def test_a_matte_is_one_deep_inside_and_zero_away_from_the_person(seed, people):
 @given(seeds)
 def test_a_matte_covers_as_much_as_its_mask(seed):
     sample = drawn_scene(np.random.default_rng(seed), (240, 200), 1)
-    shape = mattes(sample.image, sample.people)[0]
+    shape = Mattes(sample.image, sample.people)[0]
     assert shape.alpha.sum() == pytest.approx(np.asarray(sample.people.masks)[0].sum(), rel=0.05)
 
 
@@ -51,7 +51,7 @@ def test_a_matte_covers_as_much_as_its_mask(seed):
 def test_a_window_of_a_matte_is_that_part_of_the_whole(top, left, rows, columns):
     shape = matte(np.zeros((120, 120, 3), np.uint8), disc())
     window = (slice(top, top + rows), slice(left, left + columns))
-    assert np.array_equal(shape.on(window), shape.whole()[window])
+    assert np.array_equal(shape.crop_to(window), shape.full_size()[window])
 
 
 @given(st.integers(-20, 20), st.integers(-20, 20))
@@ -70,7 +70,7 @@ def test_the_edge_moves_to_where_the_picture_has_one():
     image = np.where(truth[..., None], 220, 30).astype(np.uint8).repeat(3, axis=2)
     wrong = [
         np.abs(guess.astype(float) - truth).sum()
-        for guess in (mask, matte(image, mask, feather=0).whole(), matte(np.full_like(image, 30), mask).whole())
+        for guess in (mask, matte(image, mask, feather=0).full_size(), matte(np.full_like(image, 30), mask).full_size())
     ]
     assert wrong[1] < 0.7 * min(wrong[0], wrong[2])
 
@@ -86,16 +86,16 @@ def test_crumbs_go_unless_they_hold_a_joint_and_pinholes_are_filled():
     mask = disc((160, 160), (80, 80), 60)
     mask[4:11, 4:11] = True
     mask[80:83, 80:83] = False
-    alone = matte(image, mask).whole()
+    alone = matte(image, mask).full_size()
     assert alone[7, 7] == 0
     assert alone[81, 81] == 1
-    held = matte(image, mask, joints=np.array([[7.0, 7.0]], np.float32)).whole()
+    held = matte(image, mask, joints=np.array([[7.0, 7.0]], np.float32)).full_size()
     assert held[7, 7] > 0.5
 
 
 def test_a_large_hole_stays_a_hole():
     mask = disc() & ~disc(radius=12)
-    assert matte(np.zeros((120, 120, 3), np.uint8), mask).whole()[60, 60] == 0
+    assert matte(np.zeros((120, 120, 3), np.uint8), mask).full_size()[60, 60] == 0
 
 
 def torso_people(masks):
@@ -113,35 +113,35 @@ def test_a_torso_has_no_gaps_but_for_other_people():
     masks[1, 50:80, 60:80] = True
     people = torso_people(masks)
     image = np.zeros((140, 120, 3), np.uint8)
-    alpha = mattes(image, people)[0].whole()
+    alpha = Mattes(image, people)[0].full_size()
     assert alpha[65, 45] == 1
     assert alpha[65, 70] == 0
-    assert mattes(image, people[:1])[0].whole()[65, 70] == 1
+    assert Mattes(image, people[:1])[0].full_size()[65, 70] == 1
 
 
 @pytest.mark.parametrize("masks", [None, np.zeros((1, 140, 120), bool)])
 def test_a_person_without_a_mask_has_a_stand_in_around_the_joints(masks):
-    shape = mattes(np.zeros((140, 120, 3), np.uint8), torso_people(np.zeros((1, 140, 120), bool)) if masks is None
+    shape = Mattes(np.zeros((140, 120, 3), np.uint8), torso_people(np.zeros((1, 140, 120), bool)) if masks is None
                    else replace(torso_people(masks), masks=None))[0]  # fmt: skip
-    assert shape.whole()[70, 60] == 1
-    assert shape.whole()[5, 5] == 0
+    assert shape.full_size()[70, 60] == 1
+    assert shape.full_size()[5, 5] == 0
 
 
 def test_a_person_who_is_nowhere_has_an_empty_matte():
     nobody = People.from_poses(COCO17, np.zeros((1, 17, 2)), np.zeros((1, 17)))
-    shape = mattes(np.zeros((20, 30, 3), np.uint8), nobody)[0]
+    shape = Mattes(np.zeros((20, 30, 3), np.uint8), nobody)[0]
     assert shape.empty
-    assert shape.whole().shape == (20, 30)
-    assert not shape.whole().any()
+    assert shape.full_size().shape == (20, 30)
+    assert not shape.full_size().any()
 
 
 def test_a_person_who_fills_the_picture_is_solid_up_to_its_border():
-    assert (matte(np.zeros((40, 50, 3), np.uint8), np.ones((40, 50), bool)).whole() == 1).all()
+    assert (matte(np.zeros((40, 50, 3), np.uint8), np.ones((40, 50), bool)).full_size() == 1).all()
 
 
 def test_masks_of_another_picture_and_a_feather_below_zero_are_refused():
     sample = drawn_scene(np.random.default_rng(0), SIZE, 1)
     with pytest.raises(ShapeError, match=r"people\.masks"):
-        mattes(sample.image[:-1], sample.people)
+        Mattes(sample.image[:-1], sample.people)
     with pytest.raises(EffectError, match="0 or more"):
-        mattes(sample.image, sample.people, feather=-0.1)
+        Mattes(sample.image, sample.people, feather=-0.1)

@@ -7,8 +7,7 @@ import pytest
 
 from poseg.datasets.drawn_people import HEAD, drawn_scene
 from poseg.effects import Pixelate
-from poseg.effects.hiding import Hidden
-from poseg.effects.pixelate import mosaic
+from poseg.effects.pixelate import PrivacyRegion, draw_mosaic
 from poseg.errors import EffectError
 from poseg.skeletons import COCO17
 
@@ -66,7 +65,9 @@ def test_squares_have_one_colour_and_the_mean_of_what_they_cover(cell_px):
     region = np.zeros((5 * cell_px, 4 * cell_px), bool)
     region[2, 3] = region[-1, -1] = True
     before = image.copy()
-    mosaic(image, Hidden(region, (slice(10, 10 + 5 * cell_px), slice(8, 8 + 4 * cell_px)), 1.0), cell_px, None)
+    draw_mosaic(
+        image, PrivacyRegion(region, (slice(10, 10 + 5 * cell_px), slice(8, 8 + 4 * cell_px)), 1.0), cell_px, None
+    )
     touched = np.zeros(image.shape[:2], bool)
     for row, column in ((0, 0), (4, 3)):
         square = np.s_[10 + row * cell_px : 10 + (row + 1) * cell_px, 8 + column * cell_px : 8 + (column + 1) * cell_px]
@@ -78,7 +79,7 @@ def test_squares_have_one_colour_and_the_mean_of_what_they_cover(cell_px):
 
 def test_squares_reach_over_the_border():
     image = NOISE[:20, :20].copy()
-    mosaic(image, Hidden(np.ones((6, 6), bool), (slice(14, 20), slice(14, 20)), 1.0), 4, None)
+    draw_mosaic(image, PrivacyRegion(np.ones((6, 6), bool), (slice(14, 20), slice(14, 20)), 1.0), 4, None)
     for corner in (np.s_[14:18, 14:18], np.s_[18:20, 14:18], np.s_[18:20, 18:20]):
         assert (image[corner] == image[corner][0, 0]).all()
 

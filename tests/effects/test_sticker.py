@@ -98,8 +98,8 @@ def test_own_image_lies_at_its_place(at, joint):
     ("kind", "without", "reason"),
     [
         ("hat", COCO17.joints[:5], "two joints of the face"),
-        ("glasses", ("left_eye",), "The left eye was not found."),
-        ("mask", ("left_eye", "right_eye"), "The left eye and right eye were not found."),
+        ("glasses", ("left_eye",), "The left eye was not detected."),
+        ("mask", ("left_eye", "right_eye"), "The left eye and right eye were not detected."),
     ],
 )
 def test_missing_joints_are_told(kind, without, reason):

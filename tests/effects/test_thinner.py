@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from poseg.datasets.drawn_people import drawn_scene
 from poseg.effects.body import bodies, depth_order
-from poseg.effects.matte import mattes
-from poseg.effects.plate import ring_colours
-from poseg.effects.squeeze import squeezed, torso_of
+from poseg.effects.displacement import torso_frame, torso_width_warp
+from poseg.effects.matte import Mattes
+from poseg.effects.reshape import fill_ring
 from poseg.effects.thinner import Taller, Thinner, Wider
 from poseg.errors import EffectError
 from poseg.people import People
@@ -20,7 +20,7 @@ from poseg.skeletons import COCO17
 
 SIZE = (240, 240)
 seeds = st.integers(0, 10_000)
-effects = st.sampled_from([Thinner(), Thinner(keep=0.65), Wider(), Wider(widen=1.3)])
+effects = st.sampled_from([Thinner(), Thinner(factor=0.65), Wider(), Wider(factor=1.3)])
 GROUND, SHIRT = 40, 210
 
 
@@ -53,14 +53,14 @@ def width(image, rows):
 
 
 @settings(max_examples=15)
-@given(st.sampled_from([Thinner(keep=0.65), Thinner(keep=0.8), Thinner(), Wider(), Wider(widen=1.1)]),
+@given(st.sampled_from([Thinner(factor=0.65), Thinner(factor=0.8), Thinner(), Wider(), Wider(factor=1.1)]),
        st.integers(22, 44), st.floats(0.3, 1))  # fmt: skip
 def test_the_torso_gets_as_wide_as_asked_within_two_percent(effect, half_width, strength):
     effect = replace(effect, strength=strength)
     image, people = figure(half_width)
     rows = slice(190, 235)
     ratio = width(effect(image, people), rows) / width(image, rows)
-    assert np.abs(ratio / effect.factor - 1).max() < 0.02
+    assert np.abs(ratio / effect.scale - 1).max() < 0.02
 
 
 @settings(max_examples=12)
@@ -70,18 +70,18 @@ def test_the_disc_of_the_head_stays_bit_for_bit(seed, effect, people):
     y, x = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
     for person, body in enumerate(bodies(sample.people)):
         out = replace(effect, person=person)(sample.image, sample.people)
-        if body.head is None or torso_of(body) is None:
+        if body.head is None or torso_frame(body) is None:
             continue
-        disc = np.hypot(x - body.head.centre[0], y - body.head.centre[1]) <= body.head.core_px
+        disc = np.hypot(x - body.head.centre[0], y - body.head.centre[1]) <= body.head.inner_radius_px
         assert np.array_equal(out[disc], sample.image[disc])
 
 
 @given(seeds, st.floats(0.6, 1.3))
 def test_the_map_never_folds(seed, factor):
     sample = scene(seed)
-    torso = torso_of(bodies(sample.people)[0])
+    torso = torso_frame(bodies(sample.people)[0])
     assume(torso is not None)
-    shift = squeezed(torso, mattes(sample.image, sample.people)[0], factor)
+    shift = torso_width_warp(torso, Mattes(sample.image, sample.people)[0], factor)
     columns, rows = (plane.astype(float) for plane in shift.sources())
     # The area that a pixel is read from, and the step along the direction of the squeeze, are above 0 everywhere.
     dx, dy = np.gradient(columns, axis=(1, 0)), np.gradient(rows, axis=(1, 0))
@@ -114,7 +114,7 @@ def test_people_nearer_and_people_not_meant_stay_bit_for_bit(seed, effect):
     sample = scene(seed, 2)
     order = depth_order(bodies(sample.people), SIZE[0])
     out = replace(effect, person=order[0])(sample.image, sample.people)
-    solid = mattes(sample.image, sample.people)[order[1]].whole() == 1
+    solid = Mattes(sample.image, sample.people)[order[1]].full_size() == 1
     assert np.array_equal(out[solid], sample.image[solid])
 
 
@@ -123,8 +123,8 @@ def test_no_strength_no_change_no_people_change_nothing(effect):
     sample = scene(1)
     assert np.array_equal(replace(effect, strength=0)(sample.image, sample.people), sample.image)
     assert np.array_equal(effect(sample.image, People.empty(COCO17, SIZE)), sample.image)
-    assert np.array_equal(Thinner(keep=1)(sample.image, sample.people), sample.image)
-    assert np.array_equal(Wider(widen=1)(sample.image, sample.people), sample.image)
+    assert np.array_equal(Thinner(factor=1)(sample.image, sample.people), sample.image)
+    assert np.array_equal(Wider(factor=1)(sample.image, sample.people), sample.image)
 
 
 @settings(max_examples=8)
@@ -139,7 +139,7 @@ def test_a_moved_scene_gives_the_moved_picture(dx, dy, effect):
 
 def test_a_hole_in_front_of_a_plain_wall_is_not_seen():
     image, people = figure()
-    out = Thinner(keep=0.7)(image, people)
+    out = Thinner(factor=0.7)(image, people)
     rows = out[190:235, :, 1]
     left = rows[:, :135]
     assert np.abs(left.astype(int) - GROUND).max() <= 2
@@ -154,14 +154,14 @@ def test_a_hole_takes_the_slope_and_the_grain_of_the_background():
     hole[20:180, 110:130] = True
     spoilt = wall.copy()
     spoilt[hole] = (255, 0, 0)
-    filled = ring_colours(spoilt, hole, np.flatnonzero(hole)).reshape(160, 20, 3)
+    filled = fill_ring(spoilt, hole, np.flatnonzero(hole)).reshape(160, 20, 3)
     assert np.abs(filled.mean(axis=0) - wall[20:180, 110:130].mean(axis=0)).max() < 12
     assert filled.std(axis=0).mean() > 7
 
 
 def test_where_nothing_is_known_the_picture_stays():
     picture = np.full((20, 20, 3), 77, np.uint8)
-    assert (ring_colours(picture, np.ones((20, 20), bool), np.arange(400)) == 77).all()
+    assert (fill_ring(picture, np.ones((20, 20), bool), np.arange(400)) == 77).all()
 
 
 def test_a_person_cut_off_at_the_left_edge_keeps_that_edge():
@@ -178,16 +178,16 @@ def test_a_person_cut_off_at_the_left_edge_keeps_that_edge():
 def test_taller_carries_the_head_up_as_it_is_and_leaves_the_feet(seed):
     sample = scene(seed, size=(300, 240))
     image, people = sample.image, sample.people
-    body, shape = bodies(people)[0], mattes(image, people)[0]
-    shift = Taller(stretch=1.1).shift(body, shape)
+    body, shape = bodies(people)[0], Mattes(image, people)[0]
+    shift = Taller(factor=1.1).field(body, shape)
     assume(not isinstance(shift, str))
     rise = shift.y.max()
     assert rise == round(rise)
     assert (np.diff(shift.sources()[1], axis=0) > 0).all()
     y, x = np.mgrid[:300, :240] + 0.5
-    disc = np.hypot(x - body.head.centre[0], y - body.head.centre[1]) <= body.head.core_px
-    solid = disc & (shape.whole() == 1)
-    out = Taller(stretch=1.1)(image, people)
+    disc = np.hypot(x - body.head.centre[0], y - body.head.centre[1]) <= body.head.inner_radius_px
+    solid = disc & (shape.full_size() == 1)
+    out = Taller(factor=1.1)(image, people)
     rows, columns = np.nonzero(solid)
     assert len(rows)
     assert np.array_equal(out[rows - int(rise), columns], image[rows, columns])
@@ -196,14 +196,14 @@ def test_taller_carries_the_head_up_as_it_is_and_leaves_the_feet(seed):
 
 def test_taller_makes_as_tall_as_asked():
     image, people = figure()
-    out = Taller(stretch=1.08)(image, people)
+    out = Taller(factor=1.08)(image, people)
     tall = [np.count_nonzero(picture[:, 160, 1] > (GROUND + SHIRT) / 2) for picture in (image, out)]
     assert tall[1] == pytest.approx(1.08 * tall[0], abs=1.5)
 
 
 def test_taller_uses_the_room_there_is_and_says_where_there_is_none():
     image, people = figure(shift=(0, -30))
-    out = Taller(stretch=1.4).apply(image, people)
+    out = Taller(factor=1.4).apply(image, people)
     assert not out.skipped
     assert out.image[0, 160, 1] > 60
     top = replace(
@@ -220,7 +220,7 @@ def test_people_without_shoulders_or_mask_are_left_out_with_a_reason(effect):
     found = people.keypoint_scores.copy()
     found[0, COCO17.index("left_shoulder")] = 0
     blind = effect.apply(image, replace(people, keypoint_scores=found))
-    assert blind.skipped[0].reason == "The left shoulder was not found."
+    assert blind.skipped[0].reason == "The left shoulder was not detected."
     assert np.array_equal(blind.image, image)
     for masks in (None, np.zeros_like(np.asarray(people.masks))):
         bare = effect.apply(image, replace(people, masks=masks))
@@ -253,8 +253,8 @@ def test_a_lying_person_gets_thinner_across_the_torso():
 
 @pytest.mark.parametrize(
     ("make", "settings_"),
-    [(Thinner, {"keep": 0.5}), (Thinner, {"keep": 1.1}), (Wider, {"widen": 0.9}), (Wider, {"widen": 2}),
-     (Taller, {"stretch": 0.9}), (Taller, {"stretch": 3})],
+    [(Thinner, {"factor": 0.5}), (Thinner, {"factor": 1.1}), (Wider, {"factor": 0.9}), (Wider, {"factor": 2}),
+     (Taller, {"factor": 0.9}), (Taller, {"factor": 3})],
 )  # fmt: skip
 def test_settings_out_of_range_are_refused(make, settings_):
     with pytest.raises(EffectError, match="got"):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from poseg.datasets.drawn_people import drawn_scene
 from poseg.effects.artwork import art_names
 from poseg.effects.body import bodies, depth_order
-from poseg.effects.matte import mattes
+from poseg.effects.matte import Mattes
 from poseg.effects.winged import Winged
 from poseg.errors import EffectError, ShapeError
 from poseg.people import People
@@ -47,12 +47,12 @@ def upright() -> People:
 @given(seeds, st.integers(1, 3), styles, st.floats(0.05, 1), st.floats(0, 2))
 def test_wings_never_paint_over_the_wearer_or_anybody_nearer(seed, people, style, strength, time_s):
     sample = scene(seed, people)
-    shapes = mattes(sample.image, sample.people)
+    shapes = Mattes(sample.image, sample.people)
     order = depth_order(bodies(sample.people), SIZE[0])
     for rank, person in enumerate(order):
         out = Winged(style=style, strength=strength, time_s=time_s, person=person)(sample.image, sample.people)
         for hiding in order[rank:]:
-            solid = shapes[hiding].whole() == 1
+            solid = shapes[hiding].full_size() == 1
             assert np.array_equal(out[solid], sample.image[solid])
 
 
@@ -143,7 +143,7 @@ def test_a_person_without_a_shoulder_is_left_out_with_a_reason(joint):
     found[1, COCO17.index(joint)] = 0
     outcome = Winged(style="bat").apply(sample.image, replace(sample.people, keypoint_scores=found))
     assert [(skip.person, skip.reason) for skip in outcome.skipped] == [
-        (1, f"The {joint.replace('_', ' ')} was not found.")
+        (1, f"The {joint.replace('_', ' ')} was not detected.")
     ]
     alone = Winged(style="bat", person=1).apply(sample.image, replace(sample.people, keypoint_scores=found))
     assert np.array_equal(alone.image, sample.image)

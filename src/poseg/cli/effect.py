@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
     from poseg.cli.image_outputs import DetectAt
     from poseg.cli.video_jobs import DetectInFrame
-    from poseg.effects import Outcome
+    from poseg.effects import EffectResult
     from poseg.people import People
 
     # Applies an effect to an image and its people at a time in seconds; an image has time 0.
-    Render = Callable[[NDArray[np.uint8], People, float], Outcome]
+    Render = Callable[[NDArray[np.uint8], People, float], EffectResult]
 
 ENDING = ".effect.png"
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -166,15 +166,15 @@ def _write_all(
         try:
             image = read_image(path)
             people = detect(image, path)
-            outcome = render(image, people, 0.0)
+            result = render(image, people, 0.0)
         except (EffectError, FieldError, ImageError, ShapeError, WeightsError) as error:
             console.print(f"poseg: {error}" if isinstance(error, ImageError) else f"poseg: {path}: {error}")
             continue
         if not len(people):
             console.print(f"poseg: {path}: no people.")
-        for skipped in outcome.skipped:
+        for skipped in result.skipped:
             console.print(f"poseg: {path}: person {skipped.person} is skipped: {skipped.reason}")
-        _write(target, outcome.image)
+        _write(target, result.image)
         written += 1
     return written
 

@@ -70,7 +70,7 @@ class Art:
         return Art(np.ascontiguousarray(self.pixels[:, ::-1]), (-x1, y0, -x0, y1), self.foreshortens)
 
     def downscale(self, width_px: float, height_px: float) -> Bytes:
-        """The pixels for a size: on each axis as they are, or fewer, at most 1.5 times as many as asked for.
+        """The pixels for a size: on each axis as they are, or fewer, about 1.4 times as many as asked for at most.
 
         Averages over areas, so that small art does not flicker; kept for the next frame.
         """

@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poseg.effects.carrying import carried
-from poseg.effects.filling import fill
-from poseg.effects.layers import lay, span, together, union
+from poseg.effects.compositing import alpha_blend, bounding_window, merge_mattes, scatter_pixels, union
+from poseg.effects.inpaint_patchmatch import inpaint
+from poseg.effects.inpaint_shift_map import apply_shifts
 from poseg.effects.matte import Matte
-from poseg.effects.sampling import put
 
 LEVELS = np.stack(np.broadcast_arrays(*np.ogrid[:256, :256], np.zeros((256, 256))), axis=2).astype(np.uint8)
 
@@ -22,8 +21,8 @@ def test_lay_is_bit_for_bit_where_one_picture_is_alone():
     """Every pair of grey levels, under and over."""
     under, over = LEVELS, np.ascontiguousarray(LEVELS.transpose(1, 0, 2))
     share = np.zeros((256, 256), np.float32)
-    np.testing.assert_array_equal(lay(under, over, share), under)
-    np.testing.assert_array_equal(lay(under, over, share + 1), over)
+    np.testing.assert_array_equal(alpha_blend(under, over, share), under)
+    np.testing.assert_array_equal(alpha_blend(under, over, share + 1), over)
 
 
 @given(st.floats(0, 1, width=32))
@@ -31,33 +30,35 @@ def test_lay_mixes_by_the_share_pictures_and_colours(share):
     shares = np.full((256, 256), share, np.float32)
     over = np.ascontiguousarray(LEVELS.transpose(1, 0, 2))
     mixed = LEVELS + (over.astype(float) - LEVELS) * share
-    assert np.abs(lay(LEVELS, over, shares) - mixed).max() <= 0.51
+    assert np.abs(alpha_blend(LEVELS, over, shares) - mixed).max() <= 0.51
     colour = np.array((10, 200, 90))
-    assert np.abs(lay(LEVELS, colour, shares) - (LEVELS + (colour - LEVELS.astype(float)) * share)).max() <= 0.51
+    assert (
+        np.abs(alpha_blend(LEVELS, colour, shares) - (LEVELS + (colour - LEVELS.astype(float)) * share)).max() <= 0.51
+    )
 
 
 def test_the_span_of_mattes_is_that_of_their_union():
     nowhere = Matte(np.zeros((0, 0), np.float32), 0, 0, (60, 80))
     made = [block(5, 10, 20, 8, 0.5), nowhere, block(15, 12, 30, 40, 0.5)]
-    assert span(made) == (slice(10, 52), slice(5, 45))
-    alpha, window = together(made, range(3))
-    assert window == span(made)
+    assert bounding_window(made) == (slice(10, 52), slice(5, 45))
+    alpha, window = merge_mattes(made)
+    assert window == bounding_window(made)
     assert alpha[5, 15] == pytest.approx(0.75)
     assert alpha[0, 0] == pytest.approx(0.5)
     assert alpha[-1, 0] == 0
     np.testing.assert_array_equal(union(made, (slice(0, 60), slice(0, 80)))[window], alpha)
-    assert span([nowhere]) == (slice(0, 0), slice(0, 0))
+    assert bounding_window([nowhere]) == (slice(0, 0), slice(0, 0))
     assert not union([], (slice(0, 4), slice(0, 5))).any()
 
 
 def test_put_writes_pixels_at_their_places_alone():
     pixels = np.arange(30, dtype=np.uint8).reshape(10, 3)
     after = pixels.copy()
-    put(after, np.array([7, 2]), np.array([[1, 2, 3], [4, 5, 6]], np.uint8))
+    scatter_pixels(after, np.array([7, 2]), np.array([[1, 2, 3], [4, 5, 6]], np.uint8))
     np.testing.assert_array_equal(after[[7, 2]], [[1, 2, 3], [4, 5, 6]])
     kept = np.delete(np.arange(10), [2, 7])
     np.testing.assert_array_equal(after[kept], pixels[kept])
-    put(after, np.zeros(0, np.intp), np.zeros((0, 3), np.uint8))
+    scatter_pixels(after, np.zeros(0, np.intp), np.zeros((0, 3), np.uint8))
 
 
 @pytest.mark.parametrize(("dx", "dy"), [(-3, 0), (2, 0), (0, -4), (2, 3), (-4, -2)])
@@ -72,8 +73,8 @@ def test_a_shift_carries_the_pixels_it_points_to(dx, dy):
     shifts[:, 11:32, 12:18] = np.array([dy, dx])[:, None, None]
     broken = np.where(hole[..., None], np.uint8(255), image)
     # What the shift brings is itself in the hole for the cells that lie far inside: read from the whole picture.
-    np.testing.assert_array_equal(carried(image, hole, ~hole, shifts), image)
-    np.testing.assert_array_equal(carried(broken, hole, ~hole, shifts)[~hole], image[~hole])
+    np.testing.assert_array_equal(apply_shifts(image, hole, ~hole, shifts), image)
+    np.testing.assert_array_equal(apply_shifts(broken, hole, ~hole, shifts)[~hole], image[~hole])
 
 
 @pytest.mark.parametrize("size", [(161, 242), (163, 239), (450, 603)])
@@ -83,7 +84,7 @@ def test_a_picture_of_any_size_is_filled_and_kept_elsewhere(size):
     hole = np.hypot(x - size[1] * 0.6, y - size[0] + 20) < 40
     near = np.hypot(x - size[1] * 0.6, y - size[0] + 20) < 43
     broken = np.where(hole[..., None], np.uint8(255), image)
-    filled = fill(broken, hole, ~near)
+    filled = inpaint(broken, hole, ~near)
     assert filled.shape == image.shape
     np.testing.assert_array_equal(filled[~hole], image[~hole])
     assert np.abs(filled[hole].astype(int) - image[hole]).mean() < 8
