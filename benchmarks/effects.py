@@ -4,8 +4,8 @@ run    python benchmarks/effects.py [--threads 2] [--repeats 15] [--people 3]
 
 People and image are synthetic (`poseg.datasets.drawn_people`), with exact joints and masks. Each number is the median
 of the repeats, effects taken in turn; the first round is left out. "CPU ms" is the sum over all threads: on a busy
-machine it is more reliable than wall time. "mattes" is part of nearly all of them: the
-people's mattes from their masks.
+machine it is more reliable than wall time. "mattes" is part of nearly all of them: the people's mattes from their
+masks.
 """
 
 from __future__ import annotations

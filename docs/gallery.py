@@ -2,8 +2,8 @@
 
 run    python docs/gallery.py [FOLDER]
 
-The photograph is scikit-image's astronaut (NASA, public domain), with the pose and mask that the bundled models predict.
-The figures are `poseg.datasets.drawn_people`, whose joints and masks are exact.
+The photograph is scikit-image's astronaut (NASA, public domain), with the pose and mask that the bundled models
+predict. The figures are `poseg.datasets.drawn_people`, whose joints and masks are exact.
 """
 
 from __future__ import annotations
