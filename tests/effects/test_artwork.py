@@ -75,6 +75,6 @@ def test_art_at_its_own_size_is_drawn_bit_for_bit():
     assert not canvas[:, 40:].any()
 
 
-def test_an_image_without_transparency_is_refused():
+def test_art_rejects_images_without_transparency():
     with pytest.raises(ShapeError, match="RGBA"):
         Art.from_rgba(np.zeros((4, 4, 3), np.uint8), (0, 0, 1, 1))
