@@ -3,9 +3,8 @@
 run    python benchmarks/decoder_ablations.py --data ANN.json --images DIR --model small --model bodypix.onnx:801
 
 Every row differs from the default in one choice. Differences of AP come with the 95 % interval of a paired bootstrap
-over pictures: both ways of decoding are scored on the same 1,000 draws; an interval without 0 is marked *.
-PersonLabDecoder is timed picture by picture, all ways in turn, in milliseconds of the processor (one thread), and the
-median is told.
+over pictures: both ways of decoding are scored on the same 1,000 draws; an interval without 0 is marked *. PersonLabDecoder is
+timed picture by picture, all ways in turn, in milliseconds of the processor (one thread), and the median is told.
 "Every second cell only" leaves fields as the same network with twice the stride would put out. Choose on pictures that
 are not the test set.
 """
@@ -27,8 +26,8 @@ from rich.progress import track
 from tables import Grid, ask_for_outputs, put_out, score
 
 import poseg
-from poseg.codecs import CORAL, DEFAULT, PAPER, TFJS, PersonLabCodec, PersonLabDecoder
-from poseg.evaluation.pictures import Pictures, find_pictures
+from poseg.codecs import BEST, CORAL, PAPER, TFJS, PersonLabDecoder, PersonLabCodec
+from poseg.evaluation.ground_truth import GroundTruth, load_ground_truth
 from poseg.fields import Fields
 from poseg.io.coco_json import coco_results
 from poseg.io.images import read_image
@@ -60,7 +59,7 @@ class Way:
     """One way to decode, and what came of it."""
 
     name: str
-    decoding: PersonLabDecoder = DEFAULT
+    decoding: PersonLabDecoder = BEST
     look: str = "once"
     step: int = 1
     records: list[dict[str, Any]] = field(default_factory=list)
@@ -71,28 +70,28 @@ class Way:
 def ways() -> list[Way]:
     """The default first; then every choice by itself."""
     one = {
-        **{f"mid refined {n} times": {"mid_refine_steps": n} for n in (0, 1, 2, 10)},
+        **{f"mid refined {n} times": {"mid_steps": n} for n in (0, 1, 2, 10)},
         "no Hough votes": {"evidence": "cell"},
         **{f"map of votes every {n} px": {"hough_stride_px": n} for n in (2, 8)},
         **{f"seeds above {t}": {"seed_threshold": t} for t in (0.05, 0.1, 0.4)},
         "heatmap scores": {"keypoint_score": "heatmap"},
         "hard OKS suppression": {"instance_nms": "oks"},
-        "people scored by their pose alone": {"instance_score": "pose"},
+        "people scored by their pose alone": {"person_score": "pose"},
         **{f"suppression within {r} px": {"nms_radius_px": float(r)} for r in (5, 20)},
         "masks shared, not exclusive": {"exclusive": False},
-        **{f"mask threshold {t}": {"max_assignment_distance": t} for t in (0.15, 0.35, 0.5, inf)},
-        **{f"mask probability {p}": {"mask_threshold": p} for p in (0.3, 0.4, 0.6)},
-        **{f"long refined {n} times": {"long_refine_steps": n, "long_short_refine_steps": n} for n in (0, 1, 5)},
-        "long refined by itself only": {"long_short_refine_steps": 0},
+        **{f"mask threshold {t}": {"mask_threshold": t} for t in (0.15, 0.35, 0.5, inf)},
+        **{f"mask probability {p}": {"mask_probability": p} for p in (0.3, 0.4, 0.6)},
+        **{f"long refined {n} times": {"long_steps": n, "long_short_steps": n} for n in (0, 1, 5)},
+        "long refined by itself only": {"long_short_steps": 0},
     }
     presets = {"preset paper": PAPER, "preset tfjs": TFJS, "preset coral": CORAL}
     return [
         Way(DEFAULT),
-        *(Way(name, replace(DEFAULT, **change)) for name, change in one.items()),
+        *(Way(name, replace(BEST, **change)) for name, change in one.items()),
         Way("every second cell only", step=2),
         *(Way(look, look=look) for look in LOOKS if look != "once"),
         *(
-            Way(f"{look}, all outlined in 1", replace(DEFAULT, max_person_px=inf), look=look)
+            Way(f"{look}, all outlined in 1", replace(BEST, longest_px=inf), look=look)
             for look, options in LOOKS.items()
             if min(options["scales"]) < 1 and not options["flip"]
         ),
@@ -117,36 +116,36 @@ def decode_thinned(seen: Seen, codec: PersonLabCodec, step: int, decoding: Perso
     """The people that every `step`-th cell shows."""
     fields, codec = every(step, seen.fields, codec)
     people = codec.decode(fields, decoding)
-    return seen.box.people_to_image(replace(people, masks=filled(people.masks, seen.box.input_size)))
+    return seen.box.undo(replace(people, masks=filled(people.masks, seen.box.input_size)))
 
 
 def decode(model: Predictor, seen: Seen, way: Way, mark: Mapping[str, int]) -> None:
     """Decode what was seen of a picture in one way; note the time and the people, with `mark` on their records."""
     start = process_time()
     if way.step > 1:
-        people = decode_thinned(seen, model.model.codec, way.step, replace(way.decoding, **EVERYBODY))
+        people = decode_thinned(seen, model.session.codec, way.step, replace(way.decoding, **EVERYBODY))
     else:
         people = replace(model, decoding=way.decoding, **EVERYBODY).decode(seen)
     way.spent_ms.append(1e3 * (process_time() - start))
     way.records += [{**record, **mark} for record in coco_results(people, mark["image_id"])]
 
 
-def run(model: Predictor, pictures: Pictures) -> list[Way]:
+def run(model: Predictor, truth: GroundTruth) -> list[Way]:
     """All ways of decoding, scored."""
     tried, sizes = ways(), {}
-    for image_id, path in track(pictures.paths.items(), description="pictures", transient=True):
+    for image_id, path in track(truth.paths.items(), description="pictures", transient=True):
         image = read_image(path)
         sizes[image_id] = (image.shape[0], image.shape[1])
-        mark = {"image_id": image_id, "category_id": pictures.category_id}
+        mark = {"image_id": image_id, "category_id": truth.category_id}
         for look, options in LOOKS.items():
             looking = replace(model, **options)
             seen = looking.see(image)
             for way in tried:
                 if way.look == look:
                     decode(looking, seen, way, mark)
-    truth = pictures.truth(sizes)
+    coco = truth.to_coco(sizes)
     for way in track(tried, description="scores", transient=True):
-        way.matchings = {kind: match(truth, way.records, kind) for kind in KINDS}
+        way.matchings = {kind: match(coco, way.records, kind) for kind in KINDS}
     return tried
 
 
@@ -197,14 +196,14 @@ def main() -> None:
     ask_for_outputs(parser)
     asked = parser.parse_args()
     cv2.setNumThreads(1)
-    pictures = find_pictures(asked.data, asked.images, asked.limit)
+    truth = load_ground_truth(asked.data, asked.images, asked.limit)
     grids, numbers = [], {}
     for one in asked.model or [Asked("small", None)]:
-        model = poseg.load(one.model, size_px=one.size_px, threads=1, mask_refiner="")
-        card = model.model.card
-        title = f"{card.name} at {one.size_px or card.size_px} px, stride {model.model.codec.stride}"
-        numbers[title] = measure(run(model, pictures))
-        grids.append(tabulate(f"{title}; {len(pictures.paths)} pictures of {asked.data.name}", numbers[title]))
+        model = poseg.load(one.model, size_px=one.size_px, threads=1, painter=None)
+        card = model.session.card
+        title = f"{card.name} at {one.size_px or card.size_px} px, stride {model.session.codec.stride}"
+        numbers[title] = measure(run(model, truth))
+        grids.append(tabulate(f"{title}; {len(truth.paths)} pictures of {asked.data.name}", numbers[title]))
     put_out(asked, grids, numbers, ["* the interval of the difference leaves out 0"])
 
 

@@ -21,7 +21,7 @@ from rich.progress import track
 from tables import Grid, ask_for_outputs, put_out
 
 import poseg
-from poseg.evaluation.pictures import Pictures, find_pictures
+from poseg.evaluation.ground_truth import GroundTruth, load_ground_truth
 from poseg.io.coco_json import coco_results
 from poseg.metrics.average_precision import match
 from poseg.metrics.coco_objects import Kind
@@ -38,16 +38,16 @@ def empty_scores(model: Predictor, folder: Path, limit: int | None) -> list[np.n
     return [model(path).scores for path in track(paths, description="nobody there", transient=True)]
 
 
-def results(model: Predictor, pictures: Pictures) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def results(model: Predictor, truth: GroundTruth) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The truth, and everybody found on the pictures of a data set."""
     records: list[dict[str, Any]] = []
     sizes = {}
-    for image_id, path in track(pictures.paths.items(), description="somebody there", transient=True):
+    for image_id, path in track(truth.paths.items(), description="somebody there", transient=True):
         seen = model.see(path)
         sizes[image_id] = (seen.image.shape[0], seen.image.shape[1])
         found = coco_results(model.decode(seen), image_id)
-        records += [{**record, "category_id": pictures.category_id} for record in found]
-    return pictures.truth(sizes), records
+        records += [{**record, "category_id": truth.category_id} for record in found]
+    return truth.to_coco(sizes), records
 
 
 def recall_and_precision(truth: dict[str, Any], records: list[dict[str, Any]], kind: Kind) -> tuple[float, float]:
@@ -62,7 +62,7 @@ def curve(asked: argparse.Namespace, one: Asked) -> tuple[str, list[dict[str, An
     """A model's name and its numbers at each threshold."""
     model = poseg.load(one.model, size_px=one.size_px, min_score=0.0, threads=asked.threads)
     alarms = empty_scores(model, asked.empty, asked.limit)
-    truth, records = results(model, find_pictures(asked.data, asked.images, asked.limit))
+    truth, records = results(model, load_ground_truth(asked.data, asked.images, asked.limit))
     rows = []
     for threshold in sorted({*THRESHOLDS, *asked.thresholds}):
         kept = [record for record in records if record["score"] >= threshold]

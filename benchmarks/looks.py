@@ -24,7 +24,7 @@ from tables import Grid, ask_for_outputs, put_out, score
 
 import poseg
 from poseg.evaluation import evaluate
-from poseg.evaluation.pictures import find_pictures
+from poseg.evaluation.ground_truth import load_ground_truth
 from poseg.fields import Fields
 from poseg.runtime.onnx_model import OnnxModel
 from poseg.runtime.predictor import Predictor
@@ -86,7 +86,7 @@ def main() -> None:
     model = poseg.load(asked.model, threads=asked.threads)
     card = model.model.card
     own = tuple(round(scale * card.size_px) for scale in card.scales)
-    pictures = find_pictures(asked.data, asked.images, asked.limit)
+    truth = load_ground_truth(asked.data, asked.images, asked.limit)
     contestants, counters = [], []
     for sizes in asked.sizes or [own]:
         for way, options in WAYS.items():
@@ -95,13 +95,13 @@ def main() -> None:
             finder = Predictor(counter, size_px=max(sizes), scales=scales, min_score=0.0, **options)
             contestants.append(Contestant(f"{', '.join(map(str, sizes))}: {way}", finder))
             counters.append(counter)
-    race(contestants, pictures.paths, asked.rounds)
+    race(contestants, truth.paths, asked.rounds)
     columns = ["", "keypoint AP", "mask AP", "person IoU", "Mpx", "runs", "ms", "/ first"]
     grid, numbers = Grid(asked.data.name, columns), {}
     first_ms = contestants[0].times_ms()["total"]
     for one, counter in zip(track(contestants, description="score", transient=True), counters, strict=True):
         report = evaluate(one, asked.data, asked.images, limit=asked.limit)
-        times = len(pictures.paths) * (asked.rounds + 1)
+        times = len(truth.paths) * (asked.rounds + 1)
         mpx, runs, ms = sum(counter.seen_px) / 1e6 / times, len(counter.seen_px) / times, one.times_ms()["total"]
         numbers[one.name] = {**report.to_dict(), "Mpx": mpx, "runs": runs, "ms": ms}
         grid.rows.append([

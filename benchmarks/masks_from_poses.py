@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from tables import Grid, ask_for_outputs, put_out, score
 
 import poseg
-from poseg.codecs.instances import segment_people
-from poseg.evaluation import Report, evaluate
-from poseg.evaluation.given import people_for
+from poseg.codecs.instances import outline
+from poseg.evaluation import EvaluationReport, evaluate
+from poseg.evaluation.ground_truth import match_people
 from poseg.io.given_people import read_people
 from poseg.people import People
-from poseg.runtime.pose2seg import Pose2SegSegmenter, SegmentedPredictor
 from poseg.runtime.predictor import Predictor
+from poseg.runtime.pose2seg import SegmentedPredictor, Pose2SegSegmenter
 
 
 def claimed(predictor: Predictor, image: NDArray[np.uint8], people: People) -> People:
@@ -36,7 +36,7 @@ def claimed(predictor: Predictor, image: NDArray[np.uint8], people: People) -> P
     seen = replace(predictor, scales=(1.0,), everywhere=True).see(image)
     if not len(people):
         return replace(people, masks=np.zeros((0, *image.shape[:2]), np.bool_))
-    return seen.box.people_to_image(segment_people(seen.fields, seen.box.people_to_input(people)))
+    return seen.box.undo(outline(seen.fields, seen.box.apply(people)))
 
 
 def main() -> None:
@@ -68,9 +68,9 @@ def main() -> None:
     numbers = {}
     for name, (model, told) in ways.items():
 
-        def measured(posed: bool, model: Callable[..., People] = model, told: bool = told) -> Report:
-            people = people_for(given, asked.data, posed=posed) if told else None
-            return evaluate(model, asked.data, asked.images, limit=asked.limit, given=people, posed=posed)
+        def measured(posed: bool, model: Callable[..., People] = model, told: bool = told) -> EvaluationReport:
+            people = match_people(given, asked.data, keypoints_only=posed) if told else None
+            return evaluate(model, asked.data, asked.images, limit=asked.limit, people=people, keypoints_only=posed)
 
         everybody, posed = measured(False), measured(True)
         numbers[name] = {"everybody": everybody.to_dict(), "with joints": posed.to_dict()}

@@ -31,8 +31,8 @@ from rich.progress import track
 from tables import Grid, ask_for_outputs, put_out, score
 
 import poseg
-from poseg.evaluation import Report, evaluate
-from poseg.evaluation.pictures import find_pictures
+from poseg.evaluation import EvaluationReport, evaluate
+from poseg.evaluation.ground_truth import load_ground_truth
 from poseg.io.images import read_image
 from poseg.people import People, Timings
 
@@ -95,10 +95,10 @@ class Contestant:
         return replace(people, masks=np.unpackbits(bits, axis=2, count=image.shape[1]).astype(bool))
 
     def times_ms(self) -> dict[str, float]:
-        """pre, net, decode, total and least: averages over the pictures."""
+        """preprocess, inference, postprocess, total and least: averages over the pictures."""
         spent = np.array(self.spent)
         middle = np.median(spent, axis=1).mean(axis=0)
-        named = dict(zip(("pre", "net", "decode", "total"), map(float, middle), strict=True))
+        named = dict(zip(("preprocess", "inference", "postprocess", "total"), map(float, middle), strict=True))
         return {**named, "least": float(spent[..., 3].min(axis=1).mean())}
 
 
@@ -146,7 +146,7 @@ def race(contestants: list[Contestant], paths: Mapping[int, Path], rounds: int) 
                 contestant.run(image)
 
 
-def verdicts(contestants: list[Contestant], reports: Mapping[str, Report]) -> list[str]:
+def verdicts(contestants: list[Contestant], reports: Mapping[str, EvaluationReport]) -> list[str]:
     """For each of our models, what it is to reach and whether it does."""
     times, lines = {one.name: one.times_ms()["total"] for one in contestants}, []
     for one in contestants:
@@ -166,14 +166,15 @@ def verdicts(contestants: list[Contestant], reports: Mapping[str, Report]) -> li
 
 
 def tabulate(
-    contestants: list[Contestant], reports: Mapping[str, Report], title: str
+    contestants: list[Contestant], reports: Mapping[str, EvaluationReport], title: str
 ) -> tuple[list[Grid], dict[str, Any]]:
     """Tables of scores and of times, and all their numbers."""
     times = {one.name: one.times_ms() for one in contestants}
     measured = [name for name in (MOVENET, "MoveNet 512, square", BODYPIX) if name in times]
     scores = Grid(title, ["", "keypoint AP", "AP50", "mask AP", "AP50", "person IoU", "found"])
     clock = Grid(
-        "Milliseconds a picture", ["", "pre", "net", "decode", "total", "least", *(f"/ {n}" for n in measured)]
+        "Milliseconds a picture",
+        ["", "preprocess", "inference", "postprocess", "total", "least", *(f"/ {n}" for n in measured)],
     )
     numbers: dict[str, Any] = {}
     for name, ms in times.items():
@@ -186,7 +187,7 @@ def tabulate(
             score(report.masks["AP"], report.intervals.get("masks.AP")) if has_masks else "-",
             score(report.masks["AP50"], report.intervals.get("masks.AP50")) if has_masks else "-",
             score(report.person_iou, report.intervals.get("person_iou")) if has_masks else "-",
-            str(report.found),
+            str(report.num_detected),
         ])  # fmt: skip
         ratios = {peer: {what: ms[what] / times[peer][what] for what in ("total", "least")} for peer in measured}
         clock.rows.append([
@@ -214,13 +215,13 @@ def main() -> None:
     asked = parser.parse_args()
     cv2.setNumThreads(asked.threads)
     contestants = own_models(asked.model or [Asked("small", None)], asked.threads) + peers(asked)
-    pictures = find_pictures(asked.data, asked.images, asked.limit)
-    race(contestants, pictures.paths, asked.rounds)
+    truth = load_ground_truth(asked.data, asked.images, asked.limit)
+    race(contestants, truth.paths, asked.rounds)
     reports = {
         one.name: evaluate(one, asked.data, asked.images, limit=asked.limit)
         for one in track(contestants, description="score", transient=True)
     }
-    title = f"{asked.data.name}: {len(pictures.paths)} pictures, {asked.threads} threads; in brackets 95 % intervals"
+    title = f"{asked.data.name}: {len(truth.paths)} pictures, {asked.threads} threads; in brackets 95 % intervals"
     grids, numbers = tabulate(contestants, reports, title)
     lines = verdicts(contestants, reports)
     put_out(asked, grids, {"threads": asked.threads, "rounds": asked.rounds, "contestants": numbers}, lines)

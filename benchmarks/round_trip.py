@@ -29,7 +29,7 @@ from poseg.io.files import read_json
 from poseg.metrics.average_precision import match
 from poseg.people import People, Sample
 from poseg.skeletons import COCO17, OPENPOSE18
-from poseg.transforms.letterbox import Letterbox, plan
+from poseg.transforms.letterbox import Letterbox, make_letterbox
 from poseg.transforms.warp import warp
 
 EVERYBODY = {"min_score": 0.0, "max_people": 100}
@@ -43,7 +43,7 @@ def placed(data: CocoDataset, size_px: int) -> Iterator[tuple[int, People, Lette
         if len(people) == 0:
             continue
         height, width = data.images[image_id].size or people.masks.shape[1:]
-        box = plan((height, width), size_px, multiple=32, remainder=1)
+        box = make_letterbox((height, width), size_px, size_divisor=32, size_offset=1)
         blank = Sample(np.zeros((height, width, 3), np.uint8), people)
         scale = affine.identity()
         scale[:, :2] = np.diag(box.scale_xy)
@@ -82,7 +82,7 @@ def trips(system: str, strides: list[int]) -> dict[str, tuple[BottomUpCodec, dic
     decoders = {
         "everybody": replace(PAF, **EVERYBODY, min_joints=1),
         "three joints or more": replace(PAF, **EVERYBODY),
-        "closing limbs only fill": replace(PAF, **EVERYBODY, min_joints=1, closing="fill"),
+        "closing limbs only fill": replace(PAF, **EVERYBODY, min_joints=1, redundant_limbs="fill"),
     }
     codecs = {"34 limbs of COCO's joints": PoSegCodec(COCO17), "19 limbs of OpenPose's": PoSegCodec(OPENPOSE18)}
     spanning = PoSegCodec(COCO17, limbs=COCO17.tree)
@@ -92,7 +92,7 @@ def trips(system: str, strides: list[int]) -> dict[str, tuple[BottomUpCodec, dic
 def painted(people: People, codec: BottomUpCodec, size: tuple[int, int]) -> Fields:
     """The fields of a network that makes no mistake."""
     if isinstance(codec, PersonLabCodec):
-        return codec.encode(people, size, bridge=True).as_fields()
+        return codec.encode(people, size, impute=True).as_fields()
     assert isinstance(codec, PoSegCodec)
     return codec.encode(people.remap_to(codec.skeleton), size).as_fields()
 
@@ -116,13 +116,13 @@ def main() -> None:
     persons = 0
     for image_id, people, box in placed(data, asked.size):
         persons += len(people)
-        records["annotation, to the input and back"] += coco_results(box.undo(people), image_id)
+        records["annotation, to the input and back"] += coco_results(box.people_to_image(people), image_id)
         for title, (codec, decoders) in tried.items():
             cells = records.setdefault(f"{title}: masks through cells", [])
-            cells += coco_results(box.undo(through_cells(people, codec)), image_id)
+            cells += coco_results(box.people_to_image(through_cells(people, codec)), image_id)
             fields = painted(people, codec, box.input_size)
             for name, decoding in decoders.items():
-                found = box.undo(codec.decode(fields, decoding)).remap_to(COCO17)
+                found = box.people_to_image(codec.decode(fields, decoding)).remap_to(COCO17)
                 records.setdefault(f"{title}: decoded, {name}", []).extend(coco_results(found, image_id))
 
     table = Table(title=f"{len(data)} pictures, {persons} persons with annotated joints, input {asked.size} px")

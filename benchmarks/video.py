@@ -1,11 +1,11 @@
-"""How long it takes to follow people over time: milliseconds a frame for 1, 5 and 20 people, beside the network.
+"""How long tracking and smoothing take: milliseconds a frame for 1, 5 and 20 people, beside the network.
 
-run    python benchmarks/video.py [--frames 40] [--model fast] [--size 720]
+run    python benchmarks/video.py [--frames 40] [--model fast] [--height 720]
 
-People of drawn shapes walk across a video of 16:9 with noise in their joints and edges. Times are of CPU on one core,
-so that other work on the machine does not count, medians over frames: who is who (tracker), masks over time, joints
-over time; `together` is their sum, `of the model` that sum beside what the model takes for a frame of the same size,
-all steps together. Two passes: all poses of the clip at once, and its masks, which are unpacked on the way.
+Synthetic people walk across a video of 16:9 with noise in their joints and edges. Times are CPU times on one core, so
+that other work on the machine does not count, medians over frames: tracker (ids), smoothing of masks, smoothing of
+joints; `total` is their sum, `of model` that sum divided by the model's time for a frame of the same size. Offline
+smoothing: all poses of the clip at once, and its masks, which are unpacked on the way.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import argparse
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 # Before NumPy starts its threads: one core for everything.
 if hasattr(os, "sched_setaffinity"):
@@ -36,7 +35,7 @@ from poseg.skeletons import COCO17
 CROWDS = (1, 5, 20)
 FPS = 25
 
-# A standing figure of height 1 around its middle, in the order of COCO's joints.
+# A standing figure of height 1 around its centre, in the order of COCO's joints.
 STANDING = np.array(
     [
         (0, -0.42), (0.02, -0.44), (-0.02, -0.44), (0.05, -0.43), (-0.05, -0.43),
@@ -47,7 +46,7 @@ STANDING = np.array(
 
 
 def walking(count: int, frames: int, size: tuple[int, int]) -> list[People]:
-    """`count` people who walk at half a height a second, found with noise, in random order."""
+    """`count` people who walk at half a height a second, detected with noise, in random order."""
     rng = np.random.default_rng(count)
     height = min(0.8 * size[0], 1.4 * size[1] / count + 0.15 * size[0])
     start = rng.uniform((0.15 * size[1], 0.45 * size[0]), (0.85 * size[1], 0.55 * size[0]), (count, 2))
@@ -68,7 +67,7 @@ def walking(count: int, frames: int, size: tuple[int, int]) -> list[People]:
 
 
 def timed(work: Callable[[], object]) -> tuple[float, object]:
-    """Milliseconds that something takes, and what comes of it."""
+    """CPU milliseconds of a call, and its result."""
     start = time.process_time()
     result = work()
     return 1000 * (time.process_time() - start), result
@@ -76,31 +75,30 @@ def timed(work: Callable[[], object]) -> tuple[float, object]:
 
 def online_ms(clip: list[People]) -> tuple[float, float, float]:
     """Median milliseconds a frame: tracker, masks, joints."""
-    tracker, steadier, smoother = Tracker(), MaskSmoother(), KeypointSmoother()
-    taken = []
+    tracker, masks, keypoints = Tracker(), MaskSmoother(), KeypointSmoother()
+    times_ms = []
     for frame, people in enumerate(clip):
         now = frame / FPS
-        track, known = timed(lambda people=people, now=now: tracker.update(people, now))
-        mask, steady = timed(lambda known=known, now=now: steadier.update(known, now))
-        joint, _ = timed(lambda steady=steady, now=now: smoother.update(steady, now))
-        taken.append((track, mask, joint))
-    track, mask, joint = np.median(taken[2:], axis=0).tolist()
-    return track, mask, joint
+        first, people = timed(lambda people=people, now=now: tracker.update(people, now))
+        second, people = timed(lambda people=people, now=now: masks.update(people, now))
+        third, _ = timed(lambda people=people, now=now: keypoints.update(people, now))
+        times_ms.append((first, second, third))
+    first, second, third = np.median(times_ms[2:], axis=0).tolist()
+    return first, second, third
 
 
 def offline_ms(clip: list[People]) -> tuple[float, float]:
-    """Milliseconds a frame of the two-pass mode: all poses of the clip, and the masks of a frame."""
-    packed = PackedClip()
-    tracker = Tracker()
+    """Milliseconds a frame of offline smoothing: all poses of the clip, and the masks of a frame."""
+    packed, tracker = PackedClip(), Tracker()
     for frame, people in enumerate(clip):
         packed.append(frame / FPS, tracker.update(people, frame / FPS))
-    poses, steady = timed(lambda: smooth_offline(packed))
-    masks, _ = timed(lambda: [steady[index] for index in range(len(clip))])
+    poses, smoothed = timed(lambda: smooth_offline(packed))
+    masks, _ = timed(lambda: [smoothed[index] for index in range(len(clip))])
     return poses / len(clip), masks / len(clip)
 
 
 def model_ms(name: str, size: tuple[int, int], repeats: int = 7) -> float:
-    """Median milliseconds to find nobody in a noisy frame, on one core: decoding people takes a little more."""
+    """Median milliseconds for a frame of noise without people, on one core: decoding people takes a little more."""
     model = poseg.load(name, threads=1)
     image = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
     model(image)
@@ -108,41 +106,25 @@ def model_ms(name: str, size: tuple[int, int], repeats: int = 7) -> float:
 
 
 def main() -> None:
-    """Print the tables."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=40)
     parser.add_argument("--model", default="fast")
-    parser.add_argument("--size", type=int, default=720, help="height of the video in pixels")
-    given = parser.parse_args()
+    parser.add_argument("--height", type=int, default=720, help="of the video in pixels")
+    args = parser.parse_args()
     cv2.setNumThreads(1)
     offline_ms(walking(1, 12, (90, 160)))  # SciPy is loaded by its first use
-    size = (given.size, given.size * 16 // 9)
-    network = model_ms(given.model, size)
-    title = f"{size[1]} x {size[0]}, CPU ms a frame; the model {given.model} takes {network:.1f}"
-    table = Table(title=title)
-    for name in (
-        "people",
-        "tracker",
-        "masks",
-        "joints",
-        "together",
-        "of the model",
-        "two-pass poses",
-        "two-pass masks",
-    ):
+    size = (args.height, args.height * 16 // 9)
+    network = model_ms(args.model, size)
+    table = Table(title=f"{size[1]} x {size[0]}, CPU ms a frame; the model {args.model} takes {network:.1f}")
+    for name in ("people", "tracker", "masks", "joints", "total", "of model", "offline: poses", "masks"):
         table.add_column(name, justify="right")
     for count in CROWDS:
-        clip = walking(count, given.frames, size)
-        parts = online_ms(clip)
-        both = offline_ms([replace(people) for people in clip])
-        together = sum(parts)
-        numbers = (*parts, together)
-        table.add_row(
-            str(count),
-            *(f"{ms:.1f}" for ms in numbers),
-            f"{100 * together / network:.0f} %",
-            *(f"{ms:.1f}" for ms in both),
-        )
+        clip = walking(count, args.frames, size)
+        online, offline = online_ms(clip), offline_ms(clip)
+        total = sum(online)
+        numbers = (f"{ms:.1f}" for ms in (*online, total))
+        table.add_row(str(count), *numbers, f"{100 * total / network:.0f} %", *(f"{ms:.1f}" for ms in offline))
     Console().print(table)
 
 

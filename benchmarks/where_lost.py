@@ -30,7 +30,7 @@ from rich.progress import track
 from tables import Grid, ask_for_outputs, put_out
 
 import poseg
-from poseg.evaluation.pictures import Pictures, find_pictures
+from poseg.evaluation.ground_truth import GroundTruth, load_ground_truth
 from poseg.geometry.similarity import mask_iou_matrix, oks_matrix
 from poseg.io.coco_json import coco_results
 from poseg.metrics.average_precision import match
@@ -57,7 +57,7 @@ class Scene:
         return np.asarray((whom >= 0) & ~rivals.any(axis=1))
 
     @property
-    def default_config(self) -> NDArray[np.float32]:
+    def best(self) -> NDArray[np.float32]:
         """How well each of the found fits whom it fits best: (N,)."""
         return self.fit.max(axis=1, initial=0)
 
@@ -130,10 +130,10 @@ def _masks(people: People) -> NDArray[np.bool_]:
     return people.masks
 
 
-def scenes(found: People, pictures: Pictures, image_id: int) -> dict[Kind, Scene]:
+def scenes(found: People, truth: GroundTruth, image_id: int) -> dict[Kind, Scene]:
     """Poses are compared with people whose joints are annotated, masks with those whose outline is."""
     size = (_masks(found).shape[1], _masks(found).shape[2])
-    true, areas = pictures.dataset.people(image_id, size), pictures.dataset.areas(image_id)
+    true, areas = truth.dataset.people(image_id, size), truth.dataset.areas(image_id)
     shown = (true.keypoint_scores > 0).any(axis=1)
     posed, outlined = true[shown], true[_masks(true).any(axis=(1, 2))]
     oks = oks_matrix(
@@ -147,22 +147,22 @@ def scenes(found: People, pictures: Pictures, image_id: int) -> dict[Kind, Scene
     return {"keypoints": Scene(found, posed, oks), "masks": Scene(found, outlined, iou)}
 
 
-def mend(model: Predictor, pictures: Pictures) -> dict[str, dict[str, Any]]:
+def mend(model: Predictor, truth: GroundTruth) -> dict[str, dict[str, Any]]:
     """Official numbers of both kinds, for each mended mistake."""
     records: dict[tuple[str, Kind], list[dict[str, Any]]] = {}
     sizes = {}
-    for image_id, path in track(pictures.paths.items(), description="pictures", transient=True):
+    for image_id, path in track(truth.paths.items(), description="pictures", transient=True):
         found = model(path)
         sizes[image_id] = (_masks(found).shape[1], _masks(found).shape[2])
-        for kind, scene in scenes(found, pictures, image_id).items():
+        for kind, scene in scenes(found, truth, image_id).items():
             for name, mended in MENDED.items():
                 mine = coco_results(mended(scene), image_id)
                 into = records.setdefault((name, kind), [])
-                into += [{**record, "category_id": pictures.category_id} for record in mine]
-    truth = pictures.truth(sizes)
+                into += [{**record, "category_id": truth.category_id} for record in mine]
+    coco = truth.to_coco(sizes)
     numbers: dict[str, dict[str, Any]] = {name: {} for name in MENDED}
     for (name, kind), mine in track(records.items(), description="scores", transient=True):
-        numbers[name][kind] = match(truth, mine, kind).official
+        numbers[name][kind] = match(coco, mine, kind).official
     return numbers
 
 
@@ -187,13 +187,13 @@ def main() -> None:
     ask_for_outputs(parser)
     asked = parser.parse_args()
     cv2.setNumThreads(1)
-    pictures = find_pictures(asked.data, asked.images, asked.limit)
+    truth = load_ground_truth(asked.data, asked.images, asked.limit)
     grids, numbers = [], {}
     for one in asked.model or [Asked("small", None)]:
-        model = poseg.load(one.model, size_px=one.size_px, min_score=0.0, threads=1, mask_refiner="")
-        title = f"{model.model.card.name} at {one.size_px or model.model.card.size_px} px"
-        numbers[title] = mend(model, pictures)
-        grids.append(tabulate(f"{title}; {len(pictures.paths)} pictures of {asked.data.name}", numbers[title]))
+        model = poseg.load(one.model, size_px=one.size_px, min_score=0.0, threads=1, painter=None)
+        title = f"{model.session.card.name} at {one.size_px or model.session.card.size_px} px"
+        numbers[title] = mend(model, truth)
+        grids.append(tabulate(f"{title}; {len(truth.paths)} pictures of {asked.data.name}", numbers[title]))
     put_out(asked, grids, numbers, [])
 
 

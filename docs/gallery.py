@@ -1,9 +1,9 @@
-"""The pictures of effects.md: every effect before and after, on a photograph and on drawn figures.
+"""The images of effects.md: every effect before and after, on a photograph and on synthetic figures.
 
 run    python docs/gallery.py [FOLDER]
 
-The photograph is scikit-image's astronaut (NASA, public domain), her pose and mask are found by the models that come
-along. The figures are `poseg.datasets.drawn_people`, whose joints and masks are known.
+The photograph is scikit-image's astronaut (NASA, public domain), with the pose and mask that the bundled models
+predict. The figures are `poseg.datasets.drawn_people`, whose joints and masks are exact.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from poseg.draw.figures import fit, sheet
 from poseg.effects import EFFECTS, Chain, Effect, Pixelate, Replace, Sticker, Winged, chain
 from poseg.effects.artwork import art_names
 from poseg.people import People, Sample
-from poseg.runtime.pose2seg import Pose2SegSegmenter, SegmentedPredictor
 from poseg.runtime.predictor import Predictor
+from poseg.runtime.pose2seg import SegmentedPredictor, Pose2SegSegmenter
 
 Bytes = NDArray[np.uint8]
 
@@ -38,16 +38,16 @@ SEED, SIZE, PEOPLE = 9, (600, 960), 4
 
 
 def photograph() -> Sample:
-    """The astronaut, with what the models find."""
+    """The astronaut, with the people that the models predict."""
     predictor, segmenter = poseg.load(), poseg.load("pose2seg")
     if not isinstance(predictor, Predictor) or not isinstance(segmenter, Pose2SegSegmenter):
-        raise TypeError("the models that come along are a predictor and a segmenter")
+        raise TypeError("the bundled models are a predictor and a segmenter")
     image = astronaut()
     return Sample(image, SegmentedPredictor(predictor, segmenter)(image), name="astronaut")
 
 
 def on_photograph() -> dict[str, Chain | Effect]:
-    """Each effect as it is shown on the photograph, by the name of its picture."""
+    """Each effect as it is shown on the photograph, by the name of its image."""
     shown: dict[str, Chain | Effect] = {name: effect() for name, effect in EFFECTS.items()}
     shown["replace"] = Replace(image=rocket())
     shown["sticker"] = chain(Sticker(), Sticker(kind="glasses"))
@@ -56,7 +56,7 @@ def on_photograph() -> dict[str, Chain | Effect]:
 
 
 def on_figures() -> dict[str, Chain | Effect]:
-    """Each effect as it is shown on the figures; where one of them alone is meant, it is the second."""
+    """Each effect as it is shown on the figures; an effect for one person is for the second."""
     shown: dict[str, Chain | Effect] = {name: effect() for name, effect in EFFECTS.items()}
     shown["blur"] = EFFECTS["blur"](person=1)
     shown["ghost"] = EFFECTS["ghost"](person=1)
@@ -69,38 +69,38 @@ def on_figures() -> dict[str, Chain | Effect]:
     return shown
 
 
-def seen(picture: Bytes) -> Bytes:
-    """A picture, or a cut-out on a chessboard, as (h, w, 3)."""
-    if picture.shape[2] == 3:
-        return picture
-    y, x = np.mgrid[: picture.shape[0], : picture.shape[1]] // 16
+def as_rgb(image: Bytes) -> Bytes:
+    """An image, or a cut-out on a chessboard, as (h, w, 3)."""
+    if image.shape[2] == 3:
+        return image
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]] // 16
     ground = np.where((y + x)[..., None] % 2, 205.0, 245.0)
-    alpha = picture[..., 3:] / 255
-    return np.rint(picture[..., :3] * alpha + ground * (1 - alpha)).astype(np.uint8)
+    alpha = image[..., 3:] / 255
+    return np.rint(image[..., :3] * alpha + ground * (1 - alpha)).astype(np.uint8)
 
 
 def pair(before: Bytes, after: Bytes) -> Bytes:
-    """Two pictures side by side, each `TILE_PX` wide."""
-    tiles = [narrowed(picture, TILE_PX) for picture in (before, after)]
+    """Two images side by side, each `TILE_PX` wide."""
+    tiles = [resize_to_width(image, TILE_PX) for image in (before, after)]
     return np.hstack([tiles[0], np.full((tiles[0].shape[0], GAP_PX, 3), 255, np.uint8), tiles[1]])
 
 
-def narrowed(picture: Bytes, width: int) -> Bytes:
-    """A picture in a width."""
-    height = round(picture.shape[0] * width / picture.shape[1])
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+def resize_to_width(image: Bytes, width: int) -> Bytes:
+    """An image scaled to a width."""
+    height = round(image.shape[0] * width / image.shape[1])
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def after(effect: Chain | Effect, image: Bytes, people: People, console: Console) -> Bytes:
-    """The picture after an effect; whom it leaves out is told."""
-    outcome = effect.apply(image, people)
-    for one in outcome.skipped:
-        console.print(f"person {one.person} was left out: {one.reason}")
-    return seen(outcome.image)
+    """The image after an effect; prints whom it skips."""
+    result = effect.apply(image, people)
+    for skip in result.skipped:
+        console.print(f"person {skip.person} is skipped: {skip.reason}")
+    return as_rgb(result.image)
 
 
 def main() -> None:
-    """Write the pictures."""
+    """Write the images."""
     console = Console(stderr=True)
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
     folder.mkdir(parents=True, exist_ok=True)
@@ -122,9 +122,9 @@ def main() -> None:
     write(folder / "wings.jpg", sheet(wings, STYLES, len(STYLES)))
 
 
-def write(path: Path, picture: Bytes) -> None:
+def write(path: Path, image: Bytes) -> None:
     """Write a JPEG file."""
-    Image.fromarray(picture).save(path, quality=QUALITY, optimize=True)
+    Image.fromarray(image).save(path, quality=QUALITY, optimize=True)
 
 
 if __name__ == "__main__":

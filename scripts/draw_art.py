@@ -3,7 +3,7 @@
 run    python scripts/draw_art.py [FOLDER]
 
 Writes FOLDER/wings/NAME.webp, FOLDER/stickers/NAME.webp (lossless RGBA, colours not premultiplied) and
-FOLDER/index.json with what each covers in the units of its place; FOLDER is src/poseg/effects/art. Nothing is random:
+FOLDER/index.json with what each covers in its own units; FOLDER is src/poseg/effects/art. Nothing is random:
 the same OpenCV draws the same pixels.
 
 Wings are drawn in body scales (the breadth of the shoulders): the wing on the right of the image, its root, where it
@@ -127,7 +127,7 @@ def _reach(shape: Shape) -> float:
 
 
 def _draw_shape(canvas: Floats, shape: Shape, px_per_unit: float, origin: Points) -> None:
-    """Paint one shape over the premultiplied canvas."""
+    """Draw one shape over the premultiplied canvas."""
     margin = _reach(shape) * px_per_unit + 2
     at = shape.points * px_per_unit - origin
     limit = np.array(canvas.shape[1::-1])
@@ -170,12 +170,12 @@ def _gradient(shape: Shape, px_per_unit: float, corner: Points, size: tuple[int,
     along = along / float(along @ along)
     x = ((np.arange(size[1]) + 0.5 + corner[0]) / px_per_unit - start[0]) * along[0]
     y = ((np.arange(size[0]) + 0.5 + corner[1]) / px_per_unit - start[1]) * along[1]
-    share = np.clip(x + y[:, None], 0, 1).astype(np.float32)[..., None]
-    return np.asarray(first + (second - first) * share, np.float32)
+    fraction = np.clip(x + y[:, None], 0, 1).astype(np.float32)[..., None]
+    return np.asarray(first + (second - first) * fraction, np.float32)
 
 
 def _add_shadow(canvas: Floats, px_per_unit: float) -> None:
-    """A soft dark shadow under what is painted."""
+    """A soft dark shadow under what is drawn."""
     drop = SHADOW_DROP * px_per_unit
     shift = np.array([[1, 0, 0.4 * drop], [0, 1, drop]])
     alpha = np.ascontiguousarray(canvas[..., 3])
@@ -191,7 +191,7 @@ def _fixed(points: Points) -> NDArray[np.int32]:
 
 SNOW, CLOUD, MIST, DUSK = (255, 254, 250), (240, 242, 248), (192, 204, 225), (66, 82, 122)
 ARM = ((0.0, 0.0), (0.06, -0.72), (0.34, -1.42), (0.84, -1.42), (1.28, -1.42), (1.56, -1.0), (1.62, -0.5))
-PEAK = 0.8  # place on the arm with the longest feathers
+PEAK = 0.8  # position along the arm with the longest feathers
 # Rows of feathers: how many, lengths at hand, peak and body, half width, angles at hand and body (degrees from x).
 ROWS = (
     (20, 2.0, 2.5, 0.55, 0.125, 62.0, 118.0),
@@ -209,8 +209,8 @@ def angel() -> list[Shape]:
     for row, (count, hand, longest, body, half, outer, inner) in enumerate(ROWS):
         for t in np.linspace(0, 1, count):  # from the body outwards, so that outer feathers lie on top
             base = arm[round((0.05 + 0.95 * t) * 199)]
-            share = t / PEAK if t < PEAK else (1 - t) / (1 - PEAK)
-            ease = share * share * (3 - 2 * share)
+            fraction = t / PEAK if t < PEAK else (1 - t) / (1 - PEAK)
+            ease = fraction * fraction * (3 - 2 * fraction)
             length = (body if t < PEAK else hand) * (1 - ease) + longest * ease
             angle = np.deg2rad(inner + (outer - inner) * t)
             shapes += _feather(base, angle, length, half * (0.75 + 0.35 * ease), row)
@@ -256,13 +256,13 @@ def _leading_edge(arm: Points) -> list[Shape]:
         Shape(tapered_line(translate(rim, 0.0, 0.03), 0.12, 0.02), (DUSK, DUSK), opacity=0.22, blur=0.03),
         Shape(tapered_line(rim, 0.13, 0.03), (CLOUD, SNOW), np.array([rim[0], rim[-1]]), blur=0.004),
     ]
-    for turn, sizes in ((34.0, (0.17, 0.2)), (14.0, (0.15, 0.16))):
+    for rotation_deg, sizes in ((34.0, (0.17, 0.2)), (14.0, (0.15, 0.16))):
         for t in np.linspace(0, 1, 30):
-            place = round(4 + t * 188)
-            along = arm[place + 6] - arm[place - 4]
-            angle = np.arctan2(along[1], along[0]) + np.deg2rad(turn)
+            index = round(4 + t * 188)
+            along = arm[index + 6] - arm[index - 4]
+            angle = np.arctan2(along[1], along[0]) + np.deg2rad(rotation_deg)
             shapes += _feather(
-                arm[place] - (0.012, 0.012), float(angle), sizes[0] + t * (sizes[1] - sizes[0]), 0.045, 5
+                arm[index] - (0.012, 0.012), float(angle), sizes[0] + t * (sizes[1] - sizes[0]), 0.045, 5
             )
     return shapes
 
@@ -311,10 +311,10 @@ def _lobe(
         shapes.append(Shape(cell, (inner, outer), np.array([centre, centre + 0.92 * (far - centre)])))
         shine = centre + (cell - centre) * 0.82 + 0.05 * (cell.mean(axis=0) - centre)
         shapes.append(Shape(shine, (inner, inner), opacity=0.4, blur=0.05, clip=cell))
-        if abs(_turn(left + right - 2 * centre, right - left)) < 0.62:
+        if abs(_sine_between(left + right - 2 * centre, right - left)) < 0.62:
             continue  # along the front and the body the margin is too narrow for dots
-        for share, size, at in ((0.93, 0.036, 0.3), (0.93, 0.036, 0.7), (0.865, 0.026, 0.5)):
-            spot = centre + share * (left + at * (right - left) - centre)
+        for fraction, size, at in ((0.93, 0.036, 0.3), (0.93, 0.036, 0.7), (0.865, 0.026, 0.5)):
+            spot = centre + fraction * (left + at * (right - left) - centre)
             shapes.append(Shape(spot + size * _circle(), (dots, dots), opacity=0.92))
     core = centre + 0.4 * (rays[len(rays) // 2] - centre)
     base = spline([centre + 0.04 * (rays[0] - centre), centre + 0.32 * (rays[1] - centre), core,
@@ -329,8 +329,8 @@ def _cell(left: Points, right: Points, hub: Points) -> Points:
     a, b = left - hub, right - hub
     near, far, gap = 0.38, 0.8, 0.09
 
-    def at(share: float, turn: float) -> Points:
-        return hub + share * (a + turn * (b - a))
+    def at(fraction: float, across: float) -> Points:
+        return hub + fraction * (a + across * (b - a))
 
     corners = [at(near, 0.3), at(near, 0.7), at(0.55, 1 - gap), at(far - 0.06, 1 - gap), at(far, 0.74)]
     return spline([*corners, at(far + 0.015, 0.5), at(far, 0.26), at(far - 0.06, gap), at(0.55, gap)])
@@ -354,16 +354,16 @@ def fairy() -> list[Shape]:
         far = edge[np.argmax(np.linalg.norm(edge - centre, axis=1))]
         axis = np.array([centre, far])
         shapes.append(Shape(edge, ((214, 250, 255), (236, 196, 255)), axis, opacity=0.40))
-        for share, tint in ((0.86, (150, 255, 226)), (0.62, (255, 206, 244)), (0.4, (255, 250, 206))):
-            shimmer = centre + share * (edge - centre)
+        for fraction, tint in ((0.86, (150, 255, 226)), (0.62, (255, 206, 244)), (0.4, (255, 250, 206))):
+            shimmer = centre + fraction * (edge - centre)
             shapes.append(Shape(shimmer, (tint, tint), opacity=0.22, blur=0.08, clip=edge))
         rays = _fan(edge, centre, cells)
         for ray in rays[1:-1]:
             bow = 0.05 * (ray - centre)[::-1] * (-1, 1)
             vein = bezier([centre, (centre + ray) / 2 + bow, ray], 16)
             shapes.append(Shape(vein, ((250, 255, 255), (196, 224, 255)), axis, opacity=0.75, width=0.014))
-        for share in (0.45, 0.62, 0.78, 0.9):
-            ring = spline(centre + share * (rays - centre), closed=False)
+        for fraction in (0.45, 0.62, 0.78, 0.9):
+            ring = spline(centre + fraction * (rays - centre), closed=False)
             shapes.append(Shape(ring, ((240, 252, 255), (214, 226, 255)), axis, opacity=0.5, width=0.009))
         shapes.append(
             Shape(
@@ -381,14 +381,14 @@ def fairy() -> list[Shape]:
     return shapes
 
 
-def _turn(a: Points, b: Points) -> float:
+def _sine_between(a: Points, b: Points) -> float:
     """Sine of the angle between two vectors."""
     return float(a[0] * b[1] - a[1] * b[0]) / float(np.linalg.norm(a) * np.linalg.norm(b))
 
 
 def _circle() -> Points:
-    turn = np.linspace(0, 2 * np.pi, 20, endpoint=False)
-    return np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    angle = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
 NIGHT, WINE, EMBER, BONE = (26, 14, 24), (92, 18, 36), (168, 48, 44), (58, 34, 44)
@@ -428,8 +428,8 @@ def bat() -> list[Shape]:
 def _folds(one: Points, other: Points, panel: Points) -> list[Shape]:
     """Shade beside each finger, and thin veins across the skin."""
     shapes = [Shape(edge, (NIGHT, NIGHT), opacity=0.65, blur=0.04, width=0.09, clip=panel) for edge in (one, other)]
-    for share in (0.35, 0.55, 0.75, 0.9):
-        a, b = one[int(share * (len(one) - 1))], other[int(share * 0.9 * (len(other) - 1))]
+    for fraction in (0.35, 0.55, 0.75, 0.9):
+        a, b = one[int(fraction * (len(one) - 1))], other[int(fraction * 0.9 * (len(other) - 1))]
         sag = 0.06 * (b - a)[::-1] * (-1, 1)
         shapes.append(
             Shape(bezier([a, (a + b) / 2 + sag, b], 12), (NIGHT, NIGHT), opacity=0.3, width=0.012, clip=panel)
@@ -467,10 +467,10 @@ class Layer:
 
 
 def _ellipse(
-    centre: tuple[float, float], radii: tuple[float, float], turn: tuple[float, float] = (0, 360), power: float = 2
+    centre: tuple[float, float], radii: tuple[float, float], arc_deg: tuple[float, float] = (0, 360), power: float = 2
 ) -> Points:
     """Points of an ellipse from one angle to another, in degrees clockwise from the right; `power` 4 is squarish."""
-    angle = np.radians(np.linspace(*turn, 120))
+    angle = np.radians(np.linspace(*arc_deg, 120))
     c, s = np.cos(angle), np.sin(angle)
     round_off = 2 / power
     return np.column_stack(
@@ -492,7 +492,7 @@ def _curve(points: ArrayLike) -> Points:
 
 
 def _with_flipped(shape: Points) -> list[Points]:
-    """A shape and its mirror image."""
+    """A shape and its flipped copy."""
     return [shape, shape * (-1, 1)]
 
 
@@ -527,8 +527,8 @@ def _vertical_gradient(top: tuple[int, int, int], bottom: tuple[int, int, int], 
     """From one colour down to another."""
 
     def shade(x: Floats, y: Floats) -> Floats:
-        share = np.clip((y - y0) / (y1 - y0), 0, 1)[..., None]
-        return np.asarray(np.asarray(top) * (1 - share) + np.asarray(bottom) * share, np.float32)
+        fraction = np.clip((y - y0) / (y1 - y0), 0, 1)[..., None]
+        return np.asarray(np.asarray(top) * (1 - fraction) + np.asarray(bottom) * fraction, np.float32)
 
     return shade
 
@@ -656,7 +656,7 @@ STICKERS = {"glasses": _glasses, "hat": _hat, "mask": _mask, "medical_mask": _me
 
 
 def wing(name: str) -> tuple[Bytes, dict[str, object]]:
-    """The wing of a style, RGBA (h, w, 4), and what the index says of it."""
+    """The wing of a style, RGBA (h, w, 4), and its entry of the index."""
     pixels, box = render_shapes(WINGS[name](), WING_PX_PER_UNIT)
     alpha = np.maximum(pixels[..., 3:], 1).astype(np.float32)
     pixels[..., :3] = np.rint(np.minimum(pixels[..., :3] * np.float32(255) / alpha, 255))
@@ -664,7 +664,7 @@ def wing(name: str) -> tuple[Bytes, dict[str, object]]:
 
 
 def sticker(name: str) -> tuple[Bytes, dict[str, object]]:
-    """A sticker, RGBA (h, w, 4), and what the index says of it."""
+    """A sticker, RGBA (h, w, 4), and its entry of the index."""
     drawing = STICKERS[name]()
     return render_layers(drawing.layers, drawing.box), {
         "box_xyxy": [*drawing.box],

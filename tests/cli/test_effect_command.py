@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import Result
 
-from poseg.cli.effect_settings import build_chain
+from poseg.cli.effect import build_chain
 from poseg.datasets.drawn_people import drawn_scene
 from poseg.effects import EFFECTS, Outline, Pixelate, Sticker
-from poseg.errors import EffectError
+from poseg.errors import PosegError
 from poseg.io.coco_results import coco_results, write_results
 
 Poseg = Callable[..., Result]
@@ -25,7 +25,7 @@ SCENE = drawn_scene(np.random.default_rng(6), (160, 240), 2)
 
 @pytest.fixture
 def drawn(poseg: Poseg, save: Save) -> Poseg:
-    """The command in a folder with a drawn picture, a.png, and its people, people.json."""
+    """The command in a folder with an image, a.png, and its people, people.json."""
     save("a.png", SCENE.image)
     write_results("people.json", coco_results(SCENE.people, "a.png"))
     return lambda name, *rest: poseg("effect", name, "a.png", "--people", "people.json", *rest)
@@ -38,7 +38,7 @@ def read(path: str) -> NDArray[np.uint8]:
 # Laws.
 
 
-def test_the_command_does_what_the_effect_does(drawn: Poseg) -> None:
+def test_effect_command_equals_the_effect(drawn: Poseg) -> None:
     result = drawn("outline", "-o", "b.png", "--person", "1", "--set", "width_px=5", "--set", "colour=#ff8000")
     assert result.exit_code == 0, result.stderr
     assert result.stdout == "1 image written to b.png\n"
@@ -47,13 +47,13 @@ def test_the_command_does_what_the_effect_does(drawn: Poseg) -> None:
     assert (read("b.png") == expected).all(axis=2).mean() > 0.999
 
 
-def test_strength_0_writes_the_picture_itself(drawn: Poseg) -> None:
+def test_effect_command_of_strength_0_writes_the_image_itself(drawn: Poseg) -> None:
     for name in ("winged", "cutout", "+".join(name for name in EFFECTS if name != "cutout")):
         assert drawn(name, "-o", "b.png", "--strength", "0").exit_code == 0
         np.testing.assert_array_equal(read("b.png"), SCENE.image)
 
 
-def test_one_after_the_other_is_both_at_once(drawn: Poseg, poseg: Poseg) -> None:
+def test_effect_command_chain_equals_two_commands(drawn: Poseg, poseg: Poseg) -> None:
     assert drawn("grey+outline", "-o", "both.png").exit_code == 0
     assert drawn("grey", "-o", "first.png").exit_code == 0
     again = ("first.png", "--people", "renamed.json", "-o", "second.png")
@@ -65,7 +65,7 @@ def test_one_after_the_other_is_both_at_once(drawn: Poseg, poseg: Poseg) -> None
 # Examples.
 
 
-def test_people_are_found_by_a_model(poseg: Poseg, spots: Spots, save: Save) -> None:
+def test_effect_command_detects_people_with_a_model(poseg: Poseg, spots: Spots, save: Save) -> None:
     save("photos/one.png", spots((60, 70)))
     save("photos/none.png", spots())
     result = poseg("effect", "pixelate", "photos", "-o", "out", "--model", "../spots.onnx", "--set", "part=person")
@@ -76,7 +76,7 @@ def test_people_are_found_by_a_model(poseg: Poseg, spots: Spots, save: Save) -> 
     assert (read("out/one.effect.png") != read("photos/one.png")).any()
 
 
-def test_a_folder_may_be_its_own_destination(drawn: Poseg) -> None:
+def test_effect_command_skips_its_own_outputs(drawn: Poseg) -> None:
     for _ in range(2):
         assert drawn("grey", ".", "-o", ".").exit_code == 0
         assert sorted(path.name for path in Path().glob("*.png")) == ["a.effect.png", "a.png"]
@@ -85,20 +85,20 @@ def test_a_folder_may_be_its_own_destination(drawn: Poseg) -> None:
 @pytest.mark.parametrize(
     ("name", "kind"), [("b.jpg", "JPEG"), ("b.JPEG", "JPEG"), ("b.webp", "WEBP"), ("b.png", "PNG")]
 )
-def test_the_suffix_tells_the_format(drawn: Poseg, name: str, kind: str) -> None:
+def test_effect_command_format_follows_the_suffix(drawn: Poseg, name: str, kind: str) -> None:
     assert drawn("grey", "-o", name).exit_code == 0
     with Image.open(name) as written:
         assert written.format == kind
     assert np.abs(read(name).astype(int) - read("a.png")).mean() < 60
 
 
-def test_a_cut_out_keeps_its_transparency(drawn: Poseg) -> None:
+def test_effect_command_cutout_keeps_transparency(drawn: Poseg) -> None:
     for name in ("b.png", "b.webp"):
         assert drawn("cutout", "-o", name).exit_code == 0
         assert set(np.unique(read(name)[..., 3])) >= {0, 255}
 
 
-def test_people_left_out_are_named_with_the_reason(drawn: Poseg) -> None:
+def test_effect_command_names_skipped_people(drawn: Poseg) -> None:
     records = coco_results(SCENE.people, "a.png")
     records[1]["keypoints"] = [0] * 51
     records[1].pop("keypoint_scores")
@@ -109,7 +109,9 @@ def test_people_left_out_are_named_with_the_reason(drawn: Poseg) -> None:
     assert "person 1 is skipped: sticker: Fewer" in drawn("grey+sticker", "-o", "b.png").stderr
 
 
-def test_settings_reach_the_effects_that_have_them(save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_build_chain_gives_settings_to_the_effects_that_have_them(
+    save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     save("red.png", np.full((20, 20, 4), (255, 0, 0, 90), np.uint8))
     steps = build_chain(
@@ -126,8 +128,8 @@ def test_settings_reach_the_effects_that_have_them(save: Save, tmp_path: Path, m
     assert (sticker.person, sticker.strength, pixelate.strength, pixelate.colour) == (3, 0.5, 0.25, None)
 
 
-def test_every_setting_can_be_written_down() -> None:
-    """A value's own text sets it again, for every setting of every effect that is not a picture."""
+def test_build_chain_parses_every_setting() -> None:
+    """A value's own text sets it again, for every setting of every effect that is no image."""
     for name, effect in EFFECTS.items():
         for field, value in vars(effect()).items():
             flat = value if isinstance(value, tuple) else (value,)
@@ -152,7 +154,7 @@ def test_every_setting_can_be_written_down() -> None:
         ("blur", ["radius=wide"], "radius of blur is a number, got 'wide'"),
         ("blur", ["width=3"], "no setting 'width': blur has person, radius"),
         ("blur", ["outline.width=3"], "not among blur"),
-        ("outline", ["colour=red"], "3 numbers between commas, or #rrggbb"),
+        ("outline", ["colour=red"], "3 values between commas, or #rrggbb"),
         ("outline", ["colour=#12345"], "#rrggbb"),
         ("outline", ["colour=1,2"], "colour of outline"),
         ("pixelate", ["cells=2.5"], "a whole number"),
@@ -160,8 +162,8 @@ def test_every_setting_can_be_written_down() -> None:
         ("cutout+blur", [], "last"),
     ],
 )
-def test_what_there_is_not_is_named(name: str, settings: list[str], message: str) -> None:
-    with pytest.raises(EffectError) as fault:
+def test_build_chain_names_unknown_names_and_values(name: str, settings: list[str], message: str) -> None:
+    with pytest.raises(PosegError) as fault:
         build_chain(name, settings, person=None, strength=1)
     assert message in str(fault.value)
 
@@ -179,14 +181,14 @@ def test_what_there_is_not_is_named(name: str, settings: list[str], message: str
         (("replace", "--set", "image=gone.png", "-o", "b.png"), "There is no file gone.png"),
     ],
 )
-def test_bad_input_is_one_sentence(drawn: Poseg, arguments: tuple[str, ...], message: str) -> None:
+def test_effect_command_reports_errors_in_one_sentence(drawn: Poseg, arguments: tuple[str, ...], message: str) -> None:
     result = drawn(*arguments)
     assert result.exit_code == 2
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_several_pictures_do_not_fit_one_file(poseg: Poseg, spots: Spots, save: Save) -> None:
+def test_effect_command_rejects_one_file_for_several_images(poseg: Poseg, spots: Spots, save: Save) -> None:
     for name in ("a.png", "b.png"):
         save(f"photos/{name}", spots())
     result = poseg("effect", "grey", "photos", "-o", "c.png", "--model", "../spots.onnx")
@@ -194,7 +196,7 @@ def test_several_pictures_do_not_fit_one_file(poseg: Poseg, spots: Spots, save: 
     assert "c.png is one file, and there are 2 images" in result.stderr
 
 
-def test_a_broken_picture_does_not_stop_the_others(poseg: Poseg, spots: Spots, save: Save) -> None:
+def test_effect_command_continues_after_a_damaged_image(poseg: Poseg, spots: Spots, save: Save) -> None:
     save("photos/b.png", spots((60, 70)))
     Path("photos/a.png").write_bytes(Path("photos/b.png").read_bytes()[:200])
     result = poseg("effect", "grey", "photos", "-o", "out", "--model", "../spots.onnx")
@@ -203,7 +205,7 @@ def test_a_broken_picture_does_not_stop_the_others(poseg: Poseg, spots: Spots, s
     assert [path.name for path in Path("out").iterdir()] == ["b.effect.png"]
 
 
-def test_people_of_another_size_are_named(drawn: Poseg, save: Save) -> None:
+def test_effect_command_names_people_of_another_size(drawn: Poseg, save: Save) -> None:
     save("a.png", SCENE.image[:-8])
     result = drawn("grey", "-o", "b.png")
     assert result.exit_code == 2

@@ -68,7 +68,7 @@ def test_scores_and_results_are_written_and_shown(asked, arguments, tmp_path):
     plain = json.loads(scores.read_text())
     assert (plain["images"], plain["persons"], plain["keypoints"]["AP"], plain["model"]) == (1, 1, 0, "none")
     assert json.loads(results.read_text()) == []
-    for name in (*plain["keypoints"], *plain["masks"], "person IoU", "ms decode"):
+    for name in (*plain["keypoints"], *plain["masks"], "person IoU", "ms postprocess"):
         assert name in done.stdout
     assert asked["model"] == "mine"
     assert (asked["long_edge"], asked["flip"], asked["scales"]) == (257, True, "0.5,1")

@@ -14,11 +14,10 @@ from poseg.codecs.decoder_config import CORAL, DEFAULT, TFJS, PersonLabDecoder
 from poseg.codecs.personlab import PersonLabCodec
 from poseg.codecs.pixel_assignment import (
     PixelAssignment,
+    cell_embeddings,
     coral_distance,
     geometric_embedding,
-    cell_embeddings,
     interpolate,
-    margins,
     mask_scores,
     paint,
     paper_distance,

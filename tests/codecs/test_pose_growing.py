@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poseg.codecs import PAPER, TFJS, PersonLabCodec
-from poseg.codecs.pose_growing import LEAST_BATCH, follow_edge, decode_seeds, grow_poses, near_seeds, tree_levels
+from poseg.codecs.pose_growing import LEAST_BATCH, decode_seeds, follow_edge, grow_poses, near_seeds, tree_levels
 from poseg.fields import Fields
 from poseg.fields.hough import Seeds
 from poseg.people import People

@@ -7,14 +7,14 @@ import pytest
 
 from poseg.codecs import PersonLabCodec
 from poseg.codecs.pose_scoring import (
+    box_joints,
     duplicate_joints,
     expected_oks,
-    box_joints,
+    kappas,
     oks_nms,
     person_scales,
     sequential_nms,
     soft_nms,
-    kappas,
 )
 from poseg.fields import Fields
 from poseg.fields.hough import Votes, cast_votes

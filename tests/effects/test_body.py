@@ -16,11 +16,11 @@ PLACES = {
 
 
 def person(places=PLACES, *, masks=None, move=lambda points: points) -> People:
-    points, found = np.zeros((1, 17, 2)), np.zeros((1, 17))
+    points, visible = np.zeros((1, 17, 2)), np.zeros((1, 17))
     for name, place in places.items():
         points[0, COCO17.index(name)] = move(np.array(place, float))
-        found[0, COCO17.index(name)] = 1
-    return People.from_poses(COCO17, points, found, masks=masks)
+        visible[0, COCO17.index(name)] = 1
+    return People.from_poses(COCO17, points, visible, masks=masks)
 
 
 def without(*names):
@@ -32,17 +32,17 @@ def body(places=PLACES, **more):
 
 
 @given(st.floats(0.5, 4), st.floats(-3.1, 3.1), st.floats(-50, 50))
-def test_measures_follow_size_turn_and_place(size, turn, shift):
+def test_body_measures_follow_similarity_maps(size, turn, shift):
     spin = size * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     there, here = body(move=lambda p: spin @ p + shift), body()
     assert there.scale_px == pytest.approx(size * here.scale_px, rel=1e-3)
     assert there.torso_px == pytest.approx(size * here.torso_px, rel=1e-3)
     assert there.down == pytest.approx(spin @ here.down / size, abs=1e-3)
     assert there.head.centre == pytest.approx(spin @ here.head.centre + shift, abs=1e-2)
-    assert there.head.core_px == pytest.approx(size * here.head.core_px, rel=1e-3)
+    assert there.head.inner_radius_px == pytest.approx(size * here.head.inner_radius_px, rel=1e-3)
 
 
-def test_scale_is_the_shoulders_or_for_a_turned_person_the_torso():
+def test_body_scale_is_the_shoulders_or_for_a_turned_person_the_torso():
     assert body().scale_px == pytest.approx(60)
     turned = PLACES | {"left_shoulder": (103, 100), "right_shoulder": (97, 100)}
     assert body(turned).scale_px == pytest.approx(0.6 * 90, rel=1e-3)
@@ -50,44 +50,44 @@ def test_scale_is_the_shoulders_or_for_a_turned_person_the_torso():
     assert no_hips.scale_px == pytest.approx(0.6 * 1.9 * 40, rel=1e-3)
 
 
-def test_shoulders_come_left_of_the_image_first_whoever_they_belong_to():
+def test_body_shoulders_are_ordered_left_to_right_on_the_image():
     swapped = PLACES | {"left_shoulder": PLACES["right_shoulder"], "right_shoulder": PLACES["left_shoulder"]}
     for places in (PLACES, swapped):
         assert np.array_equal(body(places).shoulders, [(70, 100), (130, 100)])
 
 
 @given(st.sets(st.sampled_from(["nose", "left_eye", "right_eye", "left_ear", "right_ear"]), min_size=0, max_size=5))
-def test_the_head_disc_covers_the_face_joints_found_and_ends_before_the_neck(absent):
+def test_head_disc_covers_visible_face_joints_and_ends_before_the_neck(absent):
     measured = body(without(*absent))
     reach = np.linalg.norm(measured.face - measured.head.centre, axis=1)
-    assert (reach < measured.head.core_px).all()
-    assert measured.head.core_px < np.linalg.norm(measured.neck - measured.head.centre)
-    assert measured.head.rim_px >= 1.25 * measured.head.core_px
+    assert (reach < measured.head.inner_radius_px).all()
+    assert measured.head.inner_radius_px < np.linalg.norm(measured.neck - measured.head.centre)
+    assert measured.head.outer_radius_px >= 1.25 * measured.head.inner_radius_px
 
 
-def test_a_face_alone_has_a_head_of_about_the_same_size():
+def test_head_disc_of_a_face_alone_has_about_the_same_size():
     alone = body({name: place for name, place in PLACES.items() if name.endswith(("nose", "eye", "ear"))})
-    assert alone.head.core_px == pytest.approx(body().head.core_px, rel=0.3)
+    assert alone.head.inner_radius_px == pytest.approx(body().head.inner_radius_px, rel=0.3)
 
 
-def test_without_hips_down_is_square_to_the_shoulders_away_from_the_nose():
+def test_body_without_hips_points_down_away_from_the_nose():
     places = without("left_hip", "right_hip")
     assert body(places).down == pytest.approx([0, 1])
     assert body(places, move=lambda p: p * (1, -1) + (0, 300)).down == pytest.approx([0, -1])
 
 
 @pytest.mark.parametrize("absent", [("left_shoulder",), ("left_shoulder", "right_shoulder")])
-def test_missing_shoulders_leave_measures_open_and_say_so(absent):
+def test_body_without_shoulders_has_no_scale_and_a_reason(absent):
     measured = body(without(*absent))
     assert measured.shoulders is None
     assert measured.neck is None
     assert measured.scale_px is None
-    reason = measured.why("left_shoulder", "right_shoulder")
+    reason = measured.missing_reason("left_shoulder", "right_shoulder")
     assert all(name.replace("_", " ") in reason for name in absent)
-    assert reason.endswith("not found.")
+    assert reason.endswith("not detected.")
 
 
-def test_nobody_has_no_measures_at_all():
+def test_body_without_joints_has_no_measures():
     measured = body({})
     assert measured.head is None
     assert measured.down is None
@@ -95,11 +95,11 @@ def test_nobody_has_no_measures_at_all():
     assert bodies(People.empty(COCO17)) == ()
 
 
-def test_one_hip_stands_for_both():
+def test_mid_hip_of_one_hip_is_that_hip():
     assert body(without("left_hip")).mid_hip == pytest.approx(PLACES["right_hip"])
 
 
-def test_who_stands_lower_is_nearer_and_among_those_cut_off_the_larger_one():
+def test_depth_order_goes_by_lowest_row_then_by_scale_for_those_cut_off():
     masks = np.zeros((3, 400, 300), bool)
     masks[0, :300], masks[1, :398], masks[2, :250] = True, True, True
     three = People.from_poses(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poseg.datasets.drawn_people import drawn_scene
-from poseg.effects.matte import matte, mattes
+from poseg.effects.matte import Mattes, matte
 from poseg.errors import EffectError, ShapeError
 from poseg.people import People
 from poseg.skeletons import COCO17
@@ -29,10 +29,10 @@ def distance(mask):
 
 
 @given(seeds, st.integers(1, 3))
-def test_a_matte_is_one_deep_inside_and_zero_away_from_the_person(seed, people):
+def test_matte_is_one_inside_and_zero_away_from_the_person(seed, people):
     sample = drawn_scene(np.random.default_rng(seed), SIZE, people)
-    for shape, mask in zip(mattes(sample.image, sample.people), sample.people.masks, strict=True):
-        alpha = shape.whole()
+    for shape, mask in zip(Mattes(sample.image, sample.people), sample.people.masks, strict=True):
+        alpha = shape.full_size()
         assert alpha.min() >= 0
         assert alpha.max() <= 1
         if mask.sum() > 400 and (distance(mask) > 12).any():
@@ -41,21 +41,21 @@ def test_a_matte_is_one_deep_inside_and_zero_away_from_the_person(seed, people):
 
 
 @given(seeds)
-def test_a_matte_covers_as_much_as_its_mask(seed):
+def test_matte_has_the_area_of_its_mask(seed):
     sample = drawn_scene(np.random.default_rng(seed), (240, 200), 1)
-    shape = mattes(sample.image, sample.people)[0]
+    shape = Mattes(sample.image, sample.people)[0]
     assert shape.alpha.sum() == pytest.approx(np.asarray(sample.people.masks)[0].sum(), rel=0.05)
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 60), st.integers(1, 60))
-def test_a_window_of_a_matte_is_that_part_of_the_whole(top, left, rows, columns):
+def test_matte_crop_equals_the_crop_of_the_full_matte(top, left, rows, columns):
     shape = matte(np.zeros((120, 120, 3), np.uint8), disc())
     window = (slice(top, top + rows), slice(left, left + columns))
-    assert np.array_equal(shape.on(window), shape.whole()[window])
+    assert np.array_equal(shape.crop_to(window), shape.full_size()[window])
 
 
 @given(st.integers(-20, 20), st.integers(-20, 20))
-def test_a_moved_scene_has_the_moved_matte(dx, dy):
+def test_matte_is_translation_equivariant(dx, dy):
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (160, 160, 3), np.uint8)
     mask = disc((160, 160), (80, 80), 30)
@@ -65,37 +65,37 @@ def test_a_moved_scene_has_the_moved_matte(dx, dy):
     assert np.array_equal(moved.alpha, there.alpha)
 
 
-def test_the_edge_moves_to_where_the_picture_has_one():
+def test_matte_edge_snaps_to_the_image_edge():
     truth, mask = disc((240, 240), (120, 120), 80), disc((240, 240), (120, 120), 77)
     image = np.where(truth[..., None], 220, 30).astype(np.uint8).repeat(3, axis=2)
     wrong = [
         np.abs(guess.astype(float) - truth).sum()
-        for guess in (mask, matte(image, mask, feather=0).whole(), matte(np.full_like(image, 30), mask).whole())
+        for guess in (mask, matte(image, mask, feather=0).full_size(), matte(np.full_like(image, 30), mask).full_size())
     ]
     assert wrong[1] < 0.7 * min(wrong[0], wrong[2])
 
 
-def test_a_larger_feather_is_softer():
+def test_matte_with_larger_feather_is_softer():
     image, mask = np.zeros((120, 120, 3), np.uint8), disc()
     soft = [np.count_nonzero((a > 0.02) & (a < 0.98)) for a in (matte(image, mask, feather=f).alpha for f in (0, 0.08))]
     assert soft[1] > 1.5 * soft[0]
 
 
-def test_crumbs_go_unless_they_hold_a_joint_and_pinholes_are_filled():
+def test_matte_drops_small_components_without_joints_and_fills_pinholes():
     image = np.zeros((160, 160, 3), np.uint8)
     mask = disc((160, 160), (80, 80), 60)
     mask[4:11, 4:11] = True
     mask[80:83, 80:83] = False
-    alone = matte(image, mask).whole()
+    alone = matte(image, mask).full_size()
     assert alone[7, 7] == 0
     assert alone[81, 81] == 1
-    held = matte(image, mask, joints=np.array([[7.0, 7.0]], np.float32)).whole()
+    held = matte(image, mask, joints=np.array([[7.0, 7.0]], np.float32)).full_size()
     assert held[7, 7] > 0.5
 
 
-def test_a_large_hole_stays_a_hole():
+def test_matte_keeps_large_holes():
     mask = disc() & ~disc(radius=12)
-    assert matte(np.zeros((120, 120, 3), np.uint8), mask).whole()[60, 60] == 0
+    assert matte(np.zeros((120, 120, 3), np.uint8), mask).full_size()[60, 60] == 0
 
 
 def torso_people(masks):
@@ -106,42 +106,42 @@ def torso_people(masks):
     return People.from_poses(COCO17, points, (points > 0).all(axis=2), masks=masks)
 
 
-def test_a_torso_has_no_gaps_but_for_other_people():
+def test_matte_fills_the_torso_but_for_other_people():
     masks = np.zeros((2, 140, 120), bool)
     masks[0, 20:120, 20:100] = True
     masks[0, 50:80, 40:80] = False
     masks[1, 50:80, 60:80] = True
     people = torso_people(masks)
     image = np.zeros((140, 120, 3), np.uint8)
-    alpha = mattes(image, people)[0].whole()
+    alpha = Mattes(image, people)[0].full_size()
     assert alpha[65, 45] == 1
     assert alpha[65, 70] == 0
-    assert mattes(image, people[:1])[0].whole()[65, 70] == 1
+    assert Mattes(image, people[:1])[0].full_size()[65, 70] == 1
 
 
 @pytest.mark.parametrize("masks", [None, np.zeros((1, 140, 120), bool)])
-def test_a_person_without_a_mask_has_a_stand_in_around_the_joints(masks):
-    shape = mattes(np.zeros((140, 120, 3), np.uint8), torso_people(np.zeros((1, 140, 120), bool)) if masks is None
+def test_matte_without_a_mask_is_made_from_the_pose(masks):
+    shape = Mattes(np.zeros((140, 120, 3), np.uint8), torso_people(np.zeros((1, 140, 120), bool)) if masks is None
                    else replace(torso_people(masks), masks=None))[0]  # fmt: skip
-    assert shape.whole()[70, 60] == 1
-    assert shape.whole()[5, 5] == 0
+    assert shape.full_size()[70, 60] == 1
+    assert shape.full_size()[5, 5] == 0
 
 
-def test_a_person_who_is_nowhere_has_an_empty_matte():
-    nobody = People.from_poses(COCO17, np.zeros((1, 17, 2)), np.zeros((1, 17)))
-    shape = mattes(np.zeros((20, 30, 3), np.uint8), nobody)[0]
+def test_matte_without_mask_and_joints_is_empty():
+    empty = People.from_poses(COCO17, np.zeros((1, 17, 2)), np.zeros((1, 17)))
+    shape = Mattes(np.zeros((20, 30, 3), np.uint8), empty)[0]
     assert shape.empty
-    assert shape.whole().shape == (20, 30)
-    assert not shape.whole().any()
+    assert shape.full_size().shape == (20, 30)
+    assert not shape.full_size().any()
 
 
-def test_a_person_who_fills_the_picture_is_solid_up_to_its_border():
-    assert (matte(np.zeros((40, 50, 3), np.uint8), np.ones((40, 50), bool)).whole() == 1).all()
+def test_matte_is_solid_up_to_the_image_border():
+    assert (matte(np.zeros((40, 50, 3), np.uint8), np.ones((40, 50), bool)).full_size() == 1).all()
 
 
-def test_masks_of_another_picture_and_a_feather_below_zero_are_refused():
+def test_mattes_reject_masks_of_another_size_and_negative_feather():
     sample = drawn_scene(np.random.default_rng(0), SIZE, 1)
     with pytest.raises(ShapeError, match=r"people\.masks"):
-        mattes(sample.image[:-1], sample.people)
+        Mattes(sample.image[:-1], sample.people)
     with pytest.raises(EffectError, match="0 or more"):
-        mattes(sample.image, sample.people, feather=-0.1)
+        Mattes(sample.image, sample.people, feather=-0.1)

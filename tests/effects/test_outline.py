@@ -15,7 +15,7 @@ AWAY = cv2.distanceTransform(1 - PEOPLE, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
 INSIDE = cv2.erode(PEOPLE, np.ones((9, 9))) > 0
 
 
-def test_a_line_lies_around_people_and_is_as_wide_as_told():
+def test_outline_is_as_wide_as_its_setting():
     after = Outline(colour=(255, 0, 255), width_px=8)(SCENE.image, SCENE.people)
     np.testing.assert_array_equal(after[INSIDE & ~seams()], SCENE.image[INSIDE & ~seams()])
     line = (AWAY > 3) & (AWAY < 6)
@@ -30,14 +30,14 @@ def seams(reach=14):
     return (near[0] & near[1]) > 0
 
 
-def test_width_is_in_body_scales():
+def test_outline_width_is_in_body_scales():
     scale = min(body.scale_px for body in bodies(SCENE.people))
     person = int(np.argmin([body.scale_px for body in bodies(SCENE.people)]))
-    told = Outline(width=0.1, person=person)(SCENE.image, SCENE.people)
-    np.testing.assert_array_equal(told, Outline(width_px=0.1 * scale, person=person)(SCENE.image, SCENE.people))
+    after = Outline(width=0.1, person=person)(SCENE.image, SCENE.people)
+    np.testing.assert_array_equal(after, Outline(width_px=0.1 * scale, person=person)(SCENE.image, SCENE.people))
 
 
-def test_light_fades_outwards():
+def test_glow_fades_outwards():
     image = np.full_like(SCENE.image, 40)
     after = Glow(width_px=30)(image, SCENE.people).astype(int).sum(axis=2)
     rings = [after[(near < AWAY) & (near + 3 > AWAY)].mean() for near in (3, 9, 15, 21)]
@@ -49,7 +49,7 @@ def test_light_fades_outwards():
 
 
 @pytest.mark.parametrize("effect", [Outline(width_px=12), Glow(width_px=25)])
-def test_a_nearer_person_stays_free_of_it(effect):
+def test_contour_stays_behind_nearer_people(effect):
     """Two people who overlap: the far one's contour is hidden behind the near one."""
     masks = np.zeros((2, 240, 400), bool)
     masks[0, 60:180, 100:220] = True
@@ -66,7 +66,7 @@ def test_a_nearer_person_stays_free_of_it(effect):
     assert (after[onto_far] != SCENE.image[onto_far]).any(), "the near one's contour lies on the far one"
 
 
-def test_bad_settings_are_named():
+def test_contour_rejects_invalid_settings():
     for settings in ({"width": 0}, {"width": 6}, {"width_px": -1.0}):
         with pytest.raises(EffectError, match="width"):
             Outline(**settings)

@@ -36,7 +36,7 @@ def with_joints(people: People, *, without=(), scores=None, points=None) -> Peop
 
 
 @given(st.sampled_from(PLACES), st.floats(-np.pi, np.pi), st.floats(0.4, 3), st.floats(-200, 200), st.floats(-200, 200))
-def test_a_sticker_goes_with_the_body(at, angle, scale, x, y):
+def test_sticker_frame_is_similarity_equivariant(at, angle, scale, x, y):
     moved = similarity(scale, angle, (160, 120), (160 + x, 120 + y))
     people = with_joints(SCENE.people, points=apply(moved, SCENE.people.keypoints))
     before, after = (frame(one, at) for one in (SCENE.people, people))
@@ -44,19 +44,19 @@ def test_a_sticker_goes_with_the_body(at, angle, scale, x, y):
 
 
 @pytest.mark.parametrize("at", ["eyes", "head"])
-def test_left_and_right_mistaken_do_not_turn_a_head_over(at):
+def test_sticker_frame_ignores_swapped_left_and_right(at):
     points = SCENE.people.keypoints[:, COCO17.flip_index]
     np.testing.assert_allclose(frame(with_joints(SCENE.people, points=points), at), frame(SCENE.people, at), atol=1e-3)
 
 
-def test_strength_makes_it_transparent():
+def test_sticker_strength_is_opacity():
     before = SCENE.image.astype(int)
     full, half = (Sticker(strength=s)(SCENE.image, SCENE.people).astype(int) for s in (1, 0.5))
     assert np.abs(half - (before + full) / 2).max() <= 1.01
     assert (full != before).any()
 
 
-def test_size_grows_about_the_middle_of_the_place():
+def test_sticker_size_scales_its_area():
     counts = {
         size: (Sticker(image=RED, size=size)(SCENE.image, SCENE.people) == (255, 0, 0)).all(axis=2).sum()
         for size in (1, 2)
@@ -64,7 +64,7 @@ def test_size_grows_about_the_middle_of_the_place():
     assert counts[2] == pytest.approx(4 * counts[1], rel=0.1)
 
 
-def test_a_nearer_person_covers_it():
+def test_sticker_is_covered_by_nearer_people():
     far = SCENE.people
     mask = np.zeros((1, 240, 320), bool)
     eyes = far.keypoints[0, 1:3].mean(axis=0)
@@ -88,7 +88,7 @@ def test_a_nearer_person_covers_it():
 @pytest.mark.parametrize(
     ("at", "joint"), [("left_wrist", 9), ("nose", 0), ("left_elbow-left_wrist", [7, 9]), ("eyes", [1, 2])]
 )
-def test_own_image_lies_at_its_place(at, joint):
+def test_sticker_image_lies_at_its_anchor(at, joint):
     after = Sticker(image=RED, at=at)(SCENE.image, SCENE.people)
     x, y = np.floor(SCENE.people.keypoints[0, np.atleast_1d(joint)].mean(axis=0)).astype(int)
     assert tuple(after[y, x]) == (255, 0, 0)
@@ -98,35 +98,35 @@ def test_own_image_lies_at_its_place(at, joint):
     ("kind", "without", "reason"),
     [
         ("hat", COCO17.joints[:5], "two joints of the face"),
-        ("glasses", ("left_eye",), "The left eye was not found."),
-        ("mask", ("left_eye", "right_eye"), "The left eye and right eye were not found."),
+        ("glasses", ("left_eye",), "The left eye was not detected."),
+        ("mask", ("left_eye", "right_eye"), "The left eye and right eye were not detected."),
     ],
 )
-def test_missing_joints_are_told(kind, without, reason):
-    outcome = Sticker(kind=kind).apply(SCENE.image, with_joints(SCENE.people, without=without))
-    assert [one.person for one in outcome.skipped] == [0]
-    assert reason in outcome.skipped[0].reason
-    np.testing.assert_array_equal(outcome.image, SCENE.image)
+def test_sticker_names_missing_joints(kind, without, reason):
+    result = Sticker(kind=kind).apply(SCENE.image, with_joints(SCENE.people, without=without))
+    assert [one.person for one in result.skipped] == [0]
+    assert reason in result.skipped[0].reason
+    np.testing.assert_array_equal(result.image, SCENE.image)
 
 
-def test_joints_of_low_score_count_as_missing():
+def test_sticker_ignores_joints_of_low_score():
     """Eyes seen from behind: models give them a place and a low score."""
     sure = np.ones((1, 17), np.float32)
     sure[:, 1:3] = 0.05
-    outcome = Sticker(kind="glasses").apply(SCENE.image, with_joints(SCENE.people, scores=sure))
-    assert "left eye and right eye" in outcome.skipped[0].reason
+    result = Sticker(kind="glasses").apply(SCENE.image, with_joints(SCENE.people, scores=sure))
+    assert "left eye and right eye" in result.skipped[0].reason
 
 
-def test_a_joint_of_somebody_without_shoulders_has_no_size():
+def test_sticker_on_a_joint_needs_a_body_scale():
     without = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
-    outcome = Sticker(image=RED, at="left_wrist").apply(SCENE.image, with_joints(SCENE.people, without=without))
-    assert "size of the sticker" in outcome.skipped[0].reason
+    result = Sticker(image=RED, at="left_wrist").apply(SCENE.image, with_joints(SCENE.people, without=without))
+    assert "size of the sticker" in result.skipped[0].reason
 
 
 # Bad input.
 
 
-def test_bad_settings_are_named():
+def test_sticker_rejects_invalid_settings():
     with pytest.raises(EffectError, match="glasses, hat"):
         Sticker(kind="crown")
     with pytest.raises(EffectError, match="left_elbow-left_wrist"):

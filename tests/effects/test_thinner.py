@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from poseg.datasets.drawn_people import drawn_scene
 from poseg.effects.body import bodies, depth_order
-from poseg.effects.matte import mattes
-from poseg.effects.plate import ring_colours
-from poseg.effects.squeeze import squeezed, torso_of
+from poseg.effects.displacement import torso_frame, torso_width_warp
+from poseg.effects.matte import Mattes
+from poseg.effects.reshape import fill_ring
 from poseg.effects.thinner import Taller, Thinner, Wider
 from poseg.errors import EffectError
 from poseg.people import People
@@ -20,7 +20,7 @@ from poseg.skeletons import COCO17
 
 SIZE = (240, 240)
 seeds = st.integers(0, 10_000)
-effects = st.sampled_from([Thinner(), Thinner(keep=0.65), Wider(), Wider(widen=1.3)])
+effects = st.sampled_from([Thinner(), Thinner(factor=0.65), Wider(), Wider(factor=1.3)])
 GROUND, SHIRT = 40, 210
 
 
@@ -29,19 +29,19 @@ def scene(seed, people=1, size=SIZE):
 
 
 def figure(half_width=30, shift=(0, 0), size=(420, 320)):
-    """A standing person in one colour on another: head, a torso of a known width, legs."""
-    middle = 160 + shift[0]
+    """A standing person in one colour on another: head, a torso of a given width, legs."""
+    centre = 160 + shift[0]
     places = {"nose": (0, 66), "left_eye": (6, 60), "right_eye": (-6, 60), "left_ear": (14, 63),
               "right_ear": (-14, 63), "left_shoulder": (36, 110), "right_shoulder": (-36, 110), "left_hip": (20, 230),
               "right_hip": (-20, 230), "left_knee": (18, 305), "right_knee": (-18, 305), "left_ankle": (18, 375),
               "right_ankle": (-18, 375)}  # fmt: skip
     points = np.zeros((1, 17, 2))
     for name, (x, y) in places.items():
-        points[0, COCO17.index(name)] = (middle + x, y + shift[1])
+        points[0, COCO17.index(name)] = (centre + x, y + shift[1])
     mask = np.zeros(size, np.uint8)
-    cv2.circle(mask, (middle, 63 + shift[1]), 24, 1, -1)
+    cv2.circle(mask, (centre, 63 + shift[1]), 24, 1, -1)
     for low, high, half in ((80, 110, 10), (100, 240, half_width), (240, 385, half_width)):
-        mask[low + shift[1] : high + shift[1], middle - half : middle + half] = 1
+        mask[low + shift[1] : high + shift[1], centre - half : centre + half] = 1
     people = People.from_poses(COCO17, points, (points > 0).all(axis=2), masks=mask[None].astype(bool))
     image = np.where(mask[..., None] > 0, SHIRT, GROUND).astype(np.uint8)
     return np.repeat(image, 3, axis=2), people
@@ -53,35 +53,35 @@ def width(image, rows):
 
 
 @settings(max_examples=15)
-@given(st.sampled_from([Thinner(keep=0.65), Thinner(keep=0.8), Thinner(), Wider(), Wider(widen=1.1)]),
+@given(st.sampled_from([Thinner(factor=0.65), Thinner(factor=0.8), Thinner(), Wider(), Wider(factor=1.1)]),
        st.integers(22, 44), st.floats(0.3, 1))  # fmt: skip
-def test_the_torso_gets_as_wide_as_asked_within_two_percent(effect, half_width, strength):
+def test_torso_width_changes_by_the_scale_within_two_percent(effect, half_width, strength):
     effect = replace(effect, strength=strength)
     image, people = figure(half_width)
     rows = slice(190, 235)
     ratio = width(effect(image, people), rows) / width(image, rows)
-    assert np.abs(ratio / effect.factor - 1).max() < 0.02
+    assert np.abs(ratio / effect.scale - 1).max() < 0.02
 
 
 @settings(max_examples=12)
 @given(seeds, effects, st.integers(1, 3))
-def test_the_disc_of_the_head_stays_bit_for_bit(seed, effect, people):
+def test_reshaping_keeps_the_head_disc_bit_for_bit(seed, effect, people):
     sample = scene(seed, people)
     y, x = np.mgrid[: SIZE[0], : SIZE[1]] + 0.5
     for person, body in enumerate(bodies(sample.people)):
         out = replace(effect, person=person)(sample.image, sample.people)
-        if body.head is None or torso_of(body) is None:
+        if body.head is None or torso_frame(body) is None:
             continue
-        disc = np.hypot(x - body.head.centre[0], y - body.head.centre[1]) <= body.head.core_px
+        disc = np.hypot(x - body.head.centre[0], y - body.head.centre[1]) <= body.head.inner_radius_px
         assert np.array_equal(out[disc], sample.image[disc])
 
 
 @given(seeds, st.floats(0.6, 1.3))
-def test_the_map_never_folds(seed, factor):
+def test_torso_width_warp_never_folds(seed, factor):
     sample = scene(seed)
-    torso = torso_of(bodies(sample.people)[0])
+    torso = torso_frame(bodies(sample.people)[0])
     assume(torso is not None)
-    shift = squeezed(torso, mattes(sample.image, sample.people)[0], factor)
+    shift = torso_width_warp(torso, Mattes(sample.image, sample.people)[0], factor)
     columns, rows = (plane.astype(float) for plane in shift.sources())
     # The area that a pixel is read from, and the step along the direction of the squeeze, are above 0 everywhere.
     dx, dy = np.gradient(columns, axis=(1, 0)), np.gradient(rows, axis=(1, 0))
@@ -94,7 +94,7 @@ def test_the_map_never_folds(seed, factor):
 
 @settings(max_examples=15)
 @given(seeds, st.sampled_from([Thinner(), Wider(), Taller()]))
-def test_background_away_from_people_stays_bit_for_bit(seed, effect):
+def test_reshaping_keeps_the_background_bit_for_bit(seed, effect):
     sample = scene(seed)
     body = bodies(sample.people)[0]
     reach = int(np.ceil(0.3 * body.scale_px)) + 12
@@ -103,33 +103,32 @@ def test_background_away_from_people_stays_bit_for_bit(seed, effect):
     near = cv2.dilate(near, np.ones((2 * rise + 1, 1), np.uint8)).astype(bool)
     out = effect(sample.image, sample.people)
     assert np.array_equal(out[~near], sample.image[~near])
-    told = [skip.reason for skip in effect.render(sample.image, sample.people, (0,)).skipped]
-    assert np.array_equal(out, sample.image) == bool(told), "only who is passed over, with a reason, stays as he is"
-    assert not told or (isinstance(effect, Taller) and told == ["There is no room above the person."])
+    reasons = [skip.reason for skip in effect.render(sample.image, sample.people, (0,)).skipped]
+    assert np.array_equal(out, sample.image) == bool(reasons), (
+        "only people who are skipped, with a reason, stay unchanged"
+    )
+    assert not reasons or (isinstance(effect, Taller) and reasons == ["There is no room above the person."])
 
 
 @settings(max_examples=12)
 @given(seeds, st.sampled_from([Thinner(), Wider(), Taller()]))
-def test_people_nearer_and_people_not_meant_stay_bit_for_bit(seed, effect):
+def test_reshaping_keeps_nearer_people_bit_for_bit(seed, effect):
     sample = scene(seed, 2)
     order = depth_order(bodies(sample.people), SIZE[0])
     out = replace(effect, person=order[0])(sample.image, sample.people)
-    solid = mattes(sample.image, sample.people)[order[1]].whole() == 1
+    solid = Mattes(sample.image, sample.people)[order[1]].full_size() == 1
     assert np.array_equal(out[solid], sample.image[solid])
 
 
-@pytest.mark.parametrize("effect", [Thinner(), Wider(), Taller()])
-def test_no_strength_no_change_no_people_change_nothing(effect):
+@pytest.mark.parametrize("effect", [Thinner(factor=1), Wider(factor=1), Taller(factor=1)])
+def test_reshaping_by_factor_1_changes_nothing(effect):
     sample = scene(1)
-    assert np.array_equal(replace(effect, strength=0)(sample.image, sample.people), sample.image)
-    assert np.array_equal(effect(sample.image, People.empty(COCO17, SIZE)), sample.image)
-    assert np.array_equal(Thinner(keep=1)(sample.image, sample.people), sample.image)
-    assert np.array_equal(Wider(widen=1)(sample.image, sample.people), sample.image)
+    assert np.array_equal(effect(sample.image, sample.people), sample.image)
 
 
 @settings(max_examples=8)
 @given(st.integers(-20, 20), st.integers(-12, 12), st.sampled_from([Thinner(), Wider()]))
-def test_a_moved_scene_gives_the_moved_picture(dx, dy, effect):
+def test_reshaping_is_translation_equivariant(dx, dy, effect):
     (image, people), (moved_image, moved_people) = figure(), figure(shift=(dx, dy))
     here = np.roll(effect(image, people), (dy, dx), (0, 1)).astype(int)
     there = effect(moved_image, moved_people)
@@ -137,16 +136,16 @@ def test_a_moved_scene_gives_the_moved_picture(dx, dy, effect):
     assert (np.abs(here - there) > 1).mean() < 1e-3
 
 
-def test_a_hole_in_front_of_a_plain_wall_is_not_seen():
+def test_fill_ring_on_a_plain_wall_is_invisible():
     image, people = figure()
-    out = Thinner(keep=0.7)(image, people)
+    out = Thinner(factor=0.7)(image, people)
     rows = out[190:235, :, 1]
     left = rows[:, :135]
     assert np.abs(left.astype(int) - GROUND).max() <= 2
     assert (rows[:, 155:165] == SHIRT).all()
 
 
-def test_a_hole_takes_the_slope_and_the_grain_of_the_background():
+def test_fill_ring_continues_slope_and_grain():
     rng = np.random.default_rng(0)
     wall = np.linspace(40, 200, 240)[None, :, None] + rng.normal(0, 12, (200, 240, 3))
     wall = np.clip(wall, 0, 255).astype(np.uint8)
@@ -154,17 +153,17 @@ def test_a_hole_takes_the_slope_and_the_grain_of_the_background():
     hole[20:180, 110:130] = True
     spoilt = wall.copy()
     spoilt[hole] = (255, 0, 0)
-    filled = ring_colours(spoilt, hole, np.flatnonzero(hole)).reshape(160, 20, 3)
+    filled = fill_ring(spoilt, hole, np.flatnonzero(hole)).reshape(160, 20, 3)
     assert np.abs(filled.mean(axis=0) - wall[20:180, 110:130].mean(axis=0)).max() < 12
     assert filled.std(axis=0).mean() > 7
 
 
-def test_where_nothing_is_known_the_picture_stays():
+def test_fill_ring_without_background_returns_the_image():
     picture = np.full((20, 20, 3), 77, np.uint8)
-    assert (ring_colours(picture, np.ones((20, 20), bool), np.arange(400)) == 77).all()
+    assert (fill_ring(picture, np.ones((20, 20), bool), np.arange(400)) == 77).all()
 
 
-def test_a_person_cut_off_at_the_left_edge_keeps_that_edge():
+def test_thinner_keeps_the_edge_of_a_person_cut_off_there():
     image, people = figure()
     cut = image[:, 145:].copy()
     masks = np.asarray(people.masks)[:, :, 145:].copy()
@@ -175,35 +174,35 @@ def test_a_person_cut_off_at_the_left_edge_keeps_that_edge():
 
 @settings(max_examples=15)
 @given(seeds)
-def test_taller_carries_the_head_up_as_it_is_and_leaves_the_feet(seed):
+def test_taller_moves_the_head_unchanged_and_keeps_the_feet(seed):
     sample = scene(seed, size=(300, 240))
     image, people = sample.image, sample.people
-    body, shape = bodies(people)[0], mattes(image, people)[0]
-    shift = Taller(stretch=1.1).shift(body, shape)
+    body, shape = bodies(people)[0], Mattes(image, people)[0]
+    shift = Taller(factor=1.1).field(body, shape)
     assume(not isinstance(shift, str))
     rise = shift.y.max()
     assert rise == round(rise)
     assert (np.diff(shift.sources()[1], axis=0) > 0).all()
     y, x = np.mgrid[:300, :240] + 0.5
-    disc = np.hypot(x - body.head.centre[0], y - body.head.centre[1]) <= body.head.core_px
-    solid = disc & (shape.whole() == 1)
-    out = Taller(stretch=1.1)(image, people)
+    disc = np.hypot(x - body.head.centre[0], y - body.head.centre[1]) <= body.head.inner_radius_px
+    solid = disc & (shape.full_size() == 1)
+    out = Taller(factor=1.1)(image, people)
     rows, columns = np.nonzero(solid)
     assert len(rows)
     assert np.array_equal(out[rows - int(rise), columns], image[rows, columns])
     assert np.array_equal(out[shape.window[0].stop + 1 :], image[shape.window[0].stop + 1 :])
 
 
-def test_taller_makes_as_tall_as_asked():
+def test_taller_changes_the_height_by_the_factor():
     image, people = figure()
-    out = Taller(stretch=1.08)(image, people)
+    out = Taller(factor=1.08)(image, people)
     tall = [np.count_nonzero(picture[:, 160, 1] > (GROUND + SHIRT) / 2) for picture in (image, out)]
     assert tall[1] == pytest.approx(1.08 * tall[0], abs=1.5)
 
 
-def test_taller_uses_the_room_there_is_and_says_where_there_is_none():
+def test_taller_uses_the_room_above_or_skips_the_person():
     image, people = figure(shift=(0, -30))
-    out = Taller(stretch=1.4).apply(image, people)
+    out = Taller(factor=1.4).apply(image, people)
     assert not out.skipped
     assert out.image[0, 160, 1] > 60
     top = replace(
@@ -215,12 +214,12 @@ def test_taller_uses_the_room_there_is_and_says_where_there_is_none():
 
 
 @pytest.mark.parametrize("effect", [Thinner(), Wider(), Taller()])
-def test_people_without_shoulders_or_mask_are_left_out_with_a_reason(effect):
+def test_reshaping_skips_people_without_shoulders_or_mask(effect):
     image, people = figure()
-    found = people.keypoint_scores.copy()
-    found[0, COCO17.index("left_shoulder")] = 0
-    blind = effect.apply(image, replace(people, keypoint_scores=found))
-    assert blind.skipped[0].reason == "The left shoulder was not found."
+    visible = people.keypoint_scores.copy()
+    visible[0, COCO17.index("left_shoulder")] = 0
+    blind = effect.apply(image, replace(people, keypoint_scores=visible))
+    assert blind.skipped[0].reason == "The left shoulder was not detected."
     assert np.array_equal(blind.image, image)
     for masks in (None, np.zeros_like(np.asarray(people.masks))):
         bare = effect.apply(image, replace(people, masks=masks))
@@ -228,18 +227,18 @@ def test_people_without_shoulders_or_mask_are_left_out_with_a_reason(effect):
         assert np.array_equal(bare.image, image)
 
 
-def test_taller_leaves_out_people_who_lie():
+def test_taller_skips_lying_people():
     image, people = figure()
     lying = replace(
         people,
         keypoints=people.keypoints[..., ::-1].copy(),
         masks=np.asarray(people.masks).swapaxes(1, 2),
     )
-    outcome = Taller().apply(np.ascontiguousarray(image.swapaxes(0, 1)), lying)
-    assert "upright" in outcome.skipped[0].reason
+    result = Taller().apply(np.ascontiguousarray(image.swapaxes(0, 1)), lying)
+    assert "upright" in result.skipped[0].reason
 
 
-def test_a_lying_person_gets_thinner_across_the_torso():
+def test_thinner_squeezes_lying_people_across_the_torso():
     image, people = figure()
     lying = replace(
         people,
@@ -253,9 +252,9 @@ def test_a_lying_person_gets_thinner_across_the_torso():
 
 @pytest.mark.parametrize(
     ("make", "settings_"),
-    [(Thinner, {"keep": 0.5}), (Thinner, {"keep": 1.1}), (Wider, {"widen": 0.9}), (Wider, {"widen": 2}),
-     (Taller, {"stretch": 0.9}), (Taller, {"stretch": 3})],
+    [(Thinner, {"factor": 0.5}), (Thinner, {"factor": 1.1}), (Wider, {"factor": 0.9}), (Wider, {"factor": 2}),
+     (Taller, {"factor": 0.9}), (Taller, {"factor": 3})],
 )  # fmt: skip
-def test_settings_out_of_range_are_refused(make, settings_):
+def test_reshaping_rejects_factors_out_of_range(make, settings_):
     with pytest.raises(EffectError, match="got"):
         make(**settings_)

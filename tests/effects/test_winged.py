@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from poseg.datasets.drawn_people import drawn_scene
 from poseg.effects.artwork import art_names
 from poseg.effects.body import bodies, depth_order
-from poseg.effects.matte import mattes
+from poseg.effects.matte import Mattes
 from poseg.effects.winged import Winged
 from poseg.errors import EffectError, ShapeError
 from poseg.people import People
@@ -45,18 +45,18 @@ def upright() -> People:
 
 @settings(max_examples=12)
 @given(seeds, st.integers(1, 3), styles, st.floats(0.05, 1), st.floats(0, 2))
-def test_wings_never_paint_over_the_wearer_or_anybody_nearer(seed, people, style, strength, time_s):
+def test_wings_never_cover_the_wearer_or_nearer_people(seed, people, style, strength, time_s):
     sample = scene(seed, people)
-    shapes = mattes(sample.image, sample.people)
+    shapes = Mattes(sample.image, sample.people)
     order = depth_order(bodies(sample.people), SIZE[0])
     for rank, person in enumerate(order):
         out = Winged(style=style, strength=strength, time_s=time_s, person=person)(sample.image, sample.people)
         for hiding in order[rank:]:
-            solid = shapes[hiding].whole() == 1
+            solid = shapes[hiding].full_size() == 1
             assert np.array_equal(out[solid], sample.image[solid])
 
 
-def test_wings_do_cover_people_farther_away():
+def test_wings_cover_people_farther_away():
     sample = scene(3, 2)
     order = depth_order(bodies(sample.people), SIZE[0])
     out = Winged(style="bat", person=order[-1], size=2)(sample.image, sample.people)
@@ -66,7 +66,7 @@ def test_wings_do_cover_people_farther_away():
 
 @settings(max_examples=12)
 @given(seeds, st.sampled_from([30.0, -75.0, 90.0]))
-def test_turning_the_person_turns_the_wings(seed, degrees):
+def test_wings_rotate_with_the_person(seed, degrees):
     people = scene(seed).people
     shoulders = people.keypoints[0, [5, 6]]
     about = shoulders.mean(axis=0)
@@ -82,7 +82,7 @@ def test_turning_the_person_turns_the_wings(seed, degrees):
             assert (one - about) @ spin.T + about == pytest.approx(other, abs=0.02)
 
 
-def test_turning_the_shoulders_alone_by_30_degrees_turns_the_wings_by_30():
+def test_wings_rotate_with_the_shoulders():
     people = upright()
     new = turned(people, 30, people.keypoints[0, [5, 6]].mean(axis=0))
     points = people.keypoints.copy()
@@ -99,18 +99,18 @@ def test_turning_the_shoulders_alone_by_30_degrees_turns_the_wings_by_30():
 
 @settings(max_examples=12)
 @given(seeds, styles)
-def test_swapped_shoulders_change_nothing(seed, style):
+def test_wings_ignore_swapped_shoulders(seed, style):
     sample = scene(seed)
-    points, found = sample.people.keypoints.copy(), sample.people.keypoint_scores.copy()
-    points[:, [5, 6]], found[:, [5, 6]] = points[:, [6, 5]], found[:, [6, 5]]
-    swapped = replace(sample.people, keypoints=points, keypoint_scores=found)
+    points, visible = sample.people.keypoints.copy(), sample.people.keypoint_scores.copy()
+    points[:, [5, 6]], visible[:, [5, 6]] = points[:, [6, 5]], visible[:, [6, 5]]
+    swapped = replace(sample.people, keypoints=points, keypoint_scores=visible)
     effect = Winged(style=style)
     assert np.array_equal(effect(sample.image, sample.people), effect(sample.image, swapped))
 
 
 @settings(max_examples=10)
 @given(st.integers(-15, 15), st.integers(-15, 15))
-def test_a_moved_scene_gives_the_moved_picture(dx, dy):
+def test_wings_are_translation_equivariant(dx, dy):
     rng = np.random.default_rng(1)
     image = rng.integers(0, 256, (400, 400, 3), np.uint8)
     people, effect = upright(), Winged(style="bat", size=0.6)
@@ -124,7 +124,7 @@ def test_a_moved_scene_gives_the_moved_picture(dx, dy):
 
 @settings(max_examples=12)
 @given(seeds, styles)
-def test_nothing_changes_away_from_the_wings(seed, style):
+def test_wings_change_nothing_away_from_their_corners(seed, style):
     sample = scene(seed, size=(300, 400))
     effect = Winged(style=style, size=0.5)
     away = np.ones(sample.image.shape[:2], np.uint8)
@@ -137,25 +137,19 @@ def test_nothing_changes_away_from_the_wings(seed, style):
 
 
 @pytest.mark.parametrize("joint", ["left_shoulder", "right_shoulder"])
-def test_a_person_without_a_shoulder_is_left_out_with_a_reason(joint):
+def test_wings_skip_people_without_shoulders(joint):
     sample = scene(0, 2)
-    found = sample.people.keypoint_scores.copy()
-    found[1, COCO17.index(joint)] = 0
-    outcome = Winged(style="bat").apply(sample.image, replace(sample.people, keypoint_scores=found))
-    assert [(skip.person, skip.reason) for skip in outcome.skipped] == [
-        (1, f"The {joint.replace('_', ' ')} was not found.")
+    visible = sample.people.keypoint_scores.copy()
+    visible[1, COCO17.index(joint)] = 0
+    result = Winged(style="bat").apply(sample.image, replace(sample.people, keypoint_scores=visible))
+    assert [(skip.person, skip.reason) for skip in result.skipped] == [
+        (1, f"The {joint.replace('_', ' ')} was not detected.")
     ]
-    alone = Winged(style="bat", person=1).apply(sample.image, replace(sample.people, keypoint_scores=found))
+    alone = Winged(style="bat", person=1).apply(sample.image, replace(sample.people, keypoint_scores=visible))
     assert np.array_equal(alone.image, sample.image)
 
 
-def test_without_strength_or_people_the_picture_stays_as_it_was():
-    sample = scene(0)
-    assert np.array_equal(Winged(strength=0)(sample.image, sample.people), sample.image)
-    assert np.array_equal(Winged()(sample.image, People.empty(COCO17, SIZE)), sample.image)
-
-
-def test_strength_is_opacity():
+def test_wings_strength_is_opacity():
     sample = scene(0)
     none, half, full = (Winged(style="bat", strength=s)(sample.image, sample.people).astype(float) for s in (0, 0.5, 1))
     # Where two wings lie over each other the lower one shines through.
@@ -172,20 +166,20 @@ def test_wings_beat_and_come_back():
     assert np.allclose([quad for _, quad in still], quads[0])
 
 
-def test_wings_of_a_person_who_faces_us_mirror_each_other():
+def test_wings_of_a_frontal_person_are_symmetric():
     (_, one), (_, other) = Winged(style="bat").placed(bodies(upright())[0])
     assert np.array_equal(np.sort(one[:, 1]), np.sort(other[:, 1]))
     assert np.sort(400 - one[:, 0]) == pytest.approx(np.sort(other[:, 0]))
 
 
-def test_a_person_turned_to_the_right_has_wings_to_the_left():
+def test_wings_of_a_person_turned_right_lie_left():
     people = upright()
     points = people.keypoints.copy()
     points[0, 5], points[0, 6], points[0, 0] = (212, 160), (188, 160), (225, 110)
     quads = [quad for _, quad in Winged(style="bat").placed(bodies(replace(people, keypoints=points))[0])]
-    middle = np.concatenate(quads)[:, 0].mean()
+    centre = np.concatenate(quads)[:, 0].mean()
     flat = np.concatenate([quad for _, quad in Winged(style="bat").placed(bodies(people)[0])])
-    assert middle < 180
+    assert centre < 180
     assert np.ptp(np.concatenate(quads)[:, 0]) < 0.8 * np.ptp(flat[:, 0])
 
 
@@ -196,7 +190,7 @@ def own_image(size=(60, 100)):
     return pixels
 
 
-def test_own_image_lies_with_its_anchors_on_the_shoulders():
+def test_wings_image_has_its_anchors_on_the_shoulders():
     people, anchors = upright(), ((0.3, 0.4), (0.7, 0.4))
     shoulders = sorted(people.keypoints[0, [5, 6]].tolist())
     for wing, quad in Winged(image=own_image(), anchors=anchors).placed(bodies(people)[0]):
@@ -206,16 +200,11 @@ def test_own_image_lies_with_its_anchors_on_the_shoulders():
         assert at == pytest.approx(expected, abs=1.5)
 
 
-def test_own_image_shows_left_on_the_left():
+def test_wings_image_is_not_flipped():
     image = np.zeros((400, 400, 3), np.uint8)
     out = Winged(image=own_image(), anchors=((0.4, 0.5), (0.6, 0.5)))(image, upright())
     assert out[180, 110].tolist() == [255, 0, 0]
     assert out[180, 290].tolist() == [0, 0, 255]
-
-
-def test_settings_are_plain_data():
-    assert Winged(image=own_image()).settings()["image"] == [60, 100, 4]
-    assert Winged().settings()["style"] == "angel"
 
 
 @pytest.mark.parametrize(
@@ -229,6 +218,6 @@ def test_settings_are_plain_data():
         ({"image": own_image(), "anchors": ((0.6, 0.5), (0.4, 0.5))}, EffectError, "first anchor"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(settings_, error, words):
+def test_wings_reject_invalid_settings(settings_, error, words):
     with pytest.raises(error, match=words):
         Winged(**settings_)

@@ -1,4 +1,4 @@
-"""Models against annotated joints: who is matched with whom, what counts, and what is handed over."""
+"""Models against annotated joints: matching, what counts, and boxes for top-down models."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 
 from poseg.errors import AnnotationError, ShapeError
 from poseg.evaluation import evaluate_joints
-from poseg.evaluation.matching import match_poses
+from poseg.evaluation.joints import match_poses
 from poseg.io.images import write_png
 from poseg.people import People
 from poseg.skeletons import COCO17, LSP14, Skeleton
 
 SIZE = (120, 200)
-BOXES = "wants_boxes"
 
 
 def people_of(seed: int, count: int, skeleton: Skeleton = LSP14) -> People:
@@ -38,7 +37,7 @@ def record(number: int, image: int, points, box) -> dict:
 
 @dataclass
 class Scene:
-    """Pictures 0, 1, ... whose grey level is their number, and who is in them."""
+    """Images 0, 1, ... whose grey level is their number, and the people in them."""
 
     folder: object
     people: list[People]
@@ -69,7 +68,7 @@ class Scene:
 
 @pytest.fixture
 def scene(tmp_path) -> Scene:
-    """Pictures with two people, one, three, and nobody."""
+    """Images with two people, one, three, and none."""
     people = [people_of(seed, count) for seed, count in enumerate((2, 1, 3, 0))]
     for number in range(len(people)):
         write_png(tmp_path / f"{number}.png", np.full((*SIZE, 3), number, np.uint8))
@@ -83,38 +82,38 @@ def values(report):
 ALL = ("pck_torso", "pck_box", "pckh", "pdj", "pcp_strict", "pcp_loose")
 
 
-def test_who_finds_everybody_scores_one_whatever_else_is_found(scene):
+def test_oracle_scores_one_despite_more_detections(scene):
     def model(image):
-        true = scene.truth(image)
-        shifted = replace(true, keypoints=true.keypoints + np.array([11, 9]))
-        both = [getattr(true, name) for name in ("keypoints", "keypoint_scores")]
+        truth = scene.truth(image)
+        shifted = replace(truth, keypoints=truth.keypoints + np.array([11, 9]))
+        both = [getattr(truth, name) for name in ("keypoints", "keypoint_scores")]
         more = [getattr(shifted, name) for name in ("keypoints", "keypoint_scores")]
         return People.from_poses(LSP14, *(np.concatenate([b, a])[::-1] for a, b in zip(both, more, strict=True)))
 
     report = scene.measure(model)
     assert values(report) == pytest.approx(dict.fromkeys(ALL, 1.0))
-    assert (report.images, report.persons, report.matched, report.found) == (4, 6, 6, 12)
+    assert (report.images, report.persons, report.num_matched, report.num_detected) == (4, 6, 6, 12)
     assert report.scores["pck_box"].overall.count == 6 * 14
-    assert report.about == "made up"
-    assert json.loads(json.dumps(report.to_plain(), allow_nan=False))["scores"]["pckh"]["overall"]["value"] == 1
+    assert report.description == "made up"
+    assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["scores"]["pckh"]["overall"]["value"] == 1
 
 
-def test_who_finds_nobody_scores_nothing(scene):
+def test_no_detections_score_zero(scene):
     report = scene.measure(lambda image: People.empty(LSP14))
     assert values(report) == dict.fromkeys(ALL, 0.0)
     assert report.scores["pck_torso"].overall.count == 6 * 14
-    assert "0 of 6 people found" in report.scores["pck_torso"].protocol
+    assert "0 of 6 people detected" in report.scores["pck_torso"].protocol
 
 
-def test_missing_people_and_joints_lower_it_by_their_share(scene):
+def test_missed_people_and_joints_lower_the_score_in_proportion(scene):
     lacking = scene.measure(lambda image: scene.truth(image)[:1])  # 3 of 6
     assert values(lacking) == pytest.approx(dict.fromkeys(ALL, 0.5))
 
     def without_wrists(image):
-        true = scene.truth(image)
-        scores = true.keypoint_scores.copy()
+        truth = scene.truth(image)
+        scores = truth.keypoint_scores.copy()
         scores[:, [LSP14.index("left_wrist"), LSP14.index("right_wrist")]] = 0
-        return replace(true, keypoint_scores=scores)
+        return replace(truth, keypoint_scores=scores)
 
     report = scene.measure(without_wrists)
     assert report.scores["pck_box"].overall.value == pytest.approx(12 / 14)
@@ -122,11 +121,11 @@ def test_missing_people_and_joints_lower_it_by_their_share(scene):
     assert report.scores["pcp_loose"].groups["lower_arms"].value == 0
 
 
-def test_one_found_person_is_only_one_of_two_in_the_same_place(scene):
+def test_one_detection_matches_one_of_two_equal_people(scene):
     twice = scene.people[1][[0, 0]]
     scene.people = [twice]
     report = scene.measure(lambda image: twice[:1])
-    assert (report.persons, report.matched) == (2, 1)
+    assert (report.persons, report.num_matched) == (2, 1)
     assert values(report) == pytest.approx(dict.fromkeys(ALL, 0.5))
 
 
@@ -135,19 +134,19 @@ def test_joints_that_the_model_lacks_are_left_out_and_named(scene):
     assert report.joints == tuple(joint for joint in LSP14.joints if joint != "head_top")
     for name, score in report.scores.items():
         assert "the model has no head_top" in score.protocol
-        assert "the model's neck is the middle of left shoulder and right shoulder" in score.protocol
+        assert "the model's neck is the mean of left shoulder and right shoulder" in score.protocol
         assert "head_top" not in score.parts, name
     assert report.scores["pck_box"].parts["left_knee"].value == 1
     assert report.scores["pck_box"].overall.count == 6 * 13
 
 
-def test_the_order_of_pictures_does_not_matter(scene):
+def test_scores_ignore_the_order_of_images(scene):
     rng = np.random.default_rng(0)
     noise = {n: rng.normal(0, 4, people.keypoints.shape) for n, people in enumerate(scene.people)}
 
     def model(image):
-        true = scene.truth(image)
-        return replace(true, keypoints=true.keypoints + noise[int(image[0, 0, 0])])
+        truth = scene.truth(image)
+        return replace(truth, keypoints=truth.keypoints + noise[int(image[0, 0, 0])])
 
     one = values(scene.measure(model))
     other = values(evaluate_joints(model, scene.file([2, 0, 3, 1]), scene.folder, resamples=5))
@@ -155,39 +154,39 @@ def test_the_order_of_pictures_does_not_matter(scene):
     assert 0 < one["pck_torso"] < 1
 
 
-def test_boxes_are_handed_to_a_model_that_wants_them(scene):
-    class Cropper:
+def test_top_down_model_is_given_boxes(scene):
+    class TopDown:
         wants_boxes = True
 
         def __call__(self, image, boxes_xyxy):
-            true = scene.truth(image)
-            np.testing.assert_allclose(boxes_xyxy, true.boxes_xyxy, atol=1e-3)
-            return replace(true, keypoints=true.keypoints + 500)  # matched by order, wherever they are
+            truth = scene.truth(image)
+            np.testing.assert_allclose(boxes_xyxy, truth.boxes_xyxy, atol=1e-3)
+            return replace(truth, keypoints=truth.keypoints + 500)  # matched by order, wherever they are
 
-    report = scene.measure(Cropper(), boxes=True)
-    assert (report.matched, values(report)["pck_box"]) == (6, 0)
-    assert "in the boxes of the file" in report.compared
+    report = scene.measure(TopDown(), boxes=True)
+    assert (report.num_matched, values(report)["pck_box"]) == (6, 0)
+    assert "in each box of the file" in report.protocol
     with pytest.raises(AnnotationError, match="takes no boxes"):
         scene.measure(lambda image: scene.truth(image), boxes=True)
-    few = type("Few", (Cropper,), {"__call__": lambda self, image, boxes: scene.truth(image)[:1]})()
+    few = type("Few", (TopDown,), {"__call__": lambda self, image, boxes: scene.truth(image)[:1]})()
     with pytest.raises(ShapeError, match=r"people of 0\.png"):
         scene.measure(few, boxes=True)
 
 
-def test_a_model_that_puts_joints_nowhere_is_refused(scene):
+def test_model_that_predicts_nan_is_refused(scene):
     def model(image):
-        true = scene.truth(image)
-        return replace(true, keypoints=np.full_like(true.keypoints, np.nan))
+        truth = scene.truth(image)
+        return replace(truth, keypoints=np.full_like(truth.keypoints, np.nan))
 
-    with pytest.raises(AnnotationError, match=r"the right_ankle of somebody in 0\.png at NaN"):
+    with pytest.raises(AnnotationError, match=r"NaN or infinity for the right_ankle of a person in 0\.png"):
         scene.measure(model)
 
 
-def test_a_file_without_people_gives_no_numbers(scene):
+def test_data_without_people_has_no_numbers(scene):
     scene.people = scene.people[3:] * 2
     report = scene.measure(lambda image: People.empty(LSP14))
     assert all(np.isnan(value) for value in values(report).values())
-    assert json.loads(json.dumps(report.to_plain(), allow_nan=False))["scores"]["pdj"]["overall"]["value"] is None
+    assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["scores"]["pdj"]["overall"]["value"] is None
 
 
 def test_skeletons_that_share_no_joint_are_refused(scene):
@@ -204,29 +203,29 @@ def test_any_skeleton_is_measured_by_its_box_and_bones(scene):
     assert list(report.scores["pcp_strict"].parts) == ["palm-thumb", "palm-ring"]
 
 
-def test_the_pictures_are_counted_and_limited(scene):
-    told = []
-    report = scene.measure(scene.truth, limit=2, progress=lambda done, total: told.append((done, total)))
-    assert told == [(1, 2), (2, 2)]
+def test_progress_and_limit(scene):
+    steps = []
+    report = scene.measure(scene.truth, limit=2, progress=lambda done, total: steps.append((done, total)))
+    assert steps == [(1, 2), (2, 2)]
     assert report.persons == 3
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 4), st.integers(0, 4))
-def test_matching_is_one_to_one_and_knows_no_order(seed, found, true):
+def test_match_poses_is_one_to_one_and_ignores_order(seed, num_predicted, num_annotated):
     rng = np.random.default_rng(seed)
-    these, those = (
+    predicted, annotated = (
         People.from_poses(COCO17, rng.uniform(0, 100, (n, 1, 2)) + rng.uniform(0, 60, (n, 17, 2)), np.ones((n, 17)))
-        for n in (found, true)
+        for n in (num_predicted, num_annotated)
     )
-    matched = match_poses(these, those)
+    matched = match_poses(predicted, annotated)
     chosen = matched[matched >= 0]
     assert len(set(chosen.tolist())) == len(chosen)
-    order = rng.permutation(found)
-    again = match_poses(these[order], those)
-    np.testing.assert_array_equal(np.where(again >= 0, order[again] if found else -1, -1), matched)
+    order = rng.permutation(num_predicted)
+    again = match_poses(predicted[order], annotated)
+    np.testing.assert_array_equal(np.where(again >= 0, order[again] if num_predicted else -1, -1), matched)
 
 
-def test_matching_takes_the_largest_overlap_first():
+def test_match_poses_takes_the_largest_overlap_first():
     def at(*lefts):
         points = np.array([[(x, 0), (x + 10, 10)] for x in lefts], np.float32)
         return People.from_poses(Skeleton("two", ("a", "b"), (("a", "b"),)), points, np.ones(points.shape[:2]))

@@ -1,4 +1,4 @@
-"""Reports of models that know the truth, part of it, or nothing."""
+"""Reports of oracles that return the ground truth, part of it, or nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def person(rng, number, image_id, **more):
 
 @pytest.fixture
 def made(tmp_path):
-    """Four pictures with a person each, one of them with a crowd too; one empty; one listed that is not there."""
+    """Four images with a person each, one of them with a crowd too; one without people; one that is missing."""
     rng = np.random.default_rng(4)
     annotations = [person(rng, number, image_id) for number, image_id in enumerate([10, 11, 12, 13], start=1)]
     crowd = np.zeros((HEIGHT, WIDTH), bool)
@@ -64,7 +64,7 @@ def change(path, **changes):
 
 
 class Oracle:
-    """Returns the truth of a picture, which it recognises by its colour."""
+    """Returns the ground truth of an image, which it recognises by its colour."""
 
     def __init__(self, path, edit=lambda people: people):
         self.dataset, self.edit, self.calls = read_coco(path), edit, 0
@@ -75,64 +75,64 @@ class Oracle:
         return self.edit(replace(people, timings=Timings(1.0, 2.0, float(self.calls))))
 
 
-def test_the_truth_scores_one(made):
+def test_oracle_scores_one(made):
     report = evaluate(Oracle(made), made, made.parent, resamples=50)
     assert report.keypoints["AP"] == report.masks["AP"] == pytest.approx(1)
     assert report.person_iou == 1
-    assert (report.images, report.persons, report.found, report.skipped) == (5, 4, 4, 1)
+    assert (report.images, report.persons, report.num_detected, report.num_missing) == (5, 4, 4, 1)
     np.testing.assert_allclose(report.intervals["keypoints.AP"], 1)
     np.testing.assert_allclose(report.intervals["person_iou"], 1)
 
 
-def test_the_plain_form_has_the_agreed_names_and_survives_json(made):
-    plain = evaluate(Oracle(made), made, made.parent, resamples=50).to_plain()
-    assert {"keypoints", "masks", "person_iou", "images", "persons", "ms", "intervals"} <= set(plain)
-    assert " ".join(plain["keypoints"]) == "AP AP50 AP75 APm APl AR AR50 AR75 ARm ARl"
-    assert " ".join(plain["masks"]) == "AP AP50 AP75 APs APm APl AR1 AR10 AR100 ARs ARm ARl"
-    assert list(plain["ms"]) == ["pre", "net", "decode", "total"]
-    assert plain["masks"]["APs"] == -1
-    assert "masks.APs" not in plain["intervals"]
-    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+def test_to_dict_has_the_documented_names_and_survives_json(made):
+    report = evaluate(Oracle(made), made, made.parent, resamples=50).to_dict()
+    assert {"keypoints", "masks", "person_iou", "images", "persons", "ms", "intervals"} <= set(report)
+    assert " ".join(report["keypoints"]) == "AP AP50 AP75 APm APl AR AR50 AR75 ARm ARl"
+    assert " ".join(report["masks"]) == "AP AP50 AP75 APs APm APl AR1 AR10 AR100 ARs ARm ARl"
+    assert list(report["ms"]) == ["preprocess", "inference", "postprocess", "total"]
+    assert report["masks"]["APs"] == -1
+    assert "masks.APs" not in report["intervals"]
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
 
 
-def test_times_are_means_and_the_first_call_does_not_count(made):
+def test_times_are_means_without_the_first_call(made):
     model = Oracle(made)
     ms = evaluate(model, made, made.parent, resamples=5).ms
     assert model.calls == 6
-    assert ms == {"pre": 1, "net": 2, "decode": 4, "total": 7}  # decode took 2, 3, 4, 5, 6
+    assert ms == {"preprocess": 1, "inference": 2, "postprocess": 4, "total": 7}  # postprocess took 2, 3, 4, 5, 6
 
 
-def test_a_model_without_a_clock_is_timed_from_outside(made):
+def test_model_without_timings_is_timed_as_a_whole(made):
     ms = evaluate(Oracle(made, lambda people: replace(people, timings=None)), made, made.parent, resamples=5).ms
-    assert (ms["pre"], ms["net"], ms["decode"]) == (None, None, None)
+    assert (ms["preprocess"], ms["inference"], ms["postprocess"]) == (None, None, None)
     assert ms["total"] > 0
 
 
-def test_nobody_found_scores_zero(made):
+def test_no_detections_score_zero(made):
     report = evaluate(Oracle(made, lambda people: people[:0]), made, made.parent, resamples=50)
     assert report.keypoints["AP"] == report.masks["AP"] == report.person_iou == 0
     assert report.intervals["keypoints.AP"] == (0, 0)
 
 
-def test_half_the_people_leave_an_interval_around_the_score(made):
-    def forget(people):
+def test_interval_contains_the_score(made):
+    def drop(people):
         return people[: int(len(people) and people.keypoints[0, 0, 0] > 50)]
 
     first, again, other = (
-        evaluate(Oracle(made, forget), made, made.parent, resamples=300, seed=seed) for seed in (0, 0, 1)
+        evaluate(Oracle(made, drop), made, made.parent, resamples=300, seed=seed) for seed in (0, 0, 1)
     )
-    assert 0 < first.found < 4
+    assert 0 < first.num_detected < 4
     for kind in ("keypoints", "masks"):
         low, high = first.intervals[f"{kind}.AP"]
         assert low < getattr(first, kind)["AP"] < high
     low, high = first.intervals["person_iou"]
     assert low < first.person_iou < high
-    assert first.to_plain()["intervals"] == again.to_plain()["intervals"]
-    assert first.to_plain()["intervals"] != other.to_plain()["intervals"]
+    assert first.to_dict()["intervals"] == again.to_dict()["intervals"]
+    assert first.to_dict()["intervals"] != other.to_dict()["intervals"]
     assert set(first.intervals) <= {"person_iou", *(f"{kind}.{name}" for kind in MEASURES for name in MEASURES[kind])}
 
 
-def test_crowds_and_people_without_outline_do_not_weigh_on_person_iou(made):
+def test_person_iou_ignores_crowds_and_people_without_mask(made):
     def grow(people):
         masks = np.asarray(people.masks).copy()
         masks[:, 100:, 100:] = True
@@ -148,18 +148,18 @@ def test_crowds_and_people_without_outline_do_not_weigh_on_person_iou(made):
     assert evaluate(oracle, bare, made.parent, resamples=5).person_iou == -1
 
 
-def test_people_on_another_skeleton_are_measured_by_the_names_of_the_joints(made):
+def test_other_skeletons_are_remapped_by_joint_names(made):
     report = evaluate(Oracle(made, lambda people: people.remap_to(OPENPOSE18)), made, made.parent, resamples=5)
     assert report.keypoints["AP"] == pytest.approx(1)
 
 
-def test_a_model_without_masks_is_measured_by_its_poses(made):
+def test_model_without_masks_scores_its_poses(made):
     report = evaluate(Oracle(made, lambda people: replace(people, masks=None)), made, made.parent, resamples=5)
     assert report.keypoints["AP"] == pytest.approx(1)
     assert report.masks["AP"] == report.person_iou == 0
 
 
-def test_a_data_set_without_people_has_nothing_to_measure(made):
+def test_data_without_people_is_not_applicable(made):
     made = change(made, annotations=[])
     report = evaluate(lambda image: People.empty(COCO17), made, made.parent, resamples=5)
     assert set(report.keypoints.values()) == set(report.masks.values()) == {-1}
@@ -176,26 +176,26 @@ def test_progress_and_limit(made):
     assert report.keypoints["AP"] == pytest.approx(1)
 
 
-def test_missing_pictures_with_people_are_named_and_counted(made):
+def test_missing_images_with_people_are_refused(made):
     (made.parent / "11.png").unlink()
     (made.parent / "13.png").unlink()
-    with pytest.raises(AnnotationError, match=r"2 of the 4 pictures with people .* first is 11\.png"):
+    with pytest.raises(AnnotationError, match=r"2 of the 4 images with people .* first is 11\.png"):
         evaluate(Oracle(made), made, made.parent)
 
 
-def test_a_folder_without_any_picture_is_refused(made, tmp_path):
+def test_folder_without_images_is_refused(made, tmp_path):
     made = change(made, annotations=[])
-    with pytest.raises(AnnotationError, match="None of the 6 pictures"):
+    with pytest.raises(AnnotationError, match="None of the 6 images"):
         evaluate(Oracle(made), made, tmp_path / "elsewhere")
 
 
-def test_a_picture_of_another_size_is_refused(made):
+def test_image_of_another_size_is_refused(made):
     write_png(made.parent / "12.png", np.full((HEIGHT * 2, WIDTH * 2, 3), 12, np.uint8))
     with pytest.raises(AnnotationError, match=r"12\.png"):
         evaluate(Oracle(made), made, made.parent)
 
 
-def test_a_data_set_whose_skeleton_has_no_sigmas_is_refused(made):
+def test_skeleton_without_sigmas_is_refused(made):
     category = {"id": 7, "name": "person", "keypoints": [f"joint{i}" for i in range(17)],
                 "skeleton": [[i, i + 1] for i in range(1, 17)]}  # fmt: skip
     made = change(made, categories=[category])

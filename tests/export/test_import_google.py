@@ -112,18 +112,18 @@ def text(value: str) -> dict[str, str]:
 
 
 def node(
-    name: str, op: str, reads: list[str], *, stride: int = 1, padding: str = "SAME", fused: tuple[str, ...] = ()
+    name: str, op: str, inputs: list[str], *, stride: int = 1, padding: str = "SAME", fused: tuple[str, ...] = ()
 ) -> Any:
     attributes: dict[str, Any] = {}
     if "onv" in op:
         attributes = {"padding": text(padding), "strides": {"list": {"i": ["1", str(stride), str(stride), "1"]}}}
         if fused:
             attributes["fused_ops"] = {"list": {"s": [text(operation)["s"] for operation in fused]}}
-    return {"name": name, "op": op, "input": reads, "attr": attributes}
+    return {"name": name, "op": op, "input": inputs, "attr": attributes}
 
 
 def small_nodes(weights: Mapping[str, Floats]) -> list[Any]:
-    """The same network in every dialect: fused and loose operations, explicit padding, blocks for the dilation."""
+    """The same network in several forms: fused and loose operations, explicit padding, blocks for the dilation."""
     every = ("BiasAdd", "Relu6")
     nodes = [
         node("sub_2", "Placeholder", []),
@@ -146,7 +146,7 @@ def small_nodes(weights: Mapping[str, Floats]) -> list[Any]:
         node("trunk", "Identity", ["d4/relu"]),
     ]
     nodes += [node(head, "_FusedConv2D", ["trunk", f"{head}/w", f"{head}/b"], fused=("BiasAdd",)) for head in HEADS]
-    nodes += [node("heat", "Sigmoid", ["heatmap_2"]), node("shown", "ResizeBilinear", ["float_segments", "two"])]
+    nodes += [node("heat", "Sigmoid", ["heatmap_2"]), node("resized", "ResizeBilinear", ["float_segments", "two"])]
     nodes += [node(name, "Const", []) for name in [*weights, "one_more", "all_round", "two", "edges"]]
     return nodes[::-1]  # the layout promises no order
 
@@ -212,7 +212,7 @@ def noise(height: int, width: int) -> Floats:
 
 
 @pytest.mark.parametrize("kind", ["float32", "float16", "uint16", "uint8"])
-def test_a_tfjs_model_computes_what_its_stored_weights_say(tmp_path: Path, kind: str) -> None:
+def test_tfjs_model_agrees_with_reference_evaluation(tmp_path: Path, kind: str) -> None:
     weights = write_tfjs(tmp_path, kind)
     card = import_google(tmp_path, tmp_path / "small.onnx")
     image = noise(65, 97)
@@ -223,28 +223,27 @@ def test_a_tfjs_model_computes_what_its_stored_weights_say(tmp_path: Path, kind:
         np.testing.assert_allclose(field, ours(name, expected), atol=2e-5)
 
 
-def test_a_cell_lies_over_its_pixel_wherever_the_picture_is(tmp_path: Path) -> None:
-    """Moving the picture by one stride moves the fields by one cell, and mirroring image and kernels mirrors them."""
+def test_shift_by_a_stride_shifts_fields_by_a_cell(tmp_path: Path) -> None:
     write_tfjs(tmp_path)
     import_google(tmp_path, tmp_path / "small.onnx")
     image = noise(193, 193)
-    still, moved = run(tmp_path / "small.onnx", image), run(tmp_path / "small.onnx", image[16:, 16:])
-    for name in still:  # away from the borders, which are padded
-        np.testing.assert_allclose(still[name][:, 5:-4, 5:-4], moved[name][:, 4:-4, 4:-4], atol=1e-5)
+    whole, shifted = run(tmp_path / "small.onnx", image), run(tmp_path / "small.onnx", image[16:, 16:])
+    for name in whole:  # away from the borders, which are padded
+        np.testing.assert_allclose(whole[name][:, 5:-4, 5:-4], shifted[name][:, 4:-4, 4:-4], atol=1e-5)
 
 
-def test_cells_are_centred_so_that_a_mirrored_network_sees_the_mirrored_picture(tmp_path: Path) -> None:
+def test_flipped_kernels_and_image_give_flipped_fields(tmp_path: Path) -> None:
     weights = write_tfjs(tmp_path)
     import_google(tmp_path, tmp_path / "small.onnx")
     image = noise(65, 65)
-    mirrored = {name: values[::-1, ::-1] if values.ndim == 4 else values for name, values in weights.items()}
-    there = evaluate(mirrored, np.ascontiguousarray(image[::-1, ::-1]))
+    flipped = {name: values[::-1, ::-1] if values.ndim == 4 else values for name, values in weights.items()}
+    there = evaluate(flipped, np.ascontiguousarray(image[::-1, ::-1]))
     back = {head: field[::-1, ::-1] for head, field in there.items()}
     for name, field in run(tmp_path / "small.onnx", image).items():
         np.testing.assert_allclose(field, ours(name, back), atol=2e-5)
 
 
-def test_the_card_says_how_to_run_it_and_rides_in_the_file(tmp_path: Path) -> None:
+def test_card_in_the_file_has_the_input_rule_and_licence(tmp_path: Path) -> None:
     write_tfjs(tmp_path)
     card = import_google(tmp_path / "model.json", tmp_path / "small.onnx")
     metadata = ort.InferenceSession(str(tmp_path / "small.onnx")).get_modelmeta().custom_metadata_map
@@ -256,7 +255,7 @@ def test_the_card_says_how_to_run_it_and_rides_in_the_file(tmp_path: Path) -> No
     assert read.licences["weights"].startswith("Apache-2.0")
 
 
-def test_a_heatmap_that_ends_in_a_sigmoid_is_taken_before_it(tmp_path: Path) -> None:
+def test_sigmoid_of_the_heatmap_is_removed(tmp_path: Path) -> None:
     weights = write_tfjs(tmp_path)
     edit(tmp_path, lambda model: next(
         n for n in model["modelTopology"]["node"] if n["name"] == "heatmap_2"
@@ -267,7 +266,7 @@ def test_a_heatmap_that_ends_in_a_sigmoid_is_taken_before_it(tmp_path: Path) -> 
     np.testing.assert_allclose(heatmap, ours("heatmap", evaluate(weights, image)), atol=2e-5)
 
 
-def test_without_a_person_map_it_is_a_pose_network(tmp_path: Path) -> None:
+def test_network_without_person_map_is_posenet(tmp_path: Path) -> None:
     write_tfjs(tmp_path)
 
     def drop(model: Any) -> None:
@@ -284,14 +283,14 @@ def test_without_a_person_map_it_is_a_pose_network(tmp_path: Path) -> None:
 # --- published weights --------------------------------------------------------------------------------------------
 
 
-def picture(side: int) -> NDArray[np.uint8]:
+def photo(side: int) -> NDArray[np.uint8]:
     cv2 = pytest.importorskip("cv2")
     data = pytest.importorskip("skimage.data")
     return np.ascontiguousarray(cv2.resize(data.astronaut(), (side, side)))
 
 
 def normalised(image: NDArray[np.uint8]) -> Floats:
-    """As the 8-bit network sees it: zeros (grey 128) at the bottom and right make 16 n pixels 16 n + 1."""
+    """As the input of the INT8 network: zeros (grey 128) at the bottom and right make 16 n pixels 16 n + 1."""
     return np.pad((image.astype(np.float32) - 128) / 128, [(0, 1), (0, 1), (0, 0)])
 
 
@@ -303,16 +302,16 @@ def correlation(a: Floats, b: Floats) -> float:
 def bodypix(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Floats]:
     model = tmp_path_factory.mktemp("bodypix") / "bodypix.onnx"
     import_google(BODYPIX_NPZ, model)
-    return run(model, normalised(picture(384)))
+    return run(model, normalised(photo(384)))
 
 
 @needs_published
-def test_float_bodypix_agrees_with_the_published_8_bit_network(bodypix: dict[str, Floats]) -> None:
+def test_fp32_bodypix_agrees_with_the_published_int8_network(bodypix: dict[str, Floats]) -> None:
     """Every head correlates by 0.99 or more with the network as published, run by its own interpreter."""
     interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(BODYPIX_TFLITE), num_threads=1)
     interpreter.resize_tensor_input(0, (1, 384, 384, 3))
     interpreter.allocate_tensors()
-    interpreter.set_tensor(0, picture(384)[None])
+    interpreter.set_tensor(0, photo(384)[None])
     interpreter.invoke()
     published = {}
     for output in interpreter.get_output_details():
@@ -330,8 +329,8 @@ def test_float_bodypix_agrees_with_the_published_8_bit_network(bodypix: dict[str
 
 
 @needs_published
-def test_bodypix_finds_the_face_where_it_is(bodypix: dict[str, Floats]) -> None:
-    """The nose lies between the eyes; the person's left eye is at the picture's right; mid offsets lead to the eye."""
+def test_bodypix_detects_the_face(bodypix: dict[str, Floats]) -> None:
+    """The nose lies between the eyes; the left eye is on the right of the image; mid offsets lead to the eye."""
     heatmap = bodypix["heatmap"]
     short = bodypix["short_offsets"].reshape(17, 2, 25, 25)
     mid = bodypix["mid_offsets"].reshape(32, 2, 25, 25)
@@ -347,35 +346,35 @@ def test_bodypix_finds_the_face_where_it_is(bodypix: dict[str, Floats]) -> None:
 
 
 @needs_published
-def test_tflite_and_npz_hold_the_same_bodypix(tmp_path: Path, bodypix: dict[str, Floats]) -> None:
+def test_tflite_and_npz_give_the_same_bodypix(tmp_path: Path, bodypix: dict[str, Floats]) -> None:
     pytest.importorskip("tflite")
     card = import_google(BODYPIX_TFLITE, tmp_path / "bodypix.onnx")
     assert (card.mean, card.std) == ((128.0,) * 3, (128.0,) * 3)
-    for name, field in run(tmp_path / "bodypix.onnx", normalised(picture(384))).items():
+    for name, field in run(tmp_path / "bodypix.onnx", normalised(photo(384))).items():
         assert correlation(field, bodypix[name]) >= 0.9995, name
 
 
 @needs_published
-def test_convolutions_of_any_tflite_are_those_of_the_network_it_holds() -> None:
+def test_read_convolutions_agrees_with_read_tflite() -> None:
     pytest.importorskip("tflite")
-    every = read_convolutions(BODYPIX_TFLITE)
+    convolutions = read_convolutions(BODYPIX_TFLITE)
     layers = {name: layer for layer in read_tflite(BODYPIX_TFLITE).layers.values() for name in layer.names}
-    assert len(layers.keys() & every.keys()) > 27
-    for name in layers.keys() & every.keys():  # the network leaves heads out that it does not use
-        weight, bias = every[name]
+    assert len(layers.keys() & convolutions.keys()) > 27
+    for name in layers.keys() & convolutions.keys():  # the network leaves heads out that it does not use
+        weight, bias = convolutions[name]
         np.testing.assert_array_equal(weight, layers[name].weight)
         np.testing.assert_array_equal(bias, layers[name].bias)
 
 
 @needs_published
-def test_posenet_computes_what_its_archive_says(tmp_path: Path) -> None:
+def test_posenet_agrees_with_reference_evaluation(tmp_path: Path) -> None:
     card = import_google(POSENET_NPZ, tmp_path / "posenet.onnx")
     assert card.name == "posenet"
-    image = normalised(picture(128))
+    image = normalised(photo(128))
     x, google = image, {}
     with np.load(POSENET_NPZ) as archive:
-        for _, name, reads, attributes in json.loads(str(archive["graph"])):
-            kernel, bias = (archive[key].astype(np.float32) for key in reads[1:])
+        for _, name, inputs, attributes in json.loads(str(archive["graph"])):
+            kernel, bias = (archive[key].astype(np.float32) for key in inputs[1:])
             stride = int(attributes["strides"]["list"]["i"][1])
             result = conv(x, kernel, bias, stride=stride, depthwise=kernel.shape[3] == 1)
             if kernel.shape[3] in (17, 32, 34):
@@ -413,9 +412,9 @@ BAD_MODELS: dict[str, tuple[Any, str]] = {
     "no manifest": (lambda m: m.pop("weightsManifest"), "weightsManifest"),
     "no graph": (lambda m: m.update(modelTopology={"model_config": {}}, format="layers-model"), "layers-model"),
     "a foreign node": (lambda m: m["modelTopology"]["node"].append(["Conv2D"]), "A node of model.json"),
-    "a circle": (lambda m: find(m, "c0")["input"].__setitem__(0, "trunk"), "circle"),
-    "an unknown operation": (lambda m: find(m, "d2").update(op="Einsum"), "result of Einsum"),
-    "a convolution without inputs": (lambda m: find(m, "d2").update(input=[]), "reads 0 inputs"),
+    "a cycle": (lambda m: find(m, "c0")["input"].__setitem__(0, "trunk"), "cycle"),
+    "an unknown operation": (lambda m: find(m, "d2").update(op="Einsum"), "output of Einsum"),
+    "a convolution without inputs": (lambda m: find(m, "d2").update(input=[]), "has 0 inputs"),
     "weights of another layer": (lambda m: find(m, "d2")["input"].__setitem__(1, "p1/w"), "depthwise"),
     "no heatmap": (lambda m: find(m, "heatmap_2").update(op="Identity"), "no heatmap"),
     "a stride of 3": (lambda m: find(m, "d2")["attr"]["strides"]["list"].update(i=["1", "3", "3", "1"]), "stride 3"),
@@ -427,9 +426,9 @@ BAD_MODELS: dict[str, tuple[Any, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("fault", BAD_MODELS)
-def test_a_bad_tfjs_model_gets_a_sentence_and_no_file(tmp_path: Path, fault: str) -> None:
-    change, words = BAD_MODELS[fault]
+@pytest.mark.parametrize("case", BAD_MODELS)
+def test_bad_tfjs_model_is_refused(tmp_path: Path, case: str) -> None:
+    change, words = BAD_MODELS[case]
     write_tfjs(tmp_path)
     edit(tmp_path, change)
     with pytest.raises(WeightsError, match=words):
@@ -437,7 +436,7 @@ def test_a_bad_tfjs_model_gets_a_sentence_and_no_file(tmp_path: Path, fault: str
     assert not (tmp_path / "small.onnx").exists()
 
 
-def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+def test_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     write_tfjs(tmp_path / "model")
     (tmp_path / "model" / "group2.bin").rename(tmp_path / "outside.bin")
@@ -450,7 +449,7 @@ def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"\x00" * 64, b"PK\x03\x04 not an archive", b"    TFL3" + b"\xff" * 64, b"[1]"]
 )
-def test_a_foreign_file_gets_a_sentence(tmp_path: Path, name: str, content: bytes) -> None:
+def test_foreign_file_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
     if name.endswith("tflite"):
         pytest.importorskip("tflite")
     (tmp_path / name).write_bytes(content)
@@ -460,7 +459,7 @@ def test_a_foreign_file_gets_a_sentence(tmp_path: Path, name: str, content: byte
 
 @needs_published
 @pytest.mark.parametrize("source", [BODYPIX_NPZ, POSENET_NPZ, BODYPIX_TFLITE], ids=lambda path: path.suffix)
-def test_a_file_cut_short_gets_a_sentence(tmp_path: Path, source: Path) -> None:
+def test_truncated_file_is_refused(tmp_path: Path, source: Path) -> None:
     if source.suffix == ".tflite":
         pytest.importorskip("tflite")
     content = source.read_bytes()
@@ -470,20 +469,20 @@ def test_a_file_cut_short_gets_a_sentence(tmp_path: Path, source: Path) -> None:
             import_google(tmp_path / source.name, tmp_path / "small.onnx")
 
 
-def test_pickles_are_not_opened(tmp_path: Path) -> None:
+def test_pickles_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "weights.npz", meta=np.array([{"op": "conv"}], object))
     with pytest.raises(WeightsError, match=r"weights\.npz is not a whole NumPy archive"):
         import_google(tmp_path / "weights.npz", tmp_path / "small.onnx")
 
 
 @pytest.mark.parametrize("meta", ['[{"op": "conv"}]', '[{"op": "pad", "inp": 3, "out": "x"}]', "{}", "[[1]]"])
-def test_steps_that_make_no_sense_get_a_sentence(tmp_path: Path, meta: str) -> None:
+def test_bad_steps_are_refused(tmp_path: Path, meta: str) -> None:
     np.savez(tmp_path / "weights.npz", meta=meta)
     with pytest.raises(WeightsError, match="meta"):
         import_google(tmp_path / "weights.npz", tmp_path / "small.onnx")
 
 
-def test_a_layer_that_reads_itself_gets_a_sentence(tmp_path: Path) -> None:
+def test_layer_that_takes_its_own_output_is_refused(tmp_path: Path) -> None:
     steps, arrays = [], {}
     for key, channels in (("heatmap", 17), ("short_offset", 34), ("mid_offset", 64)):
         trunk = {"op": "conv", "key": "t", "inp": "trunk", "out": "trunk"}
@@ -492,18 +491,18 @@ def test_a_layer_that_reads_itself_gets_a_sentence(tmp_path: Path) -> None:
         arrays |= {f"{key}.weight": np.ones((channels, 1, 1, 3), np.float32), f"{key}.bias": np.ones(channels)}
     arrays |= {"t.weight": np.ones((3, 1, 1, 3), np.float32), "t.bias": np.ones(3)}
     np.savez(tmp_path / "weights.npz", meta=json.dumps(steps), **arrays)
-    with pytest.raises(WeightsError, match="reads a later one"):
+    with pytest.raises(WeightsError, match="takes the output of a later one"):
         import_google(tmp_path / "weights.npz", tmp_path / "small.onnx")
 
 
-def test_other_kinds_and_missing_files_get_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"wanted \.npz, \.tflite"):
+def test_other_formats_and_missing_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"expected \.npz, \.tflite"):
         import_google(tmp_path / "weights.pth", tmp_path / "small.onnx")
     with pytest.raises(WeightsError, match="There is no file"):
         import_google(tmp_path / "weights.npz", tmp_path / "small.onnx")
 
 
-def test_a_destination_that_cannot_be_written_gets_a_sentence(tmp_path: Path) -> None:
+def test_destination_in_a_missing_folder_is_refused(tmp_path: Path) -> None:
     write_tfjs(tmp_path)
     with pytest.raises(OutputError, match="missing"):
         import_google(tmp_path, tmp_path / "missing" / "small.onnx")

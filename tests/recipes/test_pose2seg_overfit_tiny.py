@@ -11,7 +11,7 @@ pytest.importorskip("onnx")
 
 import poseg  # noqa: E402
 from poseg.cli.main import app  # noqa: E402
-from poseg.evaluation import evaluate, true_people  # noqa: E402
+from poseg.evaluation import evaluate, ground_truth_people  # noqa: E402
 
 pytestmark = pytest.mark.slow  # about a minute on two free cores
 
@@ -24,6 +24,6 @@ def test_masks_of_eight_pictures_are_learned_by_heart(tmp_path):
     exported = runner.invoke(app, ["export", str(run), "-o", str(model), "--images", str(data / "pictures")])
     assert exported.exit_code == 0, exported.output
     annotations = data / "annotations.json"
-    report = evaluate(poseg.load(model), annotations, data / "pictures", given=true_people(annotations))
+    report = evaluate(poseg.load(model), annotations, data / "pictures", people=ground_truth_people(annotations))
     assert report.images == 8
     assert report.masks["AP"] > 0.9

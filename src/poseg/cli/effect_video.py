@@ -47,11 +47,11 @@ class EffectRenderer:
             if not len(rows):
                 return frame.image
             steps = replace(steps, effects=tuple(replace(one, person=int(rows[0])) for one in steps.effects))
-        outcome = steps.apply(frame.image, people)
-        if outcome.image.shape[2] != 3:
+        result = steps.apply(frame.image, people)
+        if result.image.shape[2] != 3:
             raise VideoError("A video has no transparency; put people before one colour with the effect replace.")
-        self.skipped.update((int(ids[one.person]), one.reason) for one in outcome.skipped)
-        return outcome.image
+        self.skipped.update((int(ids[skip.person]), skip.reason) for skip in result.skipped)
+        return result.image
 
     def messages(self, name: str) -> Iterator[str]:
         """Sentences on who was skipped, and why."""
@@ -134,10 +134,10 @@ class _Lines:
         people = self._next.people
         if not len(people):
             people = replace(people, ids=np.zeros(0, np.int64))
-        if people.masks is not None and people.masks.shape[1:] != frame.image.shape[:2]:
+        if people.masks is not None and people.masks.size != frame.image.shape[:2]:
             height, width = frame.image.shape[:2]
             raise VideoError(
-                f"{self._file.path} has frames of {people.masks.shape[2]} x {people.masks.shape[1]} pixels, and "
+                f"{self._file.path} has frames of {people.masks.size[1]} x {people.masks.size[0]} pixels, and "
                 f"the video has {width} x {height}; name the file of this video."
             )
         return people

@@ -115,11 +115,12 @@ def _coco(
 
     with progress_bar("Images") as progress:
         report = measure(
-            evaluated.model, data, images, limit=limit, given=evaluated.people, posed=keypoints_only, progress=progress
-        )
+            evaluated.model, data, images, limit=limit, people=evaluated.people, keypoints_only=keypoints_only,
+            progress=progress,
+        )  # fmt: skip
     if json is not None:
         about = {"model": evaluated.name, "poses": evaluated.poses, "options": evaluated.options}
-        write_json(json, {**about, **report.to_plain()})
+        write_json(json, {**about, **report.to_dict()})
     if results is not None:
         write_json(results, list(report.results))
     Console().print(score_table(report, evaluated.poses))
@@ -144,7 +145,7 @@ def _joints(
         report = evaluate_joints(model, data, images, boxes=boxes, limit=limit, progress=progress)
     if json is not None:
         about = {"model": name, "metric": "pck", "poses": poses, "options": _recorded(options)}
-        write_json(json, {**about, **report.to_plain()})
+        write_json(json, {**about, **report.to_dict()})
     if pck_plot is not None:
         write_png(pck_plot, curve_sheet(report))
     Console().print(joint_tables(report, poses))
@@ -181,13 +182,13 @@ def _detector(options: DetectOptions, mask_model: str | None) -> _Evaluated:
 
     detector = options.with_mask_model(mask_model)
     name = detector.predictor.name if isinstance(detector, SegmentedPredictor) else detector.name
-    return _Evaluated(detector, detector.name, f"detected by {name}", None, _recorded(options))
+    return _Evaluated(detector, getattr(detector, "name", name), f"detected by {name}", None, _recorded(options))
 
 
 def _with_provided_people(
     options: DetectOptions, mask_model: str | None, file: Path, data: Path, keypoints_only: bool
 ) -> _Evaluated:
-    from poseg.evaluation.given import people_for
+    from poseg.evaluation.ground_truth import match_people
     from poseg.io.given_people import read_people
 
     if mask_model is None:
@@ -199,7 +200,9 @@ def _with_provided_people(
     people = read_people(file)
     poses = f"{'ground truth of' if people.true else 'results in'} {file.name}"
     used = {"long_edge": options.long_edge, "threads": options.threads}
-    return _Evaluated(segmenter, segmenter.model.card.name, poses, people_for(people, data, posed=keypoints_only), used)
+    return _Evaluated(
+        segmenter, segmenter.model.card.name, poses, match_people(people, data, keypoints_only=keypoints_only), used
+    )
 
 
 def _recorded(options: DetectOptions) -> dict[str, Any]:

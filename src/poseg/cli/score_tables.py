@@ -14,7 +14,7 @@ from rich.text import Text
 
 from poseg.draw.curves import Line, draw_curves
 from poseg.draw.figures import sheet, spoken
-from poseg.evaluation import Report
+from poseg.evaluation import EvaluationReport
 from poseg.evaluation.joints import JointsReport
 from poseg.metrics.score import Estimate, Score
 
@@ -26,14 +26,14 @@ EMPTY = Estimate(float("nan"), 0)
 Row = tuple[str, str, str]
 
 
-def score_table(report: Report, poses: str) -> Table:
+def score_table(report: EvaluationReport, poses: str) -> Table:
     """The report as one table: poses to the left, masks to the right, the rest below.
 
     poses  where they come from: scores of detected and of provided poses are not to be compared
     """
-    protocol = f"poses: {poses}{'; people without annotated joints ignored' * report.posed}"
-    if report.about:
-        protocol += f"\ndata: {report.about}"
+    protocol = f"poses: {poses}{'; people without annotated joints ignored' * report.keypoints_only}"
+    if report.description:
+        protocol += f"\ndata: {report.description}"
     shown = Table(
         title=f"{Path(report.data).name}: {report.images} images, {report.persons} persons", caption=Text(protocol)
     )
@@ -48,15 +48,15 @@ def score_table(report: Report, poses: str) -> Table:
     times = [("ms an image" if name == "total" else f"ms {name}", _ms(ms), "") for name, ms in report.ms.items()]
     counts = [
         ("person IoU", _score(report.person_iou), _ap_interval(report, "person_iou")),
-        ("people detected", str(report.found), ""),
-        ("not on disk", str(report.skipped), ""),
+        ("people detected", str(report.num_detected), ""),
+        ("not on disk", str(report.num_missing), ""),
     ]
     for count, time in zip_longest(counts, times, fillvalue=("", "", "")):
         shown.add_row(*count, *time)
     return shown
 
 
-def _rows(report: Report, kind: str, numbers: Mapping[str, float]) -> Iterator[Row]:
+def _rows(report: EvaluationReport, kind: str, numbers: Mapping[str, float]) -> Iterator[Row]:
     for name, value in numbers.items():
         yield name, _score(value), _ap_interval(report, f"{kind}.{name}")
 
@@ -65,7 +65,7 @@ def _score(value: float) -> str:
     return "-" if value < 0 else f"{value:.3f}"
 
 
-def _ap_interval(report: Report, name: str) -> str:
+def _ap_interval(report: EvaluationReport, name: str) -> str:
     low, high = report.intervals.get(name, (-1.0, -1.0))
     return "" if high < 0 else f"{low:.3f}-{high:.3f}"
 
@@ -76,8 +76,9 @@ def _ms(ms: float | None) -> str:
 
 def joint_tables(report: JointsReport, poses: str) -> Group:
     """All scores, those of joints and sticks, and the protocols below; `poses` says where people come from."""
-    rules = [score.protocol.replace(f"; {report.compared}", "") for score in report.scores.values()]
-    notes = [*rules, report.compared, f"poses: {poses}", *([f"data: {report.about}"] if report.about else [])]
+    rules = [score.protocol.replace(f"; {report.protocol}", "") for score in report.scores.values()]
+    notes = [*rules, report.protocol, f"poses: {poses}"]
+    notes += [f"data: {report.description}"] if report.description else []
     tables = [_by_group(report, title, names) for title, names in (("Joints", BY_JOINT), ("Sticks", BY_STICK))]
     return Group(_overall(report), *(table for table in tables if table.row_count), Text("\n".join(notes), style="dim"))
 
@@ -113,7 +114,7 @@ def _joint_lines(score: Score) -> list[Line]:
 
 
 def _overall(report: JointsReport) -> Table:
-    people = f"{report.images:,} images, {report.persons:,} persons, {report.matched:,} of them detected"
+    people = f"{report.images:,} images, {report.persons:,} persons, {report.num_matched:,} of them detected"
     table = Table(title=f"{Path(report.data).name}: {people}")
     for column in ("Metric", "Score", "95 %", "AUC", "95 %", "Counted"):
         table.add_column(column, justify="left" if column == "Metric" else "right")

@@ -1,4 +1,4 @@
-"""Effects: from a picture and its people to another picture.
+"""Effects: from an image and its people to another image.
 
 blur, cutout, grey, replace     everything but people
 ghost, pixelate                 people removed, or hidden
@@ -9,8 +9,7 @@ taller, thinner, wider          people of another shape
 from __future__ import annotations
 
 from poseg.effects.background import Blur, Cutout, Grey, Replace
-from poseg.effects.chain import Chain, chain
-from poseg.effects.effect import Effect, Outcome, Skipped
+from poseg.effects.effect import Chain, Effect, EffectResult, SkippedPerson, chain
 from poseg.effects.ghost import Ghost
 from poseg.effects.outline import Glow, Outline
 from poseg.effects.pixelate import Pixelate
@@ -18,10 +17,11 @@ from poseg.effects.sticker import Sticker
 from poseg.effects.thinner import Taller, Thinner, Wider
 from poseg.effects.winged import Winged
 
-__all__ = ["EFFECTS", "Blur", "Chain", "Cutout", "Effect", "Ghost", "Glow", "Grey", "Outcome", "Outline", "Pixelate",
-           "Replace", "Skipped", "Sticker", "Taller", "Thinner", "Wider", "Winged", "chain"]  # fmt: skip
+__all__ = ["EFFECTS", "Blur", "Chain", "Cutout", "Effect", "EffectResult", "Ghost", "Glow", "Grey", "Outline",
+           "Pixelate", "Replace", "SkippedPerson", "Sticker", "Taller", "Thinner", "Wider", "Winged",
+           "chain"]  # fmt: skip
 
-# By the name that the command line knows them by, in the order of the alphabet.
+# By their names on the command line, in alphabetical order.
 EFFECTS: dict[str, type[Effect]] = {
     "blur": Blur,
     "cutout": Cutout,

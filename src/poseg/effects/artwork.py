@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from poseg.effects.layers import around, union
+from poseg.effects.compositing import union, window_between
 from poseg.effects.matte import Matte
 from poseg.errors import ShapeError
 from poseg.geometry.grid import PIXEL_CENTRE
@@ -70,7 +70,7 @@ class Art:
         return Art(np.ascontiguousarray(self.pixels[:, ::-1]), (-x1, y0, -x0, y1), self.foreshortens)
 
     def downscale(self, width_px: float, height_px: float) -> Bytes:
-        """The pixels for a size: on each axis as they are, or fewer, at most 1.5 times as many as asked for.
+        """The pixels for a size: on each axis as they are, or fewer, about 1.4 times as many as asked for at most.
 
         Averages over areas, so that small art does not flicker; kept for the next frame.
         """
@@ -117,7 +117,7 @@ def draw_art(canvas: Bytes, art: Art, quad: Points, occluders: Sequence[Matte], 
 
     quad  (4, 2) image points, clockwise from the top left. Art less than a pixel wide or high is not drawn.
     """
-    window = around(quad.min(axis=0) - 1, quad.max(axis=0) + 1, canvas.shape)
+    window = window_between(quad.min(axis=0) - 1, quad.max(axis=0) + 1, canvas.shape)
     sides = np.linalg.norm(quad - np.roll(quad, 1, axis=0), axis=1)  # left, top, right, bottom
     width_px, height_px = max(sides[1], sides[3]), max(sides[0], sides[2])
     if window is None or min(width_px, height_px) < 1:

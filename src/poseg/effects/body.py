@@ -1,11 +1,11 @@
 """A person's measures, from joints by their names: shoulders, neck, hips, scale, axis of the torso, disc of the head.
 
-Lengths are given in units of the body scale S, so that effects do not depend on the size of the picture:
+Lengths are given in units of the body scale S, so that effects do not depend on the size of the image:
 
-    S = max(|left shoulder - right shoulder|, 0.6 |neck - middle of the hips|)                            (1)
+    S = max(|left shoulder - right shoulder|, 0.6 |neck - centre of the hips|)                            (1)
 
 with 1.9 |nose - neck| for the torso where the hips are missing. A measure whose joints are missing is None, and
-`why` puts that into words. Coordinates are continuous image pixels, x before y.
+`missing_reason` says so in a sentence. Coordinates are continuous image pixels, x before y.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ NECK_OF_FACE = {
     ("right_eye", "right_ear"): 2.8,
     ("left_eye", "left_ear"): 2.8,
 }
-# People whose lowest row is this close to the picture's lower edge, in its height, are cut off there: no telling whose
-# feet stand lower.
+# People whose lowest row is this close to the image's lower edge, in its height, are cut off there: the position of
+# their feet is not known.
 CUT_OFF = 0.02
-LEAST_SCORE = 0.2  # of a joint: models give a low one to what lies out of sight, such as eyes seen from behind
+MIN_SCORE = 0.2  # of a joint: models give a low one to hidden joints, such as eyes seen from behind
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeadDisc:
-    """The disc of a head: everything within `core_px` of the centre is head, everything beyond `rim_px` is not.
+    """The disc of a head: all within `inner_radius_px` of the centre is head, all beyond `outer_radius_px` is not.
 
     centre  (2,) continuous image pixels
     """
 
     centre: Point
-    core_px: float
-    rim_px: float
+    inner_radius_px: float
+    outer_radius_px: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,42 +59,42 @@ class Body:
     """One person's joints and what is measured on them. Built by `bodies`.
 
     points     (18, 2) float64 joints of OPENPOSE18
-    found      (18,) bool
+    visible    (18,) bool
     bottom_px  y of the lowest row of mask, or of the box where there is no mask
     """
 
     points: NDArray[np.float64]
-    found: NDArray[np.bool_]
+    visible: NDArray[np.bool_]
     bottom_px: float
 
     def joint(self, name: str) -> Point | None:
-        """(2,) place of a joint; None where it was not found. Raises SkeletonError for a name there is not."""
-        place = OPENPOSE18.index(name)
-        return self.points[place] if self.found[place] else None
+        """(2,) position of a joint; None where it is not visible. Raises SkeletonError for an unknown name."""
+        index = OPENPOSE18.index(name)
+        return self.points[index] if self.visible[index] else None
 
-    def middle(self, *names: str) -> Point | None:
-        """(2,) mean of joints; None unless all were found."""
-        places = [OPENPOSE18.index(name) for name in names]
-        return np.asarray(self.points[places].mean(axis=0)) if self.found[places].all() else None
+    def centre(self, *names: str) -> Point | None:
+        """(2,) mean of joints; None unless all are visible."""
+        indices = [OPENPOSE18.index(name) for name in names]
+        return np.asarray(self.points[indices].mean(axis=0)) if self.visible[indices].all() else None
 
-    def why(self, *names: str) -> str:
-        """A sentence saying which of these joints were not found."""
+    def missing_reason(self, *names: str) -> str:
+        """A sentence saying which of these joints were not detected."""
         absent = [name.replace("_", " ") for name in names if self.joint(name) is None]
         if not absent:
             return "The joints lie too close together to measure the person."
         listed = absent[0] if len(absent) == 1 else f"{', '.join(absent[:-1])} and {absent[-1]}"
-        return f"The {listed} {'was' if len(absent) == 1 else 'were'} not found."
+        return f"The {listed} {'was' if len(absent) == 1 else 'were'} not detected."
 
     @cached_property
     def neck(self) -> Point | None:
-        """The neck: the skeleton's own, or the middle of the shoulders."""
+        """The neck: the skeleton's own, or the centre of the shoulders."""
         neck = self.joint("neck")
-        return self.middle("left_shoulder", "right_shoulder") if neck is None else neck
+        return self.centre("left_shoulder", "right_shoulder") if neck is None else neck
 
     @cached_property
     def mid_hip(self) -> Point | None:
-        """The middle of the hips; of one hip alone, that hip."""
-        hips = self.middle("left_hip", "right_hip")
+        """The centre of the hips; with one hip alone, that hip."""
+        hips = self.centre("left_hip", "right_hip")
         return hips if hips is not None else _first(self.joint("left_hip"), self.joint("right_hip"))
 
     @cached_property
@@ -137,17 +137,17 @@ class Body:
 
     @cached_property
     def face(self) -> NDArray[np.float64]:
-        """(F, 2) joints of the face that were found."""
-        places = [OPENPOSE18.index(name) for name in FACE]
-        return self.points[places][self.found[places]]
+        """(F, 2) visible joints of the face."""
+        indices = [OPENPOSE18.index(name) for name in FACE]
+        return self.points[indices][self.visible[indices]]
 
     @cached_property
     def head(self) -> HeadDisc | None:
-        """The disc of the head; None where neither face nor neck and torso tell where it is.
+        """The disc of the head; None where neither face nor neck and torso are known.
 
-        The core covers every joint found of the face and, where there is a neck, ends short of it.
+        The inner disc covers every visible joint of the face and, where there is a neck, ends short of it.
         """
-        centre = self.middle("left_ear", "right_ear")
+        centre = self.centre("left_ear", "right_ear")
         if centre is None and len(self.face):
             centre = np.asarray(self.face.mean(axis=0))
         if centre is None and self.neck is not None and self.down is not None and self.scale_px is not None:
@@ -157,13 +157,13 @@ class Body:
         reach = self._neck_distance(centre)
         if reach is None:
             return None
-        core = min(max(0.75 * reach, 0.45 * (self.scale_px or 0.0)), 0.95 * reach)
+        inner = min(max(0.75 * reach, 0.45 * (self.scale_px or 0.0)), 0.95 * reach)
         if len(self.face):
-            core = max(core, 1.15 * float(np.linalg.norm(self.face - centre, axis=1).max()))
-        return HeadDisc(centre, core, max(1.15 * reach, 1.25 * core))
+            inner = max(inner, 1.15 * float(np.linalg.norm(self.face - centre, axis=1).max()))
+        return HeadDisc(centre, inner, max(1.15 * reach, 1.25 * inner))
 
     def _neck_distance(self, centre: Point) -> float | None:
-        """From head to neck; without a neck, judged by the joints of the face, the longest measure counting."""
+        """From head to neck; without a neck, the longest estimate from the joints of the face."""
         if self.neck is not None and _length(self.neck - centre) >= 1:
             return _length(self.neck - centre)
         lengths = [
@@ -175,22 +175,22 @@ class Body:
 
 
 def bodies(people: People) -> tuple[Body, ...]:
-    """The measures of everybody, in the order of `people`, from joints that are sure enough (`LEAST_SCORE`)."""
+    """The measures of all people, in their order, from joints of `MIN_SCORE` or more."""
     named = people.remap_to(OPENPOSE18)
     bottoms = people.boxes_xyxy[:, 3].astype(np.float64)
     if people.masks is not None:
-        seen = people.masks.boxes_xyxy[:, 3]
-        bottoms = np.where(seen > 0, seen, bottoms)
+        mask_bottoms = people.masks.boxes_xyxy[:, 3]
+        bottoms = np.where(mask_bottoms > 0, mask_bottoms, bottoms)
     return tuple(
-        Body(points.astype(np.float64), sure >= LEAST_SCORE, float(bottom))
-        for points, sure, bottom in zip(named.keypoints, named.keypoint_scores, bottoms, strict=True)
+        Body(points.astype(np.float64), scores >= MIN_SCORE, float(bottom))
+        for points, scores, bottom in zip(named.keypoints, named.keypoint_scores, bottoms, strict=True)
     )
 
 
 def depth_order(measured: Sequence[Body], height_px: int) -> tuple[int, ...]:
-    """Numbers of the people from far to near: whose lowest row lies lower is nearer, among equals the larger one.
+    """Indices of the people from far to near: whose lowest row lies lower is nearer, among equals the larger person.
 
-    height_px  height of the picture; people cut off at its lower edge count as equals
+    height_px  height of the image; people cut off at its lower edge count as equals
     """
     edge = (1 - CUT_OFF) * height_px
     keys = [(min(body.bottom_px, edge), body.scale_px or 0.0) for body in measured]

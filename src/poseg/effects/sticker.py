@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
 from poseg.effects.artwork import Art, art_names, draw_art, load_art
 from poseg.effects.body import Body, bodies, depth_order
-from poseg.effects.effect import Effect, Image, Outcome, Skipped
-from poseg.effects.head import head_of
-from poseg.effects.matte import mattes
+from poseg.effects.compositing import occluders
+from poseg.effects.effect import Effect, EffectResult, Image, SkippedPerson
+from poseg.effects.head import head_frame
+from poseg.effects.matte import Mattes
 from poseg.errors import EffectError
 from poseg.geometry.affine import Matrix, apply, compose
 from poseg.people import People
@@ -62,28 +63,24 @@ class Sticker(Effect):
             )
         self._art()
 
-    def settings(self) -> dict[str, Any]:
-        """The settings as plain data; of an image only its shape."""
-        return {**asdict(self), "image": None if self.image is None else list(self.image.shape)}
-
-    def render(self, image: Image, people: People, chosen: tuple[int, ...]) -> Outcome:
-        """The image with a sticker on each of the chosen people, far ones first."""
+    def render(self, image: Image, people: People, selected: tuple[int, ...]) -> EffectResult:
+        """The image with a sticker on each of the selected people, far ones first."""
         art, at = self._art(), "eyes" if self.image is None else self.at
         own = np.array([[self.size, 0, self.shift[0]], [0, self.size, self.shift[1]]])
         measured = bodies(people)
         order = depth_order(measured, image.shape[0])
-        made = mattes(image, people) if len(people) > 1 else ()
+        mattes = Mattes(image, people)
         out, skipped = image.copy(), []
-        for rank, person in enumerate(order):
-            if person not in chosen:
+        for person in order:
+            if person not in selected:
                 continue
             frame = sticker_frame(measured[person], at, foreshortens=art.foreshortens)
             if isinstance(frame, str):
-                skipped.append(Skipped(person, frame))
+                skipped.append(SkippedPerson(person, frame))
                 continue
             quad = apply(compose(frame, own), art.corners).astype(np.float64)
-            draw_art(out, art, quad, [made[other] for other in order[rank + 1 :]], self.strength)
-        return Outcome(out, tuple(sorted(skipped, key=lambda one: one.person)))
+            draw_art(out, art, quad, occluders(person, order, mattes), self.strength)
+        return EffectResult(out, tuple(sorted(skipped, key=lambda skip: skip.person)))
 
     def _art(self) -> Art:
         """The bundled sticker, or the user's image, one unit wide, its centre at the place."""
@@ -101,25 +98,25 @@ def sticker_frame(body: Body, at: str, *, foreshortens: bool) -> Matrix | str:
     joints = at.split("-")
     points = [point for joint in joints if (point := body.joint(joint)) is not None]
     if len(points) < len(joints):
-        return body.why(*joints)
+        return body.missing_reason(*joints)
     if len(points) == 2:
         bone = points[1] - points[0]
         if float(np.hypot(*bone)) < 1:
             return f"The {' and '.join(joints).replace('_', ' ')} lie in one place."
         return np.column_stack([bone, (-bone[1], bone[0]), (points[0] + points[1]) / 2])
     if body.scale_px is None:
-        return "The shoulders and the torso were not found, so the size of the sticker is not known."
+        return "The shoulders and the torso were not detected, so the size of the sticker is not known."
     down = np.array([0.0, 1.0]) if body.down is None else body.down
     unit = JOINT_UNIT * body.scale_px
     return np.column_stack([(unit * down[1], -unit * down[0]), unit * down, points[0]])
 
 
 def _head_frame(body: Body, *, foreshortens: bool) -> Matrix | str:
-    head = head_of(body)
+    head = head_frame(body)
     if head is None:
-        return "Fewer than two joints of the face were found, so there is no telling how the head is held."
+        return "Fewer than two joints of the face were detected, so the position of the head is not known."
     if not foreshortens:
-        return head.frame(head.middle)
+        return head.frame(head.centre)
     if body.joint("left_eye") is None or body.joint("right_eye") is None:
-        return body.why("left_eye", "right_eye")
-    return head.frame(head.eyes, head.turned)
+        return body.missing_reason("left_eye", "right_eye")
+    return head.frame(head.eyes, head.yaw_cosine)

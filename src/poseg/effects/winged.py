@@ -1,28 +1,29 @@
 """Winged: wings at the shoulders, behind the person and in front of the background.
 
-Each wing is a flat picture hinged at its root beside the spine and swept back. It turns with the torso about the
+Each wing is a flat image hinged at its root beside the spine and swept back. It rotates with the torso about the
 torso's axis, is seen in weak perspective, and lies in the shoulder line's frame: x along the shoulders, y down.
-With S the body scale and T the length of the torso, the turn comes from how short the shoulder line looks,
+With S the body scale and T the length of the torso, its yaw is estimated from how short the shoulder line is,
 
     cos(yaw) = clip(|left shoulder - right shoulder| / (0.7 T), 0.35, 1)                                  (1)
 
-and its side from where the nose stands. What is nearer hides the wing: with a its alpha and o that of the person and
-of everybody nearer, out = image (1 - a (1 - o)) + colour a (1 - o), so pixels with o = 1 stay bit for bit.
+and its sign from the side of the neck that the nose is on. What is nearer hides the wing: with a its alpha and o that
+of the person and of all people nearer, out = image (1 - a (1 - o)) + colour a (1 - o), so pixels with o = 1 stay bit
+for bit.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from poseg.effects.artwork import Art, art_names, check_rgba, draw_art, load_art
 from poseg.effects.body import Body, bodies, depth_order
-from poseg.effects.effect import Effect, Image, Outcome, Skipped
-from poseg.effects.matte import mattes
+from poseg.effects.effect import Effect, EffectResult, Image, SkippedPerson
+from poseg.effects.matte import Mattes
 from poseg.errors import EffectError
 from poseg.people import People
 
@@ -31,13 +32,13 @@ Anchors = tuple[tuple[float, float], tuple[float, float]]
 
 ROOT_OFFSET = 0.16  # of bundled wings from the spine, in S
 SHOULDERS_OF_TORSO = 0.7
-LEAST_COS = 0.35
+MIN_COS = 0.35
 DROP = 0.15  # of S: wings join the back below the shoulder line
 DEPTH = 0.1  # of S: and behind it
 SWEEP_DEG = 16.0  # back from the plane of the shoulders, at rest
 CAMERA = 12.0  # distance of the camera in S
-TURNED = 0.12  # of S: the nose this far beside the neck is a torso turned for sure
-LEAST_AREA = 0.02  # of the wing seen flat: a wing seen on its edge is not drawn
+NOSE_OFFSET = 0.12  # of S: with the nose this far beside the neck the torso is turned
+MIN_AREA = 0.02  # of the wing seen flat: a wing seen on its edge is not drawn
 
 
 class WingPair(NamedTuple):
@@ -50,7 +51,7 @@ class WingPair(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Winged(Effect):
-    """Wings for everybody whose shoulders were found.
+    """Wings for all people whose shoulders were detected.
 
     style     angel, bat, butterfly, fairy or morpho
     image     (H, W, 4) uint8 RGBA of a pair of wings seen from the front, instead of a style; colours not
@@ -58,7 +59,7 @@ class Winged(Effect):
     anchors   where the image's left and right wing join the shoulders, (x, y) in fractions of width and height; the
               distance between them becomes that between the shoulders
     size      1 for wings as drawn
-    flap_hz   beats a second, read from `time_s`; 0 keeps them still
+    flap_hz   beats per second, read from `time_s`; 0 keeps them still
     flap_deg  how far they beat
     strength  their opacity
 
@@ -90,28 +91,24 @@ class Winged(Effect):
         if self.image is not None:
             split_wing_pair(self.image, self.anchors)
 
-    def settings(self) -> dict[str, Any]:
-        """The settings as plain data; of an image only its shape."""
-        return {**asdict(self), "image": None if self.image is None else list(self.image.shape)}
-
-    def render(self, image: Image, people: People, chosen: tuple[int, ...]) -> Outcome:
-        """The picture with wings; people without shoulders are left out."""
+    def render(self, image: Image, people: People, selected: tuple[int, ...]) -> EffectResult:
+        """The image with wings; people without shoulders are skipped."""
         measured = bodies(people)
         skipped = tuple(
-            Skipped(person, measured[person].why("left_shoulder", "right_shoulder"))
-            for person in chosen
+            SkippedPerson(person, measured[person].missing_reason("left_shoulder", "right_shoulder"))
+            for person in selected
             if measured[person].shoulders is None or measured[person].scale_px is None
         )
-        left_out = {skip.person for skip in skipped}
+        without = {skip.person for skip in skipped}
         order = depth_order(measured, image.shape[0])
-        shapes = mattes(image, people) if len(left_out) < len(chosen) else ()
+        mattes = Mattes(image, people)
         canvas = image.copy()
         for rank, person in enumerate(order):
-            if person in chosen and person not in left_out:
-                occluders = [shapes[other] for other in order[rank:]]
+            if person in selected and person not in without:
+                occluders = [mattes[other] for other in order[rank:]]
                 for wing, quad in self.placed(measured[person]):
                     draw_art(canvas, wing, quad, occluders, self.strength)
-        return Outcome(canvas, skipped)
+        return EffectResult(canvas, skipped)
 
     def placed(self, body: Body) -> list[tuple[Art, Points]]:
         """The wings of one person, the farther first, each with the (4, 2) image points of its corners.
@@ -127,13 +124,13 @@ class Winged(Effect):
         frame = np.stack([across, [-across[1], across[0]]])
         down = frame[1] if body.down is None else body.down
         base = (shoulders[0] + shoulders[1]) / 2 + DROP * scale * down
-        cosine, side = _turn(body, scale, across)
+        cosine, side = _yaw(body, scale, across)
         beat = np.sin(2 * np.pi * self.flap_hz * self.time_s) * np.deg2rad(self.flap_deg)
         placed = []
         for wing, sign in ((left, -1), (right, 1)):
             local, depth = _hinged(wing, sign, root_offset / self.size, beat, cosine, side)
             quad = base + unit * local @ frame
-            if _area(quad) >= LEAST_AREA * wing.area * unit**2:
+            if _area(quad) >= MIN_AREA * wing.area * unit**2:
                 placed.append((depth, wing, quad))
         return [(wing, quad) for _, wing, quad in sorted(placed, key=lambda entry: entry[0])]
 
@@ -168,31 +165,31 @@ def split_wing_pair(image: Image, anchors: Anchors) -> WingPair:
     return WingPair(Art.from_rgba(image[:, :centre], left), Art.from_rgba(image[:, centre:], right), 0.5)
 
 
-def _turn(body: Body, scale: float, across: Points) -> tuple[float, float]:
-    """Cosine of the torso's turn, equation (1), and its side: 1 facing the image's right, -1 the left, 0 unknown."""
+def _yaw(body: Body, scale: float, across: Points) -> tuple[float, float]:
+    """Cosine of the torso's yaw, equation (1), and its side: 1 facing the image's right, -1 the left, 0 unknown."""
     if body.shoulders is None or body.torso_px is None or body.torso_px == 0:
         return 1.0, 0.0
-    looks = float(np.linalg.norm(body.shoulders[1] - body.shoulders[0]))
-    cosine = float(np.clip(looks / (SHOULDERS_OF_TORSO * body.torso_px), LEAST_COS, 1))
+    length = float(np.linalg.norm(body.shoulders[1] - body.shoulders[0]))
+    cosine = float(np.clip(length / (SHOULDERS_OF_TORSO * body.torso_px), MIN_COS, 1))
     nose = body.joint("nose")
     if nose is None or body.neck is None:
         return cosine, 0.0
-    return cosine, float(np.tanh((nose - body.neck) @ across / (TURNED * scale)))
+    return cosine, float(np.tanh((nose - body.neck) @ across / (NOSE_OFFSET * scale)))
 
 
 def _hinged(wing: Art, sign: int, root_offset: float, beat: float, cosine: float, side: float) -> tuple[Points, float]:
     """(4, 2) corners of a wing in the shoulder frame, in S about the base, and how near its centre is."""
     flat = wing.corners
-    turn = np.array([[np.cos(beat), sign * np.sin(beat)], [-sign * np.sin(beat), np.cos(beat)]])
-    flat = flat @ turn.T
+    rotation = np.array([[np.cos(beat), sign * np.sin(beat)], [-sign * np.sin(beat), np.cos(beat)]])
+    flat = flat @ rotation.T
     sweep = np.deg2rad(SWEEP_DEG) + 0.8 * beat
     outwards = sign * flat[:, 0]
     x = sign * (root_offset + outwards * np.cos(sweep))
     z = -DEPTH - outwards * np.sin(sweep)
     sine = side * np.sqrt(1 - cosine**2)
-    turned_x, turned_z = x * cosine + z * sine, z * cosine - x * sine
-    nearness = 1 / (1 - turned_z / CAMERA)
-    return np.stack([turned_x, flat[:, 1]], axis=1) * nearness[:, None], float(turned_z.mean())
+    yawed_x, yawed_z = x * cosine + z * sine, z * cosine - x * sine
+    nearness = 1 / (1 - yawed_z / CAMERA)
+    return np.stack([yawed_x, flat[:, 1]], axis=1) * nearness[:, None], float(yawed_z.mean())
 
 
 def _area(quad: Points) -> float:

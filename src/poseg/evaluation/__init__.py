@@ -1,16 +1,15 @@
-"""Evaluation: a model against a data set. Torch free."""
+"""Evaluation of a model on a data set. Torch free."""
 
-from poseg.evaluation.given import true_people
+from poseg.evaluation.ground_truth import ground_truth_people
 from poseg.evaluation.joints import JointsReport, evaluate_joints
-from poseg.evaluation.report import Model, Report, evaluate
-from poseg.evaluation.scores import card_scores
+from poseg.evaluation.report import EvaluationReport, Model, card_scores, evaluate
 
 __all__ = [
+    "EvaluationReport",
     "JointsReport",
     "Model",
-    "Report",
     "card_scores",
     "evaluate",
     "evaluate_joints",
-    "true_people",
+    "ground_truth_people",
 ]

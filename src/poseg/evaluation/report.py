@@ -1,9 +1,9 @@
-"""A model against a data set: COCO's numbers for poses and masks, person IoU, time, and how sure all that is."""
+"""A model against a COCO data set: AP and AR of poses and masks, person IoU, time, and bootstrap intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.evaluation.pictures import Pictures, find_pictures
+from poseg.evaluation.ground_truth import GroundTruth, load_ground_truth
 from poseg.io.coco_json import coco_results
+from poseg.io.files import read_json
 from poseg.io.images import read_image
 from poseg.metrics.average_precision import MEASURES, Matching, match
 from poseg.metrics.bootstrap import bootstrap_ap, image_counts, percentile_interval
@@ -20,34 +21,35 @@ from poseg.metrics.coco_objects import Kind
 from poseg.metrics.iou import Overlap, intersection_and_union
 from poseg.people import People
 
-UNMEASURED = -1.0  # COCO's number where there is nothing to measure
+NOT_APPLICABLE = -1.0  # COCO's number where there is nothing to measure
+CARD_METRICS = ("keypoints.AP", "masks.AP", "person_iou")
+PROVIDED = ("ground truth", "results")  # how reports begin to name poses that the model did not predict
 
 Interval = tuple[float, float]
 
-
-# Anything that finds people, or what is not known of people who are given: (H, W, 3) uint8 RGB, and perhaps People,
-# in; People in the picture's pixels out.
+# Anything that predicts people, or masks of provided people: (H, W, 3) uint8 RGB, and perhaps People, in; People in
+# pixels of the image out.
 Model = Callable[..., People]
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What a model scored.
+class EvaluationReport:
+    """The scores of a model.
 
     keypoints, masks  COCO's 10 and 12 numbers by name; -1 where there is nothing to measure
-    person_iou        person pixels found against annotated, over all pictures, crowds left out; -1 likewise
-    images            pictures evaluated
+    person_iou        predicted against annotated person pixels, over all images, crowds left out; -1 likewise
+    images            images evaluated
     persons           people annotated in them, crowds left out
-    found             people that the model found
-    skipped           pictures without people that the data set lists and that do not lie on disk
-    ms                mean milliseconds a picture: pre, net, decode as the model states them (None where it does
-                      not), and their total, or else the time of the call. The first picture is run once more
-                      beforehand, uncounted
-    intervals         95 % bootstrap intervals over pictures: "keypoints.AP", "masks.AP", ..., "person_iou"
+    num_detected      people that the model detected
+    num_missing       images without people that the data set lists and that do not lie on disk
+    ms                mean milliseconds an image: preprocess, inference, postprocess as the model states them (None
+                      where it does not), and their total, or else the time of the call. The first image is run once
+                      more beforehand, uncounted
+    intervals         95 % bootstrap intervals over images: "keypoints.AP", "masks.AP", ..., "person_iou"
     data              the annotation file
-    about             what it says of itself, such as which of several protocols it is for
-    posed             only people with annotated joints counted, the others were ignored
-    results           COCO result records of everything found
+    keypoints_only    people without annotated joints were ignored
+    results           COCO results of all detections
+    description       that of the annotation file
     """
 
     keypoints: Mapping[str, float]
@@ -55,42 +57,31 @@ class Report:
     person_iou: float
     images: int
     persons: int
-    found: int
-    skipped: int
+    num_detected: int
+    num_missing: int
     ms: Mapping[str, float | None]
     intervals: Mapping[str, Interval]
     data: str
-    posed: bool = False
+    keypoints_only: bool = False
     results: tuple[Mapping[str, Any], ...] = ()
-    about: str = ""
+    description: str = ""
 
-    def to_plain(self) -> dict[str, Any]:
-        """Everything but the results, ready for JSON."""
-        return {
-            "data": self.data,
-            "about": self.about,
-            "posed": self.posed,
-            "keypoints": dict(self.keypoints),
-            "masks": dict(self.masks),
-            "person_iou": self.person_iou,
-            "images": self.images,
-            "persons": self.persons,
-            "found": self.found,
-            "skipped": self.skipped,
-            "ms": dict(self.ms),
-            "intervals": {name: list(interval) for name, interval in self.intervals.items()},
-        }
+    def to_dict(self) -> dict[str, Any]:
+        """All fields but the results, ready for JSON."""
+        fields = asdict(replace(self, results=()))
+        intervals = {name: list(interval) for name, interval in self.intervals.items()}
+        return {name: value for name, value in fields.items() if name != "results"} | {"intervals": intervals}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Outcome:
-    """What the model did with one picture."""
+class _ImageResult:
+    """Results of one image: COCO records, pixels of intersection and union of persons, milliseconds by stage."""
 
     size: tuple[int, int]
     records: list[dict[str, Any]]
-    shared: int
-    joint: int
-    ms: tuple[float | None, float | None, float | None, float]
+    intersection: int
+    union: int
+    ms: Mapping[str, float | None]
 
 
 def evaluate(
@@ -102,95 +93,117 @@ def evaluate(
     limit: int | None = None,
     resamples: int = 1000,
     seed: int = 0,
-    given: Mapping[int, People] | None = None,
-    posed: bool = False,
-) -> Report:
+    people: Mapping[int, People] | None = None,
+    keypoints_only: bool = False,
+) -> EvaluationReport:
     """Run a model over a COCO data set and measure it.
 
-    data       COCO annotation file, plain or .gz
-    images     folder of its pictures; missing ones are skipped where nobody is in them
-    progress   called with (done, all) after each picture
-    limit      the first pictures only
-    resamples  of the bootstrap, drawn with `seed`
-    given      people by image id, for a model that is given them; pictures that are not named have none
-    posed      only people with annotated joints count and the others are ignored, as in COCOPersons
+    data            COCO annotation file, plain or .gz
+    images          folder of its images; missing ones are left out where they show no people
+    progress        called with (done, all) after each image
+    limit           the first images only
+    resamples       of the bootstrap, drawn with `seed`
+    people          people by image id, for a model that takes them; images without an entry have none
+    keypoints_only  only people with annotated joints count and the others are ignored, as in COCOPersons
 
-    People are mapped to the skeleton of the data set by the names of the joints. Raises AnnotationError and
+    People are remapped to the skeleton of the data set by the names of the joints. Raises AnnotationError and
     ImageError for data that cannot be used, and whatever the model raises.
     """
-    pictures = find_pictures(data, images, limit, posed=posed)
-    outcomes: dict[int, _Outcome] = {}
-    for done, (image_id, path) in enumerate(pictures.paths.items(), start=1):
+    truth = load_ground_truth(data, images, limit, keypoints_only=keypoints_only)
+    results: dict[int, _ImageResult] = {}
+    for done, (image_id, path) in enumerate(truth.paths.items(), start=1):
         image = read_image(path)
-        known = () if given is None else (given.get(image_id, People.empty(pictures.dataset.skeleton)),)
+        provided = () if people is None else (people.get(image_id, People.empty(truth.dataset.skeleton)),)
         if done == 1:
-            model(image, *known)
-        outcomes[image_id] = _run(model, image, known, pictures, image_id)
+            model(image, *provided)
+        results[image_id] = _run(model, image, provided, truth, image_id)
         if progress is not None:
-            progress(done, len(pictures.paths))
-    report = _measure(pictures, outcomes, np.random.default_rng(seed), resamples)
-    return replace(report, posed=posed)
+            progress(done, len(truth.paths))
+    report = _summarise(truth, results, np.random.default_rng(seed), resamples)
+    return replace(report, keypoints_only=keypoints_only)
+
+
+def card_scores(reports: Sequence[Path], size_px: int) -> tuple[dict[str, Any], ...]:
+    """The scores of a model's card, from the files of `poseg evaluate --json`; `size_px` is the model's own size."""
+    scores: list[dict[str, Any]] = []
+    for path in reports:
+        report = read_json(path)
+        if "scores" in report:
+            scores += _card_joint_scores(report)
+            continue
+        provided = report.get("poses", "").startswith(PROVIDED)
+        for metric in CARD_METRICS[provided:]:  # the AP of provided poses is not the model's
+            kind, _, number = metric.partition(".")
+            scores.append(
+                {
+                    "data": Path(report["data"]).name,
+                    "pictures": report["images"],
+                    "size_px": report["options"]["long_edge"] or size_px,
+                    **({"poses": report["poses"]} if provided else {}),
+                    **({"counted": "people with joints"} if report.get("keypoints_only") else {}),
+                    "metric": metric,
+                    "value": round(report[kind][number] if number else report[kind], 4),
+                    **_card_interval(report["intervals"].get(metric)),
+                }
+            )
+    return tuple(scores)
 
 
 def _run(
-    model: Model, image: NDArray[np.uint8], given: tuple[People, ...], pictures: Pictures, image_id: int
-) -> _Outcome:
+    model: Model, image: NDArray[np.uint8], provided: tuple[People, ...], truth: GroundTruth, image_id: int
+) -> _ImageResult:
     size = (image.shape[0], image.shape[1])
-    true, unknown = pictures.true_pixels(image_id, size)
+    annotated, ignore = truth.person_mask(image_id, size)
     started = perf_counter()
-    people = model(image, *given)
-    elapsed_ms = 1000 * (perf_counter() - started)
-    spent = people.timings
-    skeleton = pictures.dataset.skeleton
+    people = model(image, *provided)
+    total_ms = 1000 * (perf_counter() - started)
+    skeleton, spent = truth.dataset.skeleton, people.timings
     records = coco_results(people if people.skeleton == skeleton else people.remap_to(skeleton), image_id)
-    shared, joint = intersection_and_union(
-        np.zeros(size, np.bool_) if people.masks is None else people.masks.union(), true, unknown
+    intersection, union = intersection_and_union(
+        np.zeros(size, np.bool_) if people.masks is None else people.masks.union(), annotated, ignore
     )
-    return _Outcome(
+    return _ImageResult(
         size=size,
-        records=[{**record, "category_id": pictures.category_id} for record in records],
-        shared=shared,
-        joint=joint,
-        ms=(None, None, None, elapsed_ms)
-        if spent is None
-        else (spent.preprocess_ms, spent.inference_ms, spent.postprocess_ms, spent.total_ms),
+        records=[{**record, "category_id": truth.category_id} for record in records],
+        intersection=intersection,
+        union=union,
+        ms={
+            "preprocess": None if spent is None else spent.preprocess_ms,
+            "inference": None if spent is None else spent.inference_ms,
+            "postprocess": None if spent is None else spent.postprocess_ms,
+            "total": total_ms if spent is None else spent.total_ms,
+        },
     )
 
 
-def _measure(pictures: Pictures, outcomes: Mapping[int, _Outcome], rng: np.random.Generator, resamples: int) -> Report:
-    truth = pictures.truth({image_id: outcome.size for image_id, outcome in outcomes.items()})
-    records = [record for outcome in outcomes.values() for record in outcome.records]
-    skeleton = pictures.dataset.skeleton
-    poses = match(truth, records, "keypoints", skeleton=skeleton)
-    masks = match(truth, records, "masks", skeleton=skeleton)
-    in_order = [outcomes[image_id] for image_id in poses.image_ids]
+def _summarise(
+    truth: GroundTruth, results: Mapping[int, _ImageResult], rng: np.random.Generator, resamples: int
+) -> EvaluationReport:
+    coco = truth.to_coco({image_id: result.size for image_id, result in results.items()})
+    records = [record for result in results.values() for record in result.records]
+    skeleton = truth.dataset.skeleton
+    poses = match(coco, records, "keypoints", skeleton=skeleton)
+    masks = match(coco, records, "masks", skeleton=skeleton)
+    ordered = [results[image_id] for image_id in poses.image_ids]
     overlap = Overlap(
-        np.array([outcome.shared for outcome in in_order], np.int64),
-        np.array([outcome.joint for outcome in in_order], np.int64),
+        np.array([result.intersection for result in ordered], np.int64),
+        np.array([result.union for result in ordered], np.int64),
     )
-    person_iou = overlap.iou
-    return Report(
+    counts = image_counts(rng, len(ordered), resamples)
+    return EvaluationReport(
         keypoints=dict(poses.official),
         masks=dict(masks.official),
-        person_iou=UNMEASURED if np.isnan(person_iou) else person_iou,
-        images=len(outcomes),
-        persons=sum(pictures.persons(image_id) for image_id in outcomes),
-        found=len(records),
-        skipped=pictures.skipped,
-        ms=_mean_ms(in_order),
-        intervals=_intervals(
-            {"keypoints": poses, "masks": masks}, overlap, image_counts(rng, len(in_order), resamples)
-        ),
-        data=pictures.dataset.path,
+        person_iou=NOT_APPLICABLE if np.isnan(overlap.iou) else overlap.iou,
+        images=len(results),
+        persons=sum(map(truth.num_people, results)),
+        num_detected=len(records),
+        num_missing=truth.num_missing,
+        ms={stage: _mean([result.ms[stage] for result in ordered]) for stage in ordered[0].ms},
+        intervals=_intervals({"keypoints": poses, "masks": masks}, overlap, counts),
+        data=truth.dataset.path,
         results=tuple(records),
-        about=about(pictures.plain),
+        description=truth.description,
     )
-
-
-def about(plain: Mapping[str, Any]) -> str:
-    """What an annotation file says of itself."""
-    info = plain.get("info")
-    return str(info.get("description", "")) if isinstance(info, Mapping) else ""
 
 
 def _intervals(matchings: Mapping[Kind, Matching], overlap: Overlap, counts: NDArray[np.int64]) -> dict[str, Interval]:
@@ -205,12 +218,25 @@ def _intervals(matchings: Mapping[Kind, Matching], overlap: Overlap, counts: NDA
     return {name: interval for name, interval in intervals.items() if interval is not None}
 
 
-def _mean_ms(outcomes: list[_Outcome]) -> dict[str, float | None]:
-    columns = zip(
-        ("pre", "net", "decode", "total"), zip(*(outcome.ms for outcome in outcomes), strict=True), strict=True
-    )
-    return {name: _mean([ms for ms in column if ms is not None]) for name, column in columns}
+def _mean(values: Sequence[float | None]) -> float | None:
+    stated = [value for value in values if value is not None]
+    return float(np.mean(stated)) if stated else None
 
 
-def _mean(values: list[float]) -> float | None:
-    return float(np.mean(values)) if values else None
+def _card_joint_scores(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The card's scores from a file of `--metric pck`."""
+    common = {"data": Path(report["data"]).name, "pictures": report["images"], "joints": len(report["joints"])}
+    return [
+        {
+            **common,
+            "metric": score["name"],
+            "value": round(score["overall"]["value"], 4),
+            **_card_interval(score["overall"]["interval"]),
+        }
+        for score in report["scores"].values()
+        if score["overall"]["value"] is not None
+    ]
+
+
+def _card_interval(interval: Sequence[float] | None) -> dict[str, Any]:
+    return {"interval": [round(bound, 4) for bound in interval]} if interval else {}

@@ -1,7 +1,7 @@
-"""PoseNet and BodyPix as TensorFlow Lite files, 8-bit or float, folded into convolutions; and convolutions of others.
+"""PoseNet and BodyPix as TensorFlow Lite files, INT8 or float, folded into convolutions; and convolutions of others.
 
-Weights are turned back into floats, value = scale * (number - zero point), with one scale for the tensor or one
-for each of its channels. What an 8-bit network rounds between its layers is not imitated.
+Weights are dequantized, value = scale * (number - zero point), with one scale for the tensor or one for each of its
+channels. The rounding of an INT8 network between its layers is not imitated.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.errors import WeightsError
-from poseg.export.google_graph import (
+from poseg.export.google_network import (
     IMAGE,
     MAX_BYTES,
     MAX_LAYERS,
@@ -25,7 +25,7 @@ from poseg.export.google_graph import (
     GoogleNetwork,
     assemble,
     same_padding,
-    without_superseded,
+    without_replaced,
 )
 
 MAX_TENSORS = 20 * MAX_LAYERS
@@ -36,38 +36,38 @@ Array = NDArray[Any]
 
 def read_tflite(path: Path) -> GoogleNetwork:
     """The network of a .tflite file with raw heads. Raises WeightsError."""
-    with _opened(path) as folder:
-        folder.fold()
-    return assemble(folder.layers, mean=folder.mean, std=folder.std, source=path.name)
+    with _open(path) as graph:
+        graph.fold()
+    return assemble(graph.layers, mean=graph.mean, std=graph.std, source=path.name)
 
 
 def read_convolutions(path: Path) -> dict[str, tuple[Array, Array]]:
     """Weight (O, I / groups, h, w) and bias (O,) of every convolution of any .tflite file, in order of execution.
 
-    By the name of what it puts out. Raises WeightsError.
+    By the name of its output. Raises WeightsError.
     """
-    with _opened(path) as folder:
-        return folder.convolutions()
+    with _open(path) as graph:
+        return graph.convolutions()
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[_Folder]:
-    """A file's first subgraph; whatever a damaged one raises becomes a WeightsError."""
+def _open(path: Path) -> Iterator[_Folding]:
+    """The first subgraph of a file; errors of a damaged one become WeightsError."""
     tflite = _require_tflite()
     try:
         if path.stat().st_size > MAX_BYTES:
             raise WeightsError(f"{path.name} is larger than the {MAX_BYTES >> 20} MiB that are read.")
         content = path.read_bytes()
-    except OSError as fault:
-        raise WeightsError(f"{path} cannot be read ({fault.strerror}); give a .tflite file.") from None
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror}); give a .tflite file.") from None
     if content[4:8] != b"TFL3":
         raise WeightsError(f"{path.name} is not a TensorFlow Lite file; give a .tflite of Google's networks.")
     try:
-        yield _Folder(tflite, tflite.Model.GetRootAs(content, 0))
-    except (struct.error, IndexError, TypeError, ValueError, AttributeError, OverflowError, KeyError) as fault:
-        if isinstance(fault, WeightsError):
+        yield _Folding(tflite, tflite.Model.GetRootAs(content, 0))
+    except (struct.error, IndexError, TypeError, ValueError, AttributeError, OverflowError, KeyError) as error:
+        if isinstance(error, WeightsError):
             raise
-        raise WeightsError(f"{path.name} is damaged or cut short ({fault}); fetch it again.") from None
+        raise WeightsError(f"{path.name} is damaged or cut short ({error}); fetch it again.") from None
 
 
 def _require_tflite() -> Any:
@@ -80,7 +80,7 @@ def _require_tflite() -> Any:
     return tflite
 
 
-class _Folder:
+class _Folding:
     """Walks the operators of the first subgraph, which the format keeps in order of execution."""
 
     def __init__(self, tflite: Any, model: Any) -> None:
@@ -91,10 +91,10 @@ class _Folder:
             raise WeightsError(f"The file has no network, or one of more than {MAX_TENSORS} tensors.")
         self._values: dict[int, str] = {int(index): IMAGE for index in self._graph.InputsAsNumpy()}
         self._sources: dict[int, int] = {}  # stored tensors by those that hold the same in another type
-        self._superseded: set[str] = set()
+        self._replaced: set[str] = set()
 
     def fold(self) -> None:
-        """Fill `layers`; an operator that is not known is left out, and missed only by a convolution behind it."""
+        """Fill `layers`; an operator that is not supported is left out, and is an error before a convolution only."""
         self._read_input_scale()
         ops = self._tflite.BuiltinOperator
         folds = {
@@ -109,45 +109,45 @@ class _Folder:
         for operator, kind in self._operators():
             if kind in folds:
                 folds[kind](operator, kind)
-        self.layers = without_superseded(self.layers, self._superseded)
+        self.layers = without_replaced(self.layers, self._replaced)
 
     def convolutions(self) -> dict[str, tuple[Array, Array]]:
-        """Weight and bias of every convolution by the name of its result, whatever lies between them."""
+        """Weight and bias of every convolution by the name of its output."""
         ops = self._tflite.BuiltinOperator
-        found: dict[str, tuple[Array, Array]] = {}
+        convolutions: dict[str, tuple[Array, Array]] = {}
         for operator, kind in self._operators():
             if kind == ops.DEQUANTIZE:
                 self._pass_on(operator, kind)
             elif kind in (ops.CONV_2D, ops.DEPTHWISE_CONV_2D):
-                found[self._name(int(operator.Outputs(0)))] = self._weight_and_bias(operator, kind)
-        return found
+                convolutions[self._name(int(operator.Outputs(0)))] = self._weight_and_bias(operator, kind)
+        return convolutions
 
     def _operators(self) -> Iterator[tuple[Any, int]]:
         """Operators and their kinds, in order of execution."""
         for number in range(self._graph.OperatorsLength()):
             operator = self._graph.Operators(number)
             code = self._model.OperatorCodes(operator.OpcodeIndex())
-            # Old files hold the code in a byte, new ones in a wider field: the larger of both is meant.
+            # Old files hold the code in a byte, new ones in a wider field: the larger of both counts.
             yield operator, max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
 
     def _weight_and_bias(self, operator: Any, kind: int) -> tuple[Array, Array]:
         weight = self._constant(int(operator.Inputs(1)))
         if weight.ndim != 4:
             name = self._name(int(operator.Outputs(0)))
-            raise WeightsError(f"Layer {name} has weights {weight.shape}; wanted 4 axes.")
+            raise WeightsError(f"Layer {name} has weights {weight.shape}; expected 4 axes.")
         depthwise = kind == self._tflite.BuiltinOperator.DEPTHWISE_CONV_2D
         weight = weight.transpose(3, 0, 1, 2) if depthwise else weight.transpose(0, 3, 1, 2)
         has_bias = operator.InputsLength() > 2 and operator.Inputs(2) >= 0
         return weight, self._constant(int(operator.Inputs(2))) if has_bias else np.zeros(len(weight), np.float32)
 
     def _read_input_scale(self) -> None:
-        """An 8-bit input says itself which number stands for 0 and which step for one number."""
+        """Mean and std of an INT8 input: its zero point and the inverse of its scale."""
         tensor = self._graph.Tensors(int(self._graph.Inputs(0)))
         quantization = tensor.Quantization()
         if tensor.Type() == self._tflite.TensorType.UINT8 and quantization is not None and quantization.ScaleLength():
             step = float(quantization.Scale(0))
             if not 0 < step < 1:
-                raise WeightsError(f"The input has a step of {step} for one number; wanted about 1/128.")
+                raise WeightsError(f"The input has a step of {step} for one number; expected about 1/128.")
             self.mean, self.std = float(quantization.ZeroPoint(0)), 1 / step
 
     def _convolve(self, operator: Any, kind: int) -> None:
@@ -158,16 +158,16 @@ class _Folder:
         result, name = int(operator.Outputs(0)), self._name(int(operator.Outputs(0)))
         weight, bias = self._weight_and_bias(operator, kind)
         if depthwise and options.DepthMultiplier() != 1:
-            raise WeightsError(f"Layer {name} has weights {weight.shape}; wanted a depth multiplier of 1.")
+            raise WeightsError(f"Layer {name} has weights {weight.shape}; expected a depth multiplier of 1.")
         if options.StrideH() != options.StrideW() or options.DilationHFactor() != options.DilationWFactor():
             raise WeightsError(f"Layer {name} has different strides or dilations for rows and columns.")
         if options.FusedActivationFunction() not in _ACTIVATIONS:
-            raise WeightsError(f"Layer {name} has an activation that is not known here; wanted ReLU, ReLU6 or none.")
+            raise WeightsError(f"Layer {name} has an activation that is not supported; expected ReLU, ReLU6 or none.")
         kernel, dilation = (weight.shape[2], weight.shape[3]), options.DilationHFactor()
         if options.Padding() != tflite.Padding.SAME and kernel != (1, 1):
             raise WeightsError(f"Layer {name} has VALID padding, as no MobileNetV1 of PoseNet or BodyPix does.")
         self.layers[f"tensor{result}"] = ConvLayer(
-            names=(name,), reads=self._data(int(operator.Inputs(0)), name), weight=weight, bias=bias,
+            names=(name,), input=self._data(int(operator.Inputs(0)), name), weight=weight, bias=bias,
             stride=options.StrideH(), dilation=dilation, groups=len(weight) if depthwise else 1,
             padding=same_padding(kernel, dilation, layer=name),
             activation=_ACTIVATIONS[options.FusedActivationFunction()],
@@ -183,7 +183,7 @@ class _Folder:
             or not np.array_equal(amounts, np.array([[0, 0], [0, amounts[1, 1] > 0], [0, amounts[2, 1] > 0], [0, 0]]))
         ):
             raise WeightsError(
-                f"The file pads by {amounts.tolist()}; wanted one pixel at the image's bottom and right."
+                f"The file pads by {amounts.tolist()}; expected one pixel at the image's bottom and right."
             )
         self._pass_on(operator, kind)
 
@@ -196,7 +196,7 @@ class _Folder:
         layer = self.layers[key]
         names = (*layer.names, self._name(result))
         self.layers[f"tensor{result}"] = replace(layer, activation=activation, names=names)
-        self._superseded.add(key)
+        self._replaced.add(key)
         self._values[result] = f"tensor{result}"
 
     def _pass_on(self, operator: Any, kind: int) -> None:
@@ -209,7 +209,7 @@ class _Folder:
     def _data(self, index: int, layer: str) -> str:
         if index not in self._values:
             raise WeightsError(
-                f"Layer {layer} reads {self._name(index)}, the result of an operation that is not known here. "
+                f"Layer {layer} takes {self._name(index)}, the output of an operation that is not supported. "
                 "Only PoseNet and BodyPix with MobileNetV1 can be imported."
             )
         return self._values[index]

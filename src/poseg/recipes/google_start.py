@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from poseg.errors import WeightsError
-from poseg.export.google_npz import read_npz
-from poseg.export.google_onnx import field_layers
+from poseg.export.google_network import field_layers
 from poseg.export.google_tflite import read_convolutions
+from poseg.export.import_google import read_npz
 from poseg.networks.backbones.mobilenet_v1 import MobileNetV1
 from poseg.networks.backbones.mobilenet_v2 import MobileNetV2
 from poseg.systems.personlab import PersonLabNetwork

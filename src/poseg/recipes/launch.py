@@ -106,5 +106,5 @@ def validate(recipe: Recipe, average: Average, data: Path) -> dict[str, float]:
     report = road_of(recipe).measure(recipe, average.state, data)
     return {
         "keypoint_ap": report.keypoints["AP"], "mask_ap": report.masks["AP"], "person_iou": report.person_iou,
-        "found": float(report.found),
+        "found": float(report.num_detected),
     }  # fmt: skip

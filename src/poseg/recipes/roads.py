@@ -16,7 +16,7 @@ from torch.utils.data import Dataset as TorchDataset
 from poseg.datasets.mocap import Poses
 from poseg.datasets.renamed import Renamed
 from poseg.errors import PosegError
-from poseg.evaluation import Model, Report, evaluate, true_people
+from poseg.evaluation import EvaluationReport, Model, evaluate, ground_truth_people
 from poseg.export.network_runner import NetworkRunner, system_card
 from poseg.runtime.mask_refiner import MaskRefiner
 from poseg.runtime.models import build_predictor, load
@@ -50,7 +50,7 @@ class Road(Protocol):
     def picture(self, recipe: Recipe, progress: Progress) -> Bytes:
         """What a step's network makes of its batch, for the eye: (H, W, 3) uint8 RGB."""
 
-    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> Report:
+    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> EvaluationReport:
         """Averaged weights on the recipe's validation pictures."""
 
 
@@ -69,7 +69,7 @@ class PersonLabRoad:
         """The people found, heatmaps wanted, heatmaps found."""
         return training_picture(progress.batch, progress.fields, _system(recipe, PersonLab).codec, recipe.view)
 
-    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> Report:
+    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> EvaluationReport:
         """Poses and masks of everybody found."""
         return _evaluated(recipe, build_predictor(_runner(recipe, state), min_score=0.0, mask_refiner=""), data)
 
@@ -93,7 +93,7 @@ class PoSegRoad:
         """The people found, heatmaps wanted, heatmaps found."""
         return training_picture(progress.batch, progress.fields, _system(recipe, PoSeg).codec, recipe.view)
 
-    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> Report:
+    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> EvaluationReport:
         """Poses and masks of everybody found."""
         return _evaluated(recipe, build_predictor(_runner(recipe, state), min_score=0.0, mask_refiner=""), data)
 
@@ -113,11 +113,11 @@ class Pose2SegRoad:
         """The windows of a picture: pose, mask wanted, mask found."""
         return window_picture(progress.batch, progress.fields, _system(recipe, Pose2Seg).codec, recipe.view)
 
-    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> Report:
+    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> EvaluationReport:
         """Masks of everybody annotated, with their true poses given."""
         asked = recipe.validation
         segmenter = Pose2SegSegmenter(_runner(recipe, state))
-        return _evaluated(recipe, segmenter, data, true_people(data / asked.annotations))
+        return _evaluated(recipe, segmenter, data, ground_truth_people(data / asked.annotations))
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class MultitaskRoad:
         """Crops with the joints wanted, and with those found."""
         return crop_picture(progress.batch, progress.fields, _system(recipe, Multitask).codec, recipe.view)
 
-    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> Report:
+    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> EvaluationReport:
         """Not during a run: the joints of a crop are measured by `poseg evaluate --metric pck`."""
         raise PosegError("A multi-task run is measured after it, by poseg evaluate --metric pck; leave validation out.")
 
@@ -158,7 +158,7 @@ class PainterRoad:
         """Windows with the limbs, what the finder knew, masks wanted and found."""
         return paint_picture(progress.batch, progress.fields, recipe.view)
 
-    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> Report:
+    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> EvaluationReport:
         """Masks of the people that our default model finds."""
         return _evaluated(recipe, load(min_score=0.0, mask_refiner=MaskRefiner(_runner(recipe, state))), data)
 
@@ -179,7 +179,7 @@ class LifterRoad:
         """What went in, and joints wanted and found from the front and from the side."""
         return lift_picture(progress.batch, progress.fields, _system(recipe, Lifter).codec)
 
-    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> Report:
+    def measure(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> EvaluationReport:
         """Not during a run: joints in space are measured by benchmarks/lifting.py."""
         raise PosegError("A lifter is measured after its run, by benchmarks/lifting.py; leave validation out.")
 
@@ -230,6 +230,8 @@ def _runner(recipe: Recipe, state: Mapping[str, Tensor]) -> NetworkRunner[Any]:
     return NetworkRunner(network, recipe.system.codec, card)
 
 
-def _evaluated(recipe: Recipe, model: Model, data: Path, given: Mapping[int, Any] | None = None) -> Report:
+def _evaluated(recipe: Recipe, model: Model, data: Path, given: Mapping[int, Any] | None = None) -> EvaluationReport:
     asked = recipe.validation
-    return evaluate(model, data / asked.annotations, data / asked.pictures, limit=asked.limit, resamples=0, given=given)
+    return evaluate(
+        model, data / asked.annotations, data / asked.pictures, limit=asked.limit, resamples=0, people=given
+    )

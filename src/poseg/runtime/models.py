@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # at another place in Python 3.10
 
 DEFAULT = "small"
-MAX_PEOPLE, MIN_SCORE = 20, 0.4
+MAX_PEOPLE, MIN_SCORE = 20, 0.3
 
 _SUFFIX = ".onnx"
 # What is given people, and not an image alone, by system.
