@@ -3,8 +3,9 @@
 run    python benchmarks/decoder_ablations.py --data ANN.json --images DIR --model small --model bodypix.onnx:801
 
 Every row differs from the default in one choice. Differences of AP come with the 95 % interval of a paired bootstrap
-over pictures: both ways of decoding are scored on the same 1,000 draws; an interval without 0 is marked *. PersonLabDecoder is
-timed picture by picture, all ways in turn, in milliseconds of the processor (one thread), and the median is told.
+over pictures: both ways of decoding are scored on the same 1,000 draws; an interval without 0 is marked *.
+PersonLabDecoder is timed picture by picture, all ways in turn, in milliseconds of the processor (one thread), and the
+median is told.
 "Every second cell only" leaves fields as the same network with twice the stride would put out. Choose on pictures that
 are not the test set.
 """
@@ -26,7 +27,7 @@ from rich.progress import track
 from tables import Grid, ask_for_outputs, put_out, score
 
 import poseg
-from poseg.codecs import BEST, CORAL, PAPER, TFJS, PersonLabDecoder, PersonLabCodec
+from poseg.codecs import BEST, CORAL, PAPER, TFJS, PersonLabCodec, PersonLabDecoder
 from poseg.evaluation.ground_truth import GroundTruth, load_ground_truth
 from poseg.fields import Fields
 from poseg.io.coco_json import coco_results
@@ -36,7 +37,6 @@ from poseg.metrics.bootstrap import bootstrap_ap, image_counts, percentile_inter
 from poseg.metrics.coco_objects import Kind
 from poseg.people import People
 from poseg.runtime.predictor import Predictor
-from poseg.runtime.view import Seen
 
 KINDS: tuple[Kind, ...] = ("keypoints", "masks")
 DEFAULT = "default"
@@ -116,14 +116,14 @@ def decode_thinned(seen: Seen, codec: PersonLabCodec, step: int, decoding: Perso
     """The people that every `step`-th cell shows."""
     fields, codec = every(step, seen.fields, codec)
     people = codec.decode(fields, decoding)
-    return seen.box.undo(replace(people, masks=filled(people.masks, seen.box.input_size)))
+    return seen.box.people_to_image(replace(people, masks=filled(people.masks, seen.box.input_size)))
 
 
 def decode(model: Predictor, seen: Seen, way: Way, mark: Mapping[str, int]) -> None:
     """Decode what was seen of a picture in one way; note the time and the people, with `mark` on their records."""
     start = process_time()
     if way.step > 1:
-        people = decode_thinned(seen, model.session.codec, way.step, replace(way.decoding, **EVERYBODY))
+        people = decode_thinned(seen, model.model.codec, way.step, replace(way.decoding, **EVERYBODY))
     else:
         people = replace(model, decoding=way.decoding, **EVERYBODY).decode(seen)
     way.spent_ms.append(1e3 * (process_time() - start))
@@ -199,9 +199,9 @@ def main() -> None:
     truth = load_ground_truth(asked.data, asked.images, asked.limit)
     grids, numbers = [], {}
     for one in asked.model or [Asked("small", None)]:
-        model = poseg.load(one.model, size_px=one.size_px, threads=1, painter=None)
-        card = model.session.card
-        title = f"{card.name} at {one.size_px or card.size_px} px, stride {model.session.codec.stride}"
+        model = poseg.load(one.model, size_px=one.size_px, threads=1, mask_refiner="")
+        card = model.model.card
+        title = f"{card.name} at {one.size_px or card.size_px} px, stride {model.model.codec.stride}"
         numbers[title] = measure(run(model, truth))
         grids.append(tabulate(f"{title}; {len(truth.paths)} pictures of {asked.data.name}", numbers[title]))
     put_out(asked, grids, numbers, ["* the interval of the difference leaves out 0"])

@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from tables import Grid, ask_for_outputs, put_out, score
 
 import poseg
-from poseg.codecs.instances import outline
+from poseg.codecs.instances import segment_people
 from poseg.evaluation import EvaluationReport, evaluate
 from poseg.evaluation.ground_truth import match_people
 from poseg.io.given_people import read_people
 from poseg.people import People
+from poseg.runtime.pose2seg import Pose2SegSegmenter, SegmentedPredictor
 from poseg.runtime.predictor import Predictor
-from poseg.runtime.pose2seg import SegmentedPredictor, Pose2SegSegmenter
 
 
 def claimed(predictor: Predictor, image: NDArray[np.uint8], people: People) -> People:
@@ -36,7 +36,7 @@ def claimed(predictor: Predictor, image: NDArray[np.uint8], people: People) -> P
     seen = replace(predictor, scales=(1.0,), everywhere=True).see(image)
     if not len(people):
         return replace(people, masks=np.zeros((0, *image.shape[:2]), np.bool_))
-    return seen.box.undo(outline(seen.fields, seen.box.apply(people)))
+    return seen.box.people_to_image(segment_people(seen.fields, seen.box.people_to_input(people)))
 
 
 def main() -> None:

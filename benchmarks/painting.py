@@ -20,7 +20,7 @@ from tables import Grid, ask_for_outputs, put_out, score
 import poseg
 from poseg.evaluation import evaluate
 from poseg.evaluation.ground_truth import load_ground_truth
-from poseg.runtime.pose2seg import SegmentedPredictor, Pose2SegSegmenter
+from poseg.runtime.pose2seg import Pose2SegSegmenter, SegmentedPredictor
 
 
 def main() -> None:
@@ -41,9 +41,11 @@ def main() -> None:
     if model.painter is None:
         parser.error(f"{asked.model} comes without a painter")
     contestants = [
-        Contestant("by the decoder", replace(model, painter=None)),
+        Contestant("by the decoder", replace(model, mask_refiner="")),
         Contestant("by the painter", model),
-        Contestant(f"by the decoder, refined by {asked.refine}", SegmentedPredictor(replace(model, painter=None), segmenter)),
+        Contestant(
+            f"by the decoder, refined by {asked.refine}", SegmentedPredictor(replace(model, mask_refiner=""), segmenter)
+        ),
         Contestant(f"by the painter, refined by {asked.refine}", SegmentedPredictor(model, segmenter)),
     ]
     race(contestants, load_ground_truth(asked.data, asked.images, asked.limit).paths, asked.rounds)

@@ -190,8 +190,8 @@ def main() -> None:
     truth = load_ground_truth(asked.data, asked.images, asked.limit)
     grids, numbers = [], {}
     for one in asked.model or [Asked("small", None)]:
-        model = poseg.load(one.model, size_px=one.size_px, min_score=0.0, threads=1, painter=None)
-        title = f"{model.session.card.name} at {one.size_px or model.session.card.size_px} px"
+        model = poseg.load(one.model, size_px=one.size_px, min_score=0.0, threads=1, mask_refiner="")
+        title = f"{model.model.card.name} at {one.size_px or model.model.card.size_px} px"
         numbers[title] = mend(model, truth)
         grids.append(tabulate(f"{title}; {len(truth.paths)} pictures of {asked.data.name}", numbers[title]))
     put_out(asked, grids, numbers, [])

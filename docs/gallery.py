@@ -24,8 +24,8 @@ from poseg.draw.figures import fit, sheet
 from poseg.effects import EFFECTS, Chain, Effect, Pixelate, Replace, Sticker, Winged, chain
 from poseg.effects.artwork import art_names
 from poseg.people import People, Sample
+from poseg.runtime.pose2seg import Pose2SegSegmenter, SegmentedPredictor
 from poseg.runtime.predictor import Predictor
-from poseg.runtime.pose2seg import SegmentedPredictor, Pose2SegSegmenter
 
 Bytes = NDArray[np.uint8]
 

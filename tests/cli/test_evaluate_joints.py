@@ -56,7 +56,9 @@ def arguments(tmp_path, monkeypatch):
     return build
 
 
-@pytest.mark.parametrize(("model", "says"), [(BottomUpCodec(), "detected by finder"), (Cropper(), "in the boxes of the file")])
+@pytest.mark.parametrize(
+    ("model", "says"), [(BottomUpCodec(), "detected by finder"), (Cropper(), "in the boxes of the file")]
+)
 def test_tables_scores_and_curves(arguments, tmp_path, model, says):
     out, curve = tmp_path / "scores.json", tmp_path / "curve.png"
     done = runner.invoke(app, arguments(model, "--metric", "pck", "--json", out, "--pck-plot", curve))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poseg.codecs import PersonLabCodec
-from poseg.codecs.instances import common_mask, segment_people
+from poseg.codecs.instances import segment_people
 from poseg.geometry.similarity import mask_iou_matrix
 from poseg.people import People
 from poseg.transforms.letterbox import make_letterbox

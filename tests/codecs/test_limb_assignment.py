@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poseg.codecs.decoder_config import PAF_DEFAULT
-from poseg.codecs.limb_assignment import THICKNESS, assign_by_limbs, limb_distances
+from poseg.codecs.limb_assignment import LIMB_RADIUS_RATIO, assign_by_limbs, limb_distances
 from poseg.codecs.poseg import PoSegCodec
 from poseg.fields import Fields
 from poseg.people import People
@@ -38,7 +38,7 @@ def from_segment(point: np.ndarray, a: np.ndarray, b: np.ndarray) -> float:
     """Distance of a point from a segment, less the limb's thickness."""
     squared = float((b - a) @ (b - a))
     t = min(max(float((point - a) @ (b - a)) / squared, 0), 1) if squared else 0
-    return max(float(np.hypot(*(point - a - t * (b - a)))) - THICKNESS * squared**0.5, 0)
+    return max(float(np.hypot(*(point - a - t * (b - a)))) - LIMB_RADIUS_RATIO * squared**0.5, 0)
 
 
 @given(SEEDS)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poseg.codecs import DEFAULT, PersonLabCodec
-from poseg.codecs.mask_refiner import PLANES, MaskRefinerCodec
+from poseg.codecs.mask_refiner import INPUT_CHANNELS, MaskRefinerCodec
 from poseg.codecs.pixel_assignment import PixelAssignment
 from poseg.errors import FieldError, ShapeError
 from poseg.geometry import affine
@@ -127,7 +127,7 @@ def test_limbs_run_between_joints_that_there_are():
     pose[0, left] = [[16.5, 20.5, 1], [16.5, 44.5, 1]]
     grey, nothing = np.full((1, SIDE, SIDE, 3), 128, np.uint8), np.zeros((1, 2, SIDE, SIDE), np.float32)
     plain = CODEC.network_input(grey, nothing, pose, (128,) * 3, (64,) * 3)
-    assert plain.shape == (1, PLANES, SIDE, SIDE)
+    assert plain.shape == (1, INPUT_CHANNELS, SIDE, SIDE)
     assert not plain[0, :5].any()
     assert (plain[0, 5, 21:44, 16] == 1).all()
     assert not plain[0, 5, :, 20:].any()

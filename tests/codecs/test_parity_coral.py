@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from poseg.codecs import CORAL, PersonLabCodec
-from poseg.codecs.pixel_assignment import coral_distance, embed
+from poseg.codecs.pixel_assignment import coral_distance, geometric_embedding
 from poseg.fields import Fields
 from poseg.geometry.grid import PIXEL_CENTRE
 
@@ -79,7 +79,7 @@ def test_cells_go_to_the_published_person() -> None:
     people = codec.decode(fields, CORAL)
     cells = fields.grid.positions(*fields.shape_hw).reshape(2, -1).T
     ones = np.ones((len(people), 17), np.float32)
-    distances = coral_distance(embed(fields, cells, CORAL), people.keypoints, ones, ones[:, 0], np.inf)
+    distances = coral_distance(geometric_embedding(fields, cells, CORAL), people.keypoints, ones, ones[:, 0], np.inf)
     for person in range(2):
         mask = np.asarray(Image.open(Path(FIXTURES) / f"mask{person}.bmp").convert("L")) > 127
         ours = (distances.argmin(axis=1) == person).reshape(mask.shape)

@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 
 from poseg.codecs import TFJS, PersonLabCodec
-from poseg.codecs.pixel_assignment import embed, tfjs_distance
-from poseg.codecs.pose_scoring import probabilities
+from poseg.codecs.pixel_assignment import geometric_embedding, tfjs_distance
+from poseg.codecs.pose_scoring import keypoint_probabilities
 from poseg.fields import Fields, sigmoid
 from poseg.geometry.grid import PIXEL_CENTRE
 from poseg.people import People
@@ -97,9 +97,9 @@ def test_pixels_over_cells_go_to_the_published_person(crowd: Callable[..., Peopl
     masks = np.array(theirs["masks"]).reshape(-1, *size)[:, ::16, ::16].reshape(-1, rows * columns)
     joints = np.array([pose["keypoints"] for pose in theirs["poses"]], np.float32)
     keypoints = joints[..., :2] + np.float32(PIXEL_CENTRE)
-    weights = probabilities(fields, keypoints, "nearest")
+    weights = keypoint_probabilities(fields, keypoints, "nearest")
     np.copyto(weights, joints[..., 2])
-    embedding = embed(fields, fields.grid.positions(rows, columns).reshape(2, -1).T, TFJS)
+    embedding = geometric_embedding(fields, fields.grid.positions(rows, columns).reshape(2, -1).T, TFJS)
     distances = tfjs_distance(embedding, keypoints, weights, np.ones(len(joints), np.float32), np.inf)
     # There, a place left of or above the frame is read outside the tensor; such cells are theirs to lose.
     inside = masks.sum(axis=0) == 1

@@ -11,15 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poseg.codecs.decoder_config import CORAL, DEFAULT, TFJS, PersonLabDecoder
+from poseg.codecs.mask_rendering import mask_scores, render_masks, upsample_block
 from poseg.codecs.personlab import PersonLabCodec
 from poseg.codecs.pixel_assignment import (
     PixelAssignment,
     cell_embeddings,
     coral_distance,
     geometric_embedding,
-    interpolate,
-    mask_scores,
-    paint,
     paper_distance,
     tfjs_distance,
     webgl_distance,
@@ -98,17 +96,17 @@ def test_infinite_distances_and_thresholds_give_finite_margins() -> None:
 @pytest.mark.parametrize("stride", [4, 8, 16, 32])
 def test_values_between_cells_are_bilinear_and_those_at_cells_are_kept(stride: int) -> None:
     values = np.random.default_rng(0).random((4, 5)).astype(np.float32)
-    full = interpolate(values, Grid(stride), 0, 0, 3 * stride + 1, 4 * stride + 1)
+    full = upsample_block(values, Grid(stride), 0, 0, 3 * stride + 1, 4 * stride + 1)
     np.testing.assert_allclose(full[::stride, ::stride], values, atol=1e-6)
     np.testing.assert_allclose(full[stride // 2, ::stride], (values[0] + values[1]) / 2, atol=1e-6)
-    block = interpolate(values, Grid(stride), stride, 2 * stride, stride + 1, stride + 1)
+    block = upsample_block(values, Grid(stride), stride, 2 * stride, stride + 1, stride + 1)
     np.testing.assert_allclose(block, full[stride : 2 * stride + 1, 2 * stride : 3 * stride + 1], atol=1e-6)
 
 
 def test_pixels_halfway_between_two_people_are_the_first_ones() -> None:
     margin = np.array([[1, -1], [-1, 1]], np.float32)
     for order in ([0, 1], [1, 0]):
-        masks, boxes = paint(
+        masks, boxes = render_masks(
             PixelAssignment(np.ones((1, 2), np.float32), np.arange(2), margin[:, order], Grid(4)), 0.5, True
         )
         assert masks.sum(axis=0).tolist() == [[1, 1, 1, 1, 1]]
@@ -120,7 +118,7 @@ def test_cells_that_are_not_person_have_no_say_in_whose_the_edge_is() -> None:
     """A person cell beside a background cell: whatever the latter points at, the edge lies at one half."""
     probability = np.array([[1.0, 0.0]], np.float32)
     for says in (-1.0, 1.0):
-        masks, boxes = paint(
+        masks, boxes = render_masks(
             PixelAssignment(probability, np.arange(2), np.array([[1.0], [says]], np.float32), Grid(8)), 0.5, True
         )
         assert masks[0, 0].tolist() == [True] * 5 + [False] * 4
@@ -128,7 +126,7 @@ def test_cells_that_are_not_person_have_no_say_in_whose_the_edge_is() -> None:
 
 
 def test_nobody_claims_nothing() -> None:
-    masks, boxes = paint(
+    masks, boxes = render_masks(
         PixelAssignment(np.ones((2, 2), np.float32), np.arange(4), -np.ones((4, 1), np.float32), Grid(8)), 0.5, True
     )
     assert not masks.any()
@@ -172,7 +170,7 @@ def test_masks_are_scored_before_they_are_painted_as_if_they_were(seed: int) -> 
     person = cv2.GaussianBlur(rng.random((9, 12)).astype(np.float32) * 1.6, (3, 3), 0).clip(0, 1)
     margin = rng.uniform(-1, 1, (108, 2)).astype(np.float32)
     claims = PixelAssignment(person, np.arange(108), margin, grid)
-    masks, _ = paint(claims, 0.5, exclusive_masks=False)
+    masks, _ = render_masks(claims, 0.5, exclusive_masks=False)
     cells = masks[:, ::8, ::8]
     mean = np.array([person[mine].mean() if mine.any() else 0.5 for mine in cells])
     keypoints = rng.integers(0, (89, 65), (2, 17, 2)) + np.float32(0.5)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from poseg.codecs.pose2seg import Pose2SegCodec, paper_templates, to_points
 from poseg.errors import FieldError, ShapeError
-from poseg.fields.align import BOX, WHOLE
+from poseg.fields.align import BY_BOX, BY_IMAGE
 from poseg.geometry import affine
 from poseg.geometry.grid import pixel_centres
 from poseg.geometry.rle import tight_boxes
@@ -132,7 +132,7 @@ def test_a_mask_survives_the_window_of_its_box(joints):
     someone = replace(
         person(motion, masks=mask), keypoint_scores=(np.arange(17) < joints)[None], boxes_xyxy=tight_boxes(mask)
     )
-    assert CODEC.crops(someone, SIZE).templates.tolist() == [BOX]
+    assert CODEC.crops(someone, SIZE).templates.tolist() == [BY_BOX]
     (iou,) = overlaps(round_trip(someone, SIZE).masks, mask)
     assert iou >= 0.97
 
@@ -368,7 +368,7 @@ def test_somebody_beside_the_picture_has_no_mask_and_takes_none(place):
 def test_somebody_larger_than_the_picture_fills_it(side_px):
     people = replace(crowd(square_at(-side_px / 2, -side_px / 2, side_px)), masks=np.ones((1, *SIZE), np.bool_))
     windows = CODEC.crops(people, SIZE)
-    assert windows.templates.tolist() == [BOX]
+    assert windows.templates.tolist() == [BY_BOX]
     assert decoded(people, np.ones((1, SIDE, SIDE))).masks.all()
     pixels = SIZE[0] * SIZE[1] * abs(np.linalg.det(windows.matrices[0, :, :2]))
     assert CODEC.encode(people, windows).targets["mask"].sum() <= 1.1 * pixels
@@ -387,8 +387,8 @@ def test_fields_that_are_not_finite_are_refused():
 @pytest.mark.parametrize(
     ("points", "joints", "shown"),
     [
-        (0.0, 0, WHOLE), (50.0, 1, WHOLE), (50.0, 17, WHOLE), (np.nan, 17, WHOLE), (np.inf, 17, WHOLE),
-        (-3e38, 17, WHOLE), ("spread", 0, WHOLE), ("spread", 1, WHOLE), ("spread", 2, BOX), ("spread", 3, 4),
+        (0.0, 0, BY_IMAGE), (50.0, 1, BY_IMAGE), (50.0, 17, BY_IMAGE), (np.nan, 17, BY_IMAGE), (np.inf, 17, BY_IMAGE),
+        (-3e38, 17, BY_IMAGE), ("spread", 0, BY_IMAGE), ("spread", 1, BY_IMAGE), ("spread", 2, BY_BOX), ("spread", 3, 4),
     ],
 )  # fmt: skip
 def test_everybody_gets_a_mask_whatever_the_pose(points, joints, shown):

@@ -12,8 +12,8 @@ import pytest
 
 from poseg.codecs.decoder_config import CORAL
 from poseg.codecs.flip_fusion import fuse_fields
-from poseg.codecs.pixel_assignment import coral_distance, embed
-from poseg.codecs.pose_growing import displace, near_seeds
+from poseg.codecs.pixel_assignment import coral_distance, geometric_embedding
+from poseg.codecs.pose_growing import follow_edge, near_seeds
 from poseg.codecs.pose_scoring import soft_nms
 from poseg.fields import Fields, FieldSpec
 from poseg.fields.hough import Seeds
@@ -53,17 +53,19 @@ def ramps() -> Fields:
     [(0, (4.161290, 3.819355)), (1, (4.639046, 4.439290)), (2, (5.168825, 5.111249)), (3, (5.755558, 5.840163))],
 )
 def test_displaced_positions(steps: int, wanted: tuple[float, float]) -> None:
-    got = displace(ramps(), yx([(4.1, 3.5)]), np.array([0]), np.array([2]), steps, "bilinear")
+    got = follow_edge(ramps(), yx([(4.1, 3.5)]), np.array([0]), np.array([2]), steps, "bilinear")
     np.testing.assert_allclose(got[0], yx(wanted), atol=1e-5)
 
 
 def test_embedding_of_a_cell() -> None:
     decoding = replace(CORAL, long_refine_steps=10)
-    np.testing.assert_allclose(16 * embed(ramps(), yx([(2, 3)]), decoding)[0, 2], yx((131.8, 112.0)), atol=0.05)
+    np.testing.assert_allclose(
+        16 * geometric_embedding(ramps(), yx([(2, 3)]), decoding)[0, 2], yx((131.8, 112.0)), atol=0.05
+    )
 
 
 def test_a_cell_goes_to_the_pose_it_points_at() -> None:
-    embedding = embed(ramps(), yx([(2, 3)]), replace(CORAL, long_refine_steps=10))
+    embedding = geometric_embedding(ramps(), yx([(2, 3)]), replace(CORAL, long_refine_steps=10))
     one, none, other = (
         yx([(0, 0), (0.25, 0.5), (2, 0)]),
         np.zeros((3, 2), np.float32),
@@ -88,7 +90,7 @@ def test_constant_fields_add_up(steps: int) -> None:
     fields = fields_of(
         short_offsets=np.ones((3, 2, 10, 8), np.float32), mid_offsets=-np.ones((4, 2, 10, 8), np.float32)
     )
-    got = displace(fields, yx([(4.5, 3.25)]), np.array([3]), np.array([1]), steps, "bilinear")
+    got = follow_edge(fields, yx([(4.5, 3.25)]), np.array([3]), np.array([1]), steps, "bilinear")
     np.testing.assert_allclose(got, yx([(4.5 + steps - 1, 3.25 + steps - 1)]), atol=1e-5)
 
 

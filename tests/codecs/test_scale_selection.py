@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from poseg.codecs import PersonLabCodec
 from poseg.codecs.decoder_config import DEFAULT
-from poseg.codecs.pose_fusion import pose_boxes
-from poseg.codecs.scale_selection import WORTH_A_LOOK, any_too_large, focus_crop, merge_instances, select_views
+from poseg.codecs.scale_selection import MIN_FOCUS_SCORE, any_too_large, focus_crop, select_views
+from poseg.geometry.pose_size import pose_boxes
 from poseg.geometry.rle import tight_boxes
 from poseg.people import People
 from poseg.skeletons import COCO17
@@ -76,11 +76,11 @@ def test_the_part_to_see_holds_those_whom_the_look_suits(lengths, scale, seed):
     people = People(COCO17, people.keypoints, people.keypoint_scores, scores, people.boxes_xyxy)
     boxes = pose_boxes(people.keypoints, people.keypoint_scores)
     sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-    suited = (sides * np.float32(scale) <= 350) & (scores >= WORTH_A_LOOK)
+    suited = (sides * np.float32(scale) <= 350) & (scores >= MIN_FOCUS_SCORE)
     window = focus_crop([people, people[:1]], (scale, scale), (300, 500), 350)
     assert (window is None) == (not suited.any())
     assert any_too_large(people, (scale, scale), 350) == bool(
-        ((sides * np.float32(scale) > 350) & (scores >= WORTH_A_LOOK)).any()
+        ((sides * np.float32(scale) > 350) & (scores >= MIN_FOCUS_SCORE)).any()
     )
     if window is not None:
         assert all(type(side) is int for side in window)

@@ -9,7 +9,7 @@ from poseg.draw.windows import draw_windows
 from poseg.people import People
 from poseg.skeletons import COCO17
 
-CODEC = Pose2SegCodec(margin=0.1)
+CODEC = Pose2SegCodec(padding=0.1)
 
 
 def lying() -> tuple[np.ndarray, People]:

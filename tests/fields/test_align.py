@@ -170,7 +170,7 @@ def test_joints_that_are_hardly_sure_are_not_there():
     assert aligned(poses(noisy(0), found), least_score=0.2).templates[0] in (UPPER, UPPER + 3)
 
 
-# Windows follow their person.
+# AlignedCrops follow their person.
 
 
 @given(st.integers(0, 10**6), st.sets(st.integers(0, 16), max_size=8), ANGLES, st.floats(0.5, 2),

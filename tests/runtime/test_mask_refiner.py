@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from poseg.codecs import DEFAULT, PersonLabCodec
-from poseg.codecs.mask_refiner import PLANES, MaskRefinerCodec
+from poseg.codecs.mask_refiner import INPUT_CHANNELS, MaskRefinerCodec
 from poseg.errors import PosegError
 from poseg.people import People
-from poseg.runtime import painter as module
+from poseg.runtime import mask_refiner as module
 from poseg.runtime.card import Card
-from poseg.runtime.mask_refiner import Painter
+from poseg.runtime.mask_refiner import MaskRefiner
 from poseg.runtime.predictor import Predictor
 from poseg.skeletons import COCO17
 from poseg.transforms.letterbox import make_letterbox
@@ -38,7 +38,7 @@ class Evidence:
         self.codec, self.card, self.runs = CODEC, card_of(CODEC, "painter"), []
 
     def run(self, tensor):
-        assert tensor.shape[1:] == (PLANES, 64, 64)
+        assert tensor.shape[1:] == (INPUT_CHANNELS, 64, 64)
         self.runs.append(len(tensor))
         logit = 20 * np.minimum(tensor[:, 3] - 0.5, tensor[:, 4])
         return CODEC.fields_from_outputs({"mask": logit[:, None]})
@@ -79,7 +79,7 @@ def test_a_painter_that_believes_the_decoder_paints_as_it_does(image, how):
     """In one look and in several, everywhere or not: the same people, and masks that differ at their edges alone."""
     truth = two_people()
     plain = Predictor(Told(truth), size_px=241, **how)
-    painted = replace(plain, painter=Painter(Evidence()))
+    painted = replace(plain, painter=MaskRefiner(Evidence()))
     one, other = plain(image), painted(image)
     assert len(one) == len(other) == 2
     np.testing.assert_array_equal(one.keypoints, other.keypoints)
@@ -93,7 +93,7 @@ def test_a_painter_that_believes_the_decoder_paints_as_it_does(image, how):
 
 def test_masks_are_painted_on_the_picture(image):
     truth = two_people()
-    people = replace(Predictor(Told(truth), size_px=481), painter=Painter(Evidence()))(image)
+    people = replace(Predictor(Told(truth), size_px=481), painter=MaskRefiner(Evidence()))(image)
     order = np.argsort(people.keypoints[:, :, 0].mean(axis=1))
     masks = people.masks[order]
     assert masks.shape == (2, *SIZE)
@@ -104,19 +104,19 @@ def test_masks_are_painted_on_the_picture(image):
 
 
 def test_many_people_take_several_runs(image, monkeypatch):
-    monkeypatch.setattr(module, "MOST_AT_ONCE", 1)
+    monkeypatch.setattr(module, "MAX_BATCH", 1)
     network = Evidence()
-    one = replace(Predictor(Told(two_people()), size_px=241), painter=Painter(network))(image)
+    one = replace(Predictor(Told(two_people()), size_px=241), painter=MaskRefiner(network))(image)
     assert network.runs == [1, 1]
-    monkeypatch.setattr(module, "MOST_AT_ONCE", 64)
-    other = replace(Predictor(Told(two_people()), size_px=241), painter=Painter(network))(image)
+    monkeypatch.setattr(module, "MAX_BATCH", 64)
+    other = replace(Predictor(Told(two_people()), size_px=241), painter=MaskRefiner(network))(image)
     assert network.runs[2:] == [2]
     np.testing.assert_array_equal(one.masks, other.masks)
 
 
 def test_nobody_has_no_masks_and_costs_no_run(image):
     network = Evidence()
-    people = Predictor(Told(two_people()[:0]), size_px=241, painter=Painter(network))(image)
+    people = Predictor(Told(two_people()[:0]), size_px=241, painter=MaskRefiner(network))(image)
     assert len(people) == 0
     assert people.masks.shape == (0, *SIZE)
     assert not network.runs
@@ -124,7 +124,7 @@ def test_nobody_has_no_masks_and_costs_no_run(image):
 
 def test_without_masks_there_is_nothing_to_paint(image):
     network = Evidence()
-    people = Predictor(Told(two_people()), size_px=241, masks=False, painter=Painter(network))(image)
+    people = Predictor(Told(two_people()), size_px=241, masks=False, painter=MaskRefiner(network))(image)
     assert people.masks is None
     assert len(people) == 2
     assert not network.runs
@@ -132,7 +132,7 @@ def test_without_masks_there_is_nothing_to_paint(image):
 
 def test_parts_of_a_picture_are_painted_as_one(image):
     """Whoever is painted with others has the pixels that the split into looks does not change."""
-    predictor, painter = Predictor(Told(two_people()), size_px=241), Painter(Evidence())
+    predictor, painter = Predictor(Told(two_people()), size_px=241), MaskRefiner(Evidence())
     ((box, whole),) = predictor.unpainted(predictor.see(image))
     split = [
         (box, replace(whole, people=whole.people[rows], claims=whole.claims.of(np.array(rows)))) for rows in ([0], [1])
@@ -144,6 +144,6 @@ def test_parts_of_a_picture_are_painted_as_one(image):
 
 def test_bad_settings():
     with pytest.raises(PosegError, match="paints no masks"):
-        Painter(Told(two_people()))
+        MaskRefiner(Told(two_people()))
     with pytest.raises(PosegError, match="least probability"):
-        Painter(Evidence(), mask_threshold=1.0)
+        MaskRefiner(Evidence(), mask_threshold=1.0)

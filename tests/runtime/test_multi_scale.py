@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from poseg.codecs import PersonLabCodec, PoSegCodec
-from poseg.codecs.scale_selection import ROOM
+from poseg.codecs.scale_selection import CROP_CONTEXT
 from poseg.errors import PosegError
 from poseg.fields import Fields
 from poseg.people import People
 from poseg.runtime.card import Card
 from poseg.runtime.predictor import Predictor
-from poseg.runtime.view import Seen
+from poseg.runtime.view import View
 
 SIZE = (480, 640)
 SIZE_PX, SCALES = 1025, (0.375, 0.625, 1.0)
@@ -68,14 +68,14 @@ class ChartReader:
         return self.run(first), self.run(second)
 
 
-Find = Callable[..., tuple[People, People, Seen, ChartReader]]
+Find = Callable[..., tuple[People, People, View, ChartReader]]
 
 
 @pytest.fixture
 def found(standing: Callable[..., People], cast: Callable[..., Any]) -> Find:
     """People found in a chart, the true ones, what was seen of it, and who saw it; from who stands where."""
 
-    def find(*feet: tuple[float, float, float], **options: Any) -> tuple[People, People, Seen, ChartReader]:
+    def find(*feet: tuple[float, float, float], **options: Any) -> tuple[People, People, View, ChartReader]:
         true = standing(SIZE, list(feet)) if feet else standing(SIZE, [(9.0, 9.0, 9.0)])[:0]
         session = cast().session
         reader = ChartReader(
@@ -129,7 +129,7 @@ def test_the_largest_size_shows_the_part_with_somebody_short(found: Find) -> Non
     joints = true.keypoints.reshape(-1, 2)
     height = np.ptp(joints[:, 1])
     assert (left, top) == (0, 0)
-    assert (right, bottom) == pytest.approx(joints.max(axis=0) + ROOM * height, abs=18)
+    assert (right, bottom) == pytest.approx(joints.max(axis=0) + CROP_CONTEXT * height, abs=18)
     # The input is filled, and shows the part as large as the whole would be.
     scale = 1025 / SIZE[1]
     assert reader.inputs[-1] == seen.views[-1].box.content_size

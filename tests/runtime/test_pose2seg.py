@@ -11,7 +11,7 @@ import pytest
 from poseg.codecs.pose2seg import Pose2SegCodec, paper_templates
 from poseg.errors import ImageError, PosegError, SkeletonError
 from poseg.people import People
-from poseg.runtime import segmenter as module
+from poseg.runtime import pose2seg as module
 from poseg.runtime.card import Card
 from poseg.runtime.pose2seg import Pose2SegSegmenter
 from poseg.skeletons import COCO17, LSP14, Skeleton
@@ -66,7 +66,7 @@ def test_masks_lie_where_the_pose_puts_them(image):
 def test_many_people_are_taken_a_few_at_a_time(image, monkeypatch):
     people = standing(*[(x, 50.0) for x in range(0, 250, 25)])
     whole = Pose2SegSegmenter(Blobs())(image, people)
-    monkeypatch.setattr(module, "MOST_AT_ONCE", 4)
+    monkeypatch.setattr(module, "MAX_BATCH", 4)
     network = Blobs()
     parts = Pose2SegSegmenter(network)(image, people)
     assert network.runs == [4, 4, 2]

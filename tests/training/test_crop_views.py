@@ -117,7 +117,7 @@ def test_a_drawn_figure_shows_its_joints_and_is_the_same_each_time():
 
 
 def test_what_is_nearer_is_drawn_over_what_is_farther():
-    """Seen from the front a hand before the chest hides it; seen from behind the chest hides the hand."""
+    """View from the front a hand before the chest hides it; seen from behind the chest hides the hand."""
     pose = STANDING.copy()
     pose[BODY17_3D.index("left_wrist")] = (0, 350, 350)
     rng = np.random.default_rng(0)

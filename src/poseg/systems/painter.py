@@ -1,8 +1,9 @@
 """A painter in one file: config, network, codec and loss. It paints the masks of people that another model found.
 
 Each person in a window: the picture, what the finder's fields say of person and of whose, and the limbs
-(`codecs.mask_refiner`); a small U-Net says which pixels are the person's. It is Pose2Seg's idea (masks from poses, each in a
-window of its own) with the evidence that a bottom-up network has anyway in place of a network over the whole picture.
+(`codecs.mask_refiner`); a small U-Net says which pixels are the person's. It is Pose2Seg's idea (masks from poses, each
+in a window of its own) with the evidence that a bottom-up network has anyway in place of a network over the whole
+picture.
 
 Letters: N people, S the window's side.
 """
