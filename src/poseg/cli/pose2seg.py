@@ -134,13 +134,13 @@ def _draw(made: Templates, skeleton: Skeleton) -> NDArray[np.uint8]:
     import numpy as np
 
     from poseg.draw import draw_poses
-    from poseg.draw.figures import sheet
+    from poseg.draw.figures import contact_sheet
     from poseg.people import People
 
     people = People.from_poses(skeleton, made.points * SIDE_PX, made.visible)
     paper = np.full((SIDE_PX, SIDE_PX, 3), 255, np.uint8)
     squares = [draw_poses(paper, people[[number]]) for number in range(len(made))]
-    return sheet(squares, [f"template {number + 1}" for number in range(len(made))], columns=len(made))
+    return contact_sheet(squares, [f"template {number + 1}" for number in range(len(made))], columns=len(made))
 
 
 def _to_dict(typical: _Templates, skeleton: Skeleton) -> dict[str, Any]:

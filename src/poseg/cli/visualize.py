@@ -58,6 +58,7 @@ def _figures(predictor: Predictor, seen: Seen) -> Iterator[tuple[str, Figure]]:
     """Names and makers of the figures; fields that the model lacks have none."""
     from poseg.codecs import PersonLabCodec, PoSegCodec
     from poseg.draw import fields as draw
+    from poseg.draw import offsets as draw_offsets
     from poseg.draw.overlay import overlay
 
     codec = predictor.session.codec
@@ -67,9 +68,9 @@ def _figures(predictor: Predictor, seen: Seen) -> Iterator[tuple[str, Figure]]:
     canvas = view.box.canvas(seen.image, predictor.session.card.mean)
     makers = {
         "heatmap": draw.heatmap_figure,
-        "short_offsets": draw.short_offset_figure,
-        "mid_offsets": draw.mid_offset_figure,
-        "long_offsets": draw.long_offset_figure,
+        "short_offsets": draw_offsets.short_offset_figure,
+        "mid_offsets": draw_offsets.mid_offset_figure,
+        "long_offsets": draw_offsets.long_offset_figure,
         "segmentation": draw.segmentation_figure,
     }
     needs = {"long_offsets": {"segmentation", "long_offsets"}}
