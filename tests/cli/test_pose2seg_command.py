@@ -95,7 +95,7 @@ def test_the_table_has_a_line_for_each_joint(tmp_path: Path) -> None:
     assert lines["left_shoulder"][2:4] == [" 0.57 0.24  2.00 ", " 0.57 0.24  2.00 "]
     assert lines["left_knee"][2:4] == [" 0.56 0.70  2.00 ", "    -    -  0.00 "]
     assert [cell.strip() for cell in lines["aligns"][2:4]] == ["60% of people", "40% of people"]
-    assert "of 10 people with 3 or more joints; 0% fit no template." in " ".join(result.stdout.split())
+    assert "Of 10 people with 3 or more joints; 0% fit no template." in " ".join(result.stdout.split())
 
 
 def test_more_templates_than_a_line_holds_get_tables_of_their_own(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def provided_people(
             "they are taken to show no people."
         )
     image_id = dict(zip(paths, matched, strict=True))
-    ids = {path: numbers[path] if found is None else found for path, found in image_id.items()}
+    ids = {path: numbers[path] if listed is None else listed for path, listed in image_id.items()}
     return lambda path: people.people(image_id[path]), ids
 
 

@@ -1,4 +1,4 @@
-"""Options that several commands share, with one wording each, and the models that they describe."""
+"""Options that several commands share, and the models that they describe."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ScalesOption = Annotated[
     typer.Option("--scales", help="Run the image at several scales, such as 0.5,1,1.5; the model's own by default."),
 ]
 FlipOption = Annotated[
-    bool | None, typer.Option("--flip/--no-flip", help="Run the flipped image too; as the model says by default.")
+    bool | None, typer.Option("--flip/--no-flip", help="Run the flipped image too; as its card says by default.")
 ]
 MaskModelOption = Annotated[
     str | None,
@@ -150,7 +150,7 @@ class PredictOptions:
         return Posed(replace(self.detect, model=self.detector, flip=None).with_mask_model(self.mask_model), poser)
 
     def lifter(self) -> Callable[[People], People]:
-        """Lifts people to 3D, where that was asked for."""
+        """Lifts people to 3D, with --3d."""
         if not self.lift:
             return lambda people: people
         from poseg.runtime.lifter import Lifter
