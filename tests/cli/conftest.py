@@ -1,4 +1,4 @@
-"""A real Pose2Seg model file without training: it answers every window with a disk."""
+"""A real Pose2Seg model file without training: it answers every crop with a disk."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SURER = 0.2  # logits that every joint adds
 
 
 def disks_model() -> bytes:
-    """Logits fall by one a pixel from the middle of the window, are 0 at `RADIUS_PX`, and rise with the joints."""
+    """Logits fall by one a pixel from the centre of the crop, are 0 at `RADIUS_PX`, and rise with the joints."""
     from onnx import TensorProto, helper, numpy_helper
 
     codec = Pose2SegCodec()
@@ -40,8 +40,8 @@ def disks_model() -> bytes:
         helper.make_node("Gather", ["joints", "flags"], ["there"], axis=3),
         helper.make_node("ReduceSum", ["there", "axes"], ["count"], keepdims=0),
         helper.make_node("Mul", ["count", "surer"], ["bias"]),
-        helper.make_node("Reshape", ["bias", "shape"], ["lift"]),
-        helper.make_node("Add", ["disk", "lift"], ["window_mask"]),
+        helper.make_node("Reshape", ["bias", "shape"], ["bias_map"]),
+        helper.make_node("Add", ["disk", "bias_map"], ["window_mask"]),
     ]
 
     def tensor(name: str, shape: list[object]) -> object:
@@ -77,7 +77,7 @@ def poseg(model_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 @pytest.fixture
 def save() -> Callable[[str, NDArray[np.uint8]], None]:
-    """Writes a picture, in folders that are made for it."""
+    """Writes an image, in folders that are made for it."""
 
     def write(path: str, image: NDArray[np.uint8]) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
