@@ -20,7 +20,7 @@ from skimage.data import astronaut, rocket
 
 import poseg
 from poseg.datasets.drawn_people import drawn_scene
-from poseg.draw.figures import fit, sheet
+from poseg.draw.figures import contact_sheet, resize_to
 from poseg.effects import EFFECTS, Chain, Effect, Pixelate, Replace, Sticker, Winged, chain
 from poseg.effects.artwork import art_names
 from poseg.people import People, Sample
@@ -105,21 +105,24 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
     folder.mkdir(parents=True, exist_ok=True)
     photo, figures = photograph(), drawn_scene(np.random.default_rng(SEED), SIZE, PEOPLE)
-    tiles = [fit(photo.image, SHEET_PX)[0]]
+    tiles = [resize_to(photo.image, SHEET_PX)[0]]
     photos, scenes = on_photograph(), on_figures()
     for name in EFFECTS:
         console.print(name)
         done = after(photos[name], photo.image, photo.people, console)
         drawn = after(scenes[name], figures.image, figures.people, console)
-        tiles.append(fit(done, SHEET_PX)[0])
+        tiles.append(resize_to(done, SHEET_PX)[0])
         rows = [pair(photo.image, done), pair(figures.image, drawn)]
         gap = np.full((GAP_PX, rows[0].shape[1], 3), 255, np.uint8)
         write(folder / f"{name}.jpg", np.vstack([rows[0], gap, rows[1]]))
-    write(folder / "sheet.jpg", sheet(tiles, ["before", *EFFECTS], 5))
+    write(folder / "sheet.jpg", contact_sheet(tiles, ["before", *EFFECTS], 5))
     stickers = [Sticker(kind=kind)(photo.image, photo.people)[:280, 100:380] for kind in STICKERS]
-    write(folder / "stickers.jpg", sheet([fit(one, SHEET_PX)[0] for one in stickers], STICKERS, len(STICKERS)))
-    wings = [fit(Winged(style=style)(photo.image, photo.people), SHEET_PX)[0] for style in STYLES]
-    write(folder / "wings.jpg", sheet(wings, STYLES, len(STYLES)))
+    write(
+        folder / "stickers.jpg",
+        contact_sheet([resize_to(one, SHEET_PX)[0] for one in stickers], STICKERS, len(STICKERS)),
+    )
+    wings = [resize_to(Winged(style=style)(photo.image, photo.people), SHEET_PX)[0] for style in STYLES]
+    write(folder / "wings.jpg", contact_sheet(wings, STYLES, len(STYLES)))
 
 
 def write(path: Path, image: Bytes) -> None:

@@ -14,7 +14,7 @@ from poseg.analysis.files import write_figure, write_matrices
 from poseg.analysis.neurons import Crop
 from poseg.analysis.report import analyze, visible_field
 from poseg.analysis.summary import HEADING
-from poseg.draw.neuron_tiles import neuron_figure
+from poseg.draw.analysis_figures import neuron_figure
 from poseg.errors import OutputError, PosegError, ShapeError
 from poseg.skeletons import LSP14, Skeleton
 

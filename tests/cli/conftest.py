@@ -1,4 +1,4 @@
-"""A real Pose2Seg model file without training: it answers every window with a disk."""
+"""A real Pose2Seg model file without training: it answers every crop with a disk."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from poseg.cli.main import app
 from poseg.codecs.pose2seg import Pose2SegCodec
 from poseg.runtime.card import CARD_KEY, Card
+from poseg.runtime.inference import InferenceConfig
 
 Poseg = Callable[..., Result]
 
@@ -23,7 +24,7 @@ SURER = 0.2  # logits that every joint adds
 
 
 def disks_model() -> bytes:
-    """Logits fall by one a pixel from the middle of the window, are 0 at `RADIUS_PX`, and rise with the joints."""
+    """Logits fall by one a pixel from the centre of the crop, are 0 at `RADIUS_PX`, and rise with the joints."""
     from onnx import TensorProto, helper, numpy_helper
 
     codec = Pose2SegCodec()
@@ -40,8 +41,8 @@ def disks_model() -> bytes:
         helper.make_node("Gather", ["joints", "flags"], ["there"], axis=3),
         helper.make_node("ReduceSum", ["there", "axes"], ["count"], keepdims=0),
         helper.make_node("Mul", ["count", "surer"], ["bias"]),
-        helper.make_node("Reshape", ["bias", "shape"], ["lift"]),
-        helper.make_node("Add", ["disk", "lift"], ["mask"]),
+        helper.make_node("Reshape", ["bias", "shape"], ["bias_map"]),
+        helper.make_node("Add", ["disk", "bias_map"], ["mask"]),
     ]
 
     def tensor(name: str, shape: list[object]) -> object:
@@ -56,7 +57,7 @@ def disks_model() -> bytes:
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     card = Card(
-        name="disks", system="pose2seg", codec=codec.to_dict(), skeleton=asdict(codec.skeleton), size_px=257,
+        name="disks", system="pose2seg", codec=codec.to_dict(), skeleton=asdict(codec.skeleton), inference=InferenceConfig(257),
         size_divisor=32, size_offset=1, mean=(127.0,) * 3, std=(128.0,) * 3, outputs={"mask": "mask"},
         licences={"code": "Apache-2.0"},
     )  # fmt: skip
@@ -77,7 +78,7 @@ def poseg(model_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 @pytest.fixture
 def save() -> Callable[[str, NDArray[np.uint8]], None]:
-    """Writes a picture, in folders that are made for it."""
+    """Writes an image, in folders that are made for it."""
 
     def write(path: str, image: NDArray[np.uint8]) -> None:
         Path(path).parent.mkdir(parents=True, exist_ok=True)

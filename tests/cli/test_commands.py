@@ -25,7 +25,7 @@ def test_version() -> None:
 
 
 @pytest.mark.parametrize("command", ["predict", "visualize", "models", "evaluate", "import-google"])
-def test_every_command_explains_itself(command: str) -> None:
+def test_every_command_has_a_help_page(command: str) -> None:
     assert command in runner.invoke(app, ["--help"]).stdout
     result = runner.invoke(app, [command, "--help"])
     assert result.exit_code == 0
@@ -39,7 +39,7 @@ def test_debug_shows_the_traceback() -> None:
         assert isinstance(runner.invoke(app, [*options, *arguments], env=env).exception, PosegError)
 
 
-def test_help_waits_for_nothing_heavy() -> None:
+def test_help_loads_no_heavy_module() -> None:
     """`poseg --help` answers at once since it loads none of these."""
     heavy = {"cv2", "numpy", "onnxruntime", "PIL", "pycocotools", "torch"}
     code = (
@@ -59,10 +59,10 @@ def test_the_module_is_the_command() -> None:
     assert result.stderr.count("\n") == 1
 
 
-def test_fields_are_drawn(model_path: Path, tmp_path: Path, spots: Callable[..., NDArray[np.uint8]]) -> None:
-    picture, out = tmp_path / "a.png", tmp_path / "out"
-    Image.fromarray(spots((60, 70))).save(picture)
-    result = runner.invoke(app, ["visualize", str(picture), "--out", str(out), "--model", str(model_path)])
+def test_visualize_draws_all_fields(model_path: Path, tmp_path: Path, spots: Callable[..., NDArray[np.uint8]]) -> None:
+    image, out = tmp_path / "a.png", tmp_path / "out"
+    Image.fromarray(spots((60, 70))).save(image)
+    result = runner.invoke(app, ["visualize", str(image), "--out", str(out), "--model", str(model_path)])
     assert result.exit_code == 0, result.output
     figures = {"heatmap", "short_offsets", "mid_offsets", "long_offsets", "segmentation", "hough", "overlay"}
     assert {path.name for path in out.iterdir()} == {f"a.{figure}.png" for figure in figures}
@@ -70,7 +70,7 @@ def test_fields_are_drawn(model_path: Path, tmp_path: Path, spots: Callable[...,
         assert np.asarray(Image.open(path)).std() > 5
 
 
-def test_fields_of_a_bad_picture_are_not_drawn(model_path: Path, tmp_path: Path) -> None:
+def test_visualize_rejects_a_bad_image(model_path: Path, tmp_path: Path) -> None:
     result = runner.invoke(
         app, ["visualize", str(tmp_path / "no.png"), "--out", str(tmp_path / "o"), "-m", str(model_path)]
     )
@@ -98,7 +98,7 @@ def test_models_shows_the_card(tmp_path: Path, model_bytes: Callable[..., bytes]
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"scales": (1.0, 0.5)}, "128, 257 px"),
         ({"scales": (1.0, 0.5), "everywhere": False}, "128, 257 px, adaptive"),
@@ -106,17 +106,17 @@ def test_models_shows_the_card(tmp_path: Path, model_bytes: Callable[..., bytes]
         ({"flip": True}, "257 px; flipped too"),
     ],
 )
-def test_models_says_in_which_sizes_they_look(
-    tmp_path: Path, model_bytes: Callable[..., bytes], changes: dict[str, object], said: str
+def test_models_shows_the_scales(
+    tmp_path: Path, model_bytes: Callable[..., bytes], changes: dict[str, object], message: str
 ) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(model_bytes(**changes))
     result = runner.invoke(app, ["models", str(path)])
     assert result.exit_code == 0
-    assert said in " ".join(result.output.split())
+    assert message in " ".join(result.output.split())
 
 
-def test_models_takes_names_too() -> None:
+def test_models_takes_names() -> None:
     result = runner.invoke(app, ["models", "fast"])
     assert result.exit_code == 0
     assert "fast" in result.stdout
@@ -124,13 +124,13 @@ def test_models_takes_names_too() -> None:
     assert runner.invoke(app, ["models", "nosuch"]).exit_code != 0
 
 
-def test_models_lists_what_comes_along() -> None:
+def test_models_lists_bundled_models() -> None:
     result = runner.invoke(app, ["models"])
     assert result.exit_code == 0
     assert all(name in result.stdout for name in poseg.models())
 
 
-def test_import_google_refuses_what_is_no_network(tmp_path: Path) -> None:
+def test_import_google_rejects_a_bad_file(tmp_path: Path) -> None:
     pytest.importorskip("tflite")
     source = tmp_path / "weights.tflite"
     source.write_bytes(b"nothing")

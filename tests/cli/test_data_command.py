@@ -1,4 +1,4 @@
-"""`poseg data`: the report in words and as JSON, its exit codes, and labelled pictures drawn."""
+"""`poseg data`: the report in words and as JSON, its exit codes, and labelled images drawn."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run(plain: object, folder: Path, command: str, *options: str) -> Any:
     return runner.invoke(app, ["data", command, str(path), *options])
 
 
-def test_a_clean_file(plain: dict[str, Any], tmp_path: Path) -> None:
+def test_data_check_of_a_clean_file(plain: dict[str, Any], tmp_path: Path) -> None:
     done = run(plain, tmp_path, "check", "--images", str(tmp_path))
     assert done.exit_code == 0, done.output
     assert done.stdout.endswith("Nothing is wrong.\n")
@@ -49,7 +49,7 @@ def test_a_clean_file(plain: dict[str, Any], tmp_path: Path) -> None:
         assert line in done.stdout
 
 
-def test_faults_are_explained_and_counted(plain: dict[str, Any], tmp_path: Path) -> None:
+def test_data_check_explains_and_counts_issues(plain: dict[str, Any], tmp_path: Path) -> None:
     base = plain["annotations"][0]
     plain["annotations"] += [{**base, "id": n, "num_keypoints": 1, "area": 900 + n} for n in range(10, 17)]
     out = tmp_path / "report.json"
@@ -65,14 +65,14 @@ def test_faults_are_explained_and_counted(plain: dict[str, Any], tmp_path: Path)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"images": []}'])
-def test_what_cannot_be_trained_on_exits_with_2(content: str, tmp_path: Path) -> None:
+def test_data_check_exits_with_2_where_training_is_impossible(content: str, tmp_path: Path) -> None:
     done = run(content, tmp_path, "check")
     assert done.exit_code == 2
     assert done.stdout.startswith("ERROR")
     assert "Training on this is impossible." in done.stdout
 
 
-def test_a_skeleton_file_completes_the_category(plain: dict[str, Any], tmp_path: Path) -> None:
+def test_data_check_takes_a_skeleton_file(plain: dict[str, Any], tmp_path: Path) -> None:
     del plain["categories"][0]["skeleton"]
     assert run(plain, tmp_path, "check").exit_code == 2
     (tmp_path / "cat.toml").write_text('bones = [["nose", "tail"]]')
@@ -81,13 +81,13 @@ def test_a_skeleton_file_completes_the_category(plain: dict[str, Any], tmp_path:
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
 
 
-def test_a_folder_that_is_not_there_is_refused(plain: dict[str, Any], tmp_path: Path) -> None:
+def test_data_check_rejects_a_missing_folder(plain: dict[str, Any], tmp_path: Path) -> None:
     done = run(plain, tmp_path, "check", "--images", str(tmp_path / "none"))
     assert done.exit_code == 2
     assert "There is no folder" in done.stderr
 
 
-def test_labels_are_drawn(plain: dict[str, Any], tmp_path: Path) -> None:
+def test_data_show_draws_labels(plain: dict[str, Any], tmp_path: Path) -> None:
     done = run(plain, tmp_path, "show", "-o", str(tmp_path / "seen"))
     assert done.exit_code == 0, done.output
     drawn = np.asarray(Image.open(tmp_path / "seen" / "a.labels.png")).astype(int)
@@ -97,7 +97,7 @@ def test_labels_are_drawn(plain: dict[str, Any], tmp_path: Path) -> None:
     assert drawn[45:, 65:].mean() < 150, "the crowd is dark"
 
 
-def test_labels_of_a_broken_file_are_not_drawn(plain: dict[str, Any], tmp_path: Path) -> None:
+def test_data_show_rejects_a_broken_file(plain: dict[str, Any], tmp_path: Path) -> None:
     plain["annotations"][0]["keypoints"] = [1]
     done = run(plain, tmp_path, "show", "-o", str(tmp_path / "seen"))
     assert done.exit_code == 2

@@ -1,4 +1,4 @@
-"""`poseg data lsp`: pictures and joints of LSP's layout as a COCO file that reads back."""
+"""`poseg data lsp`: images and joints of LSP's layout as a COCO file that reads back."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ runner = CliRunner(env={"POSEG_DEBUG": ""})
 
 @pytest.fixture
 def folder(tmp_path):
-    """Builds a folder of four pictures, 60 wide and 40 high, named as LSP or as LSPET names them."""
+    """Builds a folder of four images, 60 wide and 40 high, named as LSP or as LSPET names them."""
 
     def build(digits: int = 4) -> Path:
         joints = np.random.default_rng(0).uniform(5, 35, (4, 14, 3)).astype(np.float32)
         joints[..., 2] = 1
         joints[1, 3, 2] = 0  # hidden
         joints[2, 5] = 0  # not placed
-        joints[3] = 0  # nobody
+        joints[3] = 0  # no person
         np.savez(tmp_path / "joints.npz", joints=joints)
         (tmp_path / "images").mkdir(exist_ok=True)
         for number in range(1, 5):
@@ -41,7 +41,7 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize(("digits", "name"), [(4, "LSP"), (5, "LSPET")])
-def test_the_file_reads_back(folder, digits, name):
+def test_data_lsp_file_reads_back(folder, digits, name):
     home = folder(digits)
     out = home / "ann.json"
     done = runner.invoke(app, ["data", "lsp", str(home), "-o", str(out), "--first", "2"])
@@ -61,7 +61,7 @@ def test_the_file_reads_back(folder, digits, name):
     assert numbers == [14, 13]
 
 
-def test_boxes_hold_the_joints_and_stay_inside(folder):
+def test_data_lsp_boxes_hold_the_joints_and_stay_inside(folder):
     data = parse_coco(lsp_as_coco(folder()), "made")
     for number in (1, 2, 3):
         people = data.people(number)
@@ -75,12 +75,12 @@ def test_boxes_hold_the_joints_and_stay_inside(folder):
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 2), (3, 2), (1, 5), (5, None)])
-def test_numbers_out_of_range(folder, first, last):
+def test_data_lsp_rejects_numbers_out_of_range(folder, first, last):
     with pytest.raises(AnnotationError, match="has pictures 1 to 4"):
         lsp_as_coco(folder(), first, last)
 
 
-def test_folders_that_are_not_lsp(folder, tmp_path):
+def test_data_lsp_rejects_other_folders(folder, tmp_path):
     with pytest.raises(AnnotationError, match=r"There is no .*joints\.npz"):
         lsp_as_coco(tmp_path / "nowhere")
     home = folder()
@@ -89,19 +89,19 @@ def test_folders_that_are_not_lsp(folder, tmp_path):
         lsp_as_coco(home)
     with pytest.raises(AnnotationError, match=r"neither im0003\.jpg nor im00003\.jpg"):
         lsp_as_coco(home, first=3)
-    for joints, says in (
+    for joints, message in (
         (np.zeros((4, 13, 3)), r"wanted \(pictures, 14, 3\)"),
         (np.full((4, 14, 3), np.nan), "NaN or infinity among the joints of picture 1"),
     ):
         np.savez(home / "joints.npz", joints=joints)
-        with pytest.raises(AnnotationError, match=says):
+        with pytest.raises(AnnotationError, match=message):
             lsp_as_coco(home)
     (home / "joints.npz").write_text("not numbers")
     with pytest.raises(AnnotationError, match="Cannot read"):
         lsp_as_coco(home)
 
 
-def test_it_says_what_training_sees():
+def test_data_lsp_reads_as_training_does():
     if not (SHARED / "lsp" / "joints.npz").is_file():
         pytest.skip("needs LSP in shared/data/lsp beside the repository")
     data = parse_coco(lsp_as_coco(SHARED / "lsp", 1, 3), "made")

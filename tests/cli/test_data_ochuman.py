@@ -1,4 +1,4 @@
-"""`poseg data ochuman`: a file that can be evaluated, and a sentence that says how it measures."""
+"""`poseg data ochuman`: a file that can be evaluated, and a sentence on how it measures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def person(left: int, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def native(tmp_path: Path) -> Path:
-    """One picture with a moderate and a hard person, one with joints alone and one with a box alone."""
+    """One image with a moderate and a hard person, one with joints alone and one with a box alone."""
     people = [person(0), person(100, max_iou=0.8), person(200, segms=None), person(300, segms=None, keypoints=None)]
     image = {"image_id": "7", "file_name": "7.jpg", "height": 120, "width": 400, "annotations": people}
     names = [joint.replace("head_top", "head") for joint in OCHUMAN19.joints]
@@ -50,7 +50,7 @@ def made_by(*arguments: object) -> tuple[dict[str, Any], str]:
 
 
 @pytest.mark.parametrize(
-    ("options", "persons", "says"),
+    ("options", "persons", "message"),
     [
         ([], 2, "2 boxes without mask or joints and 0 people outside the range are not in the file"),
         (["--subset", "moderate"], 1, "MaxIoU in [0.5, 0.75): 1 picture with 1 person"),
@@ -58,10 +58,10 @@ def made_by(*arguments: object) -> tuple[dict[str, Any], str]:
         (["--subset", "hard", "--others", "ignore"], 1, "are crowd regions"),
     ],
 )
-def test_a_protocol_is_told_written_and_readable(native, tmp_path, options, persons, says):
+def test_data_ochuman_prints_and_writes_its_protocol(native, tmp_path, options, persons, message):
     plain, protocol = made_by(native, "--split", "val", *options, "-o", tmp_path / "out.json")
     assert protocol.startswith("OCHuman val, original labels, ")
-    assert says in protocol
+    assert message in protocol
     data = read_coco(tmp_path / "out.json")
     assert data.skeleton == COCO17
     assert len(data.people(1)) == persons
@@ -69,12 +69,12 @@ def test_a_protocol_is_told_written_and_readable(native, tmp_path, options, pers
 
 
 def found_by_a_perfect_model(native: Path, tmp_path: Path) -> list[dict[str, Any]]:
-    """Everybody of the picture, labelled or not, those without labels surest, and where they are."""
-    everybody = json.loads(native.read_text())
-    for place, entry in enumerate(everybody["images"][0]["annotations"]):
-        entry.update(person(100 * place))
-    (tmp_path / "all.json").write_text(json.dumps(everybody))
-    plain, _ = made_by(tmp_path / "all.json", "--split", "all", "-o", tmp_path / "everybody.json")
+    """All people of the image, labelled or not; those without labels have the highest scores."""
+    people = json.loads(native.read_text())
+    for row, entry in enumerate(people["images"][0]["annotations"]):
+        entry.update(person(100 * row))
+    (tmp_path / "all.json").write_text(json.dumps(people))
+    plain, _ = made_by(tmp_path / "all.json", "--split", "all", "-o", tmp_path / "people.json")
     return [
         {key: record[key] for key in ("image_id", "category_id", "keypoints", "segmentation")}
         | {"score": 0.1 + 0.2 * place}
@@ -83,7 +83,7 @@ def found_by_a_perfect_model(native: Path, tmp_path: Path) -> list[dict[str, Any
 
 
 @pytest.mark.parametrize("kind", ["keypoints", "masks"])
-def test_finding_everybody_is_charged_by_the_authors_and_excused_where_others_are_ignored(native, tmp_path, kind):
+def test_data_ochuman_counts_other_people_unless_they_are_ignored(native, tmp_path, kind):
     results = found_by_a_perfect_model(native, tmp_path)
     scores = {}
     for others in ("drop", "ignore"):
@@ -93,15 +93,15 @@ def test_finding_everybody_is_charged_by_the_authors_and_excused_where_others_ar
     assert scores["drop"] < 0.5
 
 
-def test_poses_of_the_truth_are_immune(native, tmp_path):
-    """Whoever is given the labelled people finds nobody else, so both protocols agree."""
+def test_data_ochuman_protocols_agree_on_ground_truth_poses(native, tmp_path):
+    """A model that is given the labelled people detects no others, so both protocols agree."""
     results = found_by_a_perfect_model(native, tmp_path)[1:2]
     for others in ("drop", "ignore"):
         plain, _ = made_by(native, "--split", "val", "--subset", "hard", "--others", others, "-o", tmp_path / "t.json")
         assert match(plain, results, "masks", skeleton=COCO17).official["AP"] == pytest.approx(1)
 
 
-def test_the_file_has_the_authors_name_by_default(native, tmp_path, monkeypatch):
+def test_data_ochuman_uses_the_authors_file_name(native, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     made_by(native, "--split", "val", "--max-iou", "0:1")
     assert (tmp_path / "ochuman_coco_format_val_range_0.00_1.00.json").is_file()
@@ -110,7 +110,7 @@ def test_the_file_has_the_authors_name_by_default(native, tmp_path, monkeypatch)
     assert (tmp_path / "dir" / "ochuman_coco_format_val_range_0.75_1.01.json").is_file()
 
 
-def test_a_converted_file_is_restricted_as_its_source(native, tmp_path):
+def test_data_ochuman_filters_a_converted_file_like_its_source(native, tmp_path):
     made_by(native, "--split", "val", "-o", tmp_path / "val.json")
     plain, protocol = made_by(tmp_path / "val.json", "--subset", "hard", "-o", tmp_path)
     assert [record["bbox"][0] for record in plain["annotations"]] == [100]
@@ -119,7 +119,7 @@ def test_a_converted_file_is_restricted_as_its_source(native, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ([], "add --split val"),
         (["--split", "test"], "has no people to measure"),
@@ -130,14 +130,14 @@ def test_a_converted_file_is_restricted_as_its_source(native, tmp_path):
         (["--split", "val", "--max-iou", "0:1", "--subset", "hard"], "give one of them"),
     ],
 )
-def test_what_cannot_be_made_is_refused_in_a_sentence(native, tmp_path, arguments, says):
+def test_data_ochuman_reports_bad_options_in_a_sentence(native, tmp_path, arguments, message):
     done = run(native, *arguments, "-o", tmp_path / "out.json")
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
-    assert says in done.stderr
+    assert message in done.stderr
     assert not (tmp_path / "out.json").exists()
 
 
-def test_the_source_is_never_written_over(native):
+def test_data_ochuman_never_overwrites_its_source(native):
     before = native.read_bytes()
     done = run(native, "--split", "val", "-o", native)
     assert done.exit_code == 2
@@ -146,7 +146,7 @@ def test_the_source_is_never_written_over(native):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"keypoint_names": [], "images": [{}]}'])
-def test_files_of_another_kind_are_refused(tmp_path, content):
+def test_data_ochuman_rejects_other_files(tmp_path, content):
     path = tmp_path / "odd.json"
     path.write_text(content)
     done = run(path, "--split", "val", "-o", tmp_path / "out.json")
@@ -154,7 +154,7 @@ def test_files_of_another_kind_are_refused(tmp_path, content):
 
 
 @pytest.mark.skipif(not SAMPLE.exists(), reason="needs samples of published sets beside the repository")
-def test_the_published_sample_is_restricted(tmp_path):
+def test_data_ochuman_filters_the_published_sample(tmp_path):
     plain, protocol = made_by(SAMPLE, "--subset", "hard", "-o", tmp_path / "hard.json")
     assert [image["file_name"] for image in plain["images"]] == ["003896.jpg"]
     assert "which is converted already" in protocol

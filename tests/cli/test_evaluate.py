@@ -60,7 +60,7 @@ def run(arguments):
     return CliRunner().invoke(app, arguments)
 
 
-def test_scores_and_results_are_written_and_shown(asked, arguments, tmp_path):
+def test_evaluate_writes_and_shows_scores_and_results(asked, arguments, tmp_path):
     scores, results = tmp_path / "scores.json", tmp_path / "results.json"
     more = ["--json", str(scores), "--results", str(results), "--long-edge", "257", "--flip", "--scales", "0.5,1"]
     done = run([*arguments, *more, "--model", "mine"])
@@ -74,7 +74,7 @@ def test_scores_and_results_are_written_and_shown(asked, arguments, tmp_path):
     assert (asked["long_edge"], asked["flip"], asked["scales"]) == (257, True, "0.5,1")
 
 
-def test_a_place_that_cannot_be_written_is_found_out_before_the_run(asked, arguments, tmp_path):
+def test_evaluate_checks_outputs_before_the_run(asked, arguments, tmp_path):
     done = run([*arguments, "--json", str(tmp_path / "nowhere" / "scores.json")])
     assert isinstance(done.exception, OutputError)
     assert asked == {}

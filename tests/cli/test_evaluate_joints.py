@@ -57,13 +57,21 @@ def arguments(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("model", "says"), [(BottomUpCodec(), "detected by finder"), (Cropper(), "in the boxes of the file")]
+    ("model", "message"), [(BottomUpCodec(), "detected by finder"), (Cropper(), "in the boxes of the file")]
 )
-def test_tables_scores_and_curves(arguments, tmp_path, model, says):
+def test_evaluate_pck_writes_tables_scores_and_curves(arguments, tmp_path, model, message):
     out, curve = tmp_path / "scores.json", tmp_path / "curve.png"
     done = runner.invoke(app, arguments(model, "--metric", "pck", "--json", out, "--pck-plot", curve))
     assert done.exit_code == 0, done.output
-    for name in ("PCK@0.2 by torso", "PCK@0.2 by box", "PCKh@0.5", "PDJ@0.2", "PCP@0.5 strict", "PCP@0.5 loose", says):
+    for name in (
+        "PCK@0.2 by torso",
+        "PCK@0.2 by box",
+        "PCKh@0.5",
+        "PDJ@0.2",
+        "PCP@0.5 strict",
+        "PCP@0.5 loose",
+        message,
+    ):
         assert name in done.stdout
     assert "lower arms" in done.stdout
     assert "14 of the 14 joints of lsp14" in done.stdout
@@ -72,11 +80,11 @@ def test_tables_scores_and_curves(arguments, tmp_path, model, says):
     for score in plain["scores"].values():
         assert score["overall"]["value"] == 1
         assert score["protocol"]
-    with Image.open(curve) as picture:
-        assert min(picture.size) > 300
+    with Image.open(curve) as image:
+        assert min(image.size) > 300
 
 
-def test_a_model_of_crops_is_handed_boxes(arguments, monkeypatch):
+def test_evaluate_pck_gives_boxes_to_a_top_down_model(arguments, monkeypatch):
     asked = {}
     monkeypatch.setattr(command, "is_top_down", lambda model: model == "crops")
     monkeypatch.setattr(command, "build_top_down", lambda options: asked.update(asdict(options)) or Cropper())
@@ -91,7 +99,7 @@ def test_a_model_of_crops_is_handed_boxes(arguments, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("more", "says"),
+    ("more", "message"),
     [
         (
             ["--metric", "pck", "--keypoints-only", "--mask-model", "pose2seg"],
@@ -101,13 +109,13 @@ def test_a_model_of_crops_is_handed_boxes(arguments, monkeypatch):
         (["--metric", "pck", "--pck-plot", "nowhere/c.png"], "Cannot write nowhere/c.png"),
     ],
 )
-def test_options_that_do_not_fit(arguments, more, says):
+def test_evaluate_rejects_options_that_do_not_fit(arguments, more, message):
     done = runner.invoke(app, arguments(BottomUpCodec(), *more))
     assert done.exit_code == 2
-    assert says in done.output
+    assert message in done.output
 
 
-def test_average_precision_points_here_where_nobody_measured_sigmas(arguments):
+def test_evaluate_points_to_pck_for_skeletons_without_sigmas(arguments):
     done = runner.invoke(app, arguments(BottomUpCodec()))
     assert done.exit_code == 2
     assert "evaluate PCK instead" in done.output
@@ -149,7 +157,7 @@ def changed(tmp_path, given, change):
     return runner.invoke(app, given)
 
 
-def test_joints_of_other_names_are_told(arguments, tmp_path):
+def test_evaluate_pck_reports_joints_of_other_names(arguments, tmp_path):
     done = changed(tmp_path, arguments(BottomUpCodec(), "--metric", "pck"), renamed)
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
@@ -159,7 +167,7 @@ def test_joints_of_other_names_are_told(arguments, tmp_path):
 
 
 @pytest.mark.parametrize("model", [BottomUpCodec(), Strict()], ids=["finder", "crops"])
-def test_people_without_boxes_have_those_of_their_joints(arguments, tmp_path, model):
+def test_evaluate_pck_makes_boxes_from_joints(arguments, tmp_path, model):
     out = tmp_path / "scores.json"
     done = changed(tmp_path, arguments(model, "--metric", "pck", "--json", out), boxless)
     assert done.exit_code == 0, done.output
@@ -167,7 +175,7 @@ def test_people_without_boxes_have_those_of_their_joints(arguments, tmp_path, mo
 
 
 @pytest.mark.parametrize(("change", "box"), [(outside, "300, 10, 350, 60"), (one_joint_without_a_box, "")])
-def test_boxes_that_show_nothing_are_told_with_their_picture(arguments, tmp_path, change, box):
+def test_evaluate_pck_names_the_image_of_a_bad_box(arguments, tmp_path, change, box):
     done = changed(tmp_path, arguments(Strict(), "--metric", "pck"), change)
     assert done.exit_code == 2
     assert done.stderr.startswith(f"poseg: a.png: Box 0 ({box}")

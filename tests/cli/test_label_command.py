@@ -22,7 +22,7 @@ def run(*arguments):
     return CliRunner().invoke(app, ["label", *map(str, arguments)])
 
 
-def test_a_folder_becomes_labels(folder, tmp_path, model_path):
+def test_label_writes_labels_of_a_folder(folder, tmp_path, model_path):
     out, sheets = tmp_path / "ann.json.gz", tmp_path / "sheets"
     teachers = ("-t", model_path, "-t", model_path, "--long-edge", "257", "--weight", 1, "--weight", 0.8)
     done = run(folder, "-o", out, *teachers, "--no-flip", "--contact-sheets", sheets)
@@ -34,7 +34,7 @@ def test_a_folder_becomes_labels(folder, tmp_path, model_path):
     assert read_image(sheets / "0001.png").shape[2] == 3
 
 
-def test_what_was_drawn_is_not_labelled(folder, tmp_path, model_path):
+def test_label_skips_its_own_contact_sheets(folder, tmp_path, model_path):
     arguments = (
         folder,
         "-o",
@@ -51,7 +51,7 @@ def test_what_was_drawn_is_not_labelled(folder, tmp_path, model_path):
         assert len(read_json(tmp_path / "ann.json")["images"]) == 1
 
 
-def test_a_broken_picture_is_named_and_the_rest_done(folder, tmp_path, model_path):
+def test_label_finishes_the_images_after_a_broken_one(folder, tmp_path, model_path):
     (folder / "broken.jpg").write_bytes(b"x")
     done = run(folder, "-o", tmp_path / "ann.json", "-t", model_path, "--long-edge", "257")
     assert done.exit_code == 2
@@ -62,7 +62,7 @@ def test_a_broken_picture_is_named_and_the_rest_done(folder, tmp_path, model_pat
 @pytest.mark.parametrize(
     "options", [("--long-edge", "12"), ("--long-edge", "a,b"), ("--weight", 1, "--weight", 1), ("--tiles", "9x9")]
 )
-def test_bad_options_are_one_sentence(options, folder, tmp_path, model_path):
+def test_label_reports_bad_options_in_a_sentence(options, folder, tmp_path, model_path):
     done = run(folder, "-o", tmp_path / "ann.json", "-t", model_path, *options)
     assert done.exit_code == 2
     assert done.output.startswith("poseg: ")

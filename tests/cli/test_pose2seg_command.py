@@ -16,7 +16,7 @@ COCO_FILE = (
     Path(__file__).resolve().parents[2].parent
     / "shared" / "data" / "coco_val_person_ann" / "person_keypoints_val2017_538.json.gz"
 )  # fmt: skip
-UPRIGHT = paper_templates().points[0] * 100  # everybody's box is their unit square
+UPRIGHT = paper_templates().points[0] * 100  # all boxes are the unit square
 
 
 def templates(*arguments: object) -> Result:
@@ -25,7 +25,7 @@ def templates(*arguments: object) -> Result:
 
 
 def people_file(folder: Path, *, full: int = 6, upper: int = 3, few: int = 0, **more: object) -> Path:
-    """Annotation of people in one pose: some whole, some without legs, some of whom little is known."""
+    """Annotation of people in one pose: some whole, some without legs, some with few joints."""
     annotations = []
     for number in range(full + upper + few):
         visible = np.full(17, 2)
@@ -52,8 +52,8 @@ def people_file(folder: Path, *, full: int = 6, upper: int = 3, few: int = 0, **
 # Laws.
 
 
-def test_who_all_stand_alike_are_their_own_template(tmp_path: Path) -> None:
-    """The commonest first: a codec takes them, and what is mirrored is in the middle of both sides."""
+def test_templates_of_equal_people_are_their_pose(tmp_path: Path) -> None:
+    """The commonest first: a codec takes them, and what is symmetric lies between both sides."""
     out = tmp_path / "templates.json"
     result = templates(people_file(tmp_path), "--count", "2", "-o", out)
     assert result.exit_code == 0, result.stderr
@@ -68,7 +68,7 @@ def test_who_all_stand_alike_are_their_own_template(tmp_path: Path) -> None:
     np.testing.assert_allclose(Pose2SegCodec(points=points).templates.points[0], whole)
 
 
-def test_real_people_have_the_poses_that_were_published(tmp_path: Path) -> None:
+def test_templates_of_coco_are_the_published_ones(tmp_path: Path) -> None:
     if not COCO_FILE.is_file():
         pytest.skip("no shared data beside the repository")
     out = tmp_path / "templates.json"
@@ -88,34 +88,34 @@ def test_real_people_have_the_poses_that_were_published(tmp_path: Path) -> None:
 # Examples.
 
 
-def test_the_table_has_a_line_for_each_joint(tmp_path: Path) -> None:
+def test_templates_table_has_a_line_for_each_joint(tmp_path: Path) -> None:
     result = templates(people_file(tmp_path, few=1), "--count", "2")
     lines = {line.split()[1]: line.split("│") for line in result.stdout.splitlines() if line.startswith("│")}
     assert set(COCO17.joints) <= set(lines)
     assert lines["left_shoulder"][2:4] == [" 0.57 0.24  2.00 ", " 0.57 0.24  2.00 "]
     assert lines["left_knee"][2:4] == [" 0.56 0.70  2.00 ", "    -    -  0.00 "]
     assert [cell.strip() for cell in lines["aligns"][2:4]] == ["60% of people", "40% of people"]
-    assert "of 10 people with 3 or more joints; 0% fit no template." in " ".join(result.stdout.split())
+    assert "Of 10 people with 3 or more joints; 0% fit no template." in " ".join(result.stdout.split())
 
 
-def test_more_templates_than_a_line_holds_get_tables_of_their_own(tmp_path: Path) -> None:
+def test_templates_table_is_split_where_it_is_too_wide(tmp_path: Path) -> None:
     result = templates(people_file(tmp_path, full=9), "--count", "5")
     assert result.exit_code == 0, result.stderr
     assert result.stdout.count("left_ankle") == 2
     assert max(map(len, result.stdout.splitlines())) <= 100
 
 
-def test_templates_are_drawn_beside_each_other(tmp_path: Path) -> None:
+def test_templates_are_drawn_side_by_side(tmp_path: Path) -> None:
     out = tmp_path / "templates.png"
     assert templates(people_file(tmp_path), "--count", "2", "-o", out).exit_code == 0
     image = np.asarray(Image.open(out)).astype(int)
     white = (image == 255).all(axis=2)
     rows, columns = np.flatnonzero(white.sum(axis=1) > 200), np.flatnonzero(white.sum(axis=0) > 200)
     assert image.shape[1] > 2 * len(rows) > 500
-    middle = (columns[0] + columns[-1]) // 2
+    centre = (columns[0] + columns[-1]) // 2
     inked = [
         (~white[rows[0] : rows[-1], part]).sum()
-        for part in (slice(columns[0], middle - 20), slice(middle + 20, columns[-1]))
+        for part in (slice(columns[0], centre - 20), slice(centre + 20, columns[-1]))
     ]
     assert inked[0] > inked[1] > 500  # the second has no legs
 
@@ -136,14 +136,14 @@ def test_templates_are_drawn_beside_each_other(tmp_path: Path) -> None:
         (lambda folder: people_file(folder), ["-o", "nowhere/a.png"], "Cannot write nowhere/a.png"),
     ],
 )  # fmt: skip
-def test_bad_input_is_told_in_a_sentence(tmp_path, make, options, complaint) -> None:
+def test_templates_reports_bad_input_in_a_sentence(tmp_path, make, options, complaint) -> None:
     result = templates(make(tmp_path), *options)
     assert result.exit_code == 2
     assert complaint in result.stderr
     assert "Traceback" not in result.output
 
 
-def test_results_are_no_annotation(tmp_path: Path) -> None:
+def test_templates_rejects_results(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text("[]")
     result = templates(tmp_path / "results.json")
     assert result.exit_code == 2

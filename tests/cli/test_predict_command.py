@@ -41,7 +41,7 @@ def written() -> set[str]:
     return {path.name for path in Path("out").iterdir()}
 
 
-def test_pictures_become_results_and_overlays(poseg: Poseg, spots: Spots) -> None:
+def test_predict_writes_results_and_overlays(poseg: Poseg, spots: Spots) -> None:
     save("photos/one.png", spots((60, 70)))
     save("photos/two.png", spots((60, 70), (190, 120)))
     save("photos/none.png", spots())
@@ -59,7 +59,7 @@ def test_pictures_become_results_and_overlays(poseg: Poseg, spots: Spots) -> Non
     assert sorted(len(people) for people in by_image.values()) == [1, 2]
 
 
-def test_results_and_label_map_say_where_the_people_are(poseg: Poseg, spots: Spots) -> None:
+def test_predict_results_and_label_map_agree(poseg: Poseg, spots: Spots) -> None:
     save("17.png", spots((60, 70), (190, 120)))
     assert predict(poseg, "17.png", "--masks").exit_code == 0
     people = read_results("out/results.json")[17]
@@ -75,7 +75,7 @@ def test_results_and_label_map_say_where_the_people_are(poseg: Poseg, spots: Spo
     assert (overlay != np.asarray(Image.open("17.png"))).any(axis=2)[labels > 0].mean() > 0.9
 
 
-def test_one_bad_picture_does_not_stop_the_others(poseg: Poseg, spots: Spots) -> None:
+def test_predict_finishes_the_images_after_a_bad_one(poseg: Poseg, spots: Spots) -> None:
     save("a.png", spots((60, 70)))
     save("b.png", spots((60, 70)))
     Path("b.png").write_bytes(Path("b.png").read_bytes()[:200])
@@ -89,7 +89,7 @@ def test_one_bad_picture_does_not_stop_the_others(poseg: Poseg, spots: Spots) ->
     assert len(json.loads(Path("out/results.json").read_text())) == 2
 
 
-def test_sources_that_give_nothing_are_named(poseg: Poseg, spots: Spots) -> None:
+def test_predict_names_sources_without_images(poseg: Poseg, spots: Spots) -> None:
     Path("empty").mkdir()
     save("a.png", spots((60, 70)))
     result = predict(poseg, "missing.jpg", "empty", "*.tiff", "a.png")
@@ -98,15 +98,15 @@ def test_sources_that_give_nothing_are_named(poseg: Poseg, spots: Spots) -> None
     assert result.stdout.startswith("1 person in 1 image;")
 
 
-def test_nothing_is_written_where_nothing_could_be_read(poseg: Poseg) -> None:
-    Path("bad.png").write_bytes(b"no picture")
+def test_predict_writes_nothing_where_nothing_could_be_read(poseg: Poseg) -> None:
+    Path("bad.png").write_bytes(b"no image")
     assert predict(poseg, "missing.jpg").exit_code == 2
     assert not Path("out").exists()
     assert predict(poseg, "bad.png").exit_code == 2
     assert written() == set()
 
 
-def test_pictures_of_one_name_get_files_of_their_own(poseg: Poseg, spots: Spots) -> None:
+def test_predict_gives_images_of_one_name_files_of_their_own(poseg: Poseg, spots: Spots) -> None:
     for path in ("x/a.png", "y/a.png", "y/a.bmp"):
         save(path, spots((60, 70)))
     assert predict(poseg, "x", "y").exit_code == 0
@@ -115,21 +115,21 @@ def test_pictures_of_one_name_get_files_of_their_own(poseg: Poseg, spots: Spots)
     assert [record["file_name"] for record in records] == ["x/a.png", "y/a.bmp", "y/a.png"]
 
 
-def test_a_folder_may_be_its_own_destination_again_and_again(poseg: Poseg, spots: Spots) -> None:
+def test_predict_output_folder_may_be_the_source(poseg: Poseg, spots: Spots) -> None:
     save("out/a.png", spots((60, 70)))
     for _ in range(2):
         assert predict(poseg, "out", "--masks").exit_code == 0
         assert written() == {"a.png", "results.json", "a.overlay.png", "a.masks.png"}
 
 
-def test_names_never_clash() -> None:
+def test_unique_names_are_unique() -> None:
     paths = [Path(name) for name in ("a.jpg", "b/A.jpg", "c/a.jpg", "a.jpg.png", "d/a.jpg")]
     names = unique_names(paths)
     assert names[0] == "a"
     assert len({name.lower() for name in names}) == len(paths)
 
 
-def test_options_reach_the_predictor(poseg: Poseg, spots: Spots) -> None:
+def test_predict_options_reach_the_predictor(poseg: Poseg, spots: Spots) -> None:
     save("a.png", spots((60, 70), (190, 120)))
     result = predict(
         poseg, "a.png", "--max-people", "1", "--no-overlay", "--threads", "1", "--long-edge", "257", "--scales", "1,1"
@@ -149,8 +149,8 @@ def test_options_reach_the_predictor(poseg: Poseg, spots: Spots) -> None:
         (["--long-edge", "3"], "64 to 4097"),
         (["--max-people", "0"], "--max-people"),
         (["--min-score", "2"], "--min-score"),
-        (["--model", "nobody"], "no model 'nobody'"),
-        (["--model", "nobody.onnx"], "no file nobody.onnx"),
+        (["--model", "missing"], "no model 'missing'"),
+        (["--model", "missing.onnx"], "no file missing.onnx"),
         (["--model", "a.png"], "a.png is not an ONNX model"),
         (["--model", "bare.onnx"], "bare.onnx carries no poseg card"),
         (["--model", "future.onnx"], "upgrade poseg"),
@@ -158,7 +158,7 @@ def test_options_reach_the_predictor(poseg: Poseg, spots: Spots) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_bad_options_are_told_in_a_sentence(
+def test_predict_reports_bad_options_in_a_sentence(
     poseg: Poseg, spots: Spots, model_bytes: Callable[..., bytes], options: list[str], complaint: str
 ) -> None:
     save("a.png", spots((60, 70)))
@@ -172,7 +172,7 @@ def test_bad_options_are_told_in_a_sentence(
     assert not Path("out").exists()
 
 
-def test_results_that_cannot_be_written_are_told(poseg: Poseg, spots: Spots) -> None:
+def test_predict_reports_results_that_cannot_be_written(poseg: Poseg, spots: Spots) -> None:
     save("a.png", spots((60, 70)))
     Path("out/results.json").mkdir(parents=True)
     result = predict(poseg, "a.png")

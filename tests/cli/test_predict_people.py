@@ -20,6 +20,7 @@ from poseg.io.coco_results import read_results
 from poseg.io.frames_json import read_frames
 from poseg.io.video_writer import VideoWriter
 from poseg.runtime.card import CARD_KEY, Card
+from poseg.runtime.inference import InferenceConfig
 from poseg.runtime.crop_pose import TopDownPose
 from poseg.skeletons import COCO17, LSP14
 
@@ -28,7 +29,7 @@ Spots = Callable[..., NDArray[np.uint8]]
 Save = Callable[[str, NDArray[np.uint8]], None]
 
 CODEC = MultitaskCodec()
-# Of half the crop's side, about the middle of what is red: a person with all joints in different places.
+# Of half the crop's side, about the centre of what is red: a person with all joints in different places.
 POSE = np.array(
     [(-0.2, 0.6), (-0.15, 0.4), (-0.1, 0.1), (0.1, 0.1), (0.15, 0.4), (0.2, 0.6), (-0.35, 0.1), (-0.3, -0.1),
      (-0.2, -0.3), (0.2, -0.3), (0.3, -0.1), (0.35, 0.1), (0, -0.35), (0, -0.6)]
@@ -39,7 +40,7 @@ SIZE = (192, 256)  # even, as videos are
 
 
 def crops_model() -> bytes:
-    """Puts `POSE` about the middle of what is red in a crop; windows hold everything where there is any red."""
+    """Puts `POSE` about the centre of what is red in a crop; windows hold everything where there is any red."""
     from onnx import TensorProto, helper, numpy_helper
 
     k, side = len(LSP14), CODEC.crop_px
@@ -47,7 +48,7 @@ def crops_model() -> bytes:
     channels = {spec.name: spec.channels for spec in CODEC.specs}
     constants: dict[str, Any] = {
         "red": np.array([0], np.int64), "across": ramp.reshape(1, 1, 1, side), "down": ramp.reshape(1, 1, side, 1),
-        "sides": np.array([2, 3], np.int64), "least": np.float32(1), "pose": POSE.reshape(1, 2 * k, 1, 1),
+        "sides": np.array([2, 3], np.int64), "one": np.float32(1), "pose": POSE.reshape(1, 2 * k, 1, 1),
         "steep": np.float32(0.1), "none": np.float32(8), "most": np.float32(16), "zero": np.float32(0),
         "twice": np.array([1, k, 1, 1], np.int64),
         **{f"{name}.ones": np.ones((1, n, 1, 1), np.float32) for name, n in channels.items() if name != "joints"},
@@ -56,7 +57,7 @@ def crops_model() -> bytes:
         helper.make_node("Gather", ["image", "red"], ["reds"], axis=1),
         helper.make_node("Relu", ["reds"], ["light"]),
         helper.make_node("ReduceSum", ["light", "sides"], ["sum"]),
-        helper.make_node("Max", ["sum", "least"], ["total"]),
+        helper.make_node("Max", ["sum", "one"], ["total"]),
     ]
     for axis in ("across", "down"):
         nodes += [
@@ -65,9 +66,9 @@ def crops_model() -> bytes:
             helper.make_node("Div", [f"{axis}.sum", "total"], [f"{axis}.mean"]),
         ]
     nodes += [
-        helper.make_node("Concat", ["across.mean", "down.mean"], ["middle"], axis=1),
-        helper.make_node("Tile", ["middle", "twice"], ["middles"]),
-        helper.make_node("Add", ["middles", "pose"], ["joints"]),
+        helper.make_node("Concat", ["across.mean", "down.mean"], ["centre"], axis=1),
+        helper.make_node("Tile", ["centre", "twice"], ["centres"]),
+        helper.make_node("Add", ["centres", "pose"], ["joints"]),
         helper.make_node("Mul", ["sum", "steep"], ["rising"]),
         helper.make_node("Min", ["rising", "most"], ["risen"]),
         helper.make_node("Sub", ["risen", "none"], ["logit"]),
@@ -87,7 +88,7 @@ def crops_model() -> bytes:
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     card = Card(
-        name="crops", system="multitask", codec=CODEC.to_plain(), skeleton=asdict(LSP14), size_px=side,
+        name="crops", system="multitask", codec=CODEC.to_dict(), skeleton=asdict(LSP14), inference=InferenceConfig(side),
         size_divisor=side, size_offset=0, mean=(127.0,) * 3, std=(128.0,) * 3,
         outputs={name: name for name in channels}, licences={"code": "Apache-2.0"},
     )  # fmt: skip
@@ -107,16 +108,16 @@ def written() -> set[str]:
 
 
 def records() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(Path("out/results.json").read_text())
-    return found
+    detected: list[dict[str, Any]] = json.loads(Path("out/results.json").read_text())
+    return detected
 
 
 def people_of(image: int = 1):
     return read_results("out/results.json", skeleton=LSP14)[image]
 
 
-def middles(people) -> NDArray[np.float64]:
-    """Where the models put the middle of the pose, whose joints are even about it on both axes but for the last two."""
+def centres(people) -> NDArray[np.float64]:
+    """Where the models put the centre of the pose, whose joints are even about it on both axes but for the last two."""
     return people.keypoints[:, :12].mean(axis=1) - POSE[:12].mean(axis=0) * extent(people)[:, None] / 2
 
 
@@ -127,7 +128,7 @@ def extent(people) -> NDArray[np.float64]:
 
 
 def truth(names: dict[int, str], boxes: dict[int, list[list[float]]]) -> None:
-    """A COCO file of pictures with people who have boxes (x, y, width, height) alone."""
+    """A COCO file of images with people who have boxes (x, y, width, height) alone."""
     people = [(image, box) for image, several in boxes.items() for box in several]
     plain = {
         "images": [{"id": n, "file_name": name, "height": 193, "width": 257} for n, name in names.items()],
@@ -144,7 +145,7 @@ def truth(names: dict[int, str], boxes: dict[int, list[list[float]]]) -> None:
 # A model of crops.
 
 
-def test_a_picture_is_a_crop_of_one_person(predict: Poseg, spots: Spots, save: Save) -> None:
+def test_top_down_takes_the_whole_image_as_one_person(predict: Poseg, spots: Spots, save: Save) -> None:
     save("a.png", spots((150, 90)))
     result = predict("a.png", *CROPS, "--no-flip")
     assert result.exit_code == 0, result.stderr
@@ -154,47 +155,47 @@ def test_a_picture_is_a_crop_of_one_person(predict: Poseg, spots: Spots, save: S
     assert (record["skeleton"], record["bbox"]) == ("lsp14", [0, 0, 257, 193])
     assert "segmentation" not in record
     assert record["score"] > 0.99
-    assert np.abs(middles(people_of()) - (150, 90)).max() < 2
-    overlay, picture = (np.asarray(Image.open(path)).astype(int) for path in ("out/a.overlay.png", "a.png"))
-    assert (overlay != picture).any()
+    assert np.abs(centres(people_of()) - (150, 90)).max() < 2
+    overlay, image = (np.asarray(Image.open(path)).astype(int) for path in ("out/a.overlay.png", "a.png"))
+    assert (overlay != image).any()
 
 
-def test_where_nobody_is_scores_are_near_0(predict: Poseg, spots: Spots, save: Save) -> None:
+def test_top_down_scores_are_near_0_on_background(predict: Poseg, spots: Spots, save: Save) -> None:
     save("a.png", spots())
     assert predict("a.png", *CROPS).exit_code == 0
     assert records()[0]["score"] < 0.01
     assert max(records()[0]["keypoint_scores"]) < 0.01
 
 
-def test_another_model_says_where_people_are(predict: Poseg, spots: Spots, save: Save) -> None:
+def test_top_down_takes_the_boxes_of_a_detector(predict: Poseg, spots: Spots, save: Save) -> None:
     save("a.png", spots(*BOTH))
     assert predict("a.png", "--model", "../spots.onnx").exit_code == 0
-    found = {tuple(record["bbox"]): record for record in records()}
+    detected = {tuple(record["bbox"]): record for record in records()}
     result = predict("a.png", *CROPS, "--detector", "../spots.onnx", "--masks", "--max-people", "2")
     assert result.exit_code == 0, result.stderr
     assert written() == {"results.json", "a.overlay.png", "a.masks.png"}
     assert set(np.unique(np.asarray(Image.open("out/a.masks.png")))) == {0, 1, 2}
     assert len(records()) == 2
-    for record, middle in zip(records(), middles(people_of()), strict=True):
-        first = found[tuple(record["bbox"])]
+    for record, centre in zip(records(), centres(people_of()), strict=True):
+        first = detected[tuple(record["bbox"])]
         assert (record["score"], record["segmentation"]) == (first["score"], first["segmentation"])
         assert record["skeleton"] == "lsp14"
         x, y, width, height = record["bbox"]
-        assert np.abs(middle - (x + width / 2, y + height / 2)).max() < 8
+        assert np.abs(centre - (x + width / 2, y + height / 2)).max() < 8
     assert predict("a.png", *CROPS, "--detector", "../spots.onnx", "--max-people", "1").exit_code == 0
     assert len(records()) == 1
 
 
-def test_boxes_of_results_are_taken_in_their_order(predict: Poseg, spots: Spots, save: Save) -> None:
+def test_top_down_takes_the_boxes_of_results_in_order(predict: Poseg, spots: Spots, save: Save) -> None:
     save("photos/a.png", spots(*BOTH))
     save("photos/b.png", spots())
     assert predict("photos", "--model", "../spots.onnx").exit_code == 0
     boxes = [record["bbox"] for record in records()]
-    Path("out/results.json").rename("found.json")
-    result = predict("photos", *CROPS, "--people", "found.json")
+    Path("out/results.json").rename("detected.json")
+    result = predict("photos", *CROPS, "--people", "detected.json")
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith("2 people in 2 images")
-    assert "found.json does not list 1 of 2 images, such as photos/b.png" in result.stderr
+    assert "detected.json does not list 1 of 2 images, such as photos/b.png" in result.stderr
     assert [record["bbox"] for record in records()] == boxes
     assert {record["image_id"] for record in records()} == {1}
     again = predict("photos", *CROPS, "--people", "out/results.json")  # its own results, on its own skeleton
@@ -202,7 +203,7 @@ def test_boxes_of_results_are_taken_in_their_order(predict: Poseg, spots: Spots,
     assert [record["bbox"] for record in records()] == boxes
 
 
-def test_true_boxes_are_taken_by_the_pictures_names(predict: Poseg, spots: Spots, save: Save) -> None:
+def test_top_down_matches_ground_truth_by_file_name(predict: Poseg, spots: Spots, save: Save) -> None:
     for name in ("a.png", "b.png", "new.png"):
         save(f"photos/{name}", spots(*BOTH))
     truth({7: "b.png", 9: "a.png"}, {7: [[20, 30, 80, 80]], 9: [[150, 80, 80, 80], [20, 30, 80, 80]]})
@@ -215,10 +216,10 @@ def test_true_boxes_are_taken_by_the_pictures_names(predict: Poseg, spots: Spots
     assert [(record["image_id"], record["file_name"]) for record in records()] == [
         (9, "a.png"), (9, "a.png"), (7, "b.png"),
     ]  # fmt: skip
-    assert np.abs(middles(people_of(9)) - [BOTH[1], BOTH[0]]).max() < 8
+    assert np.abs(centres(people_of(9)) - [BOTH[1], BOTH[0]]).max() < 8
 
 
-def test_a_box_outside_its_picture_does_not_stop_the_others(predict: Poseg, spots: Spots, save: Save) -> None:
+def test_top_down_finishes_the_images_after_a_box_outside(predict: Poseg, spots: Spots, save: Save) -> None:
     for name in ("a.png", "b.png", "c.png"):
         save(f"photos/{name}", spots(*BOTH))
     near = [20, 30, 80, 80]
@@ -235,7 +236,7 @@ def test_a_box_outside_its_picture_does_not_stop_the_others(predict: Poseg, spot
     )
 
 
-def test_faults_of_our_own_are_not_hidden(predict: Poseg, spots: Spots, save: Save, monkeypatch) -> None:
+def test_predict_does_not_hide_internal_errors(predict: Poseg, spots: Spots, save: Save, monkeypatch) -> None:
     save("a.png", spots((60, 70)))
 
     def broken(*_: object) -> None:
@@ -253,7 +254,7 @@ def test_faults_of_our_own_are_not_hidden(predict: Poseg, spots: Spots, save: Sa
         ([*CROPS, "--detector", "../spots.onnx", "--people", "truth.json"], "--detector and --people both say"),
         ([*CROPS, "--people", "missing.json"], "missing.json"),
         ([*CROPS, "--people", "a.json"], "a.json is neither COCO ground truth"),
-        ([*CROPS, "--detector", "nobody"], "no model 'nobody'"),
+        ([*CROPS, "--detector", "missing"], "no model 'missing'"),
         ([*CROPS, "--detector", "lifter"], "'lifter' is of the system 'lifter', which is given people"),
         ([*CROPS, "--detector", "../crops.onnx"], "'crops' is of the system 'multitask', which is given people"),
         ([*CROPS, "--long-edge", "257", "--mask-model", "../disks.onnx"], "--long-edge, --mask-model would do nothing"),
@@ -261,7 +262,7 @@ def test_faults_of_our_own_are_not_hidden(predict: Poseg, spots: Spots, save: Sa
         (["--model", "lifter"], "is given people and does not find them"),
     ],
 )
-def test_what_does_not_go_together_is_told_in_a_sentence(
+def test_top_down_rejects_options_that_do_not_fit(
     predict: Poseg, spots: Spots, save: Save, options: list[str], complaint: str
 ) -> None:
     save("a.png", spots((60, 70)))
@@ -277,7 +278,7 @@ def test_what_does_not_go_together_is_told_in_a_sentence(
 # Into space.
 
 
-def test_people_of_a_picture_are_lifted(predict: Poseg, spots: Spots, save: Save) -> None:
+def test_predict_3d_lifts_the_people_of_an_image(predict: Poseg, spots: Spots, save: Save) -> None:
     save("a.png", spots(*BOTH))
     assert predict("a.png", "--model", "../spots.onnx", "--3d").exit_code == 0
     assert written() == {"results.json", "a.overlay.png", "a.3d.png", "a.3d.html"}
@@ -292,7 +293,7 @@ def test_people_of_a_picture_are_lifted(predict: Poseg, spots: Spots, save: Save
     assert "<title>a" in page
 
 
-def test_crops_of_one_person_are_lifted_too(predict: Poseg, spots: Spots, save: Save) -> None:
+def test_predict_3d_lifts_people_of_a_top_down_model(predict: Poseg, spots: Spots, save: Save) -> None:
     save("a.png", spots(*BOTH))
     assert predict("a.png", *CROPS, "--detector", "../spots.onnx", "--3d", "--no-overlay").exit_code == 0
     assert written() == {"results.json", "a.3d.png", "a.3d.html"}
@@ -301,7 +302,7 @@ def test_crops_of_one_person_are_lifted_too(predict: Poseg, spots: Spots, save: 
     assert [len(record["keypoints_3d"]) for record in records()] == [51]
 
 
-def test_nobody_is_lifted_to_nobody(predict: Poseg, spots: Spots, save: Save) -> None:
+def test_predict_3d_takes_no_people(predict: Poseg, spots: Spots, save: Save) -> None:
     save("a.png", spots())
     result = predict("a.png", "--model", "../spots.onnx", "--3d")
     assert result.exit_code == 0, result.stderr
@@ -310,7 +311,7 @@ def test_nobody_is_lifted_to_nobody(predict: Poseg, spots: Spots, save: Save) ->
     assert '"frames":[[]]' in Path("out/a.3d.html").read_text()
 
 
-def test_somebody_with_too_few_joints_stays_in_the_picture(predict: Poseg, spots: Spots, save: Save) -> None:
+def test_predict_3d_leaves_out_people_with_too_few_joints(predict: Poseg, spots: Spots, save: Save) -> None:
     save("a.png", spots())
     result = predict("a.png", *CROPS, "--3d")
     assert result.exit_code == 0, result.stderr
@@ -335,9 +336,9 @@ def clip() -> Callable[..., None]:
 
 @pytest.mark.parametrize("options", [(), ("--offline",)], ids=["once", "twice"])
 @pytest.mark.parametrize(
-    "model", [("--model", "../spots.onnx"), (*CROPS, "--detector", "../spots.onnx")], ids=["found", "crops"]
+    "model", [("--model", "../spots.onnx"), (*CROPS, "--detector", "../spots.onnx")], ids=["detected", "crops"]
 )
-def test_people_of_a_video_are_lifted(predict: Poseg, spots: Spots, clip, model, options) -> None:
+def test_predict_3d_lifts_the_people_of_a_video(predict: Poseg, spots: Spots, clip, model, options) -> None:
     clip("walk.mp4", spots(*BOTH, size=SIZE))
     result = predict("walk.mp4", *model, "--3d", *options)
     assert result.exit_code == 0, result.stderr
@@ -352,8 +353,8 @@ def test_people_of_a_video_are_lifted(predict: Poseg, spots: Spots, clip, model,
     assert '"times":[0.0,0.05,' in page
 
 
-@pytest.mark.parametrize("model", [("--model", "../spots.onnx"), CROPS], ids=["nobody", "too few joints"])
-def test_a_video_in_which_nobody_is_lifted(predict: Poseg, spots: Spots, clip, model) -> None:
+@pytest.mark.parametrize("model", [("--model", "../spots.onnx"), CROPS], ids=["missing", "too few joints"])
+def test_predict_3d_takes_a_video_without_people(predict: Poseg, spots: Spots, clip, model) -> None:
     clip("empty.mp4", spots(size=SIZE), 3)
     result = predict("empty.mp4", *model, "--3d")
     assert result.exit_code == 0, result.stderr
@@ -362,28 +363,28 @@ def test_a_video_in_which_nobody_is_lifted(predict: Poseg, spots: Spots, clip, m
     assert '"frames":[[],[],[]]' in Path("out/empty.3d.html").read_text()
 
 
-def test_a_file_of_boxes_knows_no_videos(predict: Poseg, spots: Spots, clip) -> None:
+def test_top_down_rejects_a_file_of_people_for_videos(predict: Poseg, spots: Spots, clip) -> None:
     clip("walk.mp4", spots(*BOTH, size=SIZE), 2)
-    Path("found.json").write_text("[]")
-    result = predict("walk.mp4", *CROPS, "--people", "found.json")
+    Path("detected.json").write_text("[]")
+    result = predict("walk.mp4", *CROPS, "--people", "detected.json")
     assert result.exit_code == 2
-    assert "found.json holds the people of images; for videos name a model, such as --detector small" in result.stderr
+    assert (
+        "detected.json holds the people of images; for videos name a model, such as --detector small" in result.stderr
+    )
     assert not Path("out").exists()
 
 
-def test_a_lifter_that_fails_on_one_picture_does_not_stop_the_others(
-    predict: Poseg, spots: Spots, save: Save, monkeypatch
-) -> None:
+def test_predict_3d_finishes_the_images_after_an_error(predict: Poseg, spots: Spots, save: Save, monkeypatch) -> None:
     for name in ("a.png", "b.png"):
         save(name, spots((60, 70)))
     lifters, calls = __import__("poseg.runtime.lifter", fromlist=["Lifter"]), []
-    lift = lifters.Lifter.__call__
+    call = lifters.Lifter.__call__
 
     def once(self, people):
         calls.append(1)
         if len(calls) == 1:
             raise FieldError("bones are not finite")
-        return lift(self, people)
+        return call(self, people)
 
     monkeypatch.setattr(lifters.Lifter, "__call__", once)
     result = predict("a.png", "b.png", "--model", "../spots.onnx", "--3d")

@@ -35,11 +35,11 @@ def overlap(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 
 
 def from_the_left(people: People) -> People:
-    """People who are equally sure may come in any order."""
+    """People of equal scores may come in any order."""
     return people[np.argsort(people.keypoints[:, 0, 0])]
 
 
-def truth(names: dict[int, str], *, boxes: list[list[float]] | None = None) -> None:
+def ground_truth(names: dict[int, str], *, boxes: list[list[float]] | None = None) -> None:
     """Ground truth of people who have a box and no joints, in people.json."""
     boxes = boxes or [[40, 40, 60, 100]]
     plain = {
@@ -57,18 +57,18 @@ def truth(names: dict[int, str], *, boxes: list[list[float]] | None = None) -> N
 # Laws.
 
 
-def test_predict_then_segment_is_predict_with_refine(poseg: Poseg, spots: Spots, save: Save) -> None:
+def test_segment_after_predict_equals_mask_model(poseg: Poseg, spots: Spots, save: Save) -> None:
     save("photos/one.png", spots((60, 70)))
     save("photos/two.png", spots((60, 70), (190, 120)))
     save("photos/none.png", spots())
     options = (*MODELS, "--masks")
-    assert poseg("predict", "photos", "--out", "found", *options).exit_code == 0
+    assert poseg("predict", "photos", "--out", "detected", *options).exit_code == 0
     assert poseg("predict", "photos", "--out", "whole", *options, "--mask-model", "../disks.onnx").exit_code == 0
-    result = segment(poseg, "photos", "--masks", poses="found/results.json")
+    result = segment(poseg, "photos", "--masks", poses="detected/results.json")
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith("3 people in 3 images; median ")
-    assert written() == written("whole") == written("found")
-    whole, ours, before = (read_results(f"{folder}/results.json") for folder in ("whole", "out", "found"))
+    assert written() == written("whole") == written("detected")
+    whole, ours, before = (read_results(f"{folder}/results.json") for folder in ("whole", "out", "detected"))
     assert set(whole) == set(ours)
     for number in whole:
         people, other = from_the_left(whole[number]), from_the_left(ours[number])
@@ -88,10 +88,10 @@ def test_predict_then_segment_is_predict_with_refine(poseg: Poseg, spots: Spots,
         assert (first == second).mean() > 0.99
 
 
-def test_masks_lie_where_the_people_of_the_file_are(poseg: Poseg, spots: Spots, save: Save) -> None:
-    """A disk in the middle of the window is a disk in the middle of the box that the window holds."""
+def test_segment_puts_masks_where_the_people_of_the_file_are(poseg: Poseg, spots: Spots, save: Save) -> None:
+    """A disk at the centre of the crop is a disk at the centre of the box that the crop holds."""
     save("a.png", spots())
-    truth({5: "a.png"}, boxes=[[40, 40, 60, 100], [150, 60, 80, 80]])
+    ground_truth({5: "a.png"}, boxes=[[40, 40, 60, 100], [150, 60, 80, 80]])
     assert segment(poseg, "a.png").exit_code == 0
     people = read_results("out/results.json")[5]
     expected = {(70, 90): 100 * 20 / 64, (190, 100): 80 * 20 / 64}
@@ -105,19 +105,19 @@ def test_masks_lie_where_the_people_of_the_file_are(poseg: Poseg, spots: Spots, 
 # Examples.
 
 
-def test_results_keep_the_ids_of_ground_truth(poseg: Poseg, spots: Spots, save: Save) -> None:
+def test_segment_keeps_the_image_ids_of_ground_truth(poseg: Poseg, spots: Spots, save: Save) -> None:
     save("photos/b.png", spots())
     save("photos/a.png", spots())
-    truth({31: "train/b.png", 12: "train/a.png"})
+    ground_truth({31: "train/b.png", 12: "train/a.png"})
     assert segment(poseg, "photos").exit_code == 0
     records = json.loads(Path("out/results.json").read_text())
     assert {record["file_name"]: record["image_id"] for record in records} == {"a.png": 12, "b.png": 31}
     assert written() == {"results.json", "a.overlay.png", "b.overlay.png"}
 
 
-def test_masks_are_exclusive_unless_they_are_to_be_shared(poseg: Poseg, spots: Spots, save: Save) -> None:
+def test_segment_masks_are_exclusive_by_default(poseg: Poseg, spots: Spots, save: Save) -> None:
     save("a.png", spots())
-    truth({1: "a.png"}, boxes=[[40, 40, 100, 100], [70, 50, 100, 100]])
+    ground_truth({1: "a.png"}, boxes=[[40, 40, 100, 100], [70, 50, 100, 100]])
     shared = []
     for options in ((), ("--exclusive",), ("--overlapping",)):
         assert segment(poseg, "a.png", *options).exit_code == 0
@@ -127,18 +127,18 @@ def test_masks_are_exclusive_unless_they_are_to_be_shared(poseg: Poseg, spots: S
     assert shared[2] > 100
 
 
-def test_options_reach_the_segmenter_and_the_writer(poseg: Poseg, spots: Spots, save: Save) -> None:
+def test_segment_options_reach_the_segmenter_and_the_writer(poseg: Poseg, spots: Spots, save: Save) -> None:
     save("a.png", spots())
-    truth({1: "a.png"})
+    ground_truth({1: "a.png"})
     result = segment(poseg, "a.png", "--no-overlay", "--masks", "--long-edge", "129", "--threads", "1")
     assert result.exit_code == 0, result.stderr
     assert written() == {"results.json", "a.masks.png"}
 
 
-def test_pictures_that_the_file_does_not_name_have_nobody(poseg: Poseg, spots: Spots, save: Save) -> None:
+def test_segment_takes_unlisted_images_as_without_people(poseg: Poseg, spots: Spots, save: Save) -> None:
     for name in ("a.png", "b.png", "c.png"):
         save(name, spots())
-    truth({1: "a.png"})
+    ground_truth({1: "a.png"})
     result = segment(poseg, "a.png", "b.png", "c.png")
     assert result.exit_code == 0
     assert result.stderr == (
@@ -148,20 +148,20 @@ def test_pictures_that_the_file_does_not_name_have_nobody(poseg: Poseg, spots: S
     assert {"b.overlay.png", "c.overlay.png"} <= written()
 
 
-def test_another_file_than_the_pictures_need_is_fine_where_it_lists_more(
+def test_segment_takes_a_file_that_lists_more_images(
     poseg: Poseg, spots: Spots, save: Save
 ) -> None:  # fmt: skip
     save("a.png", spots())
-    truth({1: "a.png", 2: "z.png"}, boxes=[[5, 5, 20, 40]] * 60)
+    ground_truth({1: "a.png", 2: "z.png"}, boxes=[[5, 5, 20, 40]] * 60)
     result = segment(poseg, "a.png", "--no-overlay")
     assert result.stdout.startswith("60 people in 1 image;"), result.stderr
     assert result.stderr == ""
 
 
-def test_one_bad_picture_does_not_stop_the_others(poseg: Poseg, spots: Spots, save: Save) -> None:
+def test_segment_finishes_the_images_after_a_bad_one(poseg: Poseg, spots: Spots, save: Save) -> None:
     save("a.png", spots())
-    Path("b.png").write_bytes(b"no picture")
-    truth({1: "a.png", 2: "b.png"})
+    Path("b.png").write_bytes(b"no image")
+    ground_truth({1: "a.png", 2: "b.png"})
     result = segment(poseg, "b.png", "a.png", "missing.png")
     assert result.exit_code == 2
     assert [line.split()[1] for line in result.stderr.splitlines()] == ["There", "b.png"]
@@ -192,7 +192,7 @@ def nan_pose() -> str:
     ],
     ids=lambda value: str(value)[:30],
 )  # fmt: skip
-def test_bad_files_are_told_in_a_sentence(
+def test_segment_reports_bad_files_in_a_sentence(
     poseg: Poseg, spots: Spots, save: Save, poses: str | None, complaint: str
 ) -> None:  # fmt: skip
     save("a.png", spots())
@@ -209,28 +209,28 @@ def test_bad_files_are_told_in_a_sentence(
     ("options", "complaint"),
     [
         (["--model", "../spots.onnx"], "which is not given people"),
-        (["--model", "nobody"], "no model 'nobody'"),
+        (["--model", "missing"], "no model 'missing'"),
         (["--long-edge", "3"], "64 to 4097"),
         (["--out", "a.png"], "Cannot make the folder a.png"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_bad_options_are_told_in_a_sentence(
+def test_segment_reports_bad_options_in_a_sentence(
     poseg: Poseg, spots: Spots, save: Save, options: list[str], complaint: str
 ) -> None:  # fmt: skip
     save("a.png", spots())
-    truth({1: "a.png"})
+    ground_truth({1: "a.png"})
     result = segment(poseg, "a.png", *options)
     assert result.exit_code == 2
     assert complaint in result.stderr
     assert not Path("out").exists()
 
 
-def test_people_of_a_skeleton_that_the_model_does_not_know_are_refused(
+def test_segment_rejects_people_of_an_unknown_skeleton(
     poseg: Poseg, spots: Spots, save: Save
 ) -> None:  # fmt: skip
     save("a.png", spots())
-    truth({1: "a.png"})
+    ground_truth({1: "a.png"})
     plain = json.loads(Path("people.json").read_text())
     plain["categories"][0] |= {"keypoints": ["snout", "tail"], "skeleton": [[1, 2]]}
     plain["annotations"][0]["keypoints"] = [10, 10, 2, 30, 30, 2]
@@ -240,8 +240,8 @@ def test_people_of_a_skeleton_that_the_model_does_not_know_are_refused(
     assert "0 joints that the model knows by name" in result.stderr
 
 
-def test_nobody_in_no_picture_is_no_fault(poseg: Poseg, spots: Spots, save: Save) -> None:
-    """As after `poseg predict` on pictures without people."""
+def test_segment_takes_a_file_without_people(poseg: Poseg, spots: Spots, save: Save) -> None:
+    """As after `poseg predict` on images without people."""
     save("a.png", spots())
     Path("people.json").write_text("[]")
     result = segment(poseg, "a.png")
@@ -249,7 +249,7 @@ def test_nobody_in_no_picture_is_no_fault(poseg: Poseg, spots: Spots, save: Save
     assert json.loads(Path("out/results.json").read_text()) == []
 
 
-def test_found_people_without_any_joint_are_looked_for_in_their_box(poseg: Poseg, spots: Spots, save: Save) -> None:
+def test_segment_uses_the_box_of_people_without_joints(poseg: Poseg, spots: Spots, save: Save) -> None:
     from poseg.io.coco_results import coco_results
 
     save("a.png", spots())

@@ -1,4 +1,4 @@
-"""`poseg train` and `poseg export`: what they refuse, what they show, and a short run from end to end."""
+"""`poseg train` and `poseg export`: what they reject, what they show, and a short run from end to end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytest.importorskip("onnx")
 from poseg.cli.main import app  # noqa: E402
 
 runner = CliRunner()
-# As small as a run can be: two steps of two pictures.
+# As small as a run can be: two steps of two images.
 SHORT = [
     f"--set=schedule.{setting}" for setting in ("steps=2", "batch_size=2", "save_every=1", "warm_up_steps=1")
 ] + ["--set=system.neck_channels=16", "--workers=0"]  # fmt: skip
@@ -26,7 +26,7 @@ def invoke(*arguments: object):
     return runner.invoke(app, [str(argument) for argument in arguments])
 
 
-def test_show_prints_every_field_as_it_would_run():
+def test_train_dry_run_prints_every_field():
     result = invoke("train", "overfit_tiny", "--dry-run", "--set", "schedule.rate=0.5")
     assert result.exit_code == 0
     assert "schedule.rate = 0.5\n" in result.stdout
@@ -34,7 +34,7 @@ def test_show_prints_every_field_as_it_would_run():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["overfit_tinny", "--dry-run"], "did you mean overfit_tiny"),
         (["overfit_tiny", "--set", "schedule.stepps=3"], "did you mean schedule.steps"),
@@ -42,14 +42,14 @@ def test_show_prints_every_field_as_it_would_run():
         (["overfit_tiny"], "--data DIR and --out RUN"),
     ],
 )
-def test_faults_are_sentences(arguments, said):
+def test_train_reports_errors_in_a_sentence(arguments, message):
     result = invoke("train", *arguments)
     assert result.exit_code == 2
-    assert said in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_a_folder_without_a_run_is_not_exported(tmp_path: Path):
+def test_export_rejects_a_folder_without_a_run(tmp_path: Path):
     result = invoke("export", tmp_path, "-o", tmp_path / "model.onnx")
     assert result.exit_code == 2
     assert "holds no recipe.json" in result.stderr
@@ -59,7 +59,7 @@ def test_a_folder_without_a_run_is_not_exported(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_a_run_is_trained_measured_and_exported(tmp_path: Path):
+def test_train_then_export(tmp_path: Path):
     run, command = tmp_path / "run", ["train", "overfit_tiny", "--data", tmp_path / "drawn", "--out", tmp_path / "run"]
     result = invoke(*command, *SHORT, "--set=validation.every=2", "--set=validation.limit=2")
     assert result.exit_code == 0, result.output
@@ -70,16 +70,18 @@ def test_a_run_is_trained_measured_and_exported(tmp_path: Path):
     assert scores["step"] == 2
     assert 0 <= scores["keypoint_ap"] <= 1
 
-    refused = invoke(*command, *SHORT, "--set=schedule.rate=1")
-    assert refused.exit_code == 2
-    assert "schedule.rate, " not in refused.stderr
-    assert "other settings: schedule.rate differ" in refused.stderr
+    rejected = invoke(*command, *SHORT, "--set=schedule.rate=1")
+    assert rejected.exit_code == 2
+    assert "schedule.rate, " not in rejected.stderr
+    assert "other settings: schedule.rate differ" in rejected.stderr
     longer = invoke(*command, *SHORT, "--set=schedule.steps=3")
     assert longer.exit_code == 0, longer.output
     assert len((run / "log.jsonl").read_text().splitlines()) == 3
 
     model = tmp_path / "tiny.onnx"
-    result = invoke("export", run, "-o", model, "--set=facts.size_px=97", "--images", tmp_path / "drawn" / "pictures")
+    result = invoke(
+        "export", run, "-o", model, "--set=facts.inference.long_edge_px=97", "--images", tmp_path / "drawn" / "pictures"
+    )
     assert result.exit_code == 0, result.output
     assert "on 8 images" in result.stdout
     shown = invoke("models", model)
@@ -105,15 +107,15 @@ def two_steps(tmp_path: Path, recipe: str, *settings: str) -> list[dict[str, Any
 
 
 @pytest.mark.slow
-def test_the_papers_recipe_makes_two_steps_on_a_tiny_coco(tmp_path: Path):
+def test_train_runs_the_papers_recipe_on_a_tiny_coco(tmp_path: Path):
     lines = two_steps(
         tmp_path, "personlab_coco", "schedule.precision=fp32", "schedule.accumulate=2", "system.backbone=resnet50"
     )
-    assert "coarse" in lines[0]["terms"], "supervised in the middle of the backbone too"
+    assert "coarse" in lines[0]["terms"], "supervised within the backbone too"
 
 
 @pytest.mark.slow
-def test_pose2segs_published_schedule_makes_two_steps_on_a_tiny_coco(tmp_path: Path):
+def test_train_runs_the_published_schedule_of_pose2seg(tmp_path: Path):
     lines = two_steps(
         tmp_path, "pose2seg_cocopersons", "view.augmentation.picture_px=97,97", "validation.every=0",
         "system.neck_channels=32", "system.stem=16", "system.planes=8", "system.units=2",

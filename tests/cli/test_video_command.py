@@ -65,7 +65,7 @@ def people_of(path: str = "out/walk.people.jsonl"):
 
 
 def walks(people) -> list[float]:
-    """Speeds of everybody over the clip, pixels a frame."""
+    """Speeds of all people over the clip, pixels a frame."""
     ids = people[0].ids.tolist()
     x = [[frame.keypoints[frame.ids == one, 11, 0].item() for frame in people] for one in sorted(ids)]
     return [float(np.polyfit(range(len(people)), path, 1)[0]) for path in x]
@@ -74,7 +74,7 @@ def walks(people) -> list[float]:
 # Predict.
 
 
-def test_a_video_becomes_an_overlay_and_a_line_for_each_frame(predict: Poseg, clip) -> None:
+def test_predict_writes_overlay_and_lines_of_a_video(predict: Poseg, clip) -> None:
     images = clip()
     result = predict("walk.mp4")
     assert result.exit_code == 0, result.stderr
@@ -100,7 +100,7 @@ def test_a_video_becomes_an_overlay_and_a_line_for_each_frame(predict: Poseg, cl
         assert changed[~mask].mean() < 0.1
 
 
-def test_without_smoothing_people_are_those_of_the_model_with_ids(predict: Poseg, clip) -> None:
+def test_predict_no_smooth_keeps_people_and_adds_ids(predict: Poseg, clip) -> None:
     clip()
     assert predict("walk.mp4", "--no-smooth", "--no-overlay").exit_code == 0
     assert written() == {"walk.people.jsonl"}
@@ -110,7 +110,7 @@ def test_without_smoothing_people_are_those_of_the_model_with_ids(predict: Poseg
             np.testing.assert_allclose(people.keypoints, model(frame.image).keypoints, atol=0.006)
 
 
-def test_two_passes_know_what_comes(predict: Poseg, clip) -> None:
+def test_predict_offline_smooths_a_video(predict: Poseg, clip) -> None:
     clip()
     result = predict("walk.mp4", "--offline")
     assert result.exit_code == 0, result.stderr
@@ -122,7 +122,7 @@ def test_two_passes_know_what_comes(predict: Poseg, clip) -> None:
     assert len(images_of("out/walk.overlay.mp4")) == FRAMES
 
 
-def test_pictures_videos_and_folders_of_both(predict: Poseg, clip, spots: Spots, save: Save) -> None:
+def test_predict_takes_images_videos_and_folders_of_both(predict: Poseg, clip, spots: Spots, save: Save) -> None:
     clip("both/walk.mp4", 3)
     clip("both/a.MOV".replace("MOV", "mov"), 3)
     clip("clips/walk.mp4", 3)
@@ -130,13 +130,13 @@ def test_pictures_videos_and_folders_of_both(predict: Poseg, clip, spots: Spots,
     save("b.png", spots((60, 70)))
     result = predict("both", "clips/*.mp4", "b.png", "--masks")
     assert result.exit_code == 0, result.stderr
-    pictures = {f"{name}.{kind}.png" for name in "ab" for kind in ("overlay", "masks")}
+    images = {f"{name}.{kind}.png" for name in "ab" for kind in ("overlay", "masks")}
     videos = {f"{name}.{kind}" for name in ("a", "walk", "walk.mp4") for kind in ("overlay.mp4", "people.jsonl")}
-    assert written() == {"results.json", *pictures, *videos}
+    assert written() == {"results.json", *images, *videos}
     assert result.stdout.count("\n") == 4
 
 
-def test_one_bad_video_does_not_stop_the_others(predict: Poseg, clip, spots: Spots, save: Save) -> None:
+def test_predict_finishes_the_videos_after_a_bad_one(predict: Poseg, clip, spots: Spots, save: Save) -> None:
     clip("a.mp4", 3)
     Path("b.mp4").write_bytes(b"no video")
     clip("c.mp4", 3)
@@ -150,7 +150,7 @@ def test_one_bad_video_does_not_stop_the_others(predict: Poseg, clip, spots: Spo
     assert not any(name.startswith(("b.", "missing")) for name in written())
 
 
-def test_of_a_video_cut_short_the_good_frames_are_kept(predict: Poseg, clip) -> None:
+def test_predict_keeps_the_good_frames_of_a_damaged_video(predict: Poseg, clip) -> None:
     clip("walk.mkv", 30)
     data = Path("walk.mkv").read_bytes()
     Path("walk.mkv").write_bytes(data[: int(0.6 * len(data))])
@@ -165,7 +165,7 @@ def test_of_a_video_cut_short_the_good_frames_are_kept(predict: Poseg, clip) -> 
 
 
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, FieldError("not finite")], ids=["ctrl-c", "error"])
-def test_what_was_done_before_the_end_is_kept(predict: Poseg, clip, monkeypatch, fault) -> None:
+def test_predict_keeps_the_frames_before_an_error(predict: Poseg, clip, monkeypatch, fault) -> None:
     module = import_module("poseg.draw.overlay")  # the folder has a function of that name
 
     clip("walk.mp4")
@@ -193,7 +193,7 @@ def test_what_was_done_before_the_end_is_kept(predict: Poseg, clip, monkeypatch,
         assert "next.overlay.mp4" in written()
 
 
-def test_ctrl_c_in_the_first_pass_keeps_the_lines(predict: Poseg, clip, monkeypatch) -> None:
+def test_predict_offline_keeps_the_lines_after_ctrl_c(predict: Poseg, clip, monkeypatch) -> None:
     import poseg.runtime.predictor as module
 
     clip("walk.mp4")
@@ -212,7 +212,7 @@ def test_ctrl_c_in_the_first_pass_keeps_the_lines(predict: Poseg, clip, monkeypa
 
 
 class Device:
-    """A camera of OpenCV's kind that somebody leaves with Ctrl-C."""
+    """A camera of OpenCV's kind that ends with Ctrl-C."""
 
     def __init__(self, image: NDArray[np.uint8], last: int) -> None:
         self.image, self.last, self.count = image, last, 0
@@ -234,7 +234,7 @@ class Device:
     def release(self) -> None: ...
 
 
-def test_a_camera_is_followed_until_ctrl_c(predict: Poseg, spots: Spots, monkeypatch) -> None:
+def test_predict_follows_a_camera_until_ctrl_c(predict: Poseg, spots: Spots, monkeypatch) -> None:
     really_open = frames_module.open_camera
     times = iter(np.arange(100) / 20)
 
@@ -249,23 +249,23 @@ def test_a_camera_is_followed_until_ctrl_c(predict: Poseg, spots: Spots, monkeyp
     assert written() == {"camera-0.overlay.mp4", "camera-0.people.jsonl"}
     assert len(images_of("out/camera-0.overlay.mp4")) == 6
     assert predict("camera:0", "--max-frames", "3").stdout.startswith("camera 0: 1 person in 3 frames")
-    refused = predict("camera:0", "--offline")
-    assert refused.exit_code == 2
-    assert "cannot be read twice" in refused.stderr
+    rejected = predict("camera:0", "--offline")
+    assert rejected.exit_code == 2
+    assert "cannot be read twice" in rejected.stderr
 
 
-def test_sound_comes_along(predict: Poseg, clip) -> None:
+def test_predict_keeps_the_sound(predict: Poseg, clip) -> None:
     images = clip()
     with av.open("loud.mp4", "w") as file:
-        pictures, sound = file.add_stream("libx264", rate=RATE), file.add_stream("aac", rate=16000)
-        pictures.height, pictures.width = SIZE
+        stream, sound = file.add_stream("libx264", rate=RATE), file.add_stream("aac", rate=16000)
+        stream.height, stream.width = SIZE
         for image in images:
-            file.mux(pictures.encode(av.VideoFrame.from_ndarray(image)))
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
         hum = np.sin(np.arange(int(16000 * FRAMES / RATE)) / 10).astype(np.float32)[None]
         tone = av.AudioFrame.from_ndarray(hum, format="fltp", layout="mono")
         tone.sample_rate, tone.pts, tone.time_base = 16000, 0, Fraction(1, 16000)
-        for stream, frame in ((sound, tone), (sound, None), (pictures, None)):
-            file.mux(stream.encode(frame))
+        for track, frame in ((sound, tone), (sound, None), (stream, None)):
+            file.mux(track.encode(frame))
     assert predict("loud.mp4").exit_code == 0
     with open_video("out/loud.overlay.mp4") as video:
         assert video.has_audio
@@ -275,52 +275,52 @@ def test_sound_comes_along(predict: Poseg, clip) -> None:
         assert not video.has_audio
 
 
-def test_webm_and_frames(predict: Poseg, clip) -> None:
+def test_predict_webm_and_max_frames(predict: Poseg, clip) -> None:
     clip()
     assert predict("walk.mp4", "--webm", "--max-frames", "4").exit_code == 0
     assert written() == {"walk.overlay.webm", "walk.people.jsonl"}
     assert len(images_of("out/walk.overlay.webm")) == 4
 
 
-def test_a_folder_may_be_its_own_destination_again_and_again(predict: Poseg, clip) -> None:
+def test_predict_output_folder_may_be_the_source(predict: Poseg, clip) -> None:
     clip("out/walk.mp4", 2)
     for _ in range(2):
         assert predict("out").exit_code == 0
         assert written() == {"walk.mp4", "walk.overlay.mp4", "walk.people.jsonl"}
 
 
-def test_a_bad_model_is_told_before_anything_is_made(poseg: Poseg, clip) -> None:
+def test_predict_rejects_a_bad_model_before_writing(poseg: Poseg, clip) -> None:
     clip()
-    result = poseg("predict", "walk.mp4", "--out", "out", "--model", "nobody")
+    result = poseg("predict", "walk.mp4", "--out", "out", "--model", "missing")
     assert result.exit_code == 2
-    assert "no model 'nobody'" in result.stderr
+    assert "no model 'missing'" in result.stderr
     assert not Path("out").exists()
 
 
 # Effects.
 
 
-def test_an_effect_on_a_video_is_that_on_each_frame(effect: Poseg, clip) -> None:
+def test_effect_on_a_video_equals_the_effect_on_each_frame(effect: Poseg, clip) -> None:
     images = np.stack(clip()).astype(np.int16)
     result = effect("grey", "walk.mp4", "-o", "grey.mp4")
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith(f"walk.mp4: 2 people in {FRAMES} frames; ")
     assert result.stdout.endswith("written to grey.mp4\n")
     before, after = images_of("walk.mp4"), images_of("grey.mp4")
-    colour = [np.ptp(picture, axis=3) for picture in (before, after)]
+    colour = [np.ptp(clip, axis=3) for clip in (before, after)]
     corner = np.s_[:, :20, -20:]
     assert colour[0][corner].mean() > 50
     assert colour[1][corner].mean() < 10
     assert np.abs(after[0, 60:70, 58:63] - images[0, 60:70, 58:63]).mean() < 20
 
 
-def test_strength_0_leaves_a_video_as_it_is(effect: Poseg, clip) -> None:
+def test_effect_of_strength_0_keeps_a_video(effect: Poseg, clip) -> None:
     clip()
     assert effect("pixelate+grey", "walk.mp4", "-o", "same.mp4", "--strength", "0").exit_code == 0
     assert np.abs(images_of("same.mp4") - images_of("walk.mp4")).mean() < 2
 
 
-def test_a_person_is_meant_by_id_and_people_may_come_from_a_file(
+def test_effect_picks_a_person_by_id_and_reads_people_from_a_file(
     poseg: Poseg, predict: Poseg, effect: Poseg, clip
 ) -> None:
     clip()
@@ -328,10 +328,10 @@ def test_a_person_is_meant_by_id_and_people_may_come_from_a_file(
     lines = people_of()
     for number in (0, 1):
         assert effect("outline", "walk.mp4", "-o", f"{number}.mp4", "--person", number).exit_code == 0
-        known = ("--people", "out/walk.people.jsonl", "--person", number)
-        assert poseg("effect", "outline", "walk.mp4", "-o", "known.mp4", *known).exit_code == 0
+        options = ("--people", "out/walk.people.jsonl", "--person", number)
+        assert poseg("effect", "outline", "walk.mp4", "-o", "again.mp4", *options).exit_code == 0
         changed = np.abs(images_of(f"{number}.mp4") - images_of("walk.mp4")).max(axis=3) > 60
-        assert np.abs(images_of("known.mp4") - images_of(f"{number}.mp4")).mean() < 1
+        assert np.abs(images_of("again.mp4") - images_of(f"{number}.mp4")).mean() < 1
         for people, marks in zip(lines, changed, strict=True):
             centres = {int(one): people.keypoints[row, 11:13].mean(axis=0) for row, one in enumerate(people.ids)}
             y, x = np.nonzero(marks)
@@ -342,7 +342,7 @@ def test_a_person_is_meant_by_id_and_people_may_come_from_a_file(
     assert np.abs(images_of("none.mp4") - images_of("walk.mp4")).mean() < 2
 
 
-def test_effects_on_pictures_and_videos_at_once(effect: Poseg, clip, spots: Spots, save: Save) -> None:
+def test_effect_takes_images_and_videos_at_once(effect: Poseg, clip, spots: Spots, save: Save) -> None:
     clip("walk.mp4", 3)
     save("a.png", spots((60, 70)))
     result = effect("outline", "walk.mp4", "a.png", "-o", "out", "--offline")
@@ -363,7 +363,7 @@ def test_effects_on_pictures_and_videos_at_once(effect: Poseg, clip, spots: Spot
         (("nothing", "walk.mp4", "-o", "b.mp4"), "no effect 'nothing'"),
     ],
 )
-def test_effects_on_videos_that_cannot_be(effect: Poseg, clip, spots: Spots, save: Save, arguments, complaint) -> None:
+def test_effect_rejects_impossible_videos(effect: Poseg, clip, spots: Spots, save: Save, arguments, complaint) -> None:
     clip("walk.mp4", 2)
     save("a.png", spots((60, 70)))
     result = effect(*arguments)
@@ -374,7 +374,7 @@ def test_effects_on_videos_that_cannot_be(effect: Poseg, clip, spots: Spots, sav
     assert len(images_of("walk.mp4")) == 2
 
 
-def test_people_of_another_video_are_refused(poseg: Poseg, predict: Poseg, clip) -> None:
+def test_effect_rejects_people_of_another_video(poseg: Poseg, predict: Poseg, clip) -> None:
     clip("walk.mp4", 2)
     clip("other.mp4", 2)
     assert predict("walk.mp4").exit_code == 0
@@ -391,22 +391,22 @@ def test_people_of_another_video_are_refused(poseg: Poseg, predict: Poseg, clip)
 # Parts.
 
 
-def test_sources_are_divided_by_what_they_are(tmp_path: Path) -> None:
+def test_classify_sources_by_kind(tmp_path: Path) -> None:
     for name in ("a.png", "b.MP4", "c.webm", ".hidden.mp4", "d.overlay.mp4"):
         (tmp_path / name).touch()
     (tmp_path / "empty").mkdir()
-    given = classify_sources(
+    sources = classify_sources(
         [str(tmp_path), f"{tmp_path}/*.webm", "camera:3", "Camera:3", "gone.mov", "camera:", "x.jpg"], tmp_path
     )
-    assert [path.name for path in given.videos] == ["b.MP4", "c.webm", "gone.mov"]
-    assert given.images == (str(tmp_path), "x.jpg")
-    assert given.cameras == (3,)
-    assert len(given.errors) == 1
+    assert [path.name for path in sources.videos] == ["b.MP4", "c.webm", "gone.mov"]
+    assert sources.images == (str(tmp_path), "x.jpg")
+    assert sources.cameras == (3,)
+    assert len(sources.errors) == 1
     assert classify_sources([str(tmp_path / "empty")]).images == (str(tmp_path / "empty"),)
     assert [path.name for path in classify_sources([str(tmp_path)]).videos] == ["b.MP4", "c.webm", "d.overlay.mp4"]
 
 
-def test_people_seen_in_a_glimpse_are_not_counted() -> None:
+def test_video_stats_do_not_count_glimpses() -> None:
     stats = VideoStats(frames=10, seconds=2.0)
     stats.frames_of_person.update({0: 10, 1: 3, 2: 2})
     assert stats.summary("a.mp4") == "a.mp4: 2 people in 10 frames; 5.0 frames a second"

@@ -1,4 +1,4 @@
-"""Figures of the analysis: tiles are stretched each for itself, matrices keep their colours and numbers."""
+"""Figures of the analysis: tiles are stretched independently, matrices keep their colours and numbers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from poseg.draw.correlation import Panel, correlation_figure, sparsity_figure
-from poseg.draw.neuron_tiles import neuron_figure, stretched
+from poseg.draw.analysis_figures import Panel, contrast_stretch, correlation_figure, neuron_figure, sparsity_figure
 from poseg.errors import ShapeError
 
 
@@ -31,22 +30,22 @@ def named(count):
     return [f"joint {number}" for number in range(count)]
 
 
-def test_tiles_are_stretched_each_for_itself_and_keep_their_hue():
+def test_tiles_are_stretched_independently_and_keep_their_hue():
     patches = np.random.default_rng(0).uniform(100, 130, (2, 9, 9, 3)).astype(np.float32)
     patches[..., 0] += 20
     patches[1] = patches[1] * 0.1 + 5
-    tiles = stretched(patches)
+    tiles = contrast_stretch(patches)
     assert tiles.min() == 0
     assert tiles.max() == 1
-    np.testing.assert_allclose(tiles[1], stretched(patches[1:])[0])
+    np.testing.assert_allclose(tiles[1], contrast_stretch(patches[1:])[0])
     assert (tiles[..., 0].mean(axis=(1, 2)) > tiles[..., 1].mean(axis=(1, 2)) + 0.2).all()
     assert 0.9 < ((tiles > 0) & (tiles < 1)).mean() < 0.99  # 1 % at each end is cut
 
 
-def test_what_was_never_seen_is_grey_and_flat_patches_do_not_divide_by_nothing():
+def test_nan_is_grey_and_flat_patches_do_not_divide_by_zero():
     patches = np.full((2, 4, 4, 3), 7, np.float32)
     patches[0, 0] = np.nan
-    tiles = stretched(patches)
+    tiles = contrast_stretch(patches)
     assert len(np.unique(tiles[0, 0])) == 1
     assert 0.5 < tiles[0, 0, 0, 0] < 1
     assert np.isfinite(tiles).all()
@@ -65,7 +64,7 @@ def test_at_most_64_tiles_with_their_captions():
     assert low[1][0] - low[0][1] == pytest.approx(3 * zoom)
 
 
-def test_matrices_are_blue_white_and_red_and_grey_where_chance_comes_to_as_much():
+def test_matrices_are_blue_white_and_red_and_grey_below_the_chance_level():
     matrix = np.array([[1, -1, 0], [-1, 1, 0.2], [0, 0.2, 1]])
     colours = correlation_figure([Panel("x", matrix, 0.0)], named(3)).axes[0].images[0].get_array()
     assert colours[0, 0, 0] > 2 * colours[0, 0, 2]
@@ -86,18 +85,18 @@ def test_colours_of_correlations_do_not_depend_on_the_other_values():
 
 
 @pytest.mark.parametrize(("count", "numbers"), [(17, 17 * 17), (18, 0)])
-def test_numbers_stand_in_cells_that_are_large_enough(count, numbers):
+def test_only_large_cells_have_numbers(count, numbers):
     page = correlation_figure([Panel("x", np.eye(count))], named(count))
     assert len(page.axes[0].texts) == numbers
 
 
-def test_numbers_are_short_and_unknown_ones_are_left_out():
+def test_numbers_are_short_and_nan_is_left_out():
     matrix = np.array([[1, -0.25, np.nan], [-0.25, 1, -0.001], [np.nan, -0.001, 1]])
     words = [text.get_text() for text in correlation_figure([Panel("x", matrix)], named(3)).axes[0].texts]
     assert words == ["1.00", "\N{MINUS SIGN}.25", "\N{MINUS SIGN}.25", "1.00", ".00", ".00", "1.00"]
 
 
-def test_panels_carry_names_and_lines_and_fit_on_the_page():
+def test_panels_have_names_and_lines_and_fit_on_the_page():
     page = correlation_figure(
         [Panel(name, np.eye(4)) for name in "xyz"] + [Panel("strongest", np.eye(4))], named(4), breaks=(1, 3)
     )
@@ -130,7 +129,7 @@ def test_drawing_people_does_not_need_matplotlib():
         lambda: correlation_figure([], named(4)),
         lambda: neuron_figure(np.zeros((2, 5, 5, 3), np.float32), ["one"]),
         lambda: neuron_figure(np.zeros((0, 5, 5, 3), np.float32), []),
-        lambda: stretched(np.zeros((2, 5, 5), np.float32)),
+        lambda: contrast_stretch(np.zeros((2, 5, 5), np.float32)),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused(call):

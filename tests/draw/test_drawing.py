@@ -1,4 +1,4 @@
-"""Laws that hold for everything drawn over a picture."""
+"""Laws of all drawings on an image, and of crops of people."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from poseg.codecs.pose2seg import Pose2SegCodec, paper_templates
 from poseg.draw import draw_boxes, draw_masks, draw_poses, draw_scores, overlay
+from poseg.draw.overlay import draw_crops
 from poseg.people import People
 from poseg.skeletons import COCO17, LSP14, Skeleton
 
 SIZE = (120, 160)
 
 
-def everything(image: np.ndarray, people: People) -> np.ndarray:
+def all_layers(image: np.ndarray, people: People) -> np.ndarray:
     return overlay(image, people, boxes=True, scores=True)
 
 
-DRAWINGS = [draw_masks, draw_poses, draw_boxes, draw_scores, overlay, everything]
+DRAWINGS = [draw_masks, draw_poses, draw_boxes, draw_scores, overlay, all_layers]
 each_drawing = pytest.mark.parametrize("draw", DRAWINGS, ids=lambda draw: draw.__name__)
 
 
@@ -29,22 +31,22 @@ def noise(size: tuple[int, int] = SIZE) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
 
 
-def crowd(count: int, size: tuple[int, int] = SIZE, skeleton: Skeleton = COCO17, spread: float = 40) -> People:
+def crowd(count: int, size: tuple[int, int] = SIZE, skeleton: Skeleton = COCO17, extent: float = 40) -> People:
     """People of random poses, each with a rectangle for a mask."""
     rng = np.random.default_rng(count)
     centres = rng.uniform((0, 0), size[::-1], (count, 1, 2))
-    points = centres + rng.uniform(-spread / 2, spread / 2, (count, len(skeleton), 2))
+    points = centres + rng.uniform(-extent / 2, extent / 2, (count, len(skeleton), 2))
     masks = np.zeros((count, *size), bool)
     for mask, joints in zip(masks, points, strict=True):
         (x0, y0), (x1, y1) = np.clip([joints.min(0), joints.max(0)], 0, None).astype(int)
         mask[y0 : y1 + 1, x0 : x1 + 1] = True
-    sure = rng.uniform(0.5, 1, points.shape[:2])
-    return People.from_poses(skeleton, points, sure, scores=rng.uniform(0, 1, count), masks=masks)
+    scores = rng.uniform(0.5, 1, points.shape[:2])
+    return People.from_poses(skeleton, points, scores, scores=rng.uniform(0, 1, count), masks=masks)
 
 
 @each_drawing
 @pytest.mark.parametrize("count", [1, 3, 60])
-def test_the_input_is_not_written_and_the_output_is_like_it(draw: Callable, count: int):
+def test_the_input_is_not_modified_and_the_output_has_its_shape(draw: Callable, count: int):
     image, people = noise(), crowd(count)
     image.flags.writeable = False
     before = image.copy()
@@ -56,14 +58,14 @@ def test_the_input_is_not_written_and_the_output_is_like_it(draw: Callable, coun
 
 
 @each_drawing
-def test_nobody_leaves_no_trace(draw: Callable):
+def test_no_people_leave_the_image_unchanged(draw: Callable):
     image = noise()
-    for nobody in (People.empty(COCO17), People.empty(COCO17, SIZE)):
-        np.testing.assert_array_equal(draw(image, nobody), image)
+    for empty in (People.empty(COCO17), People.empty(COCO17, SIZE)):
+        np.testing.assert_array_equal(draw(image, empty), image)
 
 
 @each_drawing
-def test_pixels_far_from_everybody_keep_their_bytes(draw: Callable):
+def test_pixels_far_from_all_people_are_unchanged(draw: Callable):
     size = (300, 400)
     image, people = noise(size), crowd(1, size)
     people = replace(people, keypoints=people.keypoints - people.keypoints.mean(axis=1) + (200, 150))
@@ -78,7 +80,7 @@ def test_pixels_far_from_everybody_keep_their_bytes(draw: Callable):
 
 @each_drawing
 @pytest.mark.parametrize("level", [0, 128, 255])
-def test_people_are_seen_on_any_grey(draw: Callable, level: int):
+def test_people_are_visible_on_any_grey(draw: Callable, level: int):
     image = np.full((*SIZE, 3), level, np.uint8)
     people = crowd(1)
     away = np.abs(draw(image, people).astype(int) - level).max(axis=2)
@@ -86,13 +88,13 @@ def test_people_are_seen_on_any_grey(draw: Callable, level: int):
 
 
 @each_drawing
-def test_drawing_twice_gives_the_same_picture(draw: Callable):
+def test_drawing_is_deterministic(draw: Callable):
     image, people = noise(), crowd(5)
     np.testing.assert_array_equal(draw(image, people), draw(image, people))
 
 
 @each_drawing
-def test_joints_outside_the_picture_are_cut(draw: Callable):
+def test_joints_outside_the_image_are_cut(draw: Callable):
     image, people = noise(), crowd(2)
     far = np.array(people.keypoints)
     far[0] += (-5000, 1e7)
@@ -112,22 +114,22 @@ def test_joints_that_are_not_numbers_are_left_out(draw: Callable):
 
 @each_drawing
 @pytest.mark.parametrize("size", [(1, 1), (2, 40), (40, 2)])
-def test_tiny_pictures(draw: Callable, size: tuple[int, int]):
-    image, people = noise(size), crowd(2, size, spread=3)
+def test_tiny_images(draw: Callable, size: tuple[int, int]):
+    image, people = noise(size), crowd(2, size, extent=3)
     assert draw(image, people).shape == image.shape
 
 
 @given(st.integers(0, 5), st.sampled_from([COCO17, LSP14]))
 def test_every_skeleton_and_any_number(count: int, skeleton: Skeleton):
     image, people = noise(), crowd(count, skeleton=skeleton)
-    changed = (everything(image, people) != image).any()
+    changed = (all_layers(image, people) != image).any()
     assert changed == (count > 0)
 
 
 def test_the_overlay_is_its_layers_in_order():
     image, people = noise(), crowd(3)
     layered = draw_scores(draw_boxes(draw_poses(draw_masks(image, people), people), people), people)
-    np.testing.assert_array_equal(everything(image, people), layered)
+    np.testing.assert_array_equal(all_layers(image, people), layered)
     np.testing.assert_array_equal(overlay(image, people, masks=False, poses=False), image)
 
 
@@ -136,3 +138,44 @@ def test_an_id_is_written_beside_the_score():
     plain = draw_scores(image, people)
     numbered = draw_scores(image, replace(people, ids=np.array([7])))
     assert (numbered != image).any(axis=2).sum() > (plain != image).any(axis=2).sum()
+
+
+CODEC = Pose2SegCodec(margin=0.1)
+
+
+def lying() -> tuple[np.ndarray, People]:
+    """A person on its side on grey, its nose in a red square."""
+    points = paper_templates().points[:1] * 120
+    points = np.stack([200 - points[..., 1], 40 + points[..., 0]], axis=-1)
+    people = People.from_poses(COCO17, points, np.ones((1, 17)))
+    image = np.full((200, 240, 3), 128, np.uint8)
+    x, y = people.keypoints[0, 0].astype(int)
+    image[y - 6 : y + 6, x - 6 : x + 6] = (255, 0, 0)
+    return image, people
+
+
+def test_a_lying_person_is_upright_in_the_crop():
+    image, people = lying()
+    crops = CODEC.windows(people, (200, 240))
+    drawn = draw_crops(image, without_joints(people), crops)
+    y, x = np.nonzero((drawn[..., 0] > 200) & (drawn[..., 1] < 60))
+    expected = (0.1 + 0.8 * paper_templates().points[0, 0]) * 192
+    np.testing.assert_allclose((x.mean(), y.mean()), expected, atol=4)
+
+
+def without_joints(people: People) -> People:
+    """No joint is drawn: only the image."""
+    return People.from_poses(people.skeleton, people.keypoints, np.zeros((len(people), 17)))
+
+
+def test_masks_are_beside_the_crop_and_gaps_are_white():
+    image, people = lying()
+    crops = CODEC.windows(people, (200, 240))
+    mask = np.zeros((1, 64, 64), np.float32)
+    mask[0, :32] = 1
+    drawn = draw_crops(image, people, crops, mask, 1 - mask, zoom=2, gap_px=5)
+    assert drawn.shape == (128, 3 * 128 + 10, 3)
+    assert (drawn[:, 128:133] == 255).all()
+    assert (drawn[:64, 133:261] == 255).all()
+    assert (drawn[64:, 133:261] == 0).all()
+    assert (drawn[:64, 266:] == 0).all()

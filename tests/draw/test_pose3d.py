@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from poseg.draw import PEOPLE_COLOURS, views_3d
-from poseg.draw.scene3d import FLOOR_MM, SPREAD_MM, scenes
+from poseg.draw.scene3d import FLOOR_MM, MAX_DISTANCE_MM, place_people
 from poseg.errors import SkeletonError
 from poseg.people import People
 from poseg.skeletons import BODY17_3D, COCO17, LSP14
@@ -27,7 +27,7 @@ def has_colour(picture, colour, least=20):
 
 def test_people_stand_where_they_stood_before_the_camera(before_camera):
     places = np.array([(-900, 0), (0, -700), (800, 400)], float)
-    (scene,) = scenes([before_camera(places)], (480, 640))
+    (scene,) = place_people([before_camera(places)], (480, 640))
     found, wanted = roots(scene), places - np.median(places, axis=0)
     apart = np.linalg.norm(found[:, None] - found[None], axis=-1)
     np.testing.assert_allclose(
@@ -39,7 +39,7 @@ def test_people_stand_where_they_stood_before_the_camera(before_camera):
 
 def test_bones_keep_their_lengths_and_everybody_stands_on_the_floor(before_camera):
     people = before_camera([(-500, 0), (600, 300)])
-    (scene,) = scenes([people], (480, 640))
+    (scene,) = place_people([people], (480, 640))
     np.testing.assert_allclose(
         bone_lengths(scene.joints_mm, BODY17_3D), bone_lengths(people.keypoints_3d, BODY17_3D), rtol=1e-4
     )  # fmt: skip
@@ -52,13 +52,13 @@ def test_bones_keep_their_lengths_and_everybody_stands_on_the_floor(before_camer
 def test_the_size_of_the_picture_changes_nothing(before_camera):
     people = before_camera([(-500, 0), (600, 300)])
     twice = replace(people, keypoints=people.keypoints * 2, boxes_xyxy=people.boxes_xyxy * 2)
-    (one,), (other,) = scenes([people], (480, 640)), scenes([twice], (960, 1280))
+    (one,), (other,) = place_people([people], (480, 640)), place_people([twice], (960, 1280))
     np.testing.assert_allclose(other.joints_mm, one.joints_mm, atol=1)
 
 
 def test_people_found_on_another_skeleton_stand_where_they_stood(before_camera):
     people = before_camera([(-500, 0), (600, 300)])
-    (one,), (other,) = scenes([people], (480, 640)), scenes([people.remap_to(LSP14)], (480, 640))
+    (one,), (other,) = place_people([people], (480, 640)), place_people([people.remap_to(LSP14)], (480, 640))
     np.testing.assert_allclose(roots(other), roots(one), atol=150)
     np.testing.assert_allclose(
         other.joints_mm - other.joints_mm[:, :1], one.joints_mm - one.joints_mm[:, :1], atol=1e-6
@@ -67,8 +67,8 @@ def test_people_found_on_another_skeleton_stand_where_they_stood(before_camera):
 
 def test_crowds_are_brought_together_and_keep_their_order(before_camera):
     people = before_camera([(-1500, 0), (0, 0), (1500, 0), (3000, -20_000)])
-    (scene,) = scenes([people], (480, 640))
-    assert np.abs(roots(scene)).max() <= SPREAD_MM
+    (scene,) = place_people([people], (480, 640))
+    assert np.abs(roots(scene)).max() <= MAX_DISTANCE_MM
     assert roots(scene)[:, 0].argsort().tolist() == [0, 1, 2, 3]
 
 
@@ -76,7 +76,7 @@ def test_a_person_seen_by_two_joints_stands_by_the_box(before_camera):
     people = before_camera([(-500, 0), (600, 0)])
     sure = people.keypoint_scores.copy()
     sure[1, 1:] = 0
-    (scene,) = scenes([replace(people, keypoint_scores=sure)], (480, 640))
+    (scene,) = place_people([replace(people, keypoint_scores=sure)], (480, 640))
     assert np.isfinite(scene.joints_mm).all()
     assert roots(scene)[1, 0] > roots(scene)[0, 0] + 500
 
@@ -88,13 +88,13 @@ def test_where_people_stand_is_steady_over_time(before_camera):
     for _ in range(30):
         shake = people.keypoints[:, :1] + (people.keypoints - people.keypoints[:, :1]) * rng.normal(1, 0.05)
         frames.append(replace(people, keypoints=shake.astype(np.float32))[[0, 1] if rng.random() < 0.7 else [1]])
-    alone = np.array([roots(scenes([frame], (480, 640))[0])[0, 1] for frame in frames])
-    together = scenes(frames, (480, 640))
+    alone = np.array([roots(place_people([frame], (480, 640))[0])[0, 1] for frame in frames])
+    together = place_people(frames, (480, 640))
     steady = np.array([roots(scene)[scene.ids == 7][0, 1] for scene in together])
     assert len(alone) == len(steady) == 30
     assert np.abs(np.diff(steady)).mean() < 100
-    still = scenes([people] * 5, (480, 640))
-    np.testing.assert_allclose(roots(still[0]), roots(scenes([people], (480, 640))[0]), atol=1e-6)
+    still = place_people([people] * 5, (480, 640))
+    np.testing.assert_allclose(roots(still[0]), roots(place_people([people], (480, 640))[0]), atol=1e-6)
 
 
 def test_the_views_show_each_person_in_one_colour_and_leave_the_picture_alone(before_camera):
@@ -143,4 +143,4 @@ def test_people_that_are_not_lifted_are_refused():
     with pytest.raises(SkeletonError, match="keypoints_3d on one skeleton, got none; lift them"):
         views_3d(GREY, flat)
     with pytest.raises(SkeletonError, match="lift them"):
-        scenes([])
+        place_people([])

@@ -18,9 +18,8 @@ from poseg.analysis.scores import WeightScores, score_weights
 from poseg.analysis.sides import body_order, side_pairs
 from poseg.analysis.summary import HEADING, SURE, LayerScores, summary_rows, summary_text
 from poseg.analysis.weights import Correlation
-from poseg.draw.correlation import Panel, correlation_figure, sparsity_figure
-from poseg.draw.figures import spoken
-from poseg.draw.neuron_tiles import neuron_figure
+from poseg.draw.analysis_figures import Panel, correlation_figure, neuron_figure, sparsity_figure
+from poseg.draw.figures import joint_label
 from poseg.errors import OutputError, PosegError, ShapeError
 from poseg.io.files import write_text
 from poseg.skeletons import Skeleton
@@ -130,7 +129,7 @@ def _caption(neurons: Neurons, channel: int, skeleton: Skeleton) -> str:
         return str(channel)
     if not found.p[channel] <= SURE:
         return f"{channel}: no joint\n(within chance)"
-    joint = spoken(skeleton.joints[found.joint[channel]])
+    joint = joint_label(skeleton.joints[found.joint[channel]])
     return f"{channel}: {joint}\n± {found.spread_px[channel]:.1f} px ({found.spread_px[channel] / _side(neurons):.1%})"
 
 
@@ -224,7 +223,7 @@ def _drawn(scores: WeightScores, skeleton: Skeleton) -> tuple[list[int], list[st
     kept = [joint not in scores.left_out for joint in order.joints]
     joints = [int(joint) for joint, keep in zip(order.joints, kept, strict=True) if keep]
     breaks = {sum(kept[:at]) for at in order.breaks} - {0, len(joints)}
-    return joints, [spoken(skeleton.joints[joint]) for joint in joints], sorted(breaks)
+    return joints, [joint_label(skeleton.joints[joint]) for joint in joints], sorted(breaks)
 
 
 def _side_pair_table(scores: WeightScores, skeleton: Skeleton) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:

@@ -206,7 +206,7 @@ def _with_provided_people(
 
 
 def _recorded(options: DetectOptions) -> dict[str, Any]:
-    """What the scores' file says of the options."""
+    """The options as the file of scores records them."""
     return {name: value for name, value in asdict(options).items() if name != "model"}
 
 

@@ -75,7 +75,7 @@ def provided_people(
             "they are taken to show no people."
         )
     image_id = dict(zip(paths, matched, strict=True))
-    ids = {path: numbers[path] if found is None else found for path, found in image_id.items()}
+    ids = {path: numbers[path] if listed is None else listed for path, listed in image_id.items()}
     return lambda path: people.people(image_id[path]), ids
 
 
@@ -123,12 +123,12 @@ def _write_all(
 def _write_3d(out: Path, name: str, image: NDArray[np.uint8], people: People) -> None:
     """People in 3D: a figure from the side and from above, and a page on which they can be rotated."""
     from poseg.draw.pose3d import views_3d
-    from poseg.draw.turntable import turntable_html
+    from poseg.draw.viewer3d import viewer3d_html
     from poseg.io.files import write_text
     from poseg.io.images import write_png
 
     write_png(out / f"{name}.3d.png", views_3d(image, people))
-    write_text(out / f"{name}.3d.html", turntable_html(people, image, title=name))
+    write_text(out / f"{name}.3d.html", viewer3d_html(people, image, title=name))
 
 
 def _summary(people: int, timings: Sequence[Timings]) -> str:

@@ -1,4 +1,4 @@
-"""`poseg pose2seg`: what Pose2Seg is made of besides its network."""
+"""`poseg pose2seg`: the templates of Pose2Seg."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def templates(
     """Find the typical poses of annotated people by k-means, the commonest first.
 
     Prints, for each joint of each template, x and y in the square that holds the person's box and the mean visibility
-    (0 not annotated, 1 hidden, 2 seen); joints that are annotated too rarely have no place.
+    (0 not annotated, 1 occluded, 2 visible); joints that are annotated too rarely have no position.
     """
     from poseg.io.coco_json import read_coco
     from poseg.io.files import write_json
@@ -60,14 +60,14 @@ class _Templates:
     """Typical poses, and what they were made of.
 
     visibility  (T, K) mean of the joints
-    aligned     (T,) share of everybody with enough joints whom a template, or the same swapped, aligns best
-    everybody   how many that are
+    aligned     (T,) fraction of the people with enough joints that a template, or the same swapped, aligns best
+    people      how many have enough joints
     """
 
     templates: Templates
     visibility: NDArray[np.float64]
     aligned: NDArray[np.float64]
-    everybody: int
+    people: int
 
 
 def _cluster(data: CocoDataset, count: int) -> _Templates:
@@ -81,26 +81,32 @@ def _cluster(data: CocoDataset, count: int) -> _Templates:
 
     columns, skeleton = data.columns, data.skeleton
     triplets, boxes_xyxy = columns.triplets[~columns.unsure], columns.boxes_xyxy[~columns.unsure]
-    points, found = pixel_centres(triplets[..., :2]), triplets[..., 2] > 0
-    boxes_xyxy = complete_boxes(boxes_xyxy, None, points, found)
-    least = min(MIN_JOINTS, len(skeleton))
+    points, annotated = pixel_centres(triplets[..., :2]), triplets[..., 2] > 0
+    boxes_xyxy = complete_boxes(boxes_xyxy, None, points, annotated)
+    min_joints = min(MIN_JOINTS, len(skeleton))
     try:
         made, visibility = cluster_templates(
-            points, triplets[..., 2], boxes_xyxy, skeleton, count=count, min_joints=least
+            points, triplets[..., 2], boxes_xyxy, skeleton, count=count, min_joints=min_joints
         )  # fmt: skip
-    except ShapeError as fault:
+    except ShapeError as error:
         raise AnnotationError(
-            f"{data.path} has {fault.got} people with {least} or more joints and a box, too few for {count} typical "
-            "poses; give a larger file or ask for fewer with --count."
+            f"{data.path} has {error.got} people with {min_joints} or more joints and a box, too few for {count} "
+            "typical poses; give a larger file or ask for fewer with --count."
         ) from None
-    enough = found.sum(axis=1) >= MIN_SHARED_JOINTS
-    endless = (10**9, 10**9)  # people of pictures of any size
-    windows = align(
-        points[enough], found[enough], boxes_xyxy[enough], made.with_swapped(skeleton), endless, side_px=1, padding=0
+    enough = annotated.sum(axis=1) >= MIN_SHARED_JOINTS
+    any_size = (10**9, 10**9)  # of images
+    crops = align(
+        points[enough],
+        annotated[enough],
+        boxes_xyxy[enough],
+        made.with_swapped(skeleton),
+        any_size,
+        side_px=1,
+        padding=0,
     )
-    best = windows.templates[windows.scores > 0] % count
-    share = np.bincount(best, minlength=count) / max(int(enough.sum()), 1)
-    return _Templates(made, visibility, share, int(enough.sum()))
+    best = crops.templates[crops.scores > 0] % count
+    fraction = np.bincount(best, minlength=count) / max(int(enough.sum()), 1)
+    return _Templates(made, visibility, fraction, int(enough.sum()))
 
 
 def _print(typical: _Templates, skeleton: Skeleton) -> None:
@@ -113,20 +119,20 @@ def _print(typical: _Templates, skeleton: Skeleton) -> None:
         chosen = range(first, min(first + PER_TABLE, len(made)))
         table = Table("joint")
         for number in chosen:
-            table.add_column(f"template {number + 1}\n   x    y  seen", no_wrap=True)
+            table.add_column(f"template {number + 1}\n   x    y  vis.", no_wrap=True)
         for joint, name in enumerate(skeleton.joints):
             table.add_row(name, *(_format(typical, number, joint) for number in chosen))
         table.add_section()
         table.add_row("aligns best", *(f"{typical.aligned[number]:.0%} of people" for number in chosen))
         console.print(table)
     rest = max(0.0, 1 - typical.aligned.sum())
-    typer.echo(f"Shares are of {typical.everybody:,} people with 3 or more joints; {rest:.0%} fit no template.")
+    typer.echo(f"Of {typical.people:,} people with 3 or more joints; {rest:.0%} fit no template.")
 
 
 def _format(typical: _Templates, number: int, joint: int) -> str:
     x, y = typical.templates.points[number, joint]
-    place = f"{x:.2f} {y:.2f}" if typical.templates.visible[number, joint] else "   -    -"
-    return f"{place}  {typical.visibility[number, joint]:.2f}"
+    position = f"{x:.2f} {y:.2f}" if typical.templates.visible[number, joint] else "   -    -"
+    return f"{position}  {typical.visibility[number, joint]:.2f}"
 
 
 def _draw(made: Templates, skeleton: Skeleton) -> NDArray[np.uint8]:
@@ -134,17 +140,17 @@ def _draw(made: Templates, skeleton: Skeleton) -> NDArray[np.uint8]:
     import numpy as np
 
     from poseg.draw import draw_poses
-    from poseg.draw.figures import sheet
+    from poseg.draw.figures import contact_sheet
     from poseg.people import People
 
     people = People.from_poses(skeleton, made.points * SIDE_PX, made.visible)
     paper = np.full((SIDE_PX, SIDE_PX, 3), 255, np.uint8)
     squares = [draw_poses(paper, people[[number]]) for number in range(len(made))]
-    return sheet(squares, [f"template {number + 1}" for number in range(len(made))], columns=len(made))
+    return contact_sheet(squares, [f"template {number + 1}" for number in range(len(made))], columns=len(made))
 
 
 def _to_dict(typical: _Templates, skeleton: Skeleton) -> dict[str, Any]:
-    """The templates as a codec holds them, with what says which joint is which."""
+    """The templates as a codec holds them, with the names of the joints."""
     from poseg.codecs.pose2seg import to_points
 
     return {

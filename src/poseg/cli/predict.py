@@ -132,7 +132,7 @@ def _predict_videos(
 
 def _write_viewer(jsonl: Path) -> None:
     """Beside the people of a video, a page on which they can be rotated and played."""
-    from poseg.draw.turntable import turntable_html
+    from poseg.draw.viewer3d import viewer3d_html
     from poseg.io.files import write_text
     from poseg.io.frames_json import read_frames
 
@@ -142,7 +142,7 @@ def _write_viewer(jsonl: Path) -> None:
         for _, time_s, people in read_frames(jsonl)
     )
     name = jsonl.name.removesuffix(".people.jsonl")
-    write_text(jsonl.with_name(f"{name}.3d.html"), turntable_html(frames, title=name))
+    write_text(jsonl.with_name(f"{name}.3d.html"), viewer3d_html(frames, title=name))
 
 
 def _overlay(frame: Frame, people: People) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Options that several commands share, with one wording each, and the models that they describe."""
+"""Options that several commands share, and the models that they describe."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ ScalesOption = Annotated[
     typer.Option("--scales", help="Run the image at several scales, such as 0.5,1,1.5; the model's own by default."),
 ]
 FlipOption = Annotated[
-    bool | None, typer.Option("--flip/--no-flip", help="Run the flipped image too; as the model says by default.")
+    bool | None, typer.Option("--flip/--no-flip", help="Run the flipped image too; as its card says by default.")
 ]
 MaskModelOption = Annotated[
     str | None,
@@ -79,7 +79,8 @@ class DetectOptions:
 
         return build_predictor(
             load_model(self.model, threads=self.threads), threads=self.threads,
-            long_edge_px=self.long_edge, scales=_scales(self.scales), flip=self.flip, max_people=self.max_people, min_score=self.min_score,
+            long_edge_px=self.long_edge, scales=_scales(self.scales), flip=self.flip, max_people=self.max_people,
+            min_score=self.min_score,
             masks=masks,
         )  # fmt: skip
 
@@ -152,7 +153,7 @@ class PredictOptions:
         )
 
     def lifter(self) -> Callable[[People], People]:
-        """Lifts people to 3D, where that was asked for."""
+        """Lifts people to 3D, with --3d."""
         if not self.lift:
             return lambda people: people
         from poseg.runtime.lifter import Lifter

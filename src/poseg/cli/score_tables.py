@@ -12,8 +12,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from poseg.draw.curves import Line, draw_curves
-from poseg.draw.figures import sheet, spoken
+from poseg.draw.figures import Line, contact_sheet, draw_curves, joint_label
 from poseg.evaluation import EvaluationReport
 from poseg.evaluation.joints import JointsReport
 from poseg.metrics.score import Estimate, Score
@@ -87,7 +86,7 @@ def curve_sheet(report: JointsReport) -> NDArray[np.uint8]:
     """PCK over thresholds, by its sizes and by joints: (H, W, 3) uint8 RGB."""
     scores = [report.scores[name] for name in BY_JOINT if name in report.scores]
     note = f"{report.persons:,} people in {report.images:,} images, {len(report.joints)} joints of {report.skeleton}"
-    return sheet(
+    return contact_sheet(
         [_panel(scores[0], _size_lines(scores)), _panel(scores[0], _joint_lines(scores[0]))],
         ["Correct joints, 95 % over images", f"By joint: {scores[0].name}"],
         columns=2,
@@ -110,7 +109,7 @@ def _size_lines(scores: Sequence[Score]) -> list[Line]:
 
 
 def _joint_lines(score: Score) -> list[Line]:
-    return [Line(spoken(name), curve.values, mark=score.threshold) for name, curve in score.group_curves.items()]
+    return [Line(joint_label(name), curve.values, mark=score.threshold) for name, curve in score.group_curves.items()]
 
 
 def _overall(report: JointsReport) -> Table:
@@ -136,7 +135,7 @@ def _by_group(report: JointsReport, title: str, names: Sequence[str]) -> Table:
         table.add_column(heading, justify="right")
     for group in dict.fromkeys(group for score in scores for group in score.groups):
         measured = [score.groups.get(group, EMPTY) for score in scores]
-        table.add_row(spoken(group), *map(_format, measured), f"{max(one.count for one in measured):,}")
+        table.add_row(joint_label(group), *map(_format, measured), f"{max(one.count for one in measured):,}")
     return table
 
 

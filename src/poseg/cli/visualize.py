@@ -58,6 +58,7 @@ def _figures(predictor: Predictor, image: NDArray[np.uint8], views: list[View]) 
     """Names and makers of the figures; fields that the model lacks have none."""
     from poseg.codecs import PersonLabCodec, PoSegCodec
     from poseg.draw import fields as draw
+    from poseg.draw import offsets as draw_offsets
     from poseg.draw.overlay import overlay
 
     codec = predictor.model.codec
@@ -66,9 +67,9 @@ def _figures(predictor: Predictor, image: NDArray[np.uint8], views: list[View]) 
     canvas = view.letterbox.padded_image(image, predictor.model.card.mean)
     makers = {
         "heatmap": draw.heatmap_figure,
-        "short_offsets": draw.short_offset_figure,
-        "mid_offsets": draw.mid_offset_figure,
-        "long_offsets": draw.long_offset_figure,
+        "short_offsets": draw_offsets.short_offset_figure,
+        "mid_offsets": draw_offsets.mid_offset_figure,
+        "long_offsets": draw_offsets.long_offset_figure,
         "segmentation": draw.segmentation_figure,
     }
     needs = {"long_offsets": {"segmentation", "long_offsets"}}

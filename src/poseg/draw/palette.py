@@ -1,8 +1,8 @@
-"""Colours: for people, for joints, for directions. RGB uint8 throughout.
+"""Colours of people, joints and directions. RGB uint8 throughout.
 
-People's colours were searched for in OKLab (Ottosson 2020). The first eight keep a distance of at least 0.13 from
-each other for normal sight and, simulated after Machado et al. (2009), for eyes without L or M cones. Each later
-one is the free colour farthest from all before it, so a person's colour never depends on how many others there are.
+The colours of people were searched for in OKLab (Ottosson 2020). The first eight have a distance of at least 0.13 from
+each other for normal vision and, simulated after Machado et al. (2009), for protanopia and deuteranopia. Each later
+one is the colour farthest from all before it, so a person's colour does not depend on the number of people.
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ _RGB_OF_CONES = np.array(
 
 
 def colours(numbers: ArrayLike) -> Bytes:
-    """Colours of whole numbers of any shape: (..., 3); they repeat after `len(PEOPLE_COLOURS)`."""
+    """Colours of integers of any shape: (..., 3); they repeat after `len(PEOPLE_COLOURS)`."""
     picked: Bytes = PEOPLE_COLOURS[np.asarray(numbers, np.int64) % len(PEOPLE_COLOURS)]
     return picked
 
 
 def person_colours(people: People) -> Bytes:
-    """(N, 3): by `people.ids` where they are known, so that a person keeps a colour over time; else by index."""
+    """(N, 3): by `people.ids` if any, so that a person keeps a colour over time; else by index."""
     return colours(np.arange(len(people)) if people.ids is None else people.ids)
 
 
 def tint(colour: ArrayLike, towards: ArrayLike, amount: float) -> Bytes:
-    """Mix of colours: `amount` 0 leaves `colour`, 1 gives `towards`; shapes (..., 3) broadcast."""
+    """Mix of colours: `amount` 0 gives `colour`, 1 gives `towards`; shapes (..., 3) broadcast."""
     mixed = np.asarray(colour, np.float32) * (1 - amount) + np.asarray(towards, np.float32) * amount
     return np.rint(mixed).astype(np.uint8)
 
@@ -78,25 +78,25 @@ def oklch(lightness: ArrayLike, chroma: ArrayLike, hue_rad: ArrayLike) -> Bytes:
 
 
 def joint_colours(count: int) -> Bytes:
-    """(K, 3): a rainbow over the joints in their order, even to the eye in lightness; all different up to 64."""
+    """(K, 3): a rainbow over the joints in their order, of even lightness; all different up to 64."""
     steps = np.arange(count)
     return oklch(np.where(steps % 2 == 0, 0.80, 0.70), 0.17, 2 * np.pi * steps / max(count, 1) + 0.4)
 
 
 @cache
 def _hues() -> Bytes:
-    """(256, 3): the circle of directions; entry 0 points right, entry 64 down (y runs down)."""
+    """(256, 3): the circle of directions; entry 0 points right, entry 64 down (y points down)."""
     return oklch(0.72, 0.19, 2 * np.pi * np.arange(256) / 256 + 0.5)
 
 
 def direction_colours(vectors: ArrayLike, full_px: float) -> Bytes:
-    """Colour wheel: hue is the direction, white is no length, full colour is `full_px` or more.
+    """Colour wheel: hue is direction, white is length 0, full colour is `full_px` or more.
 
     vectors (2, ...) x before y; returns (..., 3).
     """
     x, y = np.asarray(vectors, np.float32)
-    turn = np.rint(np.arctan2(y, x) * (256 / (2 * np.pi))).astype(np.int64) % 256
+    index = np.rint(np.arctan2(y, x) * (256 / (2 * np.pi))).astype(np.int64) % 256
     length = np.clip(np.hypot(x, y) / max(full_px, 1e-6), 0, 1)[..., None]
-    hue = _hues()[turn].astype(np.float32)
+    hue = _hues()[index].astype(np.float32)
     mixed: Bytes = np.rint(255 + (hue - 255) * length).astype(np.uint8)
     return mixed

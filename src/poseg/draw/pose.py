@@ -1,4 +1,4 @@
-"""Poses: anti-aliased limbs and joints over a picture, outlined so that they read on any ground.
+"""Poses: anti-aliased limbs and joints with dark contours, legible on any image.
 
 Letters: N people, K joints. Large people are drawn first, so that small ones stay visible.
 """
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.draw.ink import Bytes, Floats, ink_disk, ink_line, lay, window
+from poseg.draw.antialias import Bytes, Floats, blend, clipped_slices, draw_disk, draw_line
 from poseg.draw.palette import INK, PAPER, person_colours, tint
 from poseg.geometry import boxes
 from poseg.people import People
 from poseg.skeletons import Skeleton
 
-# Expected-OKS scores are lower than probabilities: a joint in the right place is often no surer than this.
+# Expected-OKS scores are lower than probabilities: correct joints often score no higher than this.
 MIN_SCORE = 0.2
 
 
@@ -31,10 +31,10 @@ class Limb:
 
 
 def draw_poses(image: Bytes, people: People, *, min_score: float = MIN_SCORE) -> Bytes:
-    """The picture with everybody's pose.
+    """The image with the poses of all people.
 
-    image (H, W, 3) uint8 RGB, not written into. A joint is drawn where its score is above 0 and at least
-    `min_score`, a limb where both its joints are. Left limbs are paler, so that the sides can be told apart.
+    image (H, W, 3) uint8 RGB, not modified. A joint is drawn if its score is above 0 and at least `min_score`, a limb
+    if both its joints are. Left limbs are paler than right ones.
     """
     canvas = image.copy()
     colours = person_colours(people)
@@ -52,31 +52,31 @@ def draw_poses(image: Bytes, people: People, *, min_score: float = MIN_SCORE) ->
 
 
 def drawing_order(people: People) -> NDArray[np.intp]:
-    """(N,) indices, large people first: whoever is drawn last is seen whole. Ties: the surer (earlier) one on top."""
+    """(N,) indices, large people first, later ones cover earlier ones. Of equals, the first is on top."""
     size = boxes.areas(people.boxes_xyxy)
     if people.masks is not None:
-        known = people.masks.areas.astype(np.float32)
-        size = np.where(known > 0, known, size)
+        areas = people.masks.areas.astype(np.float32)
+        size = np.where(areas > 0, areas, size)
     return np.lexsort((-np.arange(len(people)), -size))
 
 
 def half_width_px(box_xyxy: Floats, points: Floats, shape: tuple[int, ...]) -> float:
-    """Half the width of a person's limbs: grows with the person, within bounds set by the picture."""
-    picture = float(np.hypot(shape[0], shape[1]))
+    """Half the width of a person's limbs: proportional to the person, within bounds that depend on the image."""
+    image = float(np.hypot(shape[0], shape[1]))
     width, height = np.clip(box_xyxy[2:] - box_xyxy[:2], 0, None)
     if not width * height > 0 and len(points):
         width, height = np.ptp(points, axis=0)
     person = float(np.hypot(width, height))
-    return float(np.clip(0.009 * person, max(0.9, 0.0011 * picture), max(1.2, 0.0048 * picture)))
+    return float(np.clip(0.009 * person, max(0.9, 0.0011 * image), max(1.2, 0.0048 * image)))
 
 
 def _shown(people: People, min_score: float) -> NDArray[np.bool_]:
-    sure = people.keypoint_scores
-    return (sure > 0) & (sure >= min_score) & np.isfinite(people.keypoints).all(axis=2)
+    scores = people.keypoint_scores
+    return (scores > 0) & (scores >= min_score) & np.isfinite(people.keypoints).all(axis=2)
 
 
 def _limbs(points: Floats, shown: NDArray[np.bool_], skeleton: Skeleton, half_width: float) -> list[Limb]:
-    """Bones with both ends shown. Short bones (a face, a limb seen end on) are thinner, so that they stay legible."""
+    """Bones with both ends shown. Short bones (faces, foreshortened limbs) are thinner, so that they stay legible."""
     limbs = []
     for a, b in skeleton.indices(skeleton.bones):
         if shown[a] and shown[b]:
@@ -96,7 +96,7 @@ def _side(first: str, second: str) -> str:
 
 
 def _joint_radii(points: Floats, limbs: list[Limb], half_width: float) -> Floats:
-    """Radii of joints: a little over the thickest limb that ends there; a joint on its own is as thick as a limb."""
+    """Radii of joints: a little over the thickest limb that ends there; isolated joints are as thick as a limb."""
     radii = np.zeros(len(points), np.float32)
     for limb in limbs:
         for end in (limb.start, limb.end):
@@ -108,33 +108,35 @@ def _joint_radii(points: Floats, limbs: list[Limb], half_width: float) -> Floats
 def _draw_person(
     canvas: Bytes, points: Floats, shown: NDArray[np.bool_], skeleton: Skeleton, colour: Bytes, half_width: float
 ) -> None:
-    """Draw one person into the canvas: outline, limbs by side, joints."""
+    """Draw one person into the canvas: contour, limbs by side, joints."""
     limbs = _limbs(points, shown, skeleton, half_width)
     radii = _joint_radii(points, limbs, half_width)[shown]
     joints = points[shown]
-    outline = float(np.clip(0.45 * half_width, 0.8, 2.5))
-    reach = 1.5 * half_width + outline + 2
-    place = window(joints.min(axis=0) - reach, joints.max(axis=0) + reach, canvas.shape) if len(joints) else None
+    contour = float(np.clip(0.45 * half_width, 0.8, 2.5))
+    reach = 1.5 * half_width + contour + 2
+    place = (
+        clipped_slices(joints.min(axis=0) - reach, joints.max(axis=0) + reach, canvas.shape) if len(joints) else None
+    )
     if place is None:
         return
     part, offset = canvas[place], (place[1].start, place[0].start)
 
     edge = np.zeros(part.shape[:2], np.float32)
     for limb in limbs:
-        ink_line(edge, limb.start, limb.end, limb.radius_px + outline, offset)
+        draw_line(edge, limb.start, limb.end, limb.radius_px + contour, offset)
     for joint, radius in zip(joints, radii, strict=True):
-        ink_disk(edge, joint, radius + outline, offset)
-    lay(part, edge, INK, 0.85)
+        draw_disk(edge, joint, radius + contour, offset)
+    blend(part, edge, INK, 0.85)
 
     for side, shade in (("", colour), ("right", colour), ("left", tint(colour, PAPER, 0.4))):
         cover = np.zeros(part.shape[:2], np.float32)
         for limb in limbs:
             if limb.side == side:
-                ink_line(cover, limb.start, limb.end, limb.radius_px, offset)
-        lay(part, cover, shade)
+                draw_line(cover, limb.start, limb.end, limb.radius_px, offset)
+        blend(part, cover, shade)
 
     for shade, share in ((INK, 1.0), (PAPER, 0.72)):
         cover = np.zeros(part.shape[:2], np.float32)
         for joint, radius in zip(joints, radii, strict=True):
-            ink_disk(cover, joint, radius * share, offset)
-        lay(part, cover, shade)
+            draw_disk(cover, joint, radius * share, offset)
+        blend(part, cover, shade)

@@ -26,7 +26,7 @@ JOINT_UNIT = 0.5  # the width of a sticker on a joint at size 1, in body scales
 
 @dataclass(frozen=True, kw_only=True)
 class Sticker(Effect):
-    """An image with transparency on a part of the body; it moves, turns and grows with it.
+    """An image with transparency on a part of the body; it moves, rotates and grows with it.
 
     kind   a bundled sticker, `artwork.art_names("stickers")`, where no image is given
     image  (h, w, 4) uint8 RGBA of your own, or None

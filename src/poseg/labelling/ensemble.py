@@ -186,7 +186,7 @@ def _tile_detection(view: _View, window: tuple[int, int, int, int], config: Teac
 
 
 def _fused(detections: Sequence[ViewDetections], fusion: FusionConfig) -> FusedPeople:
-    """The people of all views; their scores are the square roots of what fusion gives, as the label thresholds expect."""
+    """The people of all views; scores are the square roots of those of fusion, as the label thresholds expect."""
     fused = fuse_poses(detections, fusion)
     return replace(fused, people=replace(fused.people, scores=np.sqrt(fused.people.scores)))
 

@@ -105,7 +105,8 @@ class MaskRefiner:
             if part.instances.assignment is not None
         ]
         return RefinerBatch(
-            People.concatenate([batch.people for batch in batches]), AlignedCrops.concatenate([batch.crops for batch in batches]),
+            People.concatenate([batch.people for batch in batches]),
+            AlignedCrops.concatenate([batch.crops for batch in batches]),
             np.concatenate([batch.images for batch in batches]), np.concatenate([batch.cues for batch in batches]),
             np.concatenate([batch.joints for batch in batches]),
         )  # fmt: skip

@@ -95,7 +95,7 @@ class KeypointSmoother:
         if people.ids is None:
             raise VideoError("People are smoothed by their ids and have none; give them to a Tracker first.")
         gap_s = self.config.max_gap_s
-        self._filters = {person: known for person, known in self._filters.items() if time_s - known.seen_s <= gap_s}
+        self._filters = {person: kept for person, kept in self._filters.items() if time_s - kept.seen_s <= gap_s}
         points, scores = people.keypoints.copy(), people.keypoint_scores.copy()
         corners = people.boxes_xyxy.reshape(-1, 2, 2).copy()
         for row, (person, scale_px) in enumerate(zip(people.ids.tolist(), body_scales(people).tolist(), strict=True)):

@@ -38,7 +38,7 @@ class TrackerConfig:
     """Settings of the tracker.
 
     max_lost_s                seconds for which a person who is not detected is waited for
-    min_similarity            people less similar than this to a track are somebody else
+    min_similarity            people less similar than this to a track are not the same person
     velocity_time_constant_s  of the average of velocities, seconds
     drift_time_s              seconds after which a person may be as far again from where they should be
     """

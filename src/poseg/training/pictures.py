@@ -16,7 +16,7 @@ from poseg.codecs.lifting import FIELD, LiftingCodec
 from poseg.codecs.multitask import JOINT_WINDOWS, JOINTS, MultitaskCodec
 from poseg.codecs.pose2seg import Pose2SegCodec
 from poseg.draw import overlay
-from poseg.draw.windows import draw_windows
+from poseg.draw.overlay import draw_crops
 from poseg.fields import Fields
 from poseg.fields.align import AlignedCrops
 from poseg.fields.spec import sigmoid
@@ -66,7 +66,7 @@ def window_picture(batch: Mapping[str, Any], fields: Mapping[str, Tensor], codec
     people = People.from_poses(codec.skeleton, np.array(points), joints[there, :, 2])
     found = sigmoid(fields["mask"].float().cpu().numpy()[: len(there), 0][there])
     wanted = batch["targets"]["mask"][0].float().cpu().numpy()[there]
-    return draw_windows(image, people, windows, wanted, found) if there.any() else image
+    return draw_crops(image, people, windows, wanted, found) if there.any() else image
 
 
 def crop_picture(batch: Mapping[str, Any], fields: Mapping[str, Tensor], codec: MultitaskCodec, view: View) -> Bytes:

@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from poseg.draw import PEOPLE_COLOURS, turntable_html
-from poseg.draw.scene3d import scenes
+from poseg.draw import PEOPLE_COLOURS, viewer3d_html
+from poseg.draw.scene3d import place_people
 from poseg.errors import ShapeError, SkeletonError
 from poseg.people import People
 from poseg.skeletons import BODY17_3D, COCO17, Skeleton
@@ -76,8 +76,8 @@ def script_of(page):
 
 def test_the_page_holds_the_scene_to_the_millimetre(before_camera):
     people = before_camera([(-500, 0), (600, 200)])
-    plain = scene_of(turntable_html(people, np.zeros((480, 640, 3), np.uint8)))
-    (scene,) = scenes([people], (480, 640))
+    plain = scene_of(viewer3d_html(people, np.zeros((480, 640, 3), np.uint8)))
+    (scene,) = place_people([people], (480, 640))
     ((first, second),) = plain["frames"]
     np.testing.assert_allclose([first["joints"], second["joints"]], scene.joints_mm, atol=0.5001)
     assert plain["joints"] == list(BODY17_3D.joints)
@@ -87,7 +87,7 @@ def test_the_page_holds_the_scene_to_the_millimetre(before_camera):
 
 
 def test_the_page_asks_for_nothing_else(before_camera):
-    page = turntable_html(before_camera([(0, 0)]), np.zeros((48, 64, 3), np.uint8))
+    page = viewer3d_html(before_camera([(0, 0)]), np.zeros((48, 64, 3), np.uint8))
     assert "default-src 'none'" in page
     assert set(re.findall(r'(?:src|href)="(\w+:?)', page)) == {"data:"}
     bare = re.sub(r'data:image/jpeg;base64,[^"]+', "", page)
@@ -99,7 +99,7 @@ def test_names_cannot_break_out_of_the_page(before_camera):
     names = (EVIL, *BODY17_3D.joints[1:])
     limb = [tuple(EVIL if joint == "pelvis" else joint for joint in bone) for bone in BODY17_3D.bones]
     people = replace(before_camera([(0, 0)]), skeleton_3d=Skeleton(EVIL, names, tuple(limb)))
-    page = turntable_html(people, title=EVIL)
+    page = viewer3d_html(people, title=EVIL)
     assert scene_of(page)["joints"][0] == EVIL
     assert page.count("<script") == 2
     assert "<script>alert" not in page
@@ -109,10 +109,10 @@ def test_names_cannot_break_out_of_the_page(before_camera):
 
 def test_frames_may_come_with_their_times_or_be_given_them(before_camera):
     frames = [before_camera([(x, 0)]) for x in (-200, 0, 200)]
-    assert scene_of(turntable_html(frames))["times"] == [0, 0.04, 0.08]
-    assert scene_of(turntable_html([(7 + i, 3.5 + i, p) for i, p in enumerate(frames)]))["times"] == [0, 1, 2]
-    assert scene_of(turntable_html(frames, times_s=[1, 1.5, 2.5]))["times"] == [0, 0.5, 1.5]
-    plain = scene_of(turntable_html([*frames, frames[0][:0], People.empty(COCO17)]))
+    assert scene_of(viewer3d_html(frames))["times"] == [0, 0.04, 0.08]
+    assert scene_of(viewer3d_html([(7 + i, 3.5 + i, p) for i, p in enumerate(frames)]))["times"] == [0, 1, 2]
+    assert scene_of(viewer3d_html(frames, times_s=[1, 1.5, 2.5]))["times"] == [0, 0.5, 1.5]
+    plain = scene_of(viewer3d_html([*frames, frames[0][:0], People.empty(COCO17)]))
     assert [len(people) for people in plain["frames"]] == [1, 1, 1, 0, 0]
 
 
@@ -120,17 +120,17 @@ def test_joints_that_nobody_knows_are_null(before_camera):
     people = before_camera([(0, 0)])
     joints = people.keypoints_3d.copy()
     joints[0, 4] = np.nan
-    ((person,),) = scene_of(turntable_html(replace(people, keypoints_3d=joints)))["frames"]
+    ((person,),) = scene_of(viewer3d_html(replace(people, keypoints_3d=joints)))["frames"]
     assert [place for place, joint in enumerate(person["joints"]) if joint is None] == [4]
 
 
 def test_what_cannot_be_shown_is_refused(before_camera):
     with pytest.raises(SkeletonError, match="lift them"):
-        turntable_html(People.from_poses(COCO17, np.zeros((1, 17, 2)), np.ones((1, 17))))
+        viewer3d_html(People.from_poses(COCO17, np.zeros((1, 17, 2)), np.ones((1, 17))))
     with pytest.raises(SkeletonError, match="lift them"):
-        turntable_html([])
+        viewer3d_html([])
     with pytest.raises(ShapeError, match="times_s"):
-        turntable_html([before_camera([(0, 0)])] * 2, times_s=[0.0])
+        viewer3d_html([before_camera([(0, 0)])] * 2, times_s=[0.0])
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def run(tmp_path):
 
 def test_the_script_draws_turns_zooms_and_plays(before_camera, run):
     frames = [replace(before_camera([(x, 0), (700, 0)]), ids=np.array([0, 3])) for x in (-200, 0, 200, 300)]
-    told = run(turntable_html(frames))
+    told = run(viewer3d_html(frames))
     bones = 2 * 2 * len(BODY17_3D.bones)
     assert told["first"] > bones
     people = ["#" + bytes(PEOPLE_COLOURS[number].tolist()).hex() for number in (0, 3)]
@@ -171,8 +171,8 @@ def test_the_script_draws_turns_zooms_and_plays(before_camera, run):
 
 
 def test_the_script_runs_with_one_frame_and_with_nobody(before_camera, run):
-    told = run(turntable_html(before_camera([(0, 0)])))
+    told = run(viewer3d_html(before_camera([(0, 0)])))
     assert told["hidden"]
     assert told["shown"] == "1 person"
     assert not told["playing"]
-    assert run(turntable_html(before_camera([(0, 0)])[:0]))["shown"] == "0 people"
+    assert run(viewer3d_html(before_camera([(0, 0)])[:0]))["shown"] == "0 people"
