@@ -63,11 +63,11 @@ def provided_people(
 
     Images that it does not list are named on the console. Raises AnnotationError, also where it lists none of them.
     """
-    from poseg.io.given_people import match_pictures, read_people
+    from poseg.io.people_file import match_images, read_people
     from poseg.io.sources import image_ids
 
     people, numbers = read_people(file), image_ids(paths)
-    matched = match_pictures(people, paths, [numbers[path] for path in paths])
+    matched = match_images(people, paths, [numbers[path] for path in paths])
     missing = [path for path, image_id in zip(paths, matched, strict=True) if image_id is None]
     if missing and console is not None:
         console.print(

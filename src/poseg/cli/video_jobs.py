@@ -296,7 +296,7 @@ def _with_ids(people: People, time_s: float, tracker: PeopleTracker) -> People:
 @contextmanager
 def _outputs(source: FrameSource, job: VideoJob) -> Iterator[Callable[[Frame, People], None]]:
     """Writes frames and people; the files are made at the first frame, and finished whatever ends the block."""
-    from poseg.io.frames_json import FramesWriter
+    from poseg.io.people_jsonl import FramesWriter
     from poseg.io.video_reader import Video
     from poseg.io.video_writer import VideoWriter
 
