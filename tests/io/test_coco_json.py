@@ -152,9 +152,7 @@ def test_repeated_images_count_once(plain, read):
 def test_the_size_of_the_picture_must_agree_with_the_file(plain, read):
     labels = read(plain)
     assert labels.people(7, size=(10, 12)).masks.shape == (1, 10, 12)
-    with pytest.raises(
-        AnnotationError, match=r"image 7 \(a.jpg\) is \(10, 12\) in the file, the image is \(12, 10\)"
-    ):
+    with pytest.raises(AnnotationError, match=r"image 7 \(a.jpg\) is \(10, 12\) in the file, the image is \(12, 10\)"):
         labels.people(7, size=(12, 10))
     for image in plain["images"]:
         del image["height"]

@@ -255,9 +255,7 @@ def test_the_protocol_says_what_was_kept_and_what_was_not():
         assert ("ground-truth poses are not affected" in said) != ignore
     plain["images"][0]["annotations"][2:] = []
     said = ochuman_to_coco(plain, OCHumanSubset("test", HARD, fully_labelled=True))["info"]["description"]
-    assert said.startswith(
-        "OCHuman test, fully labelled images only (OCHuman-FL), MaxIoU in [0.75, 1.01): 0 images"
-    )
+    assert said.startswith("OCHuman test, fully labelled images only (OCHuman-FL), MaxIoU in [0.75, 1.01): 0 images")
 
 
 def test_a_converted_file_keeps_its_numbers_crowds_and_words():
