@@ -40,7 +40,7 @@ from poseg.runtime.views import Seen
 
 KINDS: tuple[Kind, ...] = ("keypoints", "masks")
 DEFAULT = "default"
-ALL_PEOPLE: Mapping[str, Any] = {"min_score": 0.0, "max_people": 20}
+EVERYBODY: Mapping[str, Any] = {"min_score": 0.0, "max_people": 20}
 
 # How a picture is looked at: options of the predictor.
 ONCE: Mapping[str, Any] = {"scales": (1.0,), "flip": False}
@@ -123,9 +123,9 @@ def decode(model: Predictor, seen: Seen, way: Way, mark: Mapping[str, int]) -> N
     """Decode what was seen of a picture in one way; note the time and the people, with `mark` on their records."""
     start = process_time()
     if way.step > 1:
-        people = decode_thinned(seen, model.session.codec, way.step, replace(way.decoding, **ALL_PEOPLE))
+        people = decode_thinned(seen, model.session.codec, way.step, replace(way.decoding, **EVERYBODY))
     else:
-        people = replace(model, decoding=way.decoding, **ALL_PEOPLE).decode(seen)
+        people = replace(model, decoding=way.decoding, **EVERYBODY).decode(seen)
     way.spent_ms.append(1e3 * (process_time() - start))
     way.records += [{**record, **mark} for record in coco_results(people, mark["image_id"])]
 

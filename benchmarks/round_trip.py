@@ -32,7 +32,7 @@ from poseg.skeletons import COCO17, OPENPOSE18
 from poseg.transforms.letterbox import Letterbox, plan
 from poseg.transforms.warp import warp
 
-ALL_PEOPLE = {"min_score": 0.0, "max_people": 100}
+EVERYBODY = {"min_score": 0.0, "max_people": 100}
 
 
 def placed(data: CocoDataset, size_px: int) -> Iterator[tuple[int, People, Letterbox]]:
@@ -73,16 +73,16 @@ def trips(system: str, strides: list[int]) -> dict[str, tuple[Finder, dict[str, 
     """What is tried: a codec by its title, and decoders by theirs."""
     if system == "personlab":
         decoders = {
-            "default": replace(BEST, **ALL_PEOPLE),
-            "paper": replace(PAPER, **ALL_PEOPLE),
-            "no mid refinement": replace(BEST, **ALL_PEOPLE, mid_steps=0),
-            "no long refinement": replace(BEST, **ALL_PEOPLE, long_steps=0, long_short_steps=0),
+            "default": replace(BEST, **EVERYBODY),
+            "paper": replace(PAPER, **EVERYBODY),
+            "no mid refinement": replace(BEST, **EVERYBODY, mid_steps=0),
+            "no long refinement": replace(BEST, **EVERYBODY, long_steps=0, long_short_steps=0),
         }
         return {f"stride {stride}": (PersonLabCodec(stride=stride), decoders) for stride in strides}
     decoders = {
-        "everybody": replace(PAF, **ALL_PEOPLE, min_joints=1),
-        "three joints or more": replace(PAF, **ALL_PEOPLE),
-        "closing limbs only fill": replace(PAF, **ALL_PEOPLE, min_joints=1, closing="fill"),
+        "everybody": replace(PAF, **EVERYBODY, min_joints=1),
+        "three joints or more": replace(PAF, **EVERYBODY),
+        "closing limbs only fill": replace(PAF, **EVERYBODY, min_joints=1, closing="fill"),
     }
     codecs = {"34 limbs of COCO's joints": PoSegCodec(COCO17), "19 limbs of OpenPose's": PoSegCodec(OPENPOSE18)}
     spanning = PoSegCodec(COCO17, limbs=COCO17.tree)

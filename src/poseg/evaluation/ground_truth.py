@@ -148,7 +148,7 @@ class PeopleByImage(Mapping[int, People]):
 
     def __getitem__(self, image_id: int) -> People:
         people = self.file.people(self.ids[image_id])
-        if self.keypoints_only and self.file.true:
+        if self.keypoints_only and self.file.is_ground_truth:
             people = people[np.asarray((people.keypoint_scores > 0).any(axis=1))]
         return people
 
