@@ -28,7 +28,7 @@ from rich.table import Table
 from poseg.codecs.multitask import BONES, JOINT_WINDOWS
 from poseg.datasets.drawn_in_space import drawn_in_space
 from poseg.datasets.mocap import Clip, Poses, read_mocap, split
-from poseg.export.network_runner import NetworkRunner, system_card
+from poseg.export.torch_model import TorchModel, make_card
 from poseg.geometry import boxes
 from poseg.io.overrides import apply_overrides
 from poseg.metrics.bootstrap import image_counts
@@ -69,15 +69,15 @@ def measured(recipe: Recipe, folder: Path, poses: Poses, rows: np.ndarray) -> tu
     network = recipe.system.network()
     network.load_state_dict(whole_weights(folder))
     view, codec = recipe.view, recipe.system.codec
-    card = system_card(recipe.system, name=NAME, size_px=recipe.facts.size_px, mean=view.mean, std=view.std)
-    runner = NetworkRunner(network.eval(), codec, card)
+    card = make_card(recipe.system, name=NAME, size_px=recipe.facts.size_px, mean=view.mean, std=view.std)
+    runner = TorchModel(network.eval(), codec, card)
     poser, true, found = TopDownPose(runner), [], []
     for number, row in enumerate(rows):
         sample = drawn_in_space(poses.joints_mm[row], np.random.default_rng((7, number)))
         box = boxes.boxes_from_points(sample.people.keypoints, np.ones((1, 17), bool))
         maps = codec.crops(box)
         fields = runner.run(poser.crops(sample.image, maps))
-        bones = fields[BONES][..., 0, 0].astype(np.float64) * codec.bone_scale_mm
+        bones = fields[BONES][..., 0, 0].astype(np.float64) * codec.largest_mm
         found.append(from_parent_relative(bones, BODY17_3D))
         true.append(sample.people.keypoints_3d[0])
     pairs = make_pairs(BODY17_3D, true, found, image_index=poses.clip[rows], num_images=len(poses.clips))

@@ -58,7 +58,7 @@ def lifter_of(given: argparse.Namespace) -> Lifter:
     """The lifter of a run, or the one that is named."""
     if given.run is None:
         return poseg.load(given.model)  # type: ignore[return-value]
-    from poseg.export.network_runner import NetworkRunner, system_card
+    from poseg.export.torch_model import TorchModel, make_card
     from poseg.recipes import find_recipe
     from poseg.recipes.launch import recipe_of
     from poseg.training.initial import whole_weights
@@ -66,8 +66,8 @@ def lifter_of(given: argparse.Namespace) -> Lifter:
     recipe = recipe_of(given.run, find_recipe)
     network = recipe.system.network()
     network.load_state_dict(whole_weights(given.run))
-    card = system_card(recipe.system, name="run", size_px=1, mean=recipe.view.mean, std=recipe.view.std)
-    return Lifter(NetworkRunner(network.eval(), recipe.system.codec, card))
+    card = make_card(recipe.system, name="run", size_px=1, mean=recipe.view.mean, std=recipe.view.std)
+    return Lifter(TorchModel(network.eval(), recipe.system.codec, card))
 
 
 def asked() -> argparse.Namespace:

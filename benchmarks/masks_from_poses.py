@@ -25,7 +25,7 @@ import poseg
 from poseg.codecs.instances import segment_people
 from poseg.evaluation import EvaluationReport, evaluate
 from poseg.evaluation.ground_truth import match_people
-from poseg.io.given_people import read_people
+from poseg.io.people_file import read_people
 from poseg.people import People
 from poseg.runtime.pose2seg import Pose2SegSegmenter, SegmentedPredictor
 from poseg.runtime.predictor import Predictor

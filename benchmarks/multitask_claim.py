@@ -26,7 +26,7 @@ from rich.table import Table
 
 from poseg.codecs.multitask import BODY, JOINT_WINDOWS, JOINTS, PART_WINDOWS
 from poseg.datasets.lsp import Lsp
-from poseg.export.network_runner import NetworkRunner, system_card
+from poseg.export.torch_model import TorchModel, make_card
 from poseg.geometry import boxes
 from poseg.io.overrides import apply_overrides
 from poseg.metrics.pairs import make_pairs
@@ -63,10 +63,10 @@ def measured(recipe: Recipe, folder: Path, data: Path, limit: int | None) -> dic
     network = recipe.system.network()
     network.load_state_dict(whole_weights(folder))
     network.eval()
-    card = system_card(
+    card = make_card(
         recipe.system, name=recipe.name, size_px=recipe.facts.size_px, mean=recipe.view.mean, std=recipe.view.std
     )
-    poser = TopDownPose(NetworkRunner(network, recipe.system.codec, card), flip=False)
+    poser = TopDownPose(TorchModel(network, recipe.system.codec, card), flip=False)
     last = 2000 if limit is None else 1000 + limit
     test = Lsp("lsp", data / "lsp", "im{:04d}.jpg", 1001, last, hidden_counts=True, skeleton=LSP14)
     true, found, seen_true, seen_found = [], [], [], []

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from poseg.errors import AnnotationError, ShapeError, SkeletonError
 from poseg.io.coco_results import coco_results, read_results, write_results
-from poseg.io.frames_json import FramesWriter, read_frames
+from poseg.io.people_jsonl import FramesWriter, read_frames
 from poseg.people import People
 from poseg.runtime.tracker import Tracker
 from poseg.skeletons import BODY17_3D, COCO17, OPENPOSE18
@@ -130,7 +130,7 @@ def test_joints_in_space_and_their_skeleton_come_together_and_fit():
         ({"keypoints_3d": ["left"] * 51}, "not 51 finite numbers"),
         ({"keypoints_3d": [1e400] * 51}, "not 51 finite numbers"),
         ({"keypoints_3d": 4}, "not 51 finite numbers"),
-        ({"skeleton_3d": "fish"}, "skeleton_3d fish; wanted one of body17_3d"),
+        ({"skeleton_3d": "fish"}, "skeleton_3d fish; expected one of body17_3d"),
         ({"skeleton_3d": None}, "skeleton_3d None"),
     ],
 )

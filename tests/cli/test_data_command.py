@@ -101,5 +101,5 @@ def test_data_show_rejects_a_broken_file(plain: dict[str, Any], tmp_path: Path) 
     plain["annotations"][0]["keypoints"] = [1]
     done = run(plain, tmp_path, "show", "-o", str(tmp_path / "seen"))
     assert done.exit_code == 2
-    assert "`keypoints` of 1 numbers, wanted 6" in done.stderr
+    assert "`keypoints` of 1 numbers, expected 6" in done.stderr
     assert not (tmp_path / "seen").exists()

@@ -53,7 +53,7 @@ def made_by(*arguments: object) -> tuple[dict[str, Any], str]:
     ("options", "persons", "message"),
     [
         ([], 2, "2 boxes without mask or joints and 0 people outside the range are not in the file"),
-        (["--subset", "moderate"], 1, "MaxIoU in [0.5, 0.75): 1 picture with 1 person"),
+        (["--subset", "moderate"], 1, "MaxIoU in [0.5, 0.75): 1 image with 1 person"),
         (["--max-iou", "0.7:0.9"], 1, "MaxIoU in [0.7, 0.9)"),
         (["--subset", "hard", "--others", "ignore"], 1, "are crowd regions"),
     ],
@@ -114,7 +114,7 @@ def test_data_ochuman_filters_a_converted_file_like_its_source(native, tmp_path)
     made_by(native, "--split", "val", "-o", tmp_path / "val.json")
     plain, protocol = made_by(tmp_path / "val.json", "--subset", "hard", "-o", tmp_path)
     assert [record["bbox"][0] for record in plain["annotations"]] == [100]
-    assert protocol.startswith("OCHuman, from val.json, which is converted already, MaxIoU in [0.75, 1.01): 1 picture")
+    assert protocol.startswith("OCHuman, from val.json, which is converted already, MaxIoU in [0.75, 1.01): 1 image")
     assert (tmp_path / "val_range_0.75_1.01.json").is_file()
 
 

@@ -17,7 +17,7 @@ from typer.testing import Result
 from poseg.codecs.multitask import MultitaskCodec
 from poseg.errors import FieldError
 from poseg.io.coco_results import read_results
-from poseg.io.frames_json import read_frames
+from poseg.io.people_jsonl import read_frames
 from poseg.io.video_writer import VideoWriter
 from poseg.runtime.card import CARD_KEY, Card
 from poseg.runtime.inference import InferenceConfig

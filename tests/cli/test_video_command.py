@@ -14,7 +14,7 @@ from typer.testing import Result
 from poseg.cli.video_jobs import VideoStats, classify_sources
 from poseg.errors import FieldError
 from poseg.io import frames as frames_module
-from poseg.io.frames_json import read_frames
+from poseg.io.people_jsonl import read_frames
 from poseg.io.video_reader import open_video
 from poseg.io.video_writer import VideoWriter
 from poseg.runtime.models import load

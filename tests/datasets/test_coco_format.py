@@ -31,9 +31,8 @@ def weights_of(sample, skeleton):
     codec = PersonLabCodec(skeleton, stride=8)
     height, width = sample.image.shape[:2]
     size = (height - 1) // 8 * 8 + 1, (width - 1) // 8 * 8 + 1
-    cut = (slice(None), slice(size[0]), slice(size[1]))
-    people = replace(sample.people, masks=sample.people.masks[cut])
-    return codec.encode(people, size, sample.ignore[cut[1:]])
+    people = replace(sample.people, masks=sample.people.masks.crop((0, 0, size[1], size[0])))
+    return codec.encode(people, size, sample.ignore[: size[0], : size[1]])
 
 
 def test_crowds_are_ignored_and_people_without_joints_have_no_negatives_in_their_mask(plain, write):

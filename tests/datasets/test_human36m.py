@@ -79,7 +79,7 @@ def test_points_of_the_picture_may_lie_in_the_folder_beside(tmp_path):
     ("arrays", "message"),
     [
         ({"positions_3d": np.full((3, 32, 3), np.nan)}, "3 poses of 3 in `positions_3d` that are not finite"),
-        ({"positions_3d": np.zeros((3, 17, 3))}, r"shape \(3, 17, 3\), wanted \(frames, 32, 3\)"),
+        ({"positions_3d": np.zeros((3, 17, 3))}, r"shape \(3, 17, 3\), expected \(frames, 32, 3\)"),
         ({"poses": np.zeros((3, 32, 3))}, "no `positions_3d`"),
         ({"positions_3d": np.zeros((3, 32, 3)), "positions_2d": np.zeros((2, 32, 2))}, "3 poses in space, 2"),
         ({"positions_3d": np.array([{"a": 1}], object)}, "allow_pickle"),

@@ -13,8 +13,7 @@ from PIL import Image
 
 from poseg.datasets.ochuman import HARD, MODERATE, ochuman
 from poseg.errors import AnnotationError
-from poseg.io.ochuman_json import ochuman_as_coco
-from poseg.io.ochuman_protocol import Selection
+from poseg.io.ochuman import OCHumanSubset, ochuman_to_coco
 from poseg.skeletons import COCO17, OCHUMAN19
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "mmpose_samples" / "ochuman"
@@ -68,7 +67,7 @@ def seen(data: Any) -> dict[str, tuple[list[float], list[int]]]:
 
 
 @pytest.mark.parametrize(
-    ("options", "wanted"),
+    ("options", "expected"),
     [
         ({}, {"a.png": ([0, 30], []), "b.png": ([0, 30], [60, 90]), "c.png": ([0], [])}),
         ({"max_iou": MODERATE}, {"a.png": ([0], [30]), "b.png": ([0, 30], [60, 90])}),
@@ -77,8 +76,8 @@ def seen(data: Any) -> dict[str, tuple[list[float], list[int]]]:
         ({"fully_labelled": True, "max_iou": (0.7, 0.9)}, {"a.png": ([30], [0])}),
     ],
 )
-def test_a_person_is_given_out_or_ignored(plain, unpack, options, wanted):
-    assert seen(ochuman(unpack(plain), **options)) == wanted
+def test_a_person_is_given_out_or_ignored(plain, unpack, options, expected):
+    assert seen(ochuman(unpack(plain), **options)) == expected
 
 
 @pytest.mark.parametrize(("skeleton", "joints"), [(COCO17, 17), (OCHUMAN19, 19)])
@@ -94,13 +93,13 @@ def test_joints_and_masks_are_those_of_the_file(plain, unpack, skeleton, joints)
 
 
 @pytest.mark.parametrize("bounds", [MODERATE, HARD])
-@pytest.mark.parametrize("name", ["ochuman_coco_format_val_range_0.00_1.00.json", Selection("val").file_name()])
+@pytest.mark.parametrize("name", ["ochuman_coco_format_val_range_0.00_1.00.json", OCHumanSubset("val").file_name()])
 def test_a_converted_file_gives_the_same_people(plain, unpack, bounds, name):
     """But of those without labels it knows nothing."""
-    wanted = {"a.png": ([0], [30]), "b.png": ([0, 30], [])} if bounds == MODERATE else {
+    expected = {"a.png": ([0], [30]), "b.png": ([0, 30], [])} if bounds == MODERATE else {
         "a.png": ([30], [0]), "c.png": ([0], [])}  # fmt: skip
-    converted = ochuman_as_coco(plain, Selection("val"), skeleton=COCO17)
-    assert seen(ochuman(unpack(converted, name), max_iou=bounds)) == wanted
+    converted = ochuman_to_coco(plain, OCHumanSubset("val"), skeleton=COCO17)
+    assert seen(ochuman(unpack(converted, name), max_iou=bounds)) == expected
 
 
 def test_what_cannot_be_chosen_is_refused(plain, unpack):
@@ -114,8 +113,8 @@ def test_what_cannot_be_chosen_is_refused(plain, unpack):
     (folder / "ochuman.json").unlink()
     with pytest.raises(AnnotationError, match=r"holds none of ochuman\.json"):
         ochuman(folder)
-    converted = ochuman_as_coco(plain, Selection("val"), skeleton=COCO17)
-    (folder / Selection("val").file_name()).write_text(json.dumps(converted))
+    converted = ochuman_to_coco(plain, OCHumanSubset("val"), skeleton=COCO17)
+    (folder / OCHumanSubset("val").file_name()).write_text(json.dumps(converted))
     with pytest.raises(AnnotationError, match="converted already"):
         ochuman(folder, fully_labelled=True)
 

@@ -53,10 +53,10 @@ def test_people_are_those_of_the_other_skeleton(target):
     data, renamed = Pictures(), Renamed(Pictures(), target)
     assert len(renamed) == len(data)
     for index in range(len(data)):
-        seen, wanted = renamed[index], data[index].people.remap_to(target)
+        seen, expected = renamed[index], data[index].people.remap_to(target)
         assert renamed.skeleton == seen.people.skeleton == target
-        np.testing.assert_array_equal(seen.people.keypoints, wanted.keypoints)
-        np.testing.assert_array_equal(seen.people.keypoint_scores, wanted.keypoint_scores)
+        np.testing.assert_array_equal(seen.people.keypoints, expected.keypoints)
+        np.testing.assert_array_equal(seen.people.keypoint_scores, expected.keypoint_scores)
 
 
 @TARGETS
@@ -93,9 +93,9 @@ def test_a_joint_is_known_where_all_that_it_is_made_from_are(target, unknown):
 
 @TARGETS
 def test_doubt_follows_its_joint_by_name(target):
-    wanted = {COCO17.joints[int(j)]: (x, y) for j, x, y in sample(0, COCO17).uncertain}
+    expected = {COCO17.joints[int(j)]: (x, y) for j, x, y in sample(0, COCO17).uncertain}
     seen = {target.joints[int(j)]: (x, y) for j, x, y in Renamed(Pictures(), target)[0].uncertain}
-    assert seen == {joint: wanted[joint] for joint in target.joints if joint in wanted}
+    assert seen == {joint: expected[joint] for joint in target.joints if joint in expected}
     assert "neck" not in seen, "a shoulder's doubt is no place of the neck"
     assert len(seen) >= 12
 

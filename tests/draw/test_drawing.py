@@ -140,7 +140,7 @@ def test_an_id_is_written_beside_the_score():
     assert (numbered != image).any(axis=2).sum() > (plain != image).any(axis=2).sum()
 
 
-CODEC = Pose2SegCodec(margin=0.1)
+CODEC = Pose2SegCodec(padding=0.1)
 
 
 def lying() -> tuple[np.ndarray, People]:

@@ -14,8 +14,8 @@ from poseg.evaluation.ground_truth import match_people
 from poseg.geometry.masks import Masks
 from poseg.geometry.rle import encode_rle
 from poseg.io.coco_json import coco_results, read_coco
-from poseg.io.given_people import read_people
 from poseg.io.images import write_png
+from poseg.io.people_file import read_people
 from poseg.people import People
 from poseg.skeletons import COCO17
 

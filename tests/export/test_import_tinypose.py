@@ -14,7 +14,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 from poseg.errors import WeightsError  # noqa: E402
 from poseg.export.import_tinypose import INPUT_PX, load_tinypose  # noqa: E402
-from poseg.export.torch_onnx import OPSET, _Flat  # noqa: E402
+from poseg.export.torch_onnx import OPSET, _OnnxWrapper  # noqa: E402
 from poseg.networks.backbones.lite_hrnet import LiteHRNet, LiteHRNetPose  # noqa: E402
 
 PUBLISHED = (
@@ -26,7 +26,7 @@ def write(network: torch.nn.Module, path: Path, size_px: tuple[int, int]) -> Non
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            _Flat(network, ["heatmap"]).eval(), (torch.randn(2, 3, *size_px),), path, dynamo=False,
+            _OnnxWrapper(network, ["heatmap"]).eval(), (torch.randn(2, 3, *size_px),), path, dynamo=False,
             opset_version=OPSET, input_names=["image"], output_names=["heatmap"],
             dynamic_axes={"image": {0: "people"}, "heatmap": {0: "people"}},
         )  # fmt: skip

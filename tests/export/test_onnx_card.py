@@ -1,4 +1,4 @@
-"""A card rides in the file, changes nothing else, and the hash ignores it."""
+"""A card is stored in the file, changes nothing else, and is left out of the hash."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def metadata(model: Any) -> dict[str, str]:
     return {entry.key: entry.value for entry in model.metadata_props}
 
 
-def test_the_card_comes_back_as_it_was_written(tmp_path: Path) -> None:
+def test_card_round_trip(tmp_path: Path) -> None:
     written = save_with_card(tiny(), card(), tmp_path / "tiny.onnx")
     read = onnx.load(str(tmp_path / "tiny.onnx"))
     assert Card.from_metadata(metadata(read), source="tiny.onnx") == written
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.onnx"]
 
 
-def test_the_hash_is_of_the_network_not_of_the_card() -> None:
+def test_hash_ignores_the_card() -> None:
     data, first = with_card(tiny(), card("one"))
     _, second = with_card(onnx.load_model_from_string(data), card("two"))
     _, other = with_card(tiny("another"), card("one"))
@@ -51,7 +51,7 @@ def test_the_hash_is_of_the_network_not_of_the_card() -> None:
     assert len(first.sha256) == 64
 
 
-def test_a_new_card_replaces_the_old_and_keeps_the_rest() -> None:
+def test_new_card_replaces_the_old_and_keeps_other_metadata() -> None:
     model = tiny()
     model.metadata_props.add(key="author", value="someone")
     data, _ = with_card(model, card("old"))
@@ -61,7 +61,7 @@ def test_a_new_card_replaces_the_old_and_keeps_the_rest() -> None:
     assert Card.from_metadata(metadata(model), source="it").name == "new"
 
 
-def test_the_model_that_was_given_is_left_alone() -> None:
+def test_with_card_leaves_the_model_unchanged() -> None:
     model = tiny()
     with_card(model, card())
     assert not model.metadata_props

@@ -1,4 +1,4 @@
-"""Models that see people, not pictures, as files: from crops of people, and from joints in a picture into space."""
+"""Models of single people as files: top-down from crops, and lifters from 2D joints to 3D."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ onnx = pytest.importorskip("onnx")
 import poseg  # noqa: E402
 from poseg.cli.main import app  # noqa: E402
 from poseg.errors import PosegError, WeightsError  # noqa: E402
-from poseg.export.network_runner import NetworkRunner, system_card  # noqa: E402
 from poseg.export.quantize import LAYERS, quantize  # noqa: E402
-from poseg.export.torch_onnx import export_onnx, person_shape  # noqa: E402
+from poseg.export.torch_model import TorchModel, make_card  # noqa: E402
+from poseg.export.torch_onnx import export_onnx, per_person_input_shape  # noqa: E402
 from poseg.people import People  # noqa: E402
-from poseg.runtime.crop_pose import TopDownPose  # noqa: E402
 from poseg.runtime.lifter import Lifter as Lifting  # noqa: E402
-from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
-from poseg.runtime.pose2seg import Pose2SegSegmenter  # noqa: E402
+from poseg.runtime.crop_pose import TopDownPose  # noqa: E402
 from poseg.runtime.predictor import Predictor  # noqa: E402
+from poseg.runtime.pose2seg import Pose2SegSegmenter  # noqa: E402
+from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
 from poseg.skeletons import BODY17_3D, COCO17, LSP14  # noqa: E402
 from poseg.systems.lifter import Lifter  # noqa: E402
 from poseg.systems.multitask import Multitask  # noqa: E402
@@ -45,8 +45,8 @@ BOXES = np.array([[10, 20, 90, 100], [-20, -30, 60, 150], [100, 0, 200, 120], [0
 LICENCES = {"code": "Apache-2.0", "weights": "Apache-2.0"}
 
 
-def told_apart(network):
-    """Layers that say something else of every person, as those of a fresh network hardly do."""
+def with_distinct_outputs(network):
+    """A network whose outputs differ between people, which those of a fresh network hardly do."""
     for name, module in network.named_modules():
         if isinstance(module, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -61,20 +61,20 @@ def models(tmp_path_factory):
     made = {}
     for name, system in SYSTEMS.items():
         torch.manual_seed(1)
-        network, path = told_apart(system.network()), tmp_path_factory.mktemp("models") / f"{name}.onnx"
+        network, path = with_distinct_outputs(system.network()), tmp_path_factory.mktemp("models") / f"{name}.onnx"
         mean, std = system.normalisation
-        card = system_card(
+        card = make_card(
             system, name=name, size_px=getattr(system, "crop_px", 1), mean=mean, std=std, licences=LICENCES,
             data=({"name": "drawn", "pictures": 8},), notes=("Random weights.",),
         )  # fmt: skip
-        pictures = [picture(seed) for seed in range(2)]
+        images = [photo(seed) for seed in range(2)]
         made[name] = SimpleNamespace(
-            system=system, network=network, path=path, exported=export_onnx(network, system, card, path, pictures)
+            system=system, network=network, path=path, exported=export_onnx(network, system, card, path, images)
         )
     return made
 
 
-def picture(seed: int = 0) -> np.ndarray:
+def photo(seed: int = 0) -> np.ndarray:
     rough = np.random.default_rng(seed).integers(0, 255, (6, 10, 3), np.uint8)
     return np.asarray(Image.fromarray(rough).resize((200, 120), Image.Resampling.BICUBIC))
 
@@ -85,7 +85,7 @@ def crowd(count: int, seed: int = 0) -> People:
 
 
 def inputs(system, count: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(count, *person_shape(system))).astype(np.float32)
+    return np.random.default_rng(seed).normal(size=(count, *per_person_input_shape(system))).astype(np.float32)
 
 
 # The file is the network.
@@ -97,28 +97,28 @@ def test_file_and_network_agree_for_any_number_of_people(models, name, count):
     model = models[name]
     session = OnnxModel(model.path)
     given = inputs(model.system, count, seed=7)
-    found, expected = session.run(given), NetworkRunner(model.network, session.codec, session.card).run(given)
+    got, expected = session.run(given), TorchModel(model.network, session.codec, session.card).run(given)
     for spec in session.codec.specs:
-        assert found[spec.name].shape == (*spec.shape, count, 1)
-        gap = np.abs(found[spec.name] - expected[spec.name]).max()
+        assert got[spec.name].shape == (*spec.shape, count, 1)
+        gap = np.abs(got[spec.name] - expected[spec.name]).max()
         assert gap < 0.01 * np.abs(expected[spec.name]).max()  # weights are stored in half precision
     assert model.exported.difference < 1e-4
-    assert model.exported.pictures == 2
+    assert model.exported.num_images == 2
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_people_of_one_run_do_not_change_each_other(models, name):
+def test_people_of_one_batch_are_independent(models, name):
     session, given = OnnxModel(models[name].path), inputs(models[name].system, 5)
     together = session.run(given)
     for spec in session.codec.specs:
         field = together[spec.name]
         alone = np.concatenate([session.run(given[[row]])[spec.name] for row in range(5)], axis=-2)
         np.testing.assert_allclose(field, alone, atol=1e-4)
-        assert field.std(axis=-2).max() > 0.01, "and everybody is told something else"
+        assert field.std(axis=-2).max() > 0.01, "outputs differ between people"
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_the_card_says_everything(models, name):
+def test_card_is_complete(models, name):
     system, session = models[name].system, OnnxModel(models[name].path)
     card = session.card
     assert card.to_json() == models[name].exported.card.to_json()
@@ -131,9 +131,9 @@ def test_the_card_says_everything(models, name):
     assert card.data[0]["pictures"] == 8
     assert card.notes == ("Random weights.",)
     assert len(card.sha256) == 64
-    shown = CliRunner(env={"COLUMNS": "120"}).invoke(app, ["models", str(models[name].path)])
-    assert shown.exit_code == 0, shown.output
-    assert card.system in shown.stdout
+    printed = CliRunner(env={"COLUMNS": "120"}).invoke(app, ["models", str(models[name].path)])
+    assert printed.exit_code == 0, printed.output
+    assert card.system in printed.stdout
 
 
 # Examples.
@@ -145,27 +145,27 @@ def test_crops_become_people(models, name):
         pytest.skip("has a test of its own")
     poser = poseg.load(models[name].path)
     assert isinstance(poser, TopDownPose)
-    people = poser(picture(), BOXES)
+    people = poser(photo(), BOXES)
     assert people.skeleton == LSP14
     assert people.keypoints.shape == (5, 14, 2)
-    one = poser(picture(), BOXES[2:3])
+    one = poser(photo(), BOXES[2:3])
     np.testing.assert_allclose(one.keypoints[0], people.keypoints[2], atol=0.01)
     np.testing.assert_allclose(one.keypoint_scores[0], people.keypoint_scores[2], atol=1e-3)
     grown = (BOXES[:, 2:] - BOXES[:, :2]).max(axis=1) * 1.3 / 2  # joints lie in their crops
-    middles = (BOXES[:, :2] + BOXES[:, 2:]) / 2
-    assert (np.abs(people.keypoints - middles[:, None]) < grown[:, None, None] + 0.01).all()
-    assert len(poser(picture())) == 1
+    centres = (BOXES[:, :2] + BOXES[:, 2:]) / 2
+    assert (np.abs(people.keypoints - centres[:, None]) < grown[:, None, None] + 0.01).all()
+    assert len(poser(photo())) == 1
 
 
-def test_crops_become_people_in_space(models):
-    people = poseg.load(models["bones"].path)(picture(), BOXES)
+def test_crops_become_3d_people(models):
+    people = poseg.load(models["bones"].path)(photo(), BOXES)
     assert people.skeleton_3d == BODY17_3D
     assert people.keypoints_3d.shape == (5, 17, 3)
     assert not people.keypoints_3d[:, 0].any(), "about the pelvis"
     assert np.isfinite(people.keypoints_3d).all()
 
 
-def test_joints_are_lifted(models):
+def test_lifter_returns_3d_joints(models):
     lifter = poseg.load(models["lifter"].path)
     assert isinstance(lifter, Lifting)
     lifted = lifter(crowd(5))
@@ -173,16 +173,16 @@ def test_joints_are_lifted(models):
     np.testing.assert_allclose(lifter(crowd(5)[[3]]).keypoints_3d[0], lifted.keypoints_3d[3], atol=0.1)
 
 
-# In eight bits.
+# INT8.
 
 
 def from_fields(path) -> set[str]:
     """Kinds of the nodes that lead from the last layers to the outputs."""
     graph = onnx.load(path).graph
-    made = {output: node for node in graph.node for output in node.output}
+    producers = {output: node for node in graph.node for output in node.output}
     waiting, kinds = [output.name for output in graph.output], set()
     while waiting:
-        node = made.get(waiting.pop())
+        node = producers.get(waiting.pop())
         if node is not None and node.op_type not in LAYERS:
             kinds.add(node.op_type)
             waiting += node.input
@@ -190,53 +190,53 @@ def from_fields(path) -> set[str]:
 
 
 @pytest.mark.parametrize("name", ["published", "maps"])
-def test_in_eight_bits_joints_stay(models, name, tmp_path):
-    system, small = models[name].system, tmp_path / "bytes.onnx"
-    exact = TopDownPose(OnnxModel(models[name].path))
-    shown = [{"image": exact.crops(picture(seed), system.codec.crops(BOXES))} for seed in range(8)]
-    card = quantize(models[name].path, shown, small)
+def test_int8_joints_are_nearly_the_same(models, name, tmp_path):
+    system, small = models[name].system, tmp_path / "int8.onnx"
+    fp32 = TopDownPose(OnnxModel(models[name].path))
+    calibration = [{"image": fp32.crops(photo(seed), system.codec.crops(BOXES))} for seed in range(8)]
+    card = quantize(models[name].path, calibration, small)
     assert (card.system, OnnxModel(small).codec) == ("multitask", system.codec)
     kinds = [node.op_type for node in onnx.load(small).graph.node]
     assert kinds.count("QuantizeLinear") > 4
     assert not {"QuantizeLinear", "DequantizeLinear"} & from_fields(small)
-    rounded = poseg.load(small)
-    ours, theirs = (poser(picture(99), BOXES).keypoints for poser in (exact, rounded))
+    int8 = poseg.load(small)
+    ours, theirs = (poser(photo(99), BOXES).keypoints for poser in (fp32, int8))
     crops = (BOXES[:, 2:] - BOXES[:, :2]).max(axis=1)[:, None, None] * 1.3
     assert 0 < np.abs((ours - theirs) / crops).mean() < 0.04
-    np.testing.assert_allclose(rounded(picture(99), BOXES[:1]).keypoints, theirs[:1], atol=0.01)
+    np.testing.assert_allclose(int8(photo(99), BOXES[:1]).keypoints, theirs[:1], atol=0.01)
 
 
-def test_the_command_shows_crops_of_people_that_our_own_model_finds(models, tmp_path, monkeypatch):
-    (tmp_path / "pictures").mkdir()
+def test_quantize_command_calibrates_by_detected_people(models, tmp_path, monkeypatch):
+    (tmp_path / "images").mkdir()
     for seed in range(10):
-        Image.fromarray(picture(seed)).save(tmp_path / "pictures" / f"{seed}.png")
-    nobody = People.empty(COCO17)
-    found = People(COCO17, np.zeros((5, 17, 2)), np.zeros((5, 17)), np.ones(5), BOXES.astype(np.float32))
+        Image.fromarray(photo(seed)).save(tmp_path / "images" / f"{seed}.png")
+    empty = People.empty(COCO17)
+    detected = People(COCO17, np.zeros((5, 17, 2)), np.zeros((5, 17)), np.ones(5), BOXES.astype(np.float32))
     zoo, exporting, shapes = import_module("poseg.runtime.models"), import_module("poseg.export.quantize"), []
-    # Nobody is found in the first picture, which is passed over; nine are left.
-    answers = iter([nobody] + [found] * 9)
+    # The first image without people is left out; nine are left.
+    answers = iter([empty] + [detected] * 9)
     monkeypatch.setattr(zoo, "load", lambda **_: lambda image: next(answers))
 
-    def noted(source, shown, *rest):
-        every = list(shown)
-        shapes.extend(one["image"].shape for one in every)
-        return quantize(source, every, *rest)
+    def record_shapes(source, calibration, *rest):
+        inputs = list(calibration)
+        shapes.extend(batch["image"].shape for batch in inputs)
+        return quantize(source, inputs, *rest)
 
-    monkeypatch.setattr(exporting, "quantize", noted)
-    out = tmp_path / "bytes.onnx"
-    command = ["quantize", str(models["maps"].path), "--images", str(tmp_path / "pictures"), "-o", str(out)]
+    monkeypatch.setattr(exporting, "quantize", record_shapes)
+    out = tmp_path / "int8.onnx"
+    command = ["quantize", str(models["maps"].path), "--images", str(tmp_path / "images"), "-o", str(out)]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
     assert shapes == [(5, 3, 97, 97)] * 9
     assert isinstance(poseg.load(out), TopDownPose)
 
 
-def test_a_lifter_in_eight_bits_is_refused(models, tmp_path):
-    Image.fromarray(picture()).save(tmp_path / "a.png")
+def test_int8_lifter_is_refused(models, tmp_path):
+    Image.fromarray(photo()).save(tmp_path / "a.png")
     command = ["quantize", str(models["lifter"].path), "--images", str(tmp_path), "-o", str(tmp_path / "b.onnx")]
     done = CliRunner(env={"POSEG_DEBUG": ""}).invoke(app, command)
     assert done.exit_code == 2
-    assert "is a lifter, which sees joints and no pictures" in done.stderr
+    assert "is a lifter: its input is joints" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "b.onnx").exists()
     with pytest.raises(WeightsError, match="is a lifter"):
@@ -246,7 +246,7 @@ def test_a_lifter_in_eight_bits_is_refused(models, tmp_path):
 # Bad input.
 
 
-def test_models_that_are_given_people_do_not_find_them(models):
+def test_models_that_take_people_do_not_detect_them(models):
     for name in ("published", "lifter"):
         session = OnnxModel(models[name].path)
         with pytest.raises(PosegError, match=f"{name!r} is of the system .* is given people and does not find them"):
@@ -259,11 +259,11 @@ def test_models_that_are_given_people_do_not_find_them(models):
         Lifting(OnnxModel(models["maps"].path))
 
 
-def test_another_size_of_crop_is_told(models):
+def test_crop_of_another_size_is_refused(models):
     with pytest.raises(WeightsError, match="does not run on an input of 64 x 64 pixels"):
         OnnxModel(models["published"].path).run(np.zeros((1, 3, 64, 64), np.float32))
 
 
-def test_features_and_widths_must_go_together():
+def test_features_and_widths_must_match():
     with pytest.raises(PosegError, match="has features of 4 strides; give as many widths, got 3"):
         Multitask(backbone="mobilenet_v3_small", crop_px=97).network()

@@ -1,4 +1,4 @@
-"""A file computes what its network computes, at any size, or is not written."""
+"""The file computes what the network computes, at any size, or is not written."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ pytest.importorskip("onnx")
 
 from poseg.errors import WeightsError  # noqa: E402
 from poseg.export import torch_onnx  # noqa: E402
-from poseg.export.network_runner import system_card  # noqa: E402
-from poseg.export.torch_onnx import export_onnx, fold_norms  # noqa: E402
+from poseg.export.torch_model import make_card  # noqa: E402
+from poseg.export.torch_onnx import export_onnx, fold_batchnorm  # noqa: E402
 from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
 from poseg.systems.personlab import PersonLab  # noqa: E402
 
@@ -36,12 +36,12 @@ def network():
 @pytest.fixture(scope="module")
 def card():
     mean, std = SYSTEM.normalisation
-    return system_card(SYSTEM, name="fresh", size_px=257, mean=mean, std=std, licences={"code": "Apache-2.0"})
+    return make_card(SYSTEM, name="fresh", size_px=257, mean=mean, std=std, licences={"code": "Apache-2.0"})
 
 
-def test_folding_changes_no_field_and_leaves_no_norm(network):
+def test_fold_batchnorm_keeps_fields_and_leaves_no_norm(network):
     image = torch.randn(1, 3, 97, 65, generator=torch.Generator().manual_seed(1))
-    folded = fold_norms(network)
+    folded = fold_batchnorm(network)
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in folded.modules())
     with torch.no_grad():
         before, after = network(image), folded(image)
@@ -49,12 +49,12 @@ def test_folding_changes_no_field_and_leaves_no_norm(network):
         torch.testing.assert_close(after[name], before[name], atol=1e-3, rtol=1e-3)
 
 
-def test_the_file_computes_the_network_at_any_size(network, card, tmp_path):
+def test_file_and_network_agree_at_any_size(network, card, tmp_path):
     rng = np.random.default_rng(0)
-    pictures = [cv2.resize(rng.integers(0, 256, (9, 12, 3), np.uint8), (400, 300), interpolation=cv2.INTER_CUBIC)]
-    exported = export_onnx(network, SYSTEM, card, tmp_path / "fresh.onnx", pictures)
+    images = [cv2.resize(rng.integers(0, 256, (9, 12, 3), np.uint8), (400, 300), interpolation=cv2.INTER_CUBIC)]
+    exported = export_onnx(network, SYSTEM, card, tmp_path / "fresh.onnx", images)
     written = exported.card
-    assert exported.pictures == 1
+    assert exported.num_images == 1
     assert 0 < exported.difference <= torch_onnx.TOLERANCE
     session = OnnxModel(tmp_path / "fresh.onnx", threads=1)
     assert session.card.to_json() == written.to_json()
@@ -71,20 +71,20 @@ def test_the_file_computes_the_network_at_any_size(network, card, tmp_path):
             np.testing.assert_allclose(fields[spec.name], expected, atol=0.02 * max(1, np.abs(expected).max()))
 
 
-def test_half_precision_halves_the_file(network, card, tmp_path):
+def test_fp16_weights_halve_the_file(network, card, tmp_path):
     export_onnx(network, SYSTEM, card, tmp_path / "fresh.onnx")
     parameters = sum(p.numel() for p in network.parameters())
     assert (tmp_path / "fresh.onnx").stat().st_size < 2.3 * parameters
 
 
-def test_a_file_that_differs_is_not_written(network, card, tmp_path, monkeypatch):
+def test_file_that_differs_is_not_written(network, card, tmp_path, monkeypatch):
     monkeypatch.setattr(torch_onnx, "TOLERANCE", -1.0)
     with pytest.raises(WeightsError, match="differs from the network"):
         export_onnx(network, SYSTEM, card, tmp_path / "fresh.onnx")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_network_gone_wrong_is_not_written(card, tmp_path):
+def test_network_with_nan_is_not_written(card, tmp_path):
     torch.manual_seed(0)
     broken = SYSTEM.network().eval()
     with torch.no_grad():

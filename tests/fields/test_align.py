@@ -295,9 +295,9 @@ def test_a_window_over_far_more_than_the_picture_shows_next_to_nothing_of_it(sca
 def test_the_typical_poses_of_coco_are_the_published_ones():
     data = read_coco(ANNOTATIONS)
     rows = np.concatenate([data.rows[image_id][0] for image_id in data.images])
-    triplets = data.columns.triplets[rows]
+    triplets = data.table.triplets[rows]
     points, seen = pixel_centres(triplets[..., :2]), triplets[..., 2]
-    found, visibility = cluster_templates(points, seen, data.columns.boxes_xyxy[rows], COCO17)
+    found, visibility = cluster_templates(points, seen, data.table.boxes_xyxy[rows], COCO17)
     for known, place, sure in zip(PUBLISHED.visible, PUBLISHED.points, (1.96, 0.12, 1.82), strict=True):
         (same,) = np.flatnonzero((found.visible == known).all(axis=1))
         np.testing.assert_allclose(found.points[same][known], place[known], atol=0.05)

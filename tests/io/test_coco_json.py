@@ -152,9 +152,7 @@ def test_repeated_images_count_once(plain, read):
 def test_the_size_of_the_picture_must_agree_with_the_file(plain, read):
     labels = read(plain)
     assert labels.people(7, size=(10, 12)).masks.shape == (1, 10, 12)
-    with pytest.raises(
-        AnnotationError, match=r"image 7 \(a.jpg\) is \(10, 12\) in the file, the picture is \(12, 10\)"
-    ):
+    with pytest.raises(AnnotationError, match=r"image 7 \(a.jpg\) is \(10, 12\) in the file, the image is \(12, 10\)"):
         labels.people(7, size=(12, 10))
     for image in plain["images"]:
         del image["height"]
@@ -181,7 +179,7 @@ def test_the_only_category_is_taken_whatever_its_name(plain, read):
 @pytest.mark.parametrize("names", [["cat", "dog"], [], ["person", "person"]])
 def test_without_one_category_of_persons_the_names_are_listed(plain, read, names):
     plain["categories"] = [{"id": i, "name": name} for i, name in enumerate(names)]
-    with pytest.raises(AnnotationError, match="one category named 'person', found " + (", ".join(names) or "none")):
+    with pytest.raises(AnnotationError, match="one category named 'person', got " + (", ".join(names) or "none")):
         read(plain)
 
 
@@ -235,11 +233,11 @@ def test_what_is_no_annotation_file_is_refused(plain, read):
         ({"id": 1}, "two annotations have the id 1"),
         ({"image_id": "7"}, "image_id '7'"),
         ({"image_id": 99}, "annotation 3 belongs to image 99"),
-        ({"keypoints": [1, 2, 3]}, "annotation 3 has `keypoints` of 3 numbers, wanted 51"),
+        ({"keypoints": [1, 2, 3]}, "annotation 3 has `keypoints` of 3 numbers, expected 51"),
         ({"keypoints": ["a"] * 51}, "annotation 3 has `keypoints` that is not made of numbers"),
         ({"keypoints": [[1, 2, 2]] * 17}, r"annotation 3 has `keypoints` of shape \(17, 3\)"),
         ({"keypoints": [float("nan")] * 51}, "annotation 3 has `keypoints` with NaN"),
-        ({"bbox": [1, 2, 3]}, "annotation 3 has `bbox` of 3 numbers, wanted 4"),
+        ({"bbox": [1, 2, 3]}, "annotation 3 has `bbox` of 3 numbers, expected 4"),
         ({"bbox": [1, 2, float("nan"), 4]}, "annotation 3 has `bbox` with NaN"),
         ({"bbox": 5}, "annotation 3 has `bbox` of 1 numbers"),
         ({"score": "high"}, "annotation 3 has `score`"),

@@ -119,10 +119,10 @@ def test_other_skeletons_are_named_and_come_back_by_name(tmp_path):
     records = coco_results(people, 1)
     assert records[0]["skeleton"] == "lsp14"
     write_results(tmp_path / "a.json", records)
-    back, wanted = read_results(tmp_path / "a.json")[1], people.remap_to(COCO17)
+    back, expected = read_results(tmp_path / "a.json")[1], people.remap_to(COCO17)
     assert back.skeleton == COCO17
-    np.testing.assert_allclose(back.keypoints, wanted.keypoints, atol=0.0051)
-    np.testing.assert_allclose(back.keypoint_scores, wanted.keypoint_scores, atol=1e-4)
+    np.testing.assert_allclose(back.keypoints, expected.keypoints, atol=0.0051)
+    np.testing.assert_allclose(back.keypoint_scores, expected.keypoint_scores, atol=1e-4)
 
 
 def test_a_skeleton_of_ones_own_comes_back(tmp_path):
@@ -132,7 +132,7 @@ def test_a_skeleton_of_ones_own_comes_back(tmp_path):
     np.testing.assert_allclose(
         read_results(tmp_path / "a.json", skeleton=pair)[1].keypoints, people.keypoints, atol=0.01
     )
-    with pytest.raises(AnnotationError, match="skeleton pair; wanted one of"):
+    with pytest.raises(AnnotationError, match="skeleton pair; expected one of"):
         read_results(tmp_path / "a.json")
 
 
@@ -172,10 +172,10 @@ def test_numbers_that_json_cannot_hold_are_refused(tmp_path):
     ("change", "message"),
     [
         ({"image_id": None}, "record 0 has image_id None"),
-        ({"score": None}, "image 5 has a record whose `score`"),
-        ({"keypoints": [1, 2, 3]}, "`keypoints` is not 51 finite numbers"),
-        ({"keypoint_scores": [1, 2, 3]}, "`keypoint_scores` is not 17"),
-        ({"bbox": [1]}, "`bbox` is not 4"),
+        ({"score": None}, "image 5: a record has `score`"),
+        ({"keypoints": [1, 2, 3]}, "`keypoints` of 3 numbers, expected 51"),
+        ({"keypoint_scores": [1, 2, 3]}, "`keypoint_scores` of 3 numbers, expected 17"),
+        ({"bbox": [1]}, "`bbox` of 1 numbers, expected 4"),
         ({"segmentation": [[1, 1, 5, 1, 5, 5]]}, "not run lengths"),
         ({"segmentation": {"size": [4, 4], "counts": [3]}}, "image 5: Run lengths cover 3"),
         ({"segmentation": {"size": [4, 4], "counts": [16]}}, "different sizes"),
@@ -193,7 +193,7 @@ def test_faulty_records_are_named(tmp_path, change, message):
 
 def test_a_record_needs_a_score(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps([{"image_id": 5}]))
-    with pytest.raises(AnnotationError, match="without a score"):
+    with pytest.raises(AnnotationError, match="has no score"):
         read_results(tmp_path / "a.json")
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poseg.errors import SkeletonError
-from poseg.io.coco_skeleton import build_skeleton, joint_names, known_skeleton, skeleton_file_beside, unpaired
+from poseg.io.coco_skeleton import build_skeleton, built_in_skeleton, joint_names, skeleton_file_beside, unpaired_joints
 from poseg.skeletons import COCO17, CROWDPOSE14, SKELETONS, Skeleton
 
 FACE = {"joints": ["nose", "left_eye", "right_eye"], "bones": [[1, 2], [1, 3]]}
@@ -35,7 +35,7 @@ def test_a_letter_without_its_partner_is_no_side():
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda skeleton: skeleton.name)
 def test_known_skeletons_are_known(skeleton):
-    assert known_skeleton(joint_names(skeleton.joints)) is skeleton
+    assert built_in_skeleton(joint_names(skeleton.joints)) is skeleton
     assert build_skeleton({"joints": [joint.replace("_", " ").title() for joint in skeleton.joints]}) is skeleton
 
 
@@ -57,15 +57,15 @@ def test_no_names_mean_cocos_joints():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"bones": [[0, 1]]}, "joint number 0, wanted 1 to 3"),
+        ({"bones": [[0, 1]]}, "joint number 0, expected 1 to 3"),
         ({"bones": [[1, 4]]}, "joint number 4"),
         ({"bones": [[1, 2, 3]]}, "not a pair"),
         ({"bones": [[1, 2.5]]}, "not a pair"),
-        ({"bones": 7}, "wanted a list of bones, got int"),
+        ({"bones": 7}, "expected a list of bones, got int"),
         ({"bones": [[1, 2]]}, "do not join its 3 joints into one tree"),
         ({"bones": [["nose", "tail"]]}, "names 'tail', which is not among"),
         ({"joints": ["nose", "nose", "eye"]}, "twice"),
-        ({"joints": "nose"}, "wanted a list of joint names, got str"),
+        ({"joints": "nose"}, "expected a list of joint names, got str"),
         ({"sigmas": [0.1]}, "3 joints but 1 sigmas"),
         ({"sigmas": [0.1, -1, 0.1]}, "not positive"),
         ({"flip_pairs": [[1, 2]]}, "nose and left_eye; write names, or numbers counted from 1"),
@@ -84,9 +84,9 @@ def test_pairs_that_name_a_joint_twice_are_refused():
 
 
 def test_joints_without_a_mirror_are_noticed():
-    assert unpaired(build_skeleton(FACE)) == ()
+    assert unpaired_joints(build_skeleton(FACE)) == ()
     lonely = Skeleton("x", ("nose", "left_eye", "eye_r"), (("nose", "left_eye"), ("nose", "eye_r")))
-    assert unpaired(lonely) == ("left_eye", "eye_r")
+    assert unpaired_joints(lonely) == ("left_eye", "eye_r")
 
 
 def test_the_file_beside(tmp_path):

@@ -80,8 +80,8 @@ def test_formats_without_loss(picture, kind, options):
 def test_a_jpeg_gives_what_pillow_gives_at_full_size(picture):
     data = encoded(picture, "JPEG", quality=80)
     with Image.open(BytesIO(data)) as image:
-        wanted = np.asarray(image)
-    np.testing.assert_array_equal(read_image(data), wanted)
+        expected = np.asarray(image)
+    np.testing.assert_array_equal(read_image(data), expected)
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
@@ -154,10 +154,10 @@ def test_grey_is_copied_to_all_channels(picture):
 def test_transparency_is_laid_over_white(picture):
     alpha = np.tile(np.linspace(0, 255, WIDTH).astype(np.uint8), (HEIGHT, 1))
     share = alpha[..., None] / 255
-    wanted = picture * share + 255 * (1 - share)
+    expected = picture * share + 255 * (1 - share)
     rgba = np.dstack([picture, alpha])
     for source in (rgba, encoded(rgba), encoded(rgba, "WEBP", lossless=True, exact=True)):
-        np.testing.assert_allclose(read_image(source), wanted, atol=0.51)
+        np.testing.assert_allclose(read_image(source), expected, atol=0.51)
     assert (read_image(rgba)[:, 0] == 255).all()
     np.testing.assert_array_equal(read_image(rgba)[:, -1], picture[:, -1])
     la = Image.merge("LA", [Image.fromarray(picture[..., 0]), Image.fromarray(alpha)])
@@ -181,13 +181,13 @@ def test_a_transparent_colour_is_white(picture):
 
 
 def test_16_bit_grey_keeps_its_upper_bits(grey):
-    wanted = three(grey >> 8)
-    assert wanted.max() > 200
+    expected = three(grey >> 8)
+    assert expected.max() > 200
     big_endian = Image.frombytes("I;16B", (WIDTH, HEIGHT), grey.astype(">u2").tobytes())
     ints = Image.fromarray(grey.astype(np.int32))
     pgm = b"P5 %d %d 65535\n" % (WIDTH, HEIGHT) + grey.astype(">u2").tobytes()
     for source in (grey, encoded(grey), encoded(grey, "TIFF"), big_endian, ints, pgm):
-        np.testing.assert_array_equal(read_image(source), wanted)
+        np.testing.assert_array_equal(read_image(source), expected)
 
 
 def test_whole_numbers_beyond_16_bits_are_refused():
@@ -205,9 +205,9 @@ def test_16_bit_colour_keeps_its_upper_bits():
 
 def test_float_pictures_are_scaled(picture):
     plane = np.linspace(0, 1, HEIGHT * WIDTH, dtype=np.float32).reshape(HEIGHT, WIDTH)
-    wanted = three(np.rint(plane * 255))
+    expected = three(np.rint(plane * 255))
     for source in (plane, plane.astype(np.float64), Image.fromarray(plane), encoded(plane, "TIFF")):
-        np.testing.assert_array_equal(read_image(source), wanted)
+        np.testing.assert_array_equal(read_image(source), expected)
 
 
 def test_cmyk_comes_out_in_its_colours(picture):

@@ -123,12 +123,12 @@ def test_odd_sizes_grow_to_even_ones_where_they_must(tmp_path, height, width):
 
 
 def test_colours_come_back(tmp_path):
-    wanted = np.full((64, 64, 3), (200, 40, 90), np.uint8)
+    expected = np.full((64, 64, 3), (200, 40, 90), np.uint8)
     for name in ("a.mp4", "a.webm"):
         with VideoWriter(tmp_path / name, (64, 64), rate=RATE) as out:
-            out.write(wanted)
+            out.write(expected)
         frame = next(iter(open_video(tmp_path / name)))
-        assert np.abs(frame.image.astype(int) - wanted).max() <= 4
+        assert np.abs(frame.image.astype(int) - expected).max() <= 4
         with av.open(str(tmp_path / name)) as file:
             stream = file.streams.video[0]
             assert (stream.colorspace, stream.color_range, stream.pix_fmt) == (1, 1, "yuv420p")

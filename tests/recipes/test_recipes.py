@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
 from poseg.errors import PosegError  # noqa: E402
-from poseg.export.torch_onnx import person_shape  # noqa: E402
+from poseg.export.torch_onnx import per_person_input_shape  # noqa: E402
 from poseg.io.overrides import apply_overrides, from_dict, to_dict  # noqa: E402
 from poseg.recipes import RECIPES, find_recipe  # noqa: E402
 from poseg.recipes.launch import check_folder, recipe_of  # noqa: E402
@@ -32,7 +32,7 @@ def test_a_recipe_survives_json_and_its_parts_agree(name):
 def test_a_recipe_builds_a_network_with_the_fields_of_its_codec(name):
     recipe = find_recipe(name)
     network = recipe.system.network().eval()
-    codec, image, person = recipe.system.codec, torch.zeros(1, 3, 65, 97), person_shape(recipe.system)
+    codec, image, person = recipe.system.codec, torch.zeros(1, 3, 65, 97), per_person_input_shape(recipe.system)
     with torch.no_grad():
         if person is not None:
             side = person[1] if isinstance(recipe.system, Painter) else 1

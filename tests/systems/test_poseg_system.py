@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from poseg.codecs import PoSegCodec  # noqa: E402
 from poseg.errors import PosegError, SkeletonError  # noqa: E402
-from poseg.export.network_runner import system_card  # noqa: E402
+from poseg.export.torch_model import make_card  # noqa: E402
 from poseg.people import People  # noqa: E402
 from poseg.runtime.card import Card  # noqa: E402
 from poseg.runtime.onnx_model import build_codec  # noqa: E402
@@ -319,7 +319,7 @@ def test_a_card_gives_the_codec_again(skeleton, backbone):
     limbs = (*skeleton.tree, ("left_wrist", "right_wrist")) if skeleton is LSP14 else ()
     config = PoSeg(skeleton, limbs=limbs, backbone=backbone, sigma_px=6.5, width_px=9.25)
     mean, std = config.normalisation
-    card = system_card(config, name="fresh", size_px=384, mean=mean, std=std, licences={"code": "Apache-2.0"})
+    card = make_card(config, name="fresh", size_px=384, mean=mean, std=std, licences={"code": "Apache-2.0"})
     read = Card.from_json(card.to_json(), source="the test")
     assert read.to_json() == card.to_json()
     assert (read.mean, read.std) == (mean, std)

@@ -181,14 +181,13 @@ def ochuman(
     """
     from poseg.errors import AnnotationError, OutputError
     from poseg.io.files import read_json, write_json
-    from poseg.io.ochuman_json import is_ochuman, select_people
-    from poseg.io.ochuman_protocol import ALL, SUBSETS, Selection
+    from poseg.io.ochuman import ALL, SUBSETS, OCHumanSubset, is_ochuman, select_people
     from poseg.skeletons import COCO17
 
     if max_iou is not None and subset is not None:
         raise AnnotationError("--max-iou and --subset both name a range; give one of them.")
     bounds = SUBSETS[subset.value] if subset else ALL if max_iou is None else _bounds(max_iou)
-    selection = Selection(split.value if split else "all", bounds, fully_labelled, others is Others.ignore)
+    selection = OCHumanSubset(split.value if split else "all", bounds, fully_labelled, others is Others.ignore)
     plain = read_json(annotations)
     converted = not is_ochuman(plain)
     if split is None and not converted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from poseg.cli.image_outputs import provided_people
+from poseg.cli.outputs import error_console, exclude_outputs, make_folder, process_images, unique_names
 from poseg.cli.predict_options import (
     MAX_PEOPLE,
     MIN_SCORE,
@@ -25,7 +26,7 @@ from poseg.cli.predict_options import (
     ThreadsOption,
 )
 from poseg.cli.video_jobs import MaxFramesOption, OfflineOption, SmoothOption, VideoOptions, VideoSourcesArgument
-from poseg.errors import EffectError, FieldError, ImageError, OutputError, PosegError, ShapeError, WeightsError
+from poseg.errors import EffectError, OutputError, PosegError
 from poseg.io.overrides import InvalidValueError, parse_value, split_override
 
 if TYPE_CHECKING:
@@ -35,11 +36,7 @@ if TYPE_CHECKING:
 
     from poseg.cli.image_outputs import DetectAt
     from poseg.cli.video_jobs import DetectInFrame
-    from poseg.effects import Chain, Effect, EffectResult
-    from poseg.people import People
-
-    # Applies an effect to an image and its people at a time in seconds; an image has time 0.
-    Render = Callable[[NDArray[np.uint8], People, float], EffectResult]
+    from poseg.effects import Chain, Effect
 
 ENDING = ".effect.png"
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -96,7 +93,6 @@ def effect(
     others are finished, and the exit code is 2.
     """
     from poseg.cli.effect_video import people_from_jsonl, video_targets, write_videos
-    from poseg.cli.outputs import error_console, exclude_outputs
     from poseg.cli.video_jobs import classify_sources
     from poseg.io.sources import find_images
 
@@ -111,16 +107,15 @@ def effect(
     failed = len(by_kind.errors) + len(images.errors)
     paths = exclude_outputs(images.paths, out, (ENDING,))
     clips = video_targets(by_kind, out)
-    targets = _targets(paths, out)
+    targets = dict(zip(paths, _targets(paths, out), strict=True))
     options = DetectOptions(model, long_edge, scales, flip, max_people, min_score, threads)
     build = cache(lambda: options.with_mask_model(mask_model))
 
     if paths:
         detect: DetectAt = (lambda image, path: build()(image)) if people is None else _from_file(people, paths)
-        written = _write_all(
-            detect, lambda image, whom, time_s: steps.at(time_s).apply(image, whom), paths, targets, console
-        )
-        failed += len(paths) - written
+        unwritten = _write_all(detect, steps, targets, console)
+        failed += unwritten
+        written = len(paths) - unwritten
         if written:
             typer.echo(f"{written} {'image' if written == 1 else 'images'} written to {out}")
     if clips:
@@ -140,7 +135,6 @@ def _from_file(file: Path, paths: Sequence[Path]) -> DetectAt:
 
 def _targets(paths: Sequence[Path], out: Path) -> list[Path]:
     """The file for each image. Raises OutputError where one file is to hold several, or a kind we do not write."""
-    from poseg.cli.outputs import make_folder, unique_names
     from poseg.io.sources import IMAGE_SUFFIXES
 
     if out.suffix.lower() not in IMAGE_SUFFIXES | set(FORMATS) or out.is_dir():
@@ -154,31 +148,19 @@ def _targets(paths: Sequence[Path], out: Path) -> list[Path]:
     return [out for _ in paths]
 
 
-def _write_all(
-    detect: DetectAt, render: Render, paths: Sequence[Path], targets: Sequence[Path], console: Console
-) -> int:  # fmt: skip
-    """Take one image after the other; returns how many were written."""
-    from rich.progress import track
+def _write_all(detect: DetectAt, steps: Chain, targets: Mapping[Path, Path], console: Console) -> int:
+    """Take one image after the other, and write each to its target; returns how many failed."""
 
-    from poseg.io.images import read_image
-
-    written = 0
-    steps = list(zip(paths, targets, strict=True))
-    for path, target in track(steps, "Images", console=console, transient=True, disable=not console.is_terminal):
-        try:
-            image = read_image(path)
-            people = detect(image, path)
-            result = render(image, people, 0.0)
-        except (EffectError, FieldError, ImageError, ShapeError, WeightsError) as error:
-            console.print(f"poseg: {error}" if isinstance(error, ImageError) else f"poseg: {path}: {error}")
-            continue
+    def write(path: Path, image: NDArray[np.uint8]) -> None:
+        people = detect(image, path)
+        result = steps.at(0.0).apply(image, people)
         if not len(people):
             console.print(f"poseg: {path}: no people.")
         for skipped in result.skipped:
             console.print(f"poseg: {path}: person {skipped.person} is skipped: {skipped.reason}")
-        _write(target, result.image)
-        written += 1
-    return written
+        _write(targets[path], result.image)
+
+    return process_images(list(targets), write, console)
 
 
 def _write(target: Path, image: NDArray[np.uint8]) -> None:

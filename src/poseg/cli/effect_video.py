@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from poseg.cli.video_jobs import DetectInFrame, Sources, VideoOptions
     from poseg.effects import Chain
     from poseg.io.frames import Frame
-    from poseg.io.frames_json import FramePeople, FramesFile
+    from poseg.io.people_jsonl import FramePeople, FramesFile
     from poseg.people import People
 
 ENDING = ".effect.mp4"
@@ -104,7 +104,7 @@ def people_from_jsonl(file: Path, sources: Sources) -> DetectInFrame:
 
     Raises PosegError for more than one video, and AnnotationError.
     """
-    from poseg.io.frames_json import read_frames
+    from poseg.io.people_jsonl import read_frames
 
     if len(sources.videos) != 1 or sources.cameras:
         raise PosegError(f"{file} holds the people of one video; name that one alone.")

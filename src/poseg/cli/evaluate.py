@@ -189,7 +189,7 @@ def _with_provided_people(
     options: DetectOptions, mask_model: str | None, file: Path, data: Path, keypoints_only: bool
 ) -> _Evaluated:
     from poseg.evaluation.ground_truth import match_people
-    from poseg.io.given_people import read_people
+    from poseg.io.people_file import read_people
 
     if mask_model is None:
         raise PosegError("--people gives people to a model that makes their masks; name it with --mask-model.")
@@ -198,7 +198,7 @@ def _with_provided_people(
         raise PosegError(f"With --people nothing is detected, so {', '.join(names)} would do nothing; leave it out.")
     segmenter = build_segmenter(mask_model, threads=options.threads, long_edge=options.long_edge)
     people = read_people(file)
-    poses = f"{'ground truth of' if people.true else 'results in'} {file.name}"
+    poses = f"{'ground truth of' if people.is_ground_truth else 'results in'} {file.name}"
     used = {"long_edge": options.long_edge, "threads": options.threads}
     return _Evaluated(
         segmenter, segmenter.model.card.name, poses, match_people(people, data, keypoints_only=keypoints_only), used

@@ -58,7 +58,7 @@ def export(
     )
     typer.echo(
         f"Written to {out}, {out.stat().st_size / 1e6:.1f} MB; it differs from the network by "
-        f"{exported.difference:.1e} at most, on {exported.pictures} images and noise. "
+        f"{exported.difference:.1e} at most, on {exported.num_images} images and noise. "
         f"See it with `poseg models {out}`."
     )
 

@@ -63,11 +63,11 @@ def provided_people(
 
     Images that it does not list are named on the console. Raises AnnotationError, also where it lists none of them.
     """
-    from poseg.io.given_people import match_pictures, read_people
+    from poseg.io.people_file import match_images, read_people
     from poseg.io.sources import image_ids
 
     people, numbers = read_people(file), image_ids(paths)
-    matched = match_pictures(people, paths, [numbers[path] for path in paths])
+    matched = match_images(people, paths, [numbers[path] for path in paths])
     missing = [path for path, image_id in zip(paths, matched, strict=True) if image_id is None]
     if missing and console is not None:
         console.print(
@@ -84,27 +84,20 @@ def _write_all(
     masks: bool, overlay: bool,
 ) -> int:  # fmt: skip
     """Take one image after the other and write the results at the end, all at once; returns how many failed."""
-    from rich.progress import track
-
-    from poseg.cli.outputs import make_folder, unique_names
+    from poseg.cli.outputs import make_folder, process_images, unique_names
     from poseg.draw.mask import label_map
     from poseg.draw.overlay import overlay as draw
-    from poseg.errors import AnnotationError, FieldError, ImageError, WeightsError
     from poseg.io.coco_results import coco_results, write_results
-    from poseg.io.images import read_image, write_png
+    from poseg.io.images import write_png
 
     make_folder(out)
     same_names = len({path.name for path in paths}) < len(paths)
+    names = dict(zip(paths, unique_names(paths), strict=True))
     records: list[dict[str, Any]] = []
     timings: list[Timings] = []
-    steps = list(zip(paths, unique_names(paths), strict=True))
-    for path, name in track(steps, "Images", console=console, transient=True, disable=not console.is_terminal):
-        try:
-            image = read_image(path)
-            people = detect(image, path)
-        except (AnnotationError, FieldError, ImageError, WeightsError) as error:
-            console.print(f"poseg: {error}" if isinstance(error, ImageError) else f"poseg: {path}: {error}")
-            continue
+
+    def write(path: Path, image: NDArray[np.uint8]) -> None:
+        people, name = detect(image, path), names[path]
         if overlay:
             write_png(out / f"{name}.overlay.png", draw(image, people))
         if people.keypoints_3d is not None:
@@ -112,12 +105,14 @@ def _write_all(
         if masks:
             write_png(out / f"{name}.masks.png", label_map(people, (image.shape[0], image.shape[1])))
         file_name = path.as_posix() if same_names else path.name
-        records += coco_results(people, ids[path], first_id=len(records) + 1, file_name=file_name)
-        timings += [people.timings] if people.timings else []
+        records.extend(coco_results(people, ids[path], first_id=len(records) + 1, file_name=file_name))
+        timings.extend([people.timings] if people.timings else [])
+
+    failed = process_images(paths, write, console)
     if timings:
         write_results(out / RESULTS, records)
         typer.echo(f"{_summary(len(records), timings)}; written to {out}")
-    return len(paths) - len(timings)
+    return failed
 
 
 def _write_3d(out: Path, name: str, image: NDArray[np.uint8], people: People) -> None:

@@ -1,4 +1,4 @@
-"""Where commands write: the folder, one name for each source, and the terminal with its progress bar."""
+"""What commands that take images and videos share: the folder and names of outputs, errors and progress on stderr."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from poseg.errors import OutputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from rich.console import Console
 
 
@@ -60,13 +63,43 @@ def error_console() -> Console:
 
 
 @contextmanager
-def progress_bar(title: str, console: Console | None = None) -> Iterator[Callable[[int, int], None]]:
-    """A bar on terminals; what it yields takes how many are done, of how many."""
+def progress_bar(title: str, console: Console | None = None) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar with speed, on terminals; what it yields takes how many are done, of how many."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = console or Console(stderr=True)
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    speed = TextColumn("{task.fields[speed]:.1f} a second")
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), speed)
+    start = perf_counter()
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(title, total=None, speed=0.0)
+
+        def show(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total, speed=done / max(perf_counter() - start, 1e-6))
+
+        yield show
+
+
+def process_images(
+    paths: Sequence[Path], process: Callable[[Path, NDArray[np.uint8]], None], console: Console
+) -> int:  # fmt: skip
+    """Read and process one image after the other, with a bar; errors are named, and how many failed is returned."""
+    from poseg.errors import AnnotationError, EffectError, FieldError, ImageError, ShapeError, WeightsError
+    from poseg.io.images import read_image
+
+    failed = 0
+    with progress_bar("Images", console) as progress:
+        for done, path in enumerate(paths, 1):
+            try:
+                process(path, read_image(path))
+            except ImageError as error:  # which names the file
+                console.print(f"poseg: {error}")
+                failed += 1
+            except (AnnotationError, EffectError, FieldError, ShapeError, WeightsError) as error:
+                console.print(f"poseg: {path}: {error}")
+                failed += 1
+            progress(done, len(paths))
+    return failed

@@ -77,12 +77,12 @@ def _cluster(data: CocoDataset, count: int) -> _Templates:
     from poseg.errors import AnnotationError, ShapeError
     from poseg.fields.align import MIN_SHARED_JOINTS, align, cluster_templates
     from poseg.geometry.grid import pixel_centres
-    from poseg.io.coco_columns import complete_boxes
+    from poseg.io.coco_table import boxes_or_fallback
 
-    columns, skeleton = data.columns, data.skeleton
-    triplets, boxes_xyxy = columns.triplets[~columns.unsure], columns.boxes_xyxy[~columns.unsure]
+    columns, skeleton = data.table, data.skeleton
+    triplets, boxes_xyxy = columns.triplets[~columns.crowd_or_ignore], columns.boxes_xyxy[~columns.crowd_or_ignore]
     points, annotated = pixel_centres(triplets[..., :2]), triplets[..., 2] > 0
-    boxes_xyxy = complete_boxes(boxes_xyxy, None, points, annotated)
+    boxes_xyxy = boxes_or_fallback(boxes_xyxy, None, points, annotated)
     min_joints = min(MIN_JOINTS, len(skeleton))
     try:
         made, visibility = cluster_templates(

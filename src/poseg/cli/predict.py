@@ -134,7 +134,7 @@ def _write_viewer(jsonl: Path) -> None:
     """Beside the people of a video, a page on which they can be rotated and played."""
     from poseg.draw.viewer3d import viewer3d_html
     from poseg.io.files import write_text
-    from poseg.io.frames_json import read_frames
+    from poseg.io.people_jsonl import read_frames
 
     # Masks of a whole video do not fit in memory; of a frame without 3D joints, no people are shown.
     frames = (

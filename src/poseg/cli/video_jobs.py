@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from poseg.cli.outputs import clip_name
+from poseg.cli.outputs import clip_name, progress_bar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from poseg.io.frames import Frame, FrameSource
     from poseg.people import People
-    from poseg.runtime.offline_smoothing import PackedClip
     from poseg.runtime.people_tracker import PeopleTracker
 
     # Gives the people of a frame; people who come with ids keep them.
@@ -247,46 +246,34 @@ def _online(source: FrameSource, job: VideoJob, stats: VideoStats, console: Cons
     from poseg.runtime.people_tracker import PeopleTracker
 
     tracker = PeopleTracker(smooth=job.options.smooth)
-    with _progress(source, job, source.name, console) as tick, _outputs(source, job) as write:
-        for frame in islice(source, job.options.max_frames):
+    with _frames(source, job, source.name, console) as frames, _outputs(source, job) as write:
+        for frame in frames:
             people = _with_ids(job.detect(frame), frame.time_s, tracker)
             write(frame, people)
             stats.count(people)
-            tick()
 
 
 def _offline(source: FrameSource, job: VideoJob, stats: VideoStats, console: Console) -> None:
     """Detect in all frames, then smooth, render and write; the first pass leaves its JSON lines if it is ended."""
     from poseg.errors import VideoError
     from poseg.io.video_reader import Video
-    from poseg.runtime.offline_smoothing import smooth_offline
+    from poseg.runtime.offline_smoothing import PackedClip, smooth_offline
+    from poseg.runtime.people_tracker import PeopleTracker
 
     if not isinstance(source, Video):
         raise VideoError(f"The frames of {source.name} cannot be read twice; leave --offline out.")
-    smoothed = smooth_offline(_first_pass(source, job, console))
-    with _progress(source, job, f"{source.name}, second pass", console) as tick, _outputs(source, job) as write:
-        for frame, (_, people) in zip(islice(source, job.options.max_frames), smoothed, strict=False):
-            write(frame, people)
-            stats.count(people)
-            tick()
-
-
-def _first_pass(source: FrameSource, job: VideoJob, console: Console) -> PackedClip:
-    from poseg.runtime.offline_smoothing import PackedClip
-    from poseg.runtime.people_tracker import PeopleTracker
-
     clip, tracker = PackedClip(), PeopleTracker(smooth=False)
-    lines_only = VideoJob(job.detect, None, None, job.jsonl)
-    with (
-        _progress(source, job, f"{source.name}, first pass", console) as tick,
-        _outputs(source, lines_only) as write,
-    ):
-        for frame in islice(source, job.options.max_frames):
+    lines_only = replace(job, render=None, postprocess=None)
+    with _frames(source, job, f"{source.name}, first pass", console) as frames, _outputs(source, lines_only) as write:
+        for frame in frames:
             people = _with_ids(job.detect(frame), frame.time_s, tracker)
             clip.append(frame.time_s, people)
             write(frame, people)
-            tick()
-    return clip
+    smoothed = smooth_offline(clip)
+    with _frames(source, job, f"{source.name}, second pass", console) as frames, _outputs(source, job) as write:
+        for frame, (_, people) in zip(frames, smoothed, strict=False):
+            write(frame, people)
+            stats.count(people)
 
 
 def _with_ids(people: People, time_s: float, tracker: PeopleTracker) -> People:
@@ -294,9 +281,23 @@ def _with_ids(people: People, time_s: float, tracker: PeopleTracker) -> People:
 
 
 @contextmanager
+def _frames(source: FrameSource, job: VideoJob, title: str, console: Console) -> Iterator[Iterator[Frame]]:
+    """The frames of a job, with a bar."""
+    counts = [count for count in (source.frames, job.options.max_frames) if count is not None]
+
+    def counted(show: Callable[[int, int | None], None]) -> Iterator[Frame]:
+        for done, frame in enumerate(islice(source, job.options.max_frames), 1):
+            yield frame
+            show(done, min(counts, default=None))
+
+    with progress_bar(title, console) as show:
+        yield counted(show)
+
+
+@contextmanager
 def _outputs(source: FrameSource, job: VideoJob) -> Iterator[Callable[[Frame, People], None]]:
     """Writes frames and people; the files are made at the first frame, and finished whatever ends the block."""
-    from poseg.io.frames_json import FramesWriter
+    from poseg.io.people_jsonl import FramesWriter
     from poseg.io.video_reader import Video
     from poseg.io.video_writer import VideoWriter
 
@@ -320,25 +321,3 @@ def _outputs(source: FrameSource, job: VideoJob) -> Iterator[Callable[[Frame, Pe
                 writers["video"].write(image, frame.time_s)
 
         yield write
-
-
-@contextmanager
-def _progress(source: FrameSource, job: VideoJob, title: str, console: Console) -> Iterator[Callable[[], None]]:
-    """A bar with frames a second, on a terminal; what it yields is called after every frame."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    counts = [count for count in (source.frames, job.options.max_frames) if count is not None]
-    columns = (
-        TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]:.1f} frames a second"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=min(counts) if counts else None, speed=0.0)
-        start, done = perf_counter(), 0
-
-        def tick() -> None:
-            nonlocal done
-            done += 1
-            bar.update(task, advance=1, speed=done / max(perf_counter() - start, 1e-6))
-
-        yield tick

@@ -90,7 +90,7 @@ class CocoFormat:
         """(M, 3) joint number, x, y of places that the file gives without standing up for them."""
         if not self._has_joints:
             return np.zeros((0, 3), np.float32)
-        places = self._data.unsure_joints(image_id)
+        places = self._data.uncertain_keypoints(image_id)
         target, place = np.nonzero(self._weights[:, places[:, 0].astype(np.intp)] == 1)
         return np.column_stack([target, places[place, 1:]]).astype(np.float32)
 

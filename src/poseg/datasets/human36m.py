@@ -88,7 +88,7 @@ class Recording:
         given = arrays[key]
         if given.ndim not in (2, 3) or given[:1].size not in (0, 32 * axes):
             raise AnnotationError(
-                f"{self.path} has `{key}` of shape {given.shape}, wanted (frames, 32, {axes}); convert it again."
+                f"{self.path} has `{key}` of shape {given.shape}, expected (frames, 32, {axes}); convert it again."
             )
         joints: Floats = given.reshape(-1, 32, axes)[:, JOINTS_OF_32].astype(np.float32)
         broken = int(np.count_nonzero(~np.isfinite(joints).all(axis=(1, 2))))

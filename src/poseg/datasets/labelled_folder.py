@@ -81,5 +81,5 @@ class LabelledFolder:
         ignore = np.zeros(size, bool) if ignore is None else ignore
         for left, top, right, bottom in np.round(people.boxes_xyxy[doubtful]).astype(int).clip(0):
             ignore[top:bottom, left:right] = True
-        unsure = self._data.unsure_joints(entry.id, self._least_visibility)
+        unsure = self._data.uncertain_keypoints(entry.id, min_visibility=self._least_visibility)
         return Sample(image, people[~doubtful], ignore, entry.file_name, unsure)

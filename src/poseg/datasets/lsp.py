@@ -81,7 +81,7 @@ def read_joints(folder: Path) -> NDArray[np.float64]:
     except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile) as fault:
         raise AnnotationError(f"Cannot read {path}: {fault}; give the folder of LSP or LSPET.") from None
     if joints.ndim != 3 or joints.shape[1:] != (len(LSP14), 3) or len(joints) == 0:
-        raise AnnotationError(f"{path} has joints of shape {joints.shape}, wanted (pictures, 14, 3); get it again.")
+        raise AnnotationError(f"{path} has joints of shape {joints.shape}, expected (pictures, 14, 3); get it again.")
     if not np.isfinite(joints).all():
         number = int(np.argwhere(~np.isfinite(joints))[0][0]) + 1
         raise AnnotationError(f"{path} has NaN or infinity among the joints of picture {number}; get it again.")

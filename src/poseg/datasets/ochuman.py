@@ -9,8 +9,7 @@ from poseg.datasets.coco_format import CocoFormat
 from poseg.datasets.layout import first_there
 from poseg.io.coco_json import parse_coco
 from poseg.io.files import read_json
-from poseg.io.ochuman_json import select_people
-from poseg.io.ochuman_protocol import ALL, HARD, MODERATE, SUBSETS, Bounds, Selection
+from poseg.io.ochuman import ALL, HARD, MODERATE, SUBSETS, Bounds, OCHumanSubset, select_people
 from poseg.skeletons import COCO17, Skeleton
 
 __all__ = ["ALL", "HARD", "MODERATE", "SUBSETS", "ochuman"]
@@ -35,8 +34,8 @@ def ochuman(
     Whoever else a file lists in these pictures is pixels to ignore, which the authors' conversion has only where it is
     restricted by `max_iou`: it lists nobody without a mask. Raises AnnotationError where there is no such file.
     """
-    selection = Selection(split, max_iou, fully_labelled, ignore_others=True)
-    names = ("ochuman.json", f"ochuman_coco_format_{split}_range_0.00_1.00.json", Selection(split).file_name())
+    selection = OCHumanSubset(split, max_iou, fully_labelled, others_as_ignore=True)
+    names = ("ochuman.json", f"ochuman_coco_format_{split}_range_0.00_1.00.json", OCHumanSubset(split).file_name())
     annotations = first_there(folder, [f"{place}{name}" for name in names for place in ("", "annotations/")])
     plain = select_people(read_json(annotations), selection, str(annotations))
     pictures = first_there(folder, ("images",))

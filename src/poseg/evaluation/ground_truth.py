@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.errors import AnnotationError
-from poseg.io.coco_columns import person_category, records_of
 from poseg.io.coco_json import CocoDataset, parse_coco, read_coco
 from poseg.io.coco_results import ImageId
+from poseg.io.coco_table import person_category, record_list
 from poseg.io.files import read_json
-from poseg.io.given_people import GivenPeople, annotated_people, match_pictures
+from poseg.io.people_file import PeopleFile, annotated_people, match_images
 from poseg.people import People
 
 Mask = NDArray[np.bool_]
@@ -104,7 +104,7 @@ def load_ground_truth(
         )
     if limit is not None and limit < 1:
         raise AnnotationError(f"A limit of {limit} images leaves nothing to evaluate; give 1 or more.")
-    category = person_category(records_of(raw, "categories", str(data)), str(data))
+    category = person_category(record_list(raw, "categories", str(data)), str(data))
     return GroundTruth(dataset, raw, int(category["id"]), dict(list(paths.items())[:limit]), len(listed) - len(paths))
 
 
@@ -114,9 +114,9 @@ def with_keypoints_only(raw: Mapping[str, Any], dataset: CocoDataset) -> dict[st
     COCOPersons, the subset on which Pose2Seg was evaluated, counts only people with joints. `dataset` is the same
     file. Raises AnnotationError where no person has joints.
     """
-    columns = dataset.columns
+    columns = dataset.table
     without = np.asarray(~(columns.triplets[..., 2] > 0).any(axis=1))
-    if len(without) and (without | columns.unsure).all():
+    if len(without) and (without | columns.crowd_or_ignore).all():
         raise AnnotationError(
             f"None of the people in {dataset.path} has an annotated joint, so no person is left to evaluate; "
             "count all people."
@@ -142,13 +142,13 @@ class PeopleByImage(Mapping[int, People]):
     keypoints_only  leave out annotated people without any joint
     """
 
-    file: GivenPeople
+    file: PeopleFile
     ids: Mapping[int, ImageId]
     keypoints_only: bool = False
 
     def __getitem__(self, image_id: int) -> People:
         people = self.file.people(self.ids[image_id])
-        if self.keypoints_only and self.file.true:
+        if self.keypoints_only and self.file.is_ground_truth:
             people = people[np.asarray((people.keypoint_scores > 0).any(axis=1))]
         return people
 
@@ -159,7 +159,7 @@ class PeopleByImage(Mapping[int, People]):
         return len(self.ids)
 
 
-def match_people(file: GivenPeople, data: str | Path, *, keypoints_only: bool = False) -> PeopleByImage:
+def match_people(file: PeopleFile, data: str | Path, *, keypoints_only: bool = False) -> PeopleByImage:
     """The people of a file by the image ids of a COCO data set; images that the file does not list are absent.
 
     keypoints_only  leave out annotated people without any joint, as `evaluate` then does
@@ -168,6 +168,6 @@ def match_people(file: GivenPeople, data: str | Path, *, keypoints_only: bool = 
     """
     images = read_coco(data).images
     paths = [PurePath(image.file_name) for image in images.values()]
-    ids = match_pictures(file, paths, list(images))
+    ids = match_images(file, paths, list(images))
     matched = {image_id: theirs for image_id, theirs in zip(images, ids, strict=True) if theirs is not None}
     return PeopleByImage(file, matched, keypoints_only)

@@ -1,4 +1,4 @@
-"""Putting a card into an ONNX file. Reading it back is `Card.from_metadata`, which needs no onnx package."""
+"""Cards are written into ONNX files here; they are read by `Card.from_metadata`, which needs no onnx package."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def require_onnx() -> ModuleType:
-    """The onnx package with its helpers, or a WeightsError that says how to get it."""
+    """The onnx package with its helpers, or a WeightsError that says how to install it."""
     try:
         import onnx
         import onnx.checker
@@ -31,14 +31,14 @@ def require_onnx() -> ModuleType:
 
 
 def hash_without_card(model: ModelProto) -> str:
-    """SHA-256 of the model's bytes as they would be without a card, as hex digits."""
+    """SHA-256 of the model's bytes without a card, as hex digits."""
     return hashlib.sha256(_without_card(model).SerializeToString(deterministic=True)).hexdigest()
 
 
 def with_card(model: ModelProto, card: Card) -> tuple[bytes, Card]:
     """The bytes of an ONNX file with the card inside, and the card as written, its `sha256` filled in.
 
-    The model itself is left as it is; a card that it already carries is replaced in the bytes.
+    The model is left as it is; a card that it carries is replaced in the bytes.
     """
     card = replace(card, sha256=hash_without_card(model))
     carded = _without_card(model)
@@ -57,7 +57,7 @@ def save_with_card(model: ModelProto, card: Card, destination: str | Path) -> Ca
 
 
 def _without_card(model: ModelProto) -> ModelProto:
-    """A copy of the model that carries no card."""
+    """A copy of the model without a card."""
     bare = type(model)()
     bare.CopyFrom(model)
     kept = [entry for entry in bare.metadata_props if entry.key != CARD_KEY]

@@ -1,8 +1,8 @@
-"""A model in eight bits: a quarter of the size, and two to three times the speed where the processor multiplies bytes.
+"""A model in INT8: a quarter of the size, and two to three times as fast on processors with byte dot products.
 
-Weights and the features between layers become bytes, per channel and per tensor, from the ranges that real pictures
-show. The last convolutions and fully connected layers, whose results are fields in pixels, stay in floats with all that
-is made of them: a byte for long offsets of several hundred pixels would leave steps of several pixels.
+Weights (per channel) and the features between layers (per tensor) become bytes, with ranges from calibration images.
+The last convolutions and fully connected layers, whose outputs are fields in pixels, stay in FP32 with all nodes behind
+them: a byte for long offsets of several hundred pixels would leave steps of several pixels.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from poseg.errors import WeightsError
 from poseg.export.onnx_card import require_onnx, save_with_card
 from poseg.runtime.card import Card
-from poseg.runtime.lifter import SYSTEM as LIFTERS
+from poseg.runtime.lifter import SYSTEM as LIFTER
 from poseg.runtime.onnx_model import OnnxModel
 
 if TYPE_CHECKING:
@@ -28,21 +28,25 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-LEAST_PICTURES = 8
+MIN_IMAGES = 8
 LAYERS = ("Conv", "Gemm")
 
 
 def quantize(
-    source: Path, shown: Iterable[Mapping[str, Floats]], destination: Path, scores: Sequence[Mapping[str, Any]] = ()
+    source: Path,
+    calibration: Iterable[Mapping[str, Floats]],
+    destination: Path,
+    scores: Sequence[Mapping[str, Any]] = (),
 ) -> Card:
-    """Write a model of ours in eight bits to `destination`; returns its card.
+    """Write a poseg model in INT8 to `destination`; returns its card.
 
-    source   an ONNX file with a card, in floats
-    shown    inputs by name, batch axis and all, of pictures such as it will see: "image" (1, 3, h, w), letterboxed as
-             its card says, and for Pose2Seg the people in it; for the multi-task network crops of people (N, 3, S, S)
-    scores   what was measured of the model in eight bits; those of the model in floats are not its own
+    source       an ONNX file with a card, in FP32
+    calibration  inputs by name, with batch axis, of images such as it is meant for: "image" (1, 3, h, w), letterboxed
+                 as its card says, and for Pose2Seg the people in it; for the multi-task network crops of people
+                 (N, 3, S, S)
+    scores       those measured of the INT8 model; those of the FP32 model are not its own
 
-    Raises WeightsError where there are too few pictures, the model is in bytes already, or it sees no pictures.
+    Raises WeightsError where there are too few inputs, the model is in INT8 already, or its input is no image.
     """
     onnx = require_onnx()
     from onnxruntime.quantization import (  # type: ignore[import-untyped]
@@ -54,37 +58,34 @@ def quantize(
     from onnxruntime.quantization.shape_inference import quant_pre_process  # type: ignore[import-untyped]
 
     card = OnnxModel(source).card
-    if card.system == LIFTERS:
+    if card.system == LIFTER:
         raise WeightsError(
-            f"{source} is a lifter, which sees joints and no pictures, so pictures do not show it any ranges; leave it "
-            "in floats, where it takes no time."
+            f"{source} is a lifter: its input is joints, so images cannot calibrate it; keep it in FP32, it is fast."
         )
-    inputs = list(shown)
-    if len(inputs) < LEAST_PICTURES:
-        raise WeightsError(
-            f"{len(inputs)} pictures do not show the ranges of a network's features; give {LEAST_PICTURES} or more."
-        )
+    inputs = list(calibration)
+    if len(inputs) < MIN_IMAGES:
+        raise WeightsError(f"{len(inputs)} images are too few to calibrate a network; give {MIN_IMAGES} or more.")
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        plain, small = Path(folder) / "plain.onnx", Path(folder) / "small.onnx"
-        quant_pre_process(str(source), str(plain), skip_symbolic_shape=True)
-        model = onnx.load(plain)
+        inferred, quantized = Path(folder) / "inferred.onnx", Path(folder) / "quantized.onnx"
+        quant_pre_process(str(source), str(inferred), skip_symbolic_shape=True)
+        model = onnx.load(inferred)
         if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
-            raise WeightsError(f"{source} is in eight bits already; give the model in floats.")
+            raise WeightsError(f"{source} is in INT8 already; give the model in FP32.")
         quantize_static(
-            str(plain), str(small), _Reader(inputs),
+            str(inferred), str(quantized), _CalibrationReader(inputs),
             quant_format=QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
-            nodes_to_exclude=[*field_nodes(model), *beside_features(model)],
+            nodes_to_exclude=[*output_nodes(model), *coordinate_nodes(model)],
         )  # fmt: skip
-        bits = "Eight bits, ranges from real pictures; the last convolutions in floats."
-        card = replace(card, notes=(*card.notes, bits), scores=tuple(scores))
-        return save_with_card(onnx.load(small), card, destination)
+        note = "INT8, calibrated on images; the last convolutions in FP32."
+        card = replace(card, notes=(*card.notes, note), scores=tuple(scores))
+        return save_with_card(onnx.load(quantized), card, destination)
 
 
-class _Reader:
-    """Inputs one after the other, as the quantizer asks for them."""
+class _CalibrationReader:
+    """The calibration inputs one after the other, as the quantizer reads them."""
 
     def __init__(self, inputs: list[Mapping[str, Floats]]) -> None:
         self._feeds = iter(inputs)
@@ -93,31 +94,31 @@ class _Reader:
         return next(self._feeds, None)
 
 
-def beside_features(model: ModelProto) -> list[str]:
-    """Names of the nodes that work on no features, such as those that say where windows lie: places need floats."""
+def coordinate_nodes(model: ModelProto) -> list[str]:
+    """Names of the nodes beside the features, such as those that compute where crops lie: coordinates need floats."""
     features: set[str] = set()
     beside = []
     for node in model.graph.node:
-        if node.op_type == "Conv" or (node.op_type != "Shape" and any(given in features for given in node.input)):
+        if node.op_type == "Conv" or (node.op_type != "Shape" and any(name in features for name in node.input)):
             features.update(node.output)
-        if node.op_type == "GridSample" or not any(given in features for given in (*node.input, *node.output)):
+        if node.op_type == "GridSample" or not any(name in features for name in (*node.input, *node.output)):
             beside.append(node.name)
     return beside
 
 
-def field_nodes(model: ModelProto) -> list[str]:
-    """Names of the last layers, and of the nodes that make fields of their results, such as mean places of maps."""
+def output_nodes(model: ModelProto) -> list[str]:
+    """Names of the last layers, and of the nodes that compute fields from their outputs, such as soft-argmax."""
     fields: set[str] = set()
     names = set(last_layers(model))
     for node in model.graph.node:
-        if node.name in names or any(given in fields for given in node.input):
+        if node.name in names or any(name in fields for name in node.input):
             fields.update(node.output)
             names.add(node.name)
     return [node.name for node in model.graph.node if node.name in names]
 
 
 def last_layers(model: ModelProto) -> list[str]:
-    """Names of the convolutions and fully connected layers that no other comes after."""
+    """Names of the convolutions and fully connected layers that are not followed by another."""
     followed: set[str] = set()
     last = []
     for node in reversed(model.graph.node):

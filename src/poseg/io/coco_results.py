@@ -1,12 +1,12 @@
-"""COCO result files: a plain list with one record a person, which pycocotools' `loadRes` takes unchanged.
+"""COCO result files: a list with one record per person, which pycocotools' `loadRes` takes unchanged.
 
-A record holds both answers, pose and mask. Keypoints are COCO's pixel numbers (half a pixel less than ours); boxes
-and masks need no shift. `loadRes` itself fails on an empty list and on image ids that the ground truth lacks.
+A record holds both pose and mask. Keypoints are COCO's pixel indices (half a pixel less than ours); boxes and masks
+need no shift. `loadRes` itself fails on an empty list and on image ids that the ground truth lacks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,13 @@ from poseg.geometry import boxes
 from poseg.geometry.grid import pixel_centres, pixel_indices
 from poseg.geometry.masks import Masks
 from poseg.geometry.rle import decode_rle
-from poseg.io.coco_columns import complete_boxes
+from poseg.io.coco_table import Record, boxes_or_fallback, has_key, parse_numbers
 from poseg.io.files import read_json, write_json
-from poseg.io.joints_in_space import joints_in_space, read_joints_in_space
 from poseg.people import People
 from poseg.skeletons import COCO17, SKELETONS, Skeleton
 
-PERSON = 1
+PERSON = 1  # COCO's category of people
+_MISSING = (None, None, None)
 
 ImageId = int | str
 
@@ -32,24 +32,24 @@ ImageId = int | str
 def coco_results(
     people: People, image_id: ImageId, *, first_id: int = 1, file_name: str | None = None
 ) -> list[dict[str, Any]]:
-    """One record a person, in the order of `people`, coordinates to 0.01 px.
+    """One record per person, in the order of `people`, coordinates to 0.01 px.
 
-    id, image_id, category_id, score, and file_name where it is given; `id` counts up from `first_id`
+    id, image_id, category_id, score, and file_name where provided; `id` counts up from `first_id`
     bbox               x, y, width, height: tight around the mask, or the person's box where the mask is empty
     area               pixels of the mask, or of the box
-    keypoints          x, y, flag for each joint: flag 1 where it was found, 0 where not. Joints not found keep their
-                       coordinates, since COCO's evaluator measures them all
-    keypoint_scores    one number a joint, to 0.0001
+    keypoints          x, y, flag for each joint: flag 1 where it was predicted, 0 where not. Such joints keep their
+                       coordinates, since COCO's evaluator measures all joints
+    keypoint_scores    one number per joint, to 0.0001
     segmentation       compressed run lengths; absent where the people have no masks
     skeleton           its name, unless it is COCO17
-    keypoints_3d       x, y, z for each joint in space, mm about the person's root, x right, y down, z away from the
-                       camera, to 0.01 mm; null where nobody knows. Absent, with `skeleton_3d`, for those who have none
+    keypoints_3d       x, y, z of each 3D joint, mm about the person's root, x right, y down, z away from the camera,
+                       to 0.01 mm; null where missing. Absent, with `skeleton_3d`, for people without 3D joints
     skeleton_3d        name of the skeleton of those joints
     """
     records = []
     points = pixel_indices(people.keypoints)
     flags = people.keypoint_scores > 0
-    sure = np.where(flags, np.maximum(people.keypoint_scores, 1e-4), 0)  # a found joint stays found when rounded
+    scores = np.where(flags, np.maximum(people.keypoint_scores, 1e-4), 0)  # rounding must not clear a joint
     boxes_xywh, pixels = _extents(people)
     for row in range(len(people)):
         triplets = np.column_stack([points[row], flags[row]])
@@ -61,7 +61,7 @@ def coco_results(
             "bbox": _rounded(boxes_xywh[row], 2),
             "area": round(float(pixels[row]), 2),
             "keypoints": _rounded(triplets.reshape(-1), 2),
-            "keypoint_scores": _rounded(sure[row], 4),
+            "keypoint_scores": _rounded(scores[row], 4),
         }
         record["keypoints"][2::3] = [int(flag) for flag in flags[row]]
         if people.masks is not None:
@@ -70,7 +70,7 @@ def coco_results(
             record["file_name"] = file_name
         if people.skeleton != COCO17:
             record["skeleton"] = people.skeleton.name
-        records.append(record | joints_in_space(people, row))
+        records.append(record | keypoints_3d_record(people, row))
     return records
 
 
@@ -79,10 +79,10 @@ def write_results(
 ) -> None:
     """Write records as a COCO result file, whole or not at all.
 
-    images   ids of the pictures in the ground truth; with them, a record of another picture is an AnnotationError
-             here, rather than an assertion in the evaluator
+    images   ids of the images in the ground truth; with them, a record of another image raises AnnotationError here,
+             rather than an assertion in the evaluator
 
-    Raises OutputError where the place cannot be written.
+    Raises OutputError where the file cannot be written.
     """
     listed = list(records)
     if images is not None:
@@ -91,7 +91,7 @@ def write_results(
             if record["image_id"] not in known:
                 raise AnnotationError(
                     f"Cannot write {path}: image {record['image_id']!r} is not one of the {len(known)} of the ground "
-                    "truth; predict on its pictures, or name them as it does."
+                    "truth; predict on its images, or name them as it does."
                 )
     write_json(path, listed)
 
@@ -99,26 +99,31 @@ def write_results(
 def read_results(path: str | Path, *, skeleton: Skeleton = COCO17) -> dict[ImageId, People]:
     """People by image id from a COCO result file, in the order of its records; plain or .gz.
 
-    Records of other categories than 1 are left out. Records that name another known skeleton come back on `skeleton`
-    by the names of the joints. Joint scores are `keypoint_scores`, else 1 where the flag is set. A picture without
-    records is absent: the list does not speak of it. Raises AnnotationError.
+    Records of other categories than 1 are left out. Records that name another built-in skeleton are remapped to
+    `skeleton` by joint names. Joint scores are `keypoint_scores`, else 1 where the flag is set. An image without
+    records is absent. Raises AnnotationError.
     """
     source = str(path)
     plain = read_json(path)
     if not isinstance(plain, list) or not all(isinstance(record, dict) for record in plain):
         raise AnnotationError(f"{source} is not a list of records; give a COCO result file, not ground truth.")
-    by_image: dict[ImageId, list[dict[str, Any]]] = {}
-    for place, record in enumerate(plain):
-        if record.get("category_id", PERSON) != PERSON:
+    return {
+        image_id: people_from_records(records, skeleton, f"{source}: image {image_id}")
+        for image_id, records in group_by_image(plain, PERSON, source).items()
+    }
+
+
+def group_by_image(plain: Sequence[Record], category: int, source: str) -> dict[ImageId, list[Record]]:
+    """Records of one category by image id, in the order of the file. Raises AnnotationError for invalid ids."""
+    by_image: dict[ImageId, list[Record]] = {}
+    for index, record in enumerate(plain):
+        if record.get("category_id", category) != category:
             continue
         image_id = record.get("image_id")
         if not isinstance(image_id, (int, str)) or isinstance(image_id, bool):
-            raise AnnotationError(f"{source}: record {place} has image_id {image_id!r}, wanted a number or a name.")
+            raise AnnotationError(f"{source}: record {index} has image_id {image_id!r}, expected a number or a name.")
         by_image.setdefault(image_id, []).append(record)
-    return {
-        image_id: people_of_records(records, skeleton, f"{source}: image {image_id}")
-        for image_id, records in by_image.items()
-    }
+    return by_image
 
 
 def _extents(people: People) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -132,84 +137,121 @@ def _extents(people: People) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
 
 
 def _rounded(values: NDArray[Any], digits: int) -> list[float]:
-    """Plain numbers; adding 0 turns -0.0 into 0.0."""
+    """Python numbers; adding 0 turns -0.0 into 0.0."""
     return [round(value, digits) + 0.0 for value in values.astype(np.float64).tolist()]
 
 
-def people_of_records(records: Sequence[dict[str, Any]], wanted: Skeleton, where: str) -> People:
-    """The people of one picture's records, on the skeleton that is wanted; `where` is for messages."""
-    source = _skeleton(records, wanted, where)
+def people_from_records(records: Sequence[Record], skeleton: Skeleton, where: str) -> People:
+    """The people of one image's records, remapped to `skeleton`; `where` is for messages."""
+    source = _skeleton(records, skeleton, where)
     rows = [_row(record, source, where) for record in records]
-    points, sure, scores, given = (np.stack(column) for column in zip(*rows, strict=True))
-    masks = masks_of_records(records, where)
-    keypoints_3d, skeleton_3d = read_joints_in_space(records, where) or (None, None)
-    found = People(
+    points, keypoint_scores, scores, boxes_xywh = (np.stack(column) for column in zip(*rows, strict=True))
+    masks = masks_from_records(records, where)
+    keypoints_3d, skeleton_3d = _read_keypoints_3d(records, where) or (None, None)
+    people = People(
         skeleton=source,
         keypoints=points,
-        keypoint_scores=sure,
+        keypoint_scores=keypoint_scores,
         scores=scores,
-        boxes_xyxy=complete_boxes(boxes.xywh_to_xyxy(given), masks, points, sure > 0),
-        masks=None if masks is None else Masks.from_full(masks),
+        boxes_xyxy=boxes_or_fallback(boxes.xywh_to_xyxy(boxes_xywh), masks, points, keypoint_scores > 0),
+        masks=masks,
         keypoints_3d=keypoints_3d,
         skeleton_3d=skeleton_3d,
     )
-    return found if source == wanted else found.remap_to(wanted)
+    return people if source == skeleton else people.remap_to(skeleton)
 
 
-def _skeleton(records: Sequence[dict[str, Any]], wanted: Skeleton, where: str) -> Skeleton:
-    names = {str(record.get("skeleton", COCO17.name if wanted == COCO17 else wanted.name)) for record in records}
-    known = {**SKELETONS, wanted.name: wanted}
-    if len(names) > 1 or not names <= set(known):
+def _skeleton(records: Sequence[Record], expected: Skeleton, where: str) -> Skeleton:
+    names = {str(record.get("skeleton", COCO17.name if expected == COCO17 else expected.name)) for record in records}
+    skeletons = {**SKELETONS, expected.name: expected}
+    if len(names) > 1 or not names <= set(skeletons):
         raise AnnotationError(
-            f"{where} has records on skeleton {', '.join(sorted(names))}; wanted one of {', '.join(sorted(known))}."
+            f"{where} has records on skeleton {', '.join(sorted(names))}; "
+            f"expected one of {', '.join(sorted(skeletons))}."
         )
-    return known[names.pop()]
+    return skeletons[names.pop()]
 
 
-def _row(record: dict[str, Any], skeleton: Skeleton, where: str) -> tuple[NDArray[np.float32], ...]:
+def _row(record: Record, skeleton: Skeleton, where: str) -> tuple[NDArray[np.float32], ...]:
     """Points (K, 2), joint scores (K,), score () and xywh box (4,), NaN where there is none."""
-    k = len(skeleton)
-    triplets = _numbers(record, "keypoints", (3 * k,), 0.0, where).reshape(k, 3)
-    flags = (triplets[:, 2] > 0).astype(np.float32)
+    k, where = len(skeleton), f"{where}: a record"
     if "score" not in record:
-        raise AnnotationError(f"{where} has a record without a score; every result needs one.")
-    sure = _numbers(record, "keypoint_scores", (k,), None, where) if record.get("keypoint_scores") else flags
-    score = _numbers(record, "score", (), None, where)
-    points = pixel_centres(triplets[:, :2]) if record.get("keypoints") else triplets[:, :2]
-    return points, sure, score, _numbers(record, "bbox", (4,), np.nan, where)
+        raise AnnotationError(f"{where} has no score; every result needs one.")
+    score = parse_numbers(record["score"], "score", (), where)
+    triplets, box = np.zeros((k, 3), np.float32), np.full(4, np.nan, np.float32)
+    if has_key(record, "bbox"):
+        box = parse_numbers(record["bbox"], "bbox", (4,), where)
+    if not has_key(record, "keypoints"):
+        scores, points = triplets[:, 2], triplets[:, :2]
+    else:
+        triplets = parse_numbers(record["keypoints"], "keypoints", (3 * k,), where).reshape(k, 3)
+        scores, points = (triplets[:, 2] > 0).astype(np.float32), pixel_centres(triplets[:, :2])
+    if record.get("keypoint_scores"):
+        scores = parse_numbers(record["keypoint_scores"], "keypoint_scores", (k,), where)
+    return points, scores, score, box
 
 
-def _numbers(
-    record: dict[str, Any], key: str, shape: tuple[int, ...], default: float | None, where: str
-) -> NDArray[np.float32]:
-    value = record.get(key)
-    if default is not None and (value is None or value == []):
-        return np.full(shape, default, np.float32)
-    try:
-        numbers = np.array(value, np.float32)
-    except (TypeError, ValueError, OverflowError):
-        numbers = np.full(1, np.nan, np.float32)
-    if numbers.shape != shape or not np.isfinite(numbers).all():
-        wanted = f"{shape[0]} finite numbers" if shape else "a finite number"
-        raise AnnotationError(f"{where} has a record whose `{key}` is not {wanted}; write the results again.")
-    return numbers
-
-
-def masks_of_records(records: Sequence[Mapping[str, Any]], where: str) -> NDArray[np.bool_] | None:
-    """(N, H, W) bool, all false where a record has no run lengths; None where none has. `where` is for messages."""
+def masks_from_records(records: Sequence[Record], where: str) -> Masks | None:
+    """Masks of records, empty where a record has no run lengths; None where none has. `where` is for messages."""
     masks = []
     for record in records:
         runs = record.get("segmentation")
         if runs is not None and not isinstance(runs, dict):
             raise AnnotationError(f"{where} has a segmentation that is not run lengths; results need size and counts.")
         try:
-            masks.append(None if runs is None else decode_rle(runs))
+            masks.append(np.zeros((0, 0), np.bool_) if runs is None else decode_rle(runs))
         except AnnotationError as fault:
             raise AnnotationError(f"{where}: {fault}") from None
-    sizes = {mask.shape for mask in masks if mask is not None}
+    sizes = {mask.shape for mask in masks if mask.size}
     if len(sizes) > 1:
         raise AnnotationError(f"{where} has masks of different sizes: {sorted(sizes)}; write the results again.")
-    if not sizes:
+    return Masks.from_bitmaps([(mask, 0, 0) for mask in masks], sizes.pop()) if sizes else None
+
+
+def keypoints_3d_record(people: People, row: int) -> dict[str, Any]:
+    """The keys `keypoints_3d` and `skeleton_3d` of one person's record; empty where all 3D joints are missing.
+
+    Millimetres to 0.01, x, y, z of one joint after the other; null for a joint that is missing.
+    """
+    if people.keypoints_3d is None or people.skeleton_3d is None:
+        return {}
+    joints = people.keypoints_3d[row].astype(np.float64)
+    valid = np.isfinite(joints).all(axis=1)
+    if not valid.any():
+        return {}
+    rounded = np.round(joints, 2) + 0.0  # adding 0 turns -0.0 into 0.0
+    triplets = [triplet if ok else _MISSING for triplet, ok in zip(rounded.tolist(), valid, strict=True)]
+    return {
+        "keypoints_3d": [value for triplet in triplets for value in triplet],
+        "skeleton_3d": people.skeleton_3d.name,
+    }
+
+
+def _read_keypoints_3d(records: Sequence[Record], where: str) -> tuple[NDArray[np.float32], Skeleton] | None:
+    """(N, J, 3) 3D joints of N records and their skeleton, NaN where missing; None where no record has any."""
+    names = {str(record.get("skeleton_3d")) for record in records if record.get("keypoints_3d") is not None}
+    if not names:
         return None
-    size = sizes.pop()
-    return np.stack([np.zeros(size, np.bool_) if mask is None else mask for mask in masks])
+    if len(names) > 1 or not names <= set(SKELETONS):
+        raise AnnotationError(
+            f"{where} has 3D joints on skeleton_3d {', '.join(sorted(names))}; "
+            f"expected one of {', '.join(sorted(SKELETONS))}."
+        )
+    skeleton = SKELETONS[names.pop()]
+    return np.stack([_row_3d(record.get("keypoints_3d"), skeleton, where) for record in records]), skeleton
+
+
+def _row_3d(values: object, skeleton: Skeleton, where: str) -> NDArray[np.float32]:
+    """(J, 3) joints of one record."""
+    if values is None:
+        return np.full((len(skeleton), 3), np.nan, np.float32)
+    try:
+        joints = np.array(values, np.float32)  # JSON's null becomes NaN
+    except (TypeError, ValueError, OverflowError):
+        joints = np.zeros(0, np.float32)
+    if joints.shape != (3 * len(skeleton),) or np.isinf(joints).any():
+        raise AnnotationError(
+            f"{where} has a record whose `keypoints_3d` is not {3 * len(skeleton)} finite numbers or null; "
+            "write the results again."
+        )
+    return joints.reshape(-1, 3)

@@ -1,9 +1,9 @@
-"""The skeleton of an annotation file: from its category, from a small TOML file beside it, or one that we know.
+"""The skeleton of an annotation file: from its category, from a TOML file beside it, or a built-in one.
 
-A category holds `keypoints` (names), `skeleton` (bones) and, where somebody added them, `tree`, `flip_pairs` and
-`sigmas`. A TOML file beside `labels.json`, named `labels.toml`, may hold the same under `name`, `joints`, `bones`,
-`tree`, `flip_pairs` and `sigmas`; what it says comes before what the category says. Pairs are names of joints, or
-numbers of joints counted from 1, as COCO counts them.
+A category holds `keypoints` (names), `skeleton` (bones) and, as extensions, `tree`, `flip_pairs` and `sigmas`. A TOML
+file beside `labels.json`, named `labels.toml`, may hold the same under `name`, `joints`, `bones`, `tree`,
+`flip_pairs` and `sigmas`; it overrides the category. Pairs are names of joints, or joint numbers counted from 1, as
+in COCO.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-Plain = Mapping[str, Any]
+Description = Mapping[str, Any]
 
 KEYS = ("name", "joints", "bones", "tree", "flip_pairs", "sigmas")
 _CATEGORY_KEYS = {"joints": "keypoints", "bones": "skeleton"}
@@ -32,17 +32,17 @@ _OTHER = {"left": "right", "right": "left"}
 
 
 def joint_names(names: Sequence[object]) -> tuple[str, ...]:
-    """Names as poseg spells them: "Left Ankle", "leftAnkle", "ankle_l" and "LAnkle" become "left_ankle".
+    """Normalised names: "Left Ankle", "leftAnkle", "ankle_l" and "LAnkle" become "left_ankle".
 
-    A letter or word counts as a side only where the other side's joint is in the list too.
+    A letter or word counts as a side only where the joint of the other side is in the list too.
     """
     plain = [_snake(str(name)) for name in names]
     sided = [_with_side_first(name) for name in plain]
     return tuple(side if side and _other_side(side) in sided else name for name, side in zip(plain, sided, strict=True))
 
 
-def known_skeleton(joints: Sequence[str]) -> Skeleton | None:
-    """The skeleton that poseg knows with these joints in this order; "head" may be the top of the head."""
+def built_in_skeleton(joints: Sequence[str]) -> Skeleton | None:
+    """The built-in skeleton with these joints in this order, or None; "head" may be the top of the head."""
     for skeleton in SKELETONS.values():
         if len(skeleton) == len(joints) and all(
             theirs in (ours, _ALIASES.get(ours)) for ours, theirs in zip(joints, skeleton.joints, strict=True)
@@ -52,7 +52,7 @@ def known_skeleton(joints: Sequence[str]) -> Skeleton | None:
 
 
 def read_skeleton_file(path: str | Path) -> dict[str, Any]:
-    """What a skeleton's TOML file says, by the names in `KEYS`. Raises AnnotationError."""
+    """The content of a skeleton's TOML file, with the names in `KEYS`. Raises AnnotationError."""
     try:
         with open(path, "rb") as stream:
             plain = tomllib.load(stream)
@@ -74,21 +74,21 @@ def skeleton_file_beside(annotations: str | Path) -> Path | None:
     return beside if beside != path and beside.is_file() else None
 
 
-def skeleton_plain(category: Plain, overrides: Plain | None = None) -> dict[str, Any]:
-    """What the category and a TOML file say together, by the names in `KEYS`; only what is said."""
-    said = {key: category.get(_CATEGORY_KEYS.get(key, key)) for key in KEYS}
-    said["flip_pairs"] = category.get("flip_pairs") or category.get("mirror")
-    said |= overrides or {}
-    return {key: value for key, value in said.items() if value not in (None, [], "")}
+def describe_skeleton(category: Description, overrides: Description | None = None) -> dict[str, Any]:
+    """The entries of a category, overridden by those of a TOML file, with the names in `KEYS`; no empty ones."""
+    entries = {key: category.get(_CATEGORY_KEYS.get(key, key)) for key in KEYS}
+    entries["flip_pairs"] = category.get("flip_pairs") or category.get("mirror")
+    entries |= overrides or {}
+    return {key: value for key, value in entries.items() if value not in (None, [], "")}
 
 
-def build_skeleton(plain: Plain, joints_in_records: int | None = None) -> Skeleton:
-    """The skeleton that `skeleton_plain` put together. Raises SkeletonError.
+def build_skeleton(description: Description, joints_in_records: int | None = None) -> Skeleton:
+    """The skeleton of `describe_skeleton`. Raises SkeletonError.
 
-    Joints of a known skeleton bring its bones, tree and sigmas; whatever a file adds to a category comes on top.
-    Without names it is COCO's 17 joints, provided that records have no other number of them.
+    Joints of a built-in skeleton bring its bones, tree and sigmas; what a file adds to the category overrides these.
+    Without names it is COCO's 17 joints, if the records have no other number of them.
     """
-    if "joints" not in plain:
+    if "joints" not in description:
         if joints_in_records not in (None, len(COCO17)):
             raise SkeletonError(
                 f"keypoints of {joints_in_records} joints without names; "
@@ -96,40 +96,40 @@ def build_skeleton(plain: Plain, joints_in_records: int | None = None) -> Skelet
             )
         joints = COCO17.joints
     else:
-        joints = joint_names(_list(plain["joints"], "joint names"))
-    known = known_skeleton(joints)
-    if known is not None and not {"tree", "flip_pairs", "sigmas"} & set(plain):
-        return known
-    if known is not None:
-        bones, tree, sigmas = known.bones, known.tree, known.sigmas
-        joints = known.joints
+        joints = joint_names(_list(description["joints"], "joint names"))
+    built_in = built_in_skeleton(joints)
+    if built_in is not None and not {"tree", "flip_pairs", "sigmas"} & set(description):
+        return built_in
+    if built_in is not None:
+        bones, tree, sigmas = built_in.bones, built_in.tree, built_in.sigmas
+        joints = built_in.joints
     else:
-        bones, tree, sigmas = pairs_of(plain.get("bones", ()), joints, "bone"), (), ()
-    if "tree" in plain:
-        tree = pairs_of(plain["tree"], joints, "branch of the tree")
-    if "sigmas" in plain:
-        sigmas = _sigmas(plain["sigmas"])
-    flips = pairs_of(plain.get("flip_pairs", ()), joints, "flip pair")
+        bones, tree, sigmas = parse_pairs(description.get("bones", ()), joints, "bone"), (), ()
+    if "tree" in description:
+        tree = parse_pairs(description["tree"], joints, "branch of the tree")
+    if "sigmas" in description:
+        sigmas = _sigmas(description["sigmas"])
+    flips = parse_pairs(description.get("flip_pairs", ()), joints, "flip pair")
     _check_sides(flips)
-    return Skeleton(str(plain.get("name", "custom")), joints, bones, tree, sigmas, flips)
+    return Skeleton(str(description.get("name", "custom")), joints, bones, tree, sigmas, flips)
 
 
-def pairs_of(plain: object, joints: Sequence[str], what: str) -> tuple[Pair, ...]:
-    """Pairs of names from pairs of names or of numbers counted from 1. Raises SkeletonError that names the pair."""
+def parse_pairs(entries: object, joints: Sequence[str], what: str) -> tuple[Pair, ...]:
+    """Pairs of joint names, from pairs of names or of numbers from 1. Raises SkeletonError that names the pair."""
     pairs = []
-    for entry in _list(plain, f"{what}s"):
+    for entry in _list(entries, f"{what}s"):
         if not isinstance(entry, (list, tuple)) or len(entry) != 2:
-            raise SkeletonError(f"a {what} is not a pair of numbers of joints: {entry!r}.")
+            raise SkeletonError(f"a {what} is not a pair of joints: {entry!r}.")
         pairs.append((_joint(entry[0], joints, what), _joint(entry[1], joints, what)))
     return tuple(pairs)
 
 
-def unpaired(skeleton: Skeleton) -> tuple[str, ...]:
-    """Joints whose name says a side, but which the skeleton does not mirror."""
+def unpaired_joints(skeleton: Skeleton) -> tuple[str, ...]:
+    """Joints whose name has a side, but which have no flip partner in the skeleton."""
     return tuple(
         joint
-        for place, joint in enumerate(skeleton.joints)
-        if skeleton.flip_index[place] == place and _with_side_first(joint) != ""
+        for index, joint in enumerate(skeleton.joints)
+        if skeleton.flip_index[index] == index and _with_side_first(joint) != ""
     )
 
 
@@ -141,27 +141,27 @@ def _joint(entry: object, joints: Sequence[str], what: str) -> str:
             raise SkeletonError(f"a {what} names {entry!r}, which is not among the joints {', '.join(joints)}.")
         return name
     if isinstance(entry, bool) or not isinstance(entry, int):
-        raise SkeletonError(f"a {what} is not a pair of numbers of joints: it has {entry!r}.")
+        raise SkeletonError(f"a {what} is not a pair of joints: it has {entry!r}.")
     if not 1 <= entry <= len(joints):
-        raise SkeletonError(f"a {what} has joint number {entry}, wanted 1 to {len(joints)}.")
+        raise SkeletonError(f"a {what} has joint number {entry}, expected 1 to {len(joints)}.")
     return joints[entry - 1]
 
 
-def _list(plain: object, what: str) -> Sequence[object]:
-    if not isinstance(plain, (list, tuple)):
-        raise SkeletonError(f"wanted a list of {what}, got {type(plain).__name__}.")
-    return plain
+def _list(value: object, what: str) -> Sequence[object]:
+    if not isinstance(value, (list, tuple)):
+        raise SkeletonError(f"expected a list of {what}, got {type(value).__name__}.")
+    return value
 
 
-def _sigmas(plain: object) -> tuple[float, ...]:
-    numbers = _list(plain, "sigmas")
+def _sigmas(value: object) -> tuple[float, ...]:
+    numbers = _list(value, "sigmas")
     if not all(isinstance(v, (int, float)) and not isinstance(v, bool) and 0 < v < 10 for v in numbers):
-        raise SkeletonError("sigmas are not positive numbers such as 0.05, one a joint.")
+        raise SkeletonError("sigmas are not positive numbers such as 0.05, one per joint.")
     return tuple(float(v) for v in numbers)  # type: ignore[arg-type]
 
 
 def _check_sides(flips: Sequence[Pair]) -> None:
-    """Left mirrors to right: numbers counted from 0 are found out by this."""
+    """A left joint must flip to a right one; this reveals numbers counted from 0."""
     for pair in flips:
         sides = {_with_side_first(joint).partition("_")[0] for joint in pair}
         if sides not in ({""}, {"left", "right"}):
@@ -169,15 +169,15 @@ def _check_sides(flips: Sequence[Pair]) -> None:
 
 
 def _snake(name: str) -> str:
-    """Small letters, one underline between words: "LAnkle", "left Ankle" and "left-ankle" all come apart."""
+    """The name in snake case: "LAnkle", "left Ankle" and "left-ankle" are split into words."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|[\s\-./]+", "_", name.strip())
     return re.sub(r"_+", "_", words).strip("_").lower()
 
 
 def _with_side_first(name: str) -> str:
-    """The name as left_X or right_X where exactly one of its words is a side, else nothing."""
+    """The name as left_X or right_X where exactly one of its words is a side, else an empty text."""
     words = name.split("_")
-    sides = [place for place, word in enumerate(words) if word in _SIDES]
+    sides = [index for index, word in enumerate(words) if word in _SIDES]
     if len(sides) != 1 or len(words) == 1:
         return ""
     side = _SIDES[words[sides[0]]]

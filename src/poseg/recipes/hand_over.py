@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from poseg.errors import ImageError, PosegError, WeightsError
 from poseg.evaluation import card_scores
-from poseg.export.network_runner import system_card
-from poseg.export.torch_onnx import Exported, export_onnx
+from poseg.export.torch_model import make_card
+from poseg.export.torch_onnx import ExportResult, export_onnx
 from poseg.io.images import read_image
 from poseg.io.overrides import apply_overrides
 from poseg.recipes import find_recipe
@@ -35,7 +35,7 @@ def export_run(
     scores: Sequence[Path] = (),
     pictures: Path | None = None,
     share: float = 1.0,
-) -> Exported:
+) -> ExportResult:
     """Write the averaged weights of a run as ONNX with a card, once network and file agree (`export.torch_onnx`).
 
     recipe     for a folder that does not say its own
@@ -61,7 +61,7 @@ def export_run(
         state = {n: began[n].lerp(t, share) if t.dtype.is_floating_point else t for n, t in state.items()}
     network.load_state_dict(state)
     facts = recipe.facts
-    card = system_card(
+    card = make_card(
         recipe.system, name=recipe.name, inference=facts.inference,
         mean=recipe.view.mean, std=recipe.view.std, licences=dict(facts.licences),
         data=facts.data, notes=facts.notes, scores=card_scores(scores, facts.inference.long_edge_px),

@@ -17,7 +17,7 @@ from poseg.datasets.mocap import Poses
 from poseg.datasets.renamed import Renamed
 from poseg.errors import PosegError
 from poseg.evaluation import EvaluationReport, Model, evaluate, ground_truth_people
-from poseg.export.network_runner import NetworkRunner, system_card
+from poseg.export.torch_model import TorchModel, make_card
 from poseg.runtime.mask_refiner import MaskRefiner
 from poseg.runtime.models import build_predictor, load
 from poseg.runtime.pose2seg import Pose2SegSegmenter
@@ -217,17 +217,17 @@ def _length(recipe: Recipe) -> int:
     return recipe.schedule.steps * recipe.schedule.batch_size
 
 
-def _runner(recipe: Recipe, state: Mapping[str, Tensor]) -> NetworkRunner[Any]:
+def _runner(recipe: Recipe, state: Mapping[str, Tensor]) -> TorchModel[Any]:
     """Averaged weights that are not exported yet, on the best device there is."""
     network = recipe.system.network()
     network.load_state_dict({name: tensor.cpu() for name, tensor in state.items()})
     network.eval()
     if torch.cuda.is_available():
         network.cuda()
-    card = system_card(
+    card = make_card(
         recipe.system, name=recipe.name, inference=recipe.facts.inference, mean=recipe.view.mean, std=recipe.view.std
     )
-    return NetworkRunner(network, recipe.system.codec, card)
+    return TorchModel(network, recipe.system.codec, card)
 
 
 def _evaluated(recipe: Recipe, model: Model, data: Path, given: Mapping[int, Any] | None = None) -> EvaluationReport:

@@ -18,7 +18,7 @@ from poseg.datasets.check.table import build_table
 from poseg.errors import AnnotationError
 from poseg.io.coco_skeleton import read_skeleton_file, skeleton_file_beside
 from poseg.io.files import read_json
-from poseg.io.ochuman_json import is_ochuman, ochuman_as_coco
+from poseg.io.ochuman import is_ochuman, ochuman_to_coco
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def check_file(annotations: Path, pictures: Path | None = None, skeleton_file: P
     try:
         plain = read_json(annotations)
         if is_ochuman(plain):
-            plain = ochuman_as_coco(plain, source=str(annotations))
+            plain = ochuman_to_coco(plain, source=str(annotations))
     except AnnotationError as fault:
         findings = Findings()
         findings.add("unreadable", str(fault))

@@ -9,7 +9,7 @@ from typing import Any
 from poseg.datasets.check.faults import Findings
 from poseg.datasets.check.table import Record, given
 from poseg.errors import SkeletonError
-from poseg.io.coco_skeleton import build_skeleton, pairs_of, skeleton_plain, unpaired
+from poseg.io.coco_skeleton import build_skeleton, describe_skeleton, parse_pairs, unpaired_joints
 from poseg.skeletons import Skeleton
 
 
@@ -17,7 +17,7 @@ def check_skeleton(
     category: Record, people: Sequence[Record], overrides: Mapping[str, Any] | None, findings: Findings
 ) -> tuple[Skeleton | None, int]:
     """The skeleton and the number of joints; without a skeleton as many as the category names or most records have."""
-    said = skeleton_plain(category, overrides)
+    said = describe_skeleton(category, overrides)
     lengths = Counter(len(r["keypoints"]) for r in people if given(r, "keypoints") and isinstance(r["keypoints"], list))
     common = lengths.most_common(1)[0][0] // 3 if lengths else None
     names = said.get("joints")
@@ -29,7 +29,7 @@ def check_skeleton(
     if names is None and lengths:
         findings.add("no-joints")
     _check_bones(said, skeleton, findings)
-    lost = unpaired(skeleton)
+    lost = unpaired_joints(skeleton)
     findings.add_all("unpaired", lost, str)
     if not lost and not _symmetric(skeleton):
         findings.add("lopsided", f"tree: {', '.join(f'{a}-{b}' for a, b in skeleton.tree)}")
@@ -43,7 +43,7 @@ def _check_bones(said: Mapping[str, Any], skeleton: Skeleton, findings: Findings
     bones = said.get("bones", ())
     for bone in bones if isinstance(bones, (list, tuple)) else ():
         try:
-            pairs_of([bone], skeleton.joints, "bone")
+            parse_pairs([bone], skeleton.joints, "bone")
         except SkeletonError as fault:
             findings.add("bones-ignored", str(fault))
 

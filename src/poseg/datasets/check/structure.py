@@ -9,7 +9,7 @@ from typing import Any
 from poseg.datasets.check.faults import Findings
 from poseg.datasets.check.table import Record, Size, named
 from poseg.errors import AnnotationError
-from poseg.io.coco_columns import person_category, records_of
+from poseg.io.coco_table import person_category, record_list
 
 _MOST_PX = 10**6  # a side: no picture is larger
 
@@ -19,7 +19,7 @@ def lists_of(plain: object, findings: Findings) -> dict[str, list[Record]] | Non
     found = {}
     for key in ("images", "annotations", "categories"):
         try:
-            found[key] = records_of(plain, key, "The file")
+            found[key] = record_list(plain, key, "The file")
         except AnnotationError as fault:
             if not isinstance(plain, Mapping):
                 findings.add("unreadable", str(fault))

@@ -1,8 +1,8 @@
-"""The people of a video as JSON lines: a header, then one line a frame, readable while it grows.
+"""The people of a video as JSON lines: a header, then one line per frame, readable while the file grows.
 
-The header tells the format, the skeleton, the source and its rate. A frame holds its number, its time, its size and
-its people. A person is a record of COCO's result format (`io.coco_results`), its image_id the number of the frame, so
-that the people of all lines in one list are a COCO result file; its id is that of the person over time.
+The header holds the format, the skeleton, the source and its rate. A frame holds its index, time, size and people. A
+person is a record of COCO's result format (`io.coco_results`) with the frame index as image_id, so that the people of
+all lines in one list are a COCO result file; `id` is the person's track id.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from poseg.errors import AnnotationError, OutputError, SkeletonError, VideoError
-from poseg.io.coco_results import coco_results, people_of_records
+from poseg.io.coco_results import coco_results, people_from_records
 from poseg.io.files import PartialFile
 from poseg.people import People
 from poseg.skeletons import SKELETONS, Skeleton
@@ -30,7 +30,7 @@ VERSION = 1
 
 
 class FramePeople(NamedTuple):
-    """Frame number, seconds since the first frame, and the people seen in it."""
+    """Frame index, seconds since the first frame, and the people in it."""
 
     frame: int
     time_s: float
@@ -40,16 +40,15 @@ class FramePeople(NamedTuple):
 class FramesWriter:
     """A file of JSON lines that grows frame by frame; use it in a `with` block.
 
-    Each line is on its way to the disk before `write` returns. While it grows the file is called
-    `NAME.partial.jsonl`; it gets its own name at the end of the block, also when an error or Ctrl-C ends the block
-    after its first frame.
+    Each line is flushed before `write` returns. While it grows the file is called `NAME.partial.jsonl`; it gets its
+    final name at the end of the block, also when an error or Ctrl-C ends the block after its first frame.
 
-    path      where the lines go
+    path      of the file
     skeleton  of all people
     source    name of the video, for the header
-    rate      its frames a second; None where nobody knows
+    rate      its frames per second; None where unknown
 
-    Raises OutputError where the place cannot be written.
+    Raises OutputError where the file cannot be written.
     """
 
     def __init__(
@@ -66,12 +65,12 @@ class FramesWriter:
         self._last = -1
         self._partial = PartialFile.for_target(self.path)
         self._stream = self._partial.path.open("wb")
-        known = SKELETONS.get(skeleton.name) == skeleton
+        built_in = SKELETONS.get(skeleton.name) == skeleton
         self._append(
             {
                 "format": FORMAT,
                 "version": VERSION,
-                "skeleton": skeleton.name if known else asdict(skeleton),
+                "skeleton": skeleton.name if built_in else asdict(skeleton),
                 "source": source,
                 "rate": None if rate is None else str(Fraction(rate)),
             }
@@ -80,12 +79,13 @@ class FramesWriter:
     def write(self, frame: int, time_s: float, people: People, size: tuple[int, int]) -> None:
         """Add the people of one frame.
 
-        frame    its number; it rises from line to line
+        frame    its index, increasing from line to line
         time_s   seconds since the first frame
-        people   on the skeleton of the file; `ids` come back as they are
+        people   on the skeleton of the file; `ids` are kept
         size     (height, width) of the frame
 
-        Raises SkeletonError, AnnotationError for a number that does not rise or is not finite, and OutputError.
+        Raises SkeletonError, AnnotationError for an index that does not increase or a number that is not finite, and
+        OutputError.
         """
         if people.skeleton != self._skeleton:
             raise SkeletonError(
@@ -93,7 +93,9 @@ class FramesWriter:
                 f"convert them with people.remap_to()."
             )
         if frame <= self._last:
-            raise AnnotationError(f"Frame {frame} cannot follow frame {self._last} in {self.path}; frames rise.")
+            raise AnnotationError(
+                f"Frame {frame} cannot follow frame {self._last} in {self.path}; frames must increase."
+            )
         records = coco_results(people, frame)
         for row, record in enumerate(records):
             record.pop("skeleton", None)
@@ -107,7 +109,7 @@ class FramesWriter:
         self.frames += 1
 
     def close(self) -> None:
-        """Finish the file and give it its name. Raises OutputError."""
+        """Finish the file and give it its final name. Raises OutputError."""
         if not self._stream.closed:
             self._stream.close()
             self._partial.finish()
@@ -139,12 +141,12 @@ class FramesWriter:
 
 @dataclass(frozen=True, slots=True)
 class FramesFile:
-    """A file of JSON lines; iterate over it for (frame, time_s, people), as often as you like.
+    """A file of JSON lines; iterate over it for (frame, time_s, people), any number of times.
 
-    path      where it is
+    path      of the file
     skeleton  of all people
     source    name of the video, may be empty
-    rate      its frames a second, or None
+    rate      its frames per second, or None
     """
 
     path: str
@@ -157,30 +159,30 @@ class FramesFile:
         for number, line in _lines(self.path):
             if number == 1:
                 continue
-            found = _frame(_object(line, self.path, number), self.skeleton, f"{self.path}, line {number}")
-            if found.frame <= last:
+            entry = _frame(_object(line, self.path, number), self.skeleton, f"{self.path}, line {number}")
+            if entry.frame <= last:
                 raise AnnotationError(
-                    f"{self.path}, line {number}: frame {found.frame} follows frame {last}; frames must rise."
+                    f"{self.path}, line {number}: frame {entry.frame} follows frame {last}; frames must increase."
                 )
-            last = found.frame
-            yield found
+            last = entry.frame
+            yield entry
 
 
 def read_frames(path: str | PathLike[str]) -> FramesFile:
-    """What `FramesWriter` wrote, also while it is still growing; lines are read as they are asked for.
+    """Open a file that `FramesWriter` wrote, also while it is still growing; lines are read during iteration.
 
-    A last line that is not whole (the writer was killed) is left out. A frame without people comes back with an empty
-    stack of masks and no ids. Boxes are those of the masks where there are masks. Raises AnnotationError that names
-    the file, the line and the fault.
+    An incomplete last line (the writer was killed) is left out. A frame without people has empty masks and no ids.
+    Boxes are those of the masks where there are masks. Raises AnnotationError that names the file, the line and the
+    error.
     """
     source = fspath(path)
     for _, line in _lines(source):
         return _header(_object(line, source, 1), source)
-    raise AnnotationError(f"{source} has no whole line; give a file that poseg wrote for a video.")
+    raise AnnotationError(f"{source} has no complete line; give a file that poseg wrote for a video.")
 
 
 def _lines(path: str) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines from 1 on, without a last line that is torn."""
+    """Lines numbered from 1, without an incomplete last line."""
     try:
         with Path(path).open("rb") as stream:
             for number, line in enumerate(stream, 1):
@@ -212,10 +214,12 @@ def _object(line: bytes, path: str, number: int) -> dict[str, Any]:
 
 def _header(record: dict[str, Any], path: str) -> FramesFile:
     if record.get("format") != FORMAT:
-        raise AnnotationError(f"{path}, line 1 is no header of {FORMAT!r}; give a file that poseg wrote for a video.")
+        raise AnnotationError(
+            f"{path}, line 1 is not a header of {FORMAT!r}; give a file that poseg wrote for a video."
+        )
     if record.get("version") != VERSION:
         raise AnnotationError(
-            f"{path}, line 1: version {record.get('version')!r}, wanted {VERSION}; update poseg, or write it again."
+            f"{path}, line 1: version {record.get('version')!r}, expected {VERSION}; update poseg, or write it again."
         )
     try:
         rate = None if record.get("rate") is None else Fraction(str(record["rate"]))
@@ -225,7 +229,7 @@ def _header(record: dict[str, Any], path: str) -> FramesFile:
 
 
 def _skeleton(plain: str | dict[str, Any]) -> Skeleton:
-    """A known skeleton by its name, or one that is spelled out."""
+    """A built-in skeleton by its name, or one that is written out."""
     if isinstance(plain, str):
         return SKELETONS[plain]
     pairs = {key: tuple((str(a), str(b)) for a, b in plain[key]) for key in ("bones", "tree", "flip_pairs")}
@@ -239,16 +243,16 @@ def _skeleton(plain: str | dict[str, Any]) -> Skeleton:
 
 def _frame(record: dict[str, Any], skeleton: Skeleton, where: str) -> FramePeople:
     try:
-        frame, height, width = (_whole(record[key], key) for key in ("frame", "height", "width"))
+        frame, height, width = (_integer(record[key], key) for key in ("frame", "height", "width"))
         time_s = float(record["time_s"])
         records = [dict(person) for person in record["people"]]
     except (KeyError, TypeError, ValueError) as fault:
         raise AnnotationError(f"{where}: {fault!r} in the frame; write the file again.") from None
     if not math.isfinite(time_s):
-        raise AnnotationError(f"{where}: time_s is {time_s}, wanted seconds; write the file again.")
+        raise AnnotationError(f"{where}: time_s is {time_s}, expected seconds; write the file again.")
     if not records:
         return FramePeople(frame, time_s, People.empty(skeleton, (height, width)))
-    people = people_of_records([{**person, "skeleton": skeleton.name} for person in records], skeleton, where)
+    people = people_from_records([{**person, "skeleton": skeleton.name} for person in records], skeleton, where)
     if people.masks is not None and people.masks.shape[1:] != (height, width):
         raise AnnotationError(
             f"{where}: masks are {people.masks.shape[1:]}, the frame is {(height, width)} (height, width); "
@@ -258,16 +262,16 @@ def _frame(record: dict[str, Any], skeleton: Skeleton, where: str) -> FramePeopl
 
 
 def _ids(records: list[dict[str, Any]], where: str) -> np.ndarray[Any, np.dtype[np.int64]] | None:
-    given = [person.get("id") for person in records]
-    if all(number is None for number in given):
+    ids = [person.get("id") for person in records]
+    if all(number is None for number in ids):
         return None
     try:
-        return np.array([_whole(number, "id") for number in given], np.int64)
+        return np.array([_integer(number, "id") for number in ids], np.int64)
     except (ValueError, OverflowError) as fault:
         raise AnnotationError(f"{where}: {fault}; give all people an id, or none.") from None
 
 
-def _whole(value: object, key: str) -> int:
+def _integer(value: object, key: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"{key} is {value!r}, wanted a whole number")
+        raise ValueError(f"{key} is {value!r}, expected an integer")
     return value

@@ -12,8 +12,18 @@ from hypothesis import strategies as st
 from poseg.errors import AnnotationError
 from poseg.geometry.rle import decode_rle
 from poseg.io.coco_json import parse_coco
-from poseg.io.ochuman_json import is_ochuman, ochuman_as_coco, restrict_converted, select_people
-from poseg.io.ochuman_protocol import ALL, HARD, MODERATE, SUBSETS, VAL_PICTURES, Selection
+from poseg.io.ochuman import (
+    ALL,
+    HARD,
+    MODERATE,
+    SUBSETS,
+    VAL_IMAGES,
+    OCHumanSubset,
+    filter_converted,
+    is_ochuman,
+    ochuman_to_coco,
+    select_people,
+)
 from poseg.skeletons import COCO17, OCHUMAN19
 
 NAMES = [joint.replace("head_top", "head") for joint in OCHUMAN19.joints]
@@ -72,7 +82,7 @@ def files(draw):
 def test_a_person_keeps_box_joints_and_holes():
     plain = ochuman(picture(5, person(), boxed(bbox=[50, 20, 70, 40])))
     assert is_ochuman(plain)
-    converted = ochuman_as_coco(plain)
+    converted = ochuman_to_coco(plain)
     assert not is_ochuman(converted)
     data = parse_coco(converted, "ochuman.json")
     assert data.skeleton is OCHUMAN19
@@ -93,14 +103,14 @@ def test_a_person_keeps_box_joints_and_holes():
 
 
 def test_cocos_joints_are_the_authors():
-    record = ochuman_as_coco(ochuman(picture(1, person())), skeleton=COCO17)["annotations"][0]
+    record = ochuman_to_coco(ochuman(picture(1, person())), skeleton=COCO17)["annotations"][0]
     flags = [{0: 0, 1: 2, 2: 2, 3: 1}[place % 4] for place in COCO_PLACES]
-    wanted = [
+    expected = [
         number
         for place, flag in zip(COCO_PLACES, flags, strict=True)
         for number in ((10 + place, 20 + place, flag) if flag else (0, 0, 0))
     ]
-    assert record["keypoints"] == wanted
+    assert record["keypoints"] == expected
     assert record["num_keypoints"] == sum(flag > 0 for flag in flags)
     assert (record["bbox"], record["area"], record["iscrowd"]) == ([8, 10, 20, 30], 600, 0)
     assert set(record["segmentation"]) == {"size", "counts"}
@@ -114,25 +124,25 @@ def test_joints_are_found_by_name_in_any_order(order):
     triplets = np.array(person()["keypoints"]).reshape(19, 3)
     shuffled["images"][0]["annotations"][0]["keypoints"] = triplets[order].reshape(-1).tolist()
     for skeleton in (COCO17, OCHUMAN19):
-        assert ochuman_as_coco(shuffled, skeleton=skeleton) == ochuman_as_coco(plain, skeleton=skeleton)
+        assert ochuman_to_coco(shuffled, skeleton=skeleton) == ochuman_to_coco(plain, skeleton=skeleton)
 
 
 def test_pictures_without_joints_and_mask_of_somebody_are_not_of_the_set():
     images = [picture(n, boxed() if n % 3 == 0 else person(segms={})) for n in range(9)]
-    assert ochuman_as_coco(ochuman(*images))["images"] == []
+    assert ochuman_to_coco(ochuman(*images))["images"] == []
     apart = picture(10, person(segms=None), person(keypoints=None))
-    assert ochuman_as_coco(ochuman(*images, apart))["images"] == []
+    assert ochuman_to_coco(ochuman(*images, apart))["images"] == []
 
 
 def test_splits_are_the_authors_in_the_order_of_the_file():
     """Not in that of ids, which was their mistake until June 2019; and the split comes before the range."""
-    inside = {0, 1, VAL_PICTURES - 2, VAL_PICTURES - 1, VAL_PICTURES, VAL_PICTURES + 2}
-    many = [picture(9000 - n, person(max_iou=0.8 if n in inside else 0.6)) for n in range(VAL_PICTURES + 4)]
+    inside = {0, 1, VAL_IMAGES - 2, VAL_IMAGES - 1, VAL_IMAGES, VAL_IMAGES + 2}
+    many = [picture(9000 - n, person(max_iou=0.8 if n in inside else 0.6)) for n in range(VAL_IMAGES + 4)]
     many.insert(10, picture(1, boxed()))
-    val, test, both = (ochuman_as_coco(ochuman(*many), Selection(split, HARD)) for split in ("val", "test", "all"))
+    val, test, both = (ochuman_to_coco(ochuman(*many), OCHumanSubset(split, HARD)) for split in ("val", "test", "all"))
     names = [[image["file_name"] for image in made["images"]] for made in (val, test, both)]
-    assert names[0] == [f"{9000 - n:06d}.jpg" for n in (0, 1, VAL_PICTURES - 2, VAL_PICTURES - 1)]
-    assert names[1] == [f"{9000 - n:06d}.jpg" for n in (VAL_PICTURES, VAL_PICTURES + 2)]
+    assert names[0] == [f"{9000 - n:06d}.jpg" for n in (0, 1, VAL_IMAGES - 2, VAL_IMAGES - 1)]
+    assert names[1] == [f"{9000 - n:06d}.jpg" for n in (VAL_IMAGES, VAL_IMAGES + 2)]
     assert names[0] + names[1] == names[2]
     assert [image["id"] for image in test["images"]] == [record["id"] for record in test["annotations"]] == [1, 2]
 
@@ -142,14 +152,14 @@ def test_splits_are_the_authors_in_the_order_of_the_file():
 )
 def test_named_subsets_leave_out_their_upper_bound(max_iou, subsets):
     plain = ochuman(picture(1, person(max_iou=max_iou)))
-    found = [name for name, bounds in SUBSETS.items() if ochuman_as_coco(plain, Selection("all", bounds))["images"]]
+    found = [name for name, bounds in SUBSETS.items() if ochuman_to_coco(plain, OCHumanSubset("all", bounds))["images"]]
     assert found == ["all", *subsets]
 
 
 @given(files(), st.floats(0.01, 1))
 def test_ranges_part_the_people(plain, cut):
     low, high, whole = (
-        identities(ochuman_as_coco(plain, Selection("all", bounds))) for bounds in ((0, cut), (cut, 1.01), ALL)
+        identities(ochuman_to_coco(plain, OCHumanSubset("all", bounds))) for bounds in ((0, cut), (cut, 1.01), ALL)
     )
     assert sorted(low + high) == sorted(whole)
     assert all(record[-1] < cut for record in low)
@@ -158,7 +168,9 @@ def test_ranges_part_the_people(plain, cut):
 
 @given(files(), st.sampled_from([MODERATE, HARD, ALL]))
 def test_others_are_left_out_or_crowds_and_everybody_is_somewhere(plain, bounds):
-    left, ignored = (ochuman_as_coco(plain, Selection("all", bounds, ignore_others=flag)) for flag in (False, True))
+    left, ignored = (
+        ochuman_to_coco(plain, OCHumanSubset("all", bounds, others_as_ignore=flag)) for flag in (False, True)
+    )
     assert identities(left) == identities(ignored)
     assert identities(left, crowds=True) == []
     assert left["images"] == ignored["images"]
@@ -173,9 +185,9 @@ def test_others_are_left_out_or_crowds_and_everybody_is_somewhere(plain, bounds)
 
 @given(files(), st.sampled_from([MODERATE, HARD]))
 def test_restricting_a_converted_file_is_converting_with_the_range(plain, bounds):
-    selection = Selection("all", bounds)
-    at_once = ochuman_as_coco(plain, selection, skeleton=COCO17)
-    later = select_people(ochuman_as_coco(plain, Selection("all"), skeleton=COCO17), selection, "all.json")
+    selection = OCHumanSubset("all", bounds)
+    at_once = ochuman_to_coco(plain, selection, skeleton=COCO17)
+    later = select_people(ochuman_to_coco(plain, OCHumanSubset("all"), skeleton=COCO17), selection, "all.json")
     assert identities(at_once) == identities(later)
     assert [image["file_name"] for image in at_once["images"]] == [image["file_name"] for image in later["images"]]
 
@@ -186,7 +198,7 @@ def test_max_iou_of_boxes_counts_those_without_labels():
     del lonely["max_iou"]
     other = boxed(bbox=[8, 10, 28, 25])
     del other["max_iou"]
-    made = ochuman_as_coco(ochuman(picture(1, lonely, other), picture(2, lonely)), Selection("all"))
+    made = ochuman_to_coco(ochuman(picture(1, lonely, other), picture(2, lonely)), OCHumanSubset("all"))
     assert [record["max_iou"] for record in made["annotations"]] == [0.5, 0]
 
 
@@ -196,30 +208,30 @@ def test_computed_max_iou_is_the_pixels(sizes):
     pixels = np.zeros((len(sizes), 60, 80), bool)
     for plane, (left, top, width, height) in zip(pixels, sizes, strict=True):
         plane[top : top + height, left : left + width] = True
-    wanted = [
+    expected = [
         max([(a & b).sum() / (a | b).sum() for j, b in enumerate(pixels) if i != j], default=0)
         for i, a in enumerate(pixels)
     ]
     people = [person(bbox=[x, y, x + w, y + h], max_iou=None) for x, y, w, h in sizes]
-    native = ochuman_as_coco(ochuman(picture(1, *people)), Selection("all"))
-    np.testing.assert_allclose([record["max_iou"] for record in native["annotations"]], wanted, rtol=1e-6)
+    native = ochuman_to_coco(ochuman(picture(1, *people)), OCHumanSubset("all"))
+    np.testing.assert_allclose([record["max_iou"] for record in native["annotations"]], expected, rtol=1e-6)
     cut = 0.5
     for record in native["annotations"]:
         del record["max_iou"]
-    kept = restrict_converted(native, Selection("all", (cut, 1.01)), "converted.json")["annotations"]
-    assert [record["id"] for record in kept] == [i for i, value in enumerate(wanted, 1) if np.float32(value) >= cut]
+    kept = filter_converted(native, OCHumanSubset("all", (cut, 1.01)), "converted.json")["annotations"]
+    assert [record["id"] for record in kept] == [i for i, value in enumerate(expected, 1) if np.float32(value) >= cut]
 
 
 def test_fully_labelled_pictures_have_nobody_without_a_mask():
     plain = ochuman(picture(1, person()), picture(2, person(), boxed()), picture(3, person(), person(max_iou=0.9)))
-    made = ochuman_as_coco(plain, Selection("all", MODERATE, fully_labelled=True))
+    made = ochuman_to_coco(plain, OCHumanSubset("all", MODERATE, fully_labelled=True))
     assert [image["file_name"] for image in made["images"]] == ["000001.jpg", "000003.jpg"]
     assert len(made["annotations"]) == 2
 
 
 def test_ignored_people_keep_what_labels_they_have():
     plain = ochuman(picture(1, person(), person(max_iou=0.9), person(segms=None, bbox=[40, 10, 60, 40]), boxed()))
-    made = ochuman_as_coco(plain, Selection("all", MODERATE, ignore_others=True))["annotations"]
+    made = ochuman_to_coco(plain, OCHumanSubset("all", MODERATE, others_as_ignore=True))["annotations"]
     assert [record["iscrowd"] for record in made] == [0, 1, 1, 1]
     assert [record["num_keypoints"] for record in made] == [14, 14, 14, 0]
     regions = [decode_rle(record["segmentation"]) for record in made]
@@ -230,30 +242,28 @@ def test_ignored_people_keep_what_labels_they_have():
 def test_the_protocol_says_what_was_kept_and_what_was_not():
     plain = ochuman(picture(1, person(), person(max_iou=0.9), boxed(), boxed()), picture(2, boxed()))
     fates = {
-        False: "are not in the file, so predicted people on them count as false alarms",
-        True: "are crowd regions, so predicted people on them count neither for nor against",
+        False: "are not in the file, so people predicted there are false positives",
+        True: "are crowd regions, so people predicted there count neither for nor against",
     }
     for ignore, fate in fates.items():
-        made = ochuman_as_coco(plain, Selection("val", MODERATE, ignore_others=ignore))
+        made = ochuman_to_coco(plain, OCHumanSubset("val", MODERATE, others_as_ignore=ignore))
         said = made["info"]["description"]
         assert said.startswith(
-            "OCHuman val, original labels, MaxIoU in [0.5, 0.75): 1 picture with 1 person; "
+            "OCHuman val, original labels, MaxIoU in [0.5, 0.75): 1 image with 1 person; "
             f"2 boxes without mask or joints and 1 person outside the range {fate}"
         )
-        assert ("ground-truth poses are immune" in said) != ignore
+        assert ("ground-truth poses are not affected" in said) != ignore
     plain["images"][0]["annotations"][2:] = []
-    said = ochuman_as_coco(plain, Selection("test", HARD, fully_labelled=True))["info"]["description"]
-    assert said.startswith(
-        "OCHuman test, fully labelled pictures only (OCHuman-FL), MaxIoU in [0.75, 1.01): 0 pictures"
-    )
+    said = ochuman_to_coco(plain, OCHumanSubset("test", HARD, fully_labelled=True))["info"]["description"]
+    assert said.startswith("OCHuman test, fully labelled images only (OCHuman-FL), MaxIoU in [0.75, 1.01): 0 images")
 
 
 def test_a_converted_file_keeps_its_numbers_crowds_and_words():
     plain = ochuman(picture(1, person(), person(max_iou=0.9), boxed()), picture(2, person(max_iou=0.9)))
-    converted = ochuman_as_coco(plain, Selection("all", ignore_others=True), skeleton=COCO17)
+    converted = ochuman_to_coco(plain, OCHumanSubset("all", others_as_ignore=True), skeleton=COCO17)
     before = copy.deepcopy(converted)
     left, ignored = (
-        restrict_converted(converted, Selection("val", MODERATE, ignore_others=flag), "dir/a.json")
+        filter_converted(converted, OCHumanSubset("val", MODERATE, others_as_ignore=flag), "dir/a.json")
         for flag in (False, True)
     )
     assert converted == before
@@ -261,14 +271,14 @@ def test_a_converted_file_keeps_its_numbers_crowds_and_words():
     assert [(record["id"], record["iscrowd"]) for record in ignored["annotations"]] == [(1, 0), (2, 1), (3, 1)]
     assert left["images"] == converted["images"][:1]
     said = left["info"]["description"]
-    assert said.startswith("OCHuman val, from a.json, which is converted already, MaxIoU in [0.5, 0.75): 1 picture")
+    assert said.startswith("OCHuman val, from a.json, which is converted already, MaxIoU in [0.5, 0.75): 1 image")
     assert before["info"]["description"] in said
 
 
 def test_files_are_named_as_the_authors_name_them():
-    assert Selection("val", (0, 1)).file_name() == "ochuman_coco_format_val_range_0.00_1.00.json"
+    assert OCHumanSubset("val", (0, 1)).file_name() == "ochuman_coco_format_val_range_0.00_1.00.json"
     names = {
-        Selection(split, bounds, full, ignore).file_name()
+        OCHumanSubset(split, bounds, full, ignore).file_name()
         for split in ("val", "test", "all")
         for bounds in SUBSETS.values()
         for full in (False, True)
@@ -285,7 +295,7 @@ def test_files_are_named_as_the_authors_name_them():
 )  # fmt: skip
 def test_what_is_not_ochumans_is_refused(changes):
     with pytest.raises(AnnotationError, match="image 000001 has an annotation that is not OCHuman's"):
-        ochuman_as_coco(ochuman(picture(1, person(), person(**changes))))
+        ochuman_to_coco(ochuman(picture(1, person(), person(**changes))))
 
 
 @pytest.mark.parametrize(
@@ -299,28 +309,28 @@ def test_what_is_not_ochumans_is_refused(changes):
 )  # fmt: skip
 def test_files_that_are_broken_say_so(changes, message):
     with pytest.raises(AnnotationError, match=message):
-        ochuman_as_coco({**ochuman(picture(1, person())), **changes})
+        ochuman_to_coco({**ochuman(picture(1, person())), **changes})
 
 
 @pytest.mark.parametrize("bounds", [(0.5, 0.5), (0.75, 0.5), (-0.1, 1), (0, float("nan")), (0, float("inf"))])
 def test_ranges_that_hold_nobody_are_refused(bounds):
     with pytest.raises(AnnotationError, match="range of MaxIoU"):
-        Selection("val", bounds)
+        OCHumanSubset("val", bounds)
 
 
 def test_splits_that_are_none_are_refused():
     with pytest.raises(AnnotationError, match="val, test, all, got 'train'"):
-        Selection("train")
+        OCHumanSubset("train")
 
 
 def test_what_a_converted_file_cannot_tell_is_refused():
-    converted = ochuman_as_coco(ochuman(picture(1, person(), person())), skeleton=COCO17)
+    converted = ochuman_to_coco(ochuman(picture(1, person(), person())), skeleton=COCO17)
     with pytest.raises(AnnotationError, match=r"a\.json is converted already, .* give OCHuman's own"):
-        restrict_converted(converted, Selection(fully_labelled=True), "a.json")
-    with pytest.raises(AnnotationError, match="wanted an object"):
-        restrict_converted([], Selection(), "a.json")
+        filter_converted(converted, OCHumanSubset(fully_labelled=True), "a.json")
+    with pytest.raises(AnnotationError, match="expected an object"):
+        filter_converted([], OCHumanSubset(), "a.json")
     for changes in ({"max_iou": "much"}, {"max_iou": None, "bbox": None}):
         broken = copy.deepcopy(converted)
         broken["annotations"][0].update(changes)
         with pytest.raises(AnnotationError, match="people of image 1 have no MaxIoU"):
-            restrict_converted(broken, Selection(), "a.json")
+            filter_converted(broken, OCHumanSubset(), "a.json")

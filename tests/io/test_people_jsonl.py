@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from poseg.errors import AnnotationError, OutputError, SkeletonError, VideoError
 from poseg.io.coco_results import read_results
-from poseg.io.frames_json import FramesWriter, read_frames
+from poseg.io.people_jsonl import FramesWriter, read_frames
 from poseg.people import People
 from poseg.skeletons import COCO17, LSP14, SKELETONS, Skeleton
 
@@ -132,7 +132,7 @@ def test_an_error_leaves_the_lines_that_are_done(tmp_path):
 
 WORK = """
 import os, signal, sys
-from poseg.io.frames_json import FramesWriter
+from poseg.io.people_jsonl import FramesWriter
 from poseg.people import People
 from poseg.skeletons import COCO17
 with FramesWriter(sys.argv[1], COCO17) as out:
@@ -167,7 +167,7 @@ def spoil(line, **changes):
 @pytest.mark.parametrize(
     ("number", "change", "message"),
     [
-        (1, lambda line: spoil(line, format="other"), "no header"),
+        (1, lambda line: spoil(line, format="other"), "not a header"),
         (1, lambda line: spoil(line, version=99), "version 99"),
         (1, lambda line: spoil(line, skeleton="octopus"), "octopus"),
         (1, lambda line: spoil(line, skeleton={"name": "x"}), "header"),
@@ -184,7 +184,7 @@ def spoil(line, **changes):
         (2, lambda line: spoil(line, people=[3]), "frame"),
         (2, lambda line: spoil(line, width=61), "masks are"),
         (2, lambda line: spoil(line, people=[{"keypoints": []}]), "score"),
-        (3, lambda line: spoil(line, frame=0), "frames must rise"),
+        (3, lambda line: spoil(line, frame=0), "frames must increase"),
         (3, lambda line: spoil(line, people=[{"score": 1, "keypoints": [1, 2, 1]}]), "keypoints"),
         (3, lambda line: spoil(line, people=[{"score": 1, "id": 1}, {"score": 1}]), "id is None"),
         (3, lambda line: spoil(line, people=[{"score": 1, "id": 2**70}]), "id"),
@@ -204,7 +204,7 @@ def test_a_fault_is_named_with_its_line(tmp_path, number, change, message):
 @pytest.mark.parametrize("data", [b"", b'{"format": "pos'])
 def test_a_file_without_a_whole_line_is_named(tmp_path, data):
     (tmp_path / "a.jsonl").write_bytes(data)
-    with pytest.raises(AnnotationError, match="no whole line"):
+    with pytest.raises(AnnotationError, match="no complete line"):
         read_frames(tmp_path / "a.jsonl")
 
 

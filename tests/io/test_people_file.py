@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from poseg.errors import AnnotationError
 from poseg.io.coco_json import coco_results, read_coco, read_results
-from poseg.io.given_people import image_id_of, match_pictures, people_of, read_people
+from poseg.io.people_file import find_image_id, match_images, people_for_image, read_people
 from poseg.people import People
 from poseg.skeletons import COCO17, OCHUMAN19
 
@@ -80,7 +80,7 @@ def test_results_come_back_as_they_were(tmp_path, skeleton):
     people = {3: some_people(2, 1, skeleton), 4: some_people(1, 2, skeleton)}
     records = [record for number, each in people.items() for record in coco_results(each, number)]
     read = read_people(save(tmp_path, records))
-    assert not read.true
+    assert not read.is_ground_truth
     assert set(read.by_image) == {3, 4}
     for number, each in people.items():
         assert same(read.people(number), each)
@@ -91,7 +91,7 @@ def test_results_come_back_as_they_were(tmp_path, skeleton):
 def test_ground_truth_comes_back_as_the_data_set_says_it(tmp_path):
     path = save(tmp_path, truth({1: "a.png", 2: "b.png"}))
     data, read = read_coco(path), read_people(path)
-    assert read.true
+    assert read.is_ground_truth
     for number in (1, 2):
         expected = data.people(number)
         assert same(read.people(number), expected, 0)
@@ -118,16 +118,16 @@ def test_pictures_under_their_own_names_find_their_own_people_wherever_they_lie(
     names = {number: "/".join([*folders, name]) for number, (folders, name) in enumerate(places, 1)}
     read = replace(read_people_of(names), names=names)
     for number, name in names.items():
-        assert image_id_of(read, PurePath(name)) == number
+        assert find_image_id(read, PurePath(name)) == number
         # Somewhere else the end of the path still tells.
-        assert image_id_of(read, PurePath("/data/of/mine") / name) == number
+        assert find_image_id(read, PurePath("/data/of/mine") / name) == number
 
 
 def read_people_of(names):
     """Given people of results, without a file."""
-    from poseg.io.given_people import GivenPeople
+    from poseg.io.people_file import PeopleFile
 
-    return GivenPeople("people.json", False, COCO17, {number: some_people(1, number) for number in names}, dict(names))
+    return PeopleFile("people.json", False, COCO17, {number: some_people(1, number) for number in names}, dict(names))
 
 
 # Examples: which picture is meant.
@@ -135,7 +135,7 @@ def read_people_of(names):
 
 @pytest.mark.parametrize("make", [truth, results], ids=["truth", "results"])
 @pytest.mark.parametrize(
-    ("names", "picture", "number", "wanted"),
+    ("names", "picture", "number", "expected"),
     [
         ({1: "a.png", 2: "b.png"}, "b.png", 1, 2),
         ({1: "a.png", 2: "b.png"}, "/photos/b.png", None, 2),
@@ -153,28 +153,28 @@ def read_people_of(names):
         ({1: "a.png"}, "c.png", 3, None),
     ],
 )
-def test_names_come_before_numbers(tmp_path, make, names, picture, number, wanted):
-    assert image_id_of(read_people(save(tmp_path, make(names))), PurePath(picture), number) == wanted
+def test_names_come_before_numbers(tmp_path, make, names, picture, number, expected):
+    assert find_image_id(read_people(save(tmp_path, make(names))), PurePath(picture), number) == expected
 
 
 def test_results_without_names_are_found_by_number(tmp_path):
     read = read_people(save(tmp_path, results({1: None, 2: None})))
-    assert match_pictures(read, [Path("a.png"), Path("b.png"), Path("c.png")], [1, 2, 3]) == [1, 2, None]
+    assert match_images(read, [Path("a.png"), Path("b.png"), Path("c.png")], [1, 2, 3]) == [1, 2, None]
 
 
 def test_results_may_name_pictures_instead_of_numbering_them(tmp_path):
     records = [{**record, "image_id": "sub/a.jpg"} for record in results({1: None})]
     read = read_people(save(tmp_path, records))
-    assert image_id_of(read, PurePath("sub/a.jpg")) == "sub/a.jpg"
-    assert len(people_of(read, "sub/a.jpg")) == 1
+    assert find_image_id(read, PurePath("sub/a.jpg")) == "sub/a.jpg"
+    assert len(people_for_image(read, "sub/a.jpg")) == 1
 
 
 def test_people_of_a_picture_by_path_and_by_id(tmp_path):
     read = read_people(save(tmp_path, truth({7: "000007.jpg", 8: "b.jpg"})))
-    assert same(people_of(read, 7), people_of(read, "photos/000007.jpg"))
-    assert same(people_of(read, 7), people_of(read, Path("7.png")))
+    assert same(people_for_image(read, 7), people_for_image(read, "photos/000007.jpg"))
+    assert same(people_for_image(read, 7), people_for_image(read, Path("7.png")))
     for unknown in (9, "c.jpg"):
-        nobody = people_of(read, unknown)
+        nobody = people_for_image(read, unknown)
         assert len(nobody) == 0
         assert nobody.skeleton == read.skeleton
 
@@ -185,7 +185,7 @@ def test_a_picture_that_is_listed_without_people_has_nobody(tmp_path):
     for image in plain["images"]:
         del image["height"], image["width"]
     read = read_people(save(tmp_path, plain))
-    assert match_pictures(read, [Path("a.png"), Path("b.png")], [1, 2]) == [1, 2]
+    assert match_images(read, [Path("a.png"), Path("b.png")], [1, 2]) == [1, 2]
     assert [len(read.people(number)) for number in (1, 2)] == [1, 0]
 
 
@@ -233,7 +233,7 @@ def test_the_only_category_of_results_is_that_of_persons(tmp_path):
 
 def test_an_empty_list_of_results_says_that_nobody_is_anywhere(tmp_path):
     read = read_people(save(tmp_path, []))
-    assert match_pictures(read, [Path("a.png")], [1]) == [None]
+    assert match_images(read, [Path("a.png")], [1]) == [None]
     assert len(read.people(None)) == 0
 
 
@@ -249,25 +249,25 @@ def test_what_is_neither_is_refused(tmp_path, plain):
 def test_pictures_that_are_all_unknown_are_told_with_an_example_of_both_names(tmp_path):
     for make in (truth, results):
         read = read_people(save(tmp_path, make({1: "x/a.png", 2: "x/b.png"})))
-        with pytest.raises(AnnotationError, match=r"it speaks of x/a\.png, they are such as photos/c\.png"):
-            match_pictures(read, [Path("photos/c.png"), Path("photos/d.png")], [1, 2])
+        with pytest.raises(AnnotationError, match=r"it lists x/a\.png, they are such as photos/c\.png"):
+            match_images(read, [Path("photos/c.png"), Path("photos/d.png")], [1, 2])
     read = read_people(save(tmp_path, results({5: None})))
-    with pytest.raises(AnnotationError, match=r"it speaks of image 5, they are such as c\.png"):
-        match_pictures(read, [Path("c.png")], [1])
+    with pytest.raises(AnnotationError, match=r"it lists image 5, they are such as c\.png"):
+        match_images(read, [Path("c.png")], [1])
 
 
 def test_a_name_that_two_pictures_have_is_ambiguous(tmp_path):
     read = read_people(save(tmp_path, truth({1: "x/a.png", 2: "y/a.png"})))
     with pytest.raises(AnnotationError, match=r"a\.png may be x/a\.png \(image 1\) and y/a\.png \(image 2\)"):
-        match_pictures(read, [Path("z/a.png")], [1])
+        match_images(read, [Path("z/a.png")], [1])
     with pytest.raises(AnnotationError, match="may be"):
-        people_of(read, "a.png")
+        people_for_image(read, "a.png")
 
 
 def test_two_pictures_may_not_be_the_same_one(tmp_path):
     read = read_people(save(tmp_path, truth({1: "a.png"})))
-    with pytest.raises(AnnotationError, match=r"x/a\.png and y/a\.png both fit image 1"):
-        match_pictures(read, [Path("x/a.png"), Path("y/a.png")], [1, 2])
+    with pytest.raises(AnnotationError, match=r"x/a\.png and y/a\.png both match image 1"):
+        match_images(read, [Path("x/a.png"), Path("y/a.png")], [1, 2])
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None], ids=str)

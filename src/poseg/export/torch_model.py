@@ -1,4 +1,4 @@
-"""A torch network where a predictor wants a model file: to measure it before it is exported, and to compare both."""
+"""A torch network in place of a model file: to evaluate it before it is exported, and to compare both."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from poseg.transforms.letterbox import Crop, Letterbox
 AnyCodec = TypeVar("AnyCodec", bound=Codec)
 
 
-class NetworkRunner(Generic[AnyCodec]):
-    """A network as a session runs one.
+class TorchModel(Generic[AnyCodec]):
+    """A network with a codec and a card, for whatever runs an ONNX model.
 
-    The network is used as it stands: the caller chooses evaluation mode and device.
+    The network is used as it is: the caller chooses evaluation mode and device.
     """
 
     def __init__(self, network: nn.Module, codec: AnyCodec, card: Card) -> None:
         self.network, self.codec, self.card = network, codec, card
 
     @torch.no_grad()
-    def run(self, tensor: NDArray[np.float32], **given: NDArray[np.float32]) -> Fields:
-        """Fields of a normalised input (1, 3, h, w), and what else the network is given."""
+    def run(self, tensor: NDArray[np.float32], **extra_inputs: NDArray[np.float32]) -> Fields:
+        """Fields of a normalised input (1, 3, h, w), and of extra inputs by name."""
         device = next(self.network.parameters()).device
-        every = {"image": tensor, **given}
-        inputs = {name: torch.from_numpy(np.ascontiguousarray(array)).to(device) for name, array in every.items()}
+        arrays = {"image": tensor, **extra_inputs}
+        inputs = {name: torch.from_numpy(np.ascontiguousarray(array)).to(device) for name, array in arrays.items()}
         fields = self.network(**inputs)
         return self.codec.fields_from_outputs(
             {spec.name: fields[spec.name].float().cpu().numpy() for spec in self.codec.specs}
@@ -51,16 +51,16 @@ class NetworkRunner(Generic[AnyCodec]):
         return self.run(first), self.run(second)
 
 
-def system_card(
+def make_card(
     system: System,
     *,
     name: str,
     inference: InferenceConfig,
     mean: tuple[float, float, float],
     std: tuple[float, float, float],
-    **facts: object,
+    **metadata: object,
 ) -> Card:
-    """The card of a system's network; `facts` are the card's licences, data, scores and notes."""
+    """The card of a system's network; `metadata` are its licences, data, scores and notes."""
     codec, (multiple, remainder) = system.codec, system.input_rule
     return Card(
         name=name,
@@ -73,5 +73,5 @@ def system_card(
         mean=mean,
         std=std,
         outputs={spec.name: spec.name for spec in codec.specs},
-        **facts,  # type: ignore[arg-type]
+        **metadata,  # type: ignore[arg-type]
     )

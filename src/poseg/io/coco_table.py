@@ -1,4 +1,4 @@
-"""A COCO annotation file as columns: checked once, so that whoever reads rows need not check again.
+"""The annotations of a COCO file as arrays, validated once when they are read.
 
 Letters: A annotations of the person category, in the order of the file; K joints.
 """
@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 
 from poseg.errors import AnnotationError, SkeletonError
 from poseg.geometry.boxes import boxes_from_points, xywh_to_xyxy
-from poseg.geometry.rle import Mask, tight_boxes
-from poseg.io.coco_skeleton import build_skeleton, read_skeleton_file, skeleton_file_beside, skeleton_plain
+from poseg.geometry.masks import Masks
+from poseg.io.coco_skeleton import build_skeleton, describe_skeleton, read_skeleton_file, skeleton_file_beside
 from poseg.skeletons import COCO17, Skeleton
 
 Floats = NDArray[np.float32]
 Record = Mapping[str, Any]
 
-_BEYOND = 2**63  # the columns hold 64 bits
+_INT64_LIMIT = 2**63
 
 
 @dataclass(frozen=True, slots=True)
 class CocoImage:
-    """One entry of `images`; `size` is (height, width) in pixels, None where the file does not say."""
+    """One entry of `images`; `size` is (height, width) in pixels, None where the file has none."""
 
     id: int
     file_name: str
@@ -34,17 +34,17 @@ class CocoImage:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Columns:
+class CocoTable:
     """Annotations of one category.
 
     ids              (A,) int64
     image_ids        (A,) int64
-    triplets         (A, K, 3) float32 as in the file: pixel numbers x, y and visibility v; zeros where none
+    triplets         (A, K, 3) float32 as in the file: pixel indices x, y and visibility v; zeros where none
     joint_scores     (A, K) float32: `keypoint_scores` of the record where it has them, else 1
     scores           (A,) float32: `score` of the record where it has one, else 1
     boxes_xyxy       (A, 4) float32; NaN where the record has no box
     areas            (A,) float32 square pixels, which OKS is scaled by; NaN where the record has none
-    unsure           (A,) bool: crowds (`iscrowd`) and records marked `ignore`, whose pixels say nothing
+    crowd_or_ignore  (A,) bool: crowds (`iscrowd`) and records marked `ignore`, whose pixels are not used
     segmentations    A raw segmentations or None
     """
 
@@ -55,18 +55,18 @@ class Columns:
     scores: Floats
     boxes_xyxy: Floats
     areas: Floats
-    unsure: NDArray[np.bool_]
+    crowd_or_ignore: NDArray[np.bool_]
     segmentations: tuple[object, ...]
 
 
 def parse_images(plain: Sequence[Record], source: str) -> dict[int, CocoImage]:
-    """Images by id; entries repeated word for word count once. Raises AnnotationError."""
+    """Images by id; identical repeated entries count once. Raises AnnotationError."""
     images: dict[int, CocoImage] = {}
     for record in plain:
-        number = _whole(record, "id", "images", source)
+        number = _integer(record, "id", "images", source)
         name = record.get("file_name", "")
         sides = record.get("height"), record.get("width")
-        if not isinstance(name, str) or not all(side is None or (_is_whole(side) and side > 0) for side in sides):
+        if not isinstance(name, str) or not all(side is None or (is_integer(side) and side > 0) for side in sides):
             raise AnnotationError(f"{source}: image {number} needs a file_name, and a height and width in pixels.")
         image = CocoImage(number, name, None if None in sides else (int(sides[0]), int(sides[1])))  # type: ignore[arg-type]
         if images.setdefault(number, image) != image:
@@ -77,67 +77,67 @@ def parse_images(plain: Sequence[Record], source: str) -> dict[int, CocoImage]:
 def person_category(plain: Sequence[Record], source: str) -> Record:
     """The category named person, else the only one. Raises AnnotationError."""
     named = [category for category in plain if str(category.get("name", "")).lower() == "person"]
-    for found in (named, plain):
-        if len(found) == 1:
-            _whole(found[0], "id", "categories", source)
-            return found[0]
+    for candidates in (named, plain):
+        if len(candidates) == 1:
+            _integer(candidates[0], "id", "categories", source)
+            return candidates[0]
     names = ", ".join(str(category.get("name", "?")) for category in plain) or "none"
-    raise AnnotationError(f"{source}: wanted one category named 'person', found {names}; rename the right one.")
+    raise AnnotationError(f"{source}: expected one category named 'person', got {names}; rename the right one.")
 
 
 def parse_skeleton(category: Record, annotations: Sequence[Record], source: str) -> Skeleton:
-    """The skeleton of a category, of the TOML file beside `source`, or a known one (`io.coco_skeleton`).
+    """The skeleton of a category, of the TOML file beside `source`, or a built-in one (`io.coco_skeleton`).
 
-    Without names it is COCO's 17 joints, provided that no record has another number of them. Raises AnnotationError.
+    Without names it is COCO's 17 joints, if no record has another number of them. Raises AnnotationError.
     """
     lengths = {len(row) for record in annotations if isinstance(row := record.get("keypoints"), list) and row}
     beside = skeleton_file_beside(source)
-    said = skeleton_plain(category, read_skeleton_file(beside) if beside else None)
+    description = describe_skeleton(category, read_skeleton_file(beside) if beside else None)
     odd = max(lengths - {3 * len(COCO17)}, default=None)
     try:
-        return build_skeleton(said, None if odd is None else odd // 3)
+        return build_skeleton(description, None if odd is None else odd // 3)
     except SkeletonError as fault:
         raise AnnotationError(
             f"{source}: the category's keypoints and skeleton do not fit: {fault} Bones are pairs from 1."
         ) from None
 
 
-def parse_annotations(plain: Sequence[Record], images: Mapping[int, CocoImage], joints: int, source: str) -> Columns:
-    """Columns of the given records. Raises AnnotationError that names the annotation."""
-    ids = [_whole(record, "id", "annotations", source) for record in plain]
+def parse_annotations(plain: Sequence[Record], images: Mapping[int, CocoImage], joints: int, source: str) -> CocoTable:
+    """The records as a table. Raises AnnotationError that names the annotation."""
+    ids = [_integer(record, "id", "annotations", source) for record in plain]
     if len(set(ids)) != len(ids):
         twice = next(number for number in ids if ids.count(number) > 1)
         raise AnnotationError(f"{source}: two annotations have the id {twice}; give each its own.")
-    places = [
-        _whole(record, "image_id", f"annotation {number}", source) for number, record in zip(ids, plain, strict=True)
+    image_ids = [
+        _integer(record, "image_id", f"annotation {number}", source) for number, record in zip(ids, plain, strict=True)
     ]
-    for number, place in zip(ids, places, strict=True):
-        if place not in images:
+    for number, image_id in zip(ids, image_ids, strict=True):
+        if image_id not in images:
             raise AnnotationError(
-                f"{source}: annotation {number} belongs to image {place}, which `images` does not list; add it."
+                f"{source}: annotation {number} belongs to image {image_id}, which `images` does not list; add it."
             )
     triplets = _rows(plain, ids, "keypoints", [0.0] * (3 * joints), source).reshape(-1, joints, 3)
     boxes = _rows(plain, ids, "bbox", [np.nan] * 4, source)
-    return Columns(
+    return CocoTable(
         ids=np.array(ids, np.int64),
-        image_ids=np.array(places, np.int64),
+        image_ids=np.array(image_ids, np.int64),
         triplets=triplets,
         joint_scores=_rows(plain, ids, "keypoint_scores", [1.0] * joints, source),
         scores=_rows(plain, ids, "score", 1.0, source),
         boxes_xyxy=xywh_to_xyxy(boxes),
         areas=_rows(plain, ids, "area", np.nan, source),
-        unsure=np.array([bool(record.get("iscrowd") or record.get("ignore")) for record in plain], np.bool_),
+        crowd_or_ignore=np.array([bool(record.get("iscrowd") or record.get("ignore")) for record in plain], np.bool_),
         segmentations=tuple(
             _segmentation(record, f"{source}: annotation {number}") for number, record in zip(ids, plain, strict=True)
         ),
     )
 
 
-def records_of(plain: object, key: str, source: str) -> list[Record]:
+def record_list(plain: object, key: str, source: str) -> list[Record]:
     """The list of objects under `key` of an annotation file. Raises AnnotationError."""
     if not isinstance(plain, Mapping):
         raise AnnotationError(
-            f"{source} holds a {type(plain).__name__}, wanted an object with images, annotations and categories; "
+            f"{source} holds a {type(plain).__name__}, expected an object with images, annotations and categories; "
             "a list is a result file, not ground truth."
         )
     records = plain.get(key)
@@ -146,46 +146,53 @@ def records_of(plain: object, key: str, source: str) -> list[Record]:
     return records
 
 
-def complete_boxes(boxes_xyxy: Floats, masks: Mask | None, points: Floats, found: NDArray[np.bool_]) -> Floats:
-    """(N, 4) boxes with rows of NaN replaced: tight around the mask, where that is empty around the joints found."""
-    substitutes = boxes_from_points(points, found)
+def boxes_or_fallback(boxes_xyxy: Floats, masks: Masks | None, points: Floats, visible: NDArray[np.bool_]) -> Floats:
+    """(N, 4) boxes with rows of NaN replaced by the tight box of the mask, else by that of the visible joints."""
+    fallback = boxes_from_points(points, visible)
     if masks is not None:
-        tight = tight_boxes(masks)
-        substitutes = np.where(tight.any(axis=1, keepdims=True), tight, substitutes)
-    return np.where(np.isnan(boxes_xyxy), substitutes, boxes_xyxy)
+        fallback = np.where(masks.nonempty[:, None], masks.boxes_xyxy, fallback)
+    return np.where(np.isnan(boxes_xyxy), fallback, boxes_xyxy)
+
+
+def has_key(record: Record, key: str) -> bool:
+    """Whether the record has a value for the key that is neither null nor an empty list."""
+    return record.get(key) not in (None, [])
+
+
+def is_integer(value: object) -> bool:
+    """Whether it is an integer of 64 bits, and no boolean."""
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _INT64_LIMIT
+
+
+def parse_numbers(value: Any, key: str, shape: tuple[int, ...], where: str) -> Floats:
+    """One entry of a record as finite float32 of a shape. Raises AnnotationError; `where` is for its message."""
+    expected = f"{shape[0]} finite numbers" if shape else "a finite number"
+    try:
+        with np.errstate(over="ignore"):
+            numbers = np.array(value, np.float32)
+    except (TypeError, ValueError, OverflowError):
+        raise AnnotationError(f"{where} has `{key}` that is not made of numbers; expected {expected}.") from None
+    if numbers.shape != shape:
+        got = f"{numbers.size} numbers" if numbers.ndim <= 1 else f"shape {numbers.shape}"
+        raise AnnotationError(f"{where} has `{key}` of {got}, expected {expected}; correct or remove it.")
+    if not np.isfinite(numbers).all():
+        raise AnnotationError(f"{where} has `{key}` with NaN or infinity; expected {expected}.")
+    return numbers
 
 
 def _rows(plain: Sequence[Record], ids: Sequence[int], key: str, default: Any, source: str) -> Floats:
     """(A, ...) float32 of one key of every record; `default` where a record lacks it or it is empty."""
     shape = np.shape(default)
     table = np.full((len(plain), *shape), default, np.float32)
-    given = [row for row, record in enumerate(plain) if record.get(key) not in (None, [])]
+    rows = [row for row, record in enumerate(plain) if has_key(record, key)]
+    if not rows:
+        return table
     try:
-        with np.errstate(over="ignore"):  # infinity is found below
-            values = np.array([plain[row][key] for row in given], np.float32)
-        sound = not given or (values.shape == (len(given), *shape) and bool(np.isfinite(values).all()))
-    except (TypeError, ValueError, OverflowError):
-        sound = False
-    if not sound:  # slowly now, to say which one
-        values = np.stack([_row(plain[row][key], key, shape, f"{source}: annotation {ids[row]}") for row in given])
-    if given:
-        table[given] = values
+        table[rows] = parse_numbers([plain[row][key] for row in rows], key, (len(rows), *shape), source)
+    except AnnotationError:  # again one by one, to name the annotation
+        for row in rows:
+            table[row] = parse_numbers(plain[row][key], key, shape, f"{source}: annotation {ids[row]}")
     return table
-
-
-def _row(row: Any, key: str, shape: tuple[int, ...], where: str) -> Floats:
-    wanted = f"{shape[0]} finite numbers" if shape else "a finite number"
-    try:
-        with np.errstate(over="ignore"):
-            values = np.array(row, np.float32)
-    except (TypeError, ValueError, OverflowError):
-        raise AnnotationError(f"{where} has `{key}` that is not made of numbers; wanted {wanted}.") from None
-    if values.shape != shape:
-        got = f"{values.size} numbers" if values.ndim <= 1 else f"shape {values.shape}"
-        raise AnnotationError(f"{where} has `{key}` of {got}, wanted {wanted}; correct or remove it.")
-    if not np.isfinite(values).all():
-        raise AnnotationError(f"{where} has `{key}` with NaN or infinity; wanted {wanted}.")
-    return values
 
 
 def _segmentation(record: Record, where: str) -> object:
@@ -193,17 +200,13 @@ def _segmentation(record: Record, where: str) -> object:
     if segmentation is not None and not isinstance(segmentation, (list, dict)):
         raise AnnotationError(
             f"{where} has a segmentation that is a {type(segmentation).__name__}; "
-            "wanted a list of polygons or run lengths with size and counts."
+            "expected a list of polygons or run lengths with size and counts."
         )
     return segmentation or None
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _BEYOND
-
-
-def _whole(record: Record, key: str, where: str, source: str) -> int:
+def _integer(record: Record, key: str, where: str, source: str) -> int:
     value = record.get(key)
-    if not _is_whole(value):
-        raise AnnotationError(f"{source}: an entry of {where} has {key} {value!r}, wanted a whole number of 64 bits.")
+    if not is_integer(value):
+        raise AnnotationError(f"{source}: an entry of {where} has {key} {value!r}, expected an integer of 64 bits.")
     return int(value)  # type: ignore[arg-type]
