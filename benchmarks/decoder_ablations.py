@@ -13,7 +13,7 @@ are not the test set.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from statistics import median
@@ -27,7 +27,8 @@ from rich.progress import track
 from tables import Grid, ask_for_outputs, put_out, score
 
 import poseg
-from poseg.codecs import BEST, CORAL, PAPER, TFJS, PersonLabCodec, PersonLabDecoder
+from poseg.codecs import CORAL, PAPER, TFJS, PersonLabCodec, PersonLabDecoder
+from poseg.codecs import DEFAULT as BEST
 from poseg.evaluation.ground_truth import GroundTruth, load_ground_truth
 from poseg.fields import Fields
 from poseg.io.coco_json import coco_results
@@ -36,7 +37,9 @@ from poseg.metrics.average_precision import Matching, match
 from poseg.metrics.bootstrap import bootstrap_ap, image_counts, percentile_interval
 from poseg.metrics.coco_objects import Kind
 from poseg.people import People
+from poseg.runtime.models import build_predictor
 from poseg.runtime.predictor import Predictor
+from poseg.runtime.view import View
 
 KINDS: tuple[Kind, ...] = ("keypoints", "masks")
 DEFAULT = "default"
@@ -70,19 +73,19 @@ class Way:
 def ways() -> list[Way]:
     """The default first; then every choice by itself."""
     one = {
-        **{f"mid refined {n} times": {"mid_steps": n} for n in (0, 1, 2, 10)},
-        "no Hough votes": {"evidence": "cell"},
+        **{f"mid refined {n} times": {"mid_refine_steps": n} for n in (0, 1, 2, 10)},
+        "no Hough votes": {"seed_source": "heatmap"},
         **{f"map of votes every {n} px": {"hough_stride_px": n} for n in (2, 8)},
         **{f"seeds above {t}": {"seed_threshold": t} for t in (0.05, 0.1, 0.4)},
         "heatmap scores": {"keypoint_score": "heatmap"},
         "hard OKS suppression": {"instance_nms": "oks"},
-        "people scored by their pose alone": {"person_score": "pose"},
+        "people scored by their pose alone": {"instance_score": "pose"},
         **{f"suppression within {r} px": {"nms_radius_px": float(r)} for r in (5, 20)},
-        "masks shared, not exclusive": {"exclusive": False},
-        **{f"mask threshold {t}": {"mask_threshold": t} for t in (0.15, 0.35, 0.5, inf)},
-        **{f"mask probability {p}": {"mask_probability": p} for p in (0.3, 0.4, 0.6)},
-        **{f"long refined {n} times": {"long_steps": n, "long_short_steps": n} for n in (0, 1, 5)},
-        "long refined by itself only": {"long_short_steps": 0},
+        "masks shared, not exclusive": {"exclusive_masks": False},
+        **{f"assignment distance {t}": {"max_assignment_distance": t} for t in (0.15, 0.35, 0.5, inf)},
+        **{f"mask threshold {p}": {"mask_threshold": p} for p in (0.3, 0.4, 0.6)},
+        **{f"long refined {n} times": {"long_refine_steps": n, "long_short_refine_steps": n} for n in (0, 1, 5)},
+        "long refined by itself only": {"long_short_refine_steps": 0},
     }
     presets = {"preset paper": PAPER, "preset tfjs": TFJS, "preset coral": CORAL}
     return [
@@ -91,7 +94,7 @@ def ways() -> list[Way]:
         Way("every second cell only", step=2),
         *(Way(look, look=look) for look in LOOKS if look != "once"),
         *(
-            Way(f"{look}, all outlined in 1", replace(BEST, longest_px=inf), look=look)
+            Way(f"{look}, all outlined in 1", replace(BEST, max_person_px=inf), look=look)
             for look, options in LOOKS.items()
             if min(options["scales"]) < 1 and not options["flip"]
         ),
@@ -112,37 +115,41 @@ def filled(masks: Any, size: tuple[int, int]) -> Any:
     return np.pad(masks, [(0, 0), *missing], mode="edge") if np.any(missing) else masks
 
 
-def decode_thinned(seen: Seen, codec: PersonLabCodec, step: int, decoding: PersonLabDecoder) -> People:
+def decode_thinned(view: View, codec: PersonLabCodec, step: int, decoding: PersonLabDecoder) -> People:
     """The people that every `step`-th cell shows."""
-    fields, codec = every(step, seen.fields, codec)
+    fields, codec = every(step, view.fields, codec)
     people = codec.decode(fields, decoding)
-    return seen.box.people_to_image(replace(people, masks=filled(people.masks, seen.box.input_size)))
+    masks = filled(np.asarray(people.masks), view.letterbox.input_size)
+    return view.letterbox.people_to_image(replace(people, masks=masks))
 
 
-def decode(model: Predictor, seen: Seen, way: Way, mark: Mapping[str, int]) -> None:
-    """Decode what was seen of a picture in one way; note the time and the people, with `mark` on their records."""
+def decode(model: Predictor, image: Any, views: Sequence[View], way: Way, mark: Mapping[str, int]) -> None:
+    """Decode the views of an image in one way; note the time and the people, with `mark` on their records."""
     start = process_time()
     if way.step > 1:
-        people = decode_thinned(seen, model.model.codec, way.step, replace(way.decoding, **EVERYBODY))
+        people = decode_thinned(views[0], model.model.codec, way.step, replace(way.decoding, **EVERYBODY))
     else:
-        people = replace(model, decoding=way.decoding, **EVERYBODY).decode(seen)
+        people = replace(model, decoder=replace(way.decoding, **EVERYBODY)).decode(image, views)
     way.spent_ms.append(1e3 * (process_time() - start))
     way.records += [{**record, **mark} for record in coco_results(people, mark["image_id"])]
 
 
 def run(model: Predictor, truth: GroundTruth) -> list[Way]:
     """All ways of decoding, scored."""
-    tried, sizes = ways(), {}
+    tried: list[Way] = ways()
+    sizes = {}
     for image_id, path in track(truth.paths.items(), description="pictures", transient=True):
         image = read_image(path)
         sizes[image_id] = (image.shape[0], image.shape[1])
         mark = {"image_id": image_id, "category_id": truth.category_id}
         for look, options in LOOKS.items():
-            looking = replace(model, **options)
-            seen = looking.see(image)
+            looking = build_predictor(
+                model.model, inference=model.inference, mask_refiner="", adaptive=False, **options
+            )
+            views = looking.views(image)
             for way in tried:
                 if way.look == look:
-                    decode(looking, seen, way, mark)
+                    decode(looking, image, views, way, mark)
     coco = truth.to_coco(sizes)
     for way in track(tried, description="scores", transient=True):
         way.matchings = {kind: match(coco, way.records, kind) for kind in KINDS}
@@ -199,9 +206,9 @@ def main() -> None:
     truth = load_ground_truth(asked.data, asked.images, asked.limit)
     grids, numbers = [], {}
     for one in asked.model or [Asked("small", None)]:
-        model = poseg.load(one.model, size_px=one.size_px, threads=1, mask_refiner="")
+        model = poseg.load(one.model, long_edge_px=one.size_px, threads=1, mask_refiner="")
         card = model.model.card
-        title = f"{card.name} at {one.size_px or card.size_px} px, stride {model.model.codec.stride}"
+        title = f"{card.name} at {one.size_px or card.inference.long_edge_px} px, stride {model.model.codec.stride}"
         numbers[title] = measure(run(model, truth))
         grids.append(tabulate(f"{title}; {len(truth.paths)} pictures of {asked.data.name}", numbers[title]))
     put_out(asked, grids, numbers, ["* the interval of the difference leaves out 0"])

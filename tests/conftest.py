@@ -35,7 +35,8 @@ STANDING = np.array(
 
 def card_of(codec: PersonLabCodec) -> Card:
     return Card(
-        name="test", system="personlab", codec=codec.to_dict(), skeleton=asdict(codec.skeleton), inference=InferenceConfig(257),
+        name="test", system="personlab", codec=codec.to_dict(), skeleton=asdict(codec.skeleton),
+        inference=InferenceConfig(257),
         size_divisor=codec.stride, size_offset=1, mean=(127.0, 127.0, 127.0), std=(128.0, 128.0, 128.0),
         outputs={spec.name: spec.name for spec in codec.specs}, licences={"code": "Apache-2.0"},
     )  # fmt: skip

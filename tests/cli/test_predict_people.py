@@ -20,8 +20,8 @@ from poseg.io.coco_results import read_results
 from poseg.io.people_jsonl import read_frames
 from poseg.io.video_writer import VideoWriter
 from poseg.runtime.card import CARD_KEY, Card
-from poseg.runtime.inference import InferenceConfig
 from poseg.runtime.crop_pose import TopDownPose
+from poseg.runtime.inference import InferenceConfig
 from poseg.skeletons import COCO17, LSP14
 
 Poseg = Callable[..., Result]
@@ -88,7 +88,8 @@ def crops_model() -> bytes:
     )  # fmt: skip
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     card = Card(
-        name="crops", system="multitask", codec=CODEC.to_dict(), skeleton=asdict(LSP14), inference=InferenceConfig(side),
+        name="crops", system="multitask", codec=CODEC.to_dict(), skeleton=asdict(LSP14),
+        inference=InferenceConfig(side),
         size_divisor=side, size_offset=0, mean=(127.0,) * 3, std=(128.0,) * 3,
         outputs={name: name for name in channels}, licences={"code": "Apache-2.0"},
     )  # fmt: skip

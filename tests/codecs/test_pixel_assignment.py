@@ -15,6 +15,7 @@ from poseg.codecs.mask_rendering import mask_scores, render_masks, upsample_bloc
 from poseg.codecs.personlab import PersonLabCodec
 from poseg.codecs.pixel_assignment import (
     PixelAssignment,
+    assignment_margins,
     cell_embeddings,
     coral_distance,
     geometric_embedding,
@@ -74,23 +75,17 @@ def test_at_most_one_person_within_the_threshold_has_a_positive_margin(seed: int
     distances, scores = rng.exponential(0.5, (30, 4)).astype(np.float32), rng.uniform(0.1, 1, 4).astype(np.float32)
     within = distances < threshold
     for trust in (np.ones(4, np.float32), scores):
-        margin = assignment_margins(distances, trust, threshold, exclusive_masks=True)
+        margin = assignment_margins(distances, trust, threshold, exclusive=True)
         best = np.arange(4) == np.where(within, distances / trust, np.inf).argmin(axis=1)[:, None]
         np.testing.assert_array_equal(margin > 0, best & within)
         assert np.abs(margin).max() <= 1
-        np.testing.assert_array_equal(
-            assignment_margins(distances, trust, threshold, exclusive_masks=False) > 0, within
-        )
+        np.testing.assert_array_equal(assignment_margins(distances, trust, threshold, exclusive=False) > 0, within)
 
 
 def test_infinite_distances_and_thresholds_give_finite_margins() -> None:
     distances, scores = np.array([[np.inf, 1.0], [np.inf, np.inf]], np.float32), np.ones(2, np.float32)
-    np.testing.assert_array_equal(
-        assignment_margins(distances, scores, np.inf, exclusive_masks=True), [[-1, 1], [-1, -1]]
-    )
-    np.testing.assert_array_equal(
-        assignment_margins(distances[:, 1:], scores[:1], np.inf, exclusive_masks=True), [[1], [-1]]
-    )
+    np.testing.assert_array_equal(assignment_margins(distances, scores, np.inf, exclusive=True), [[-1, 1], [-1, -1]])
+    np.testing.assert_array_equal(assignment_margins(distances[:, 1:], scores[:1], np.inf, exclusive=True), [[1], [-1]])
 
 
 @pytest.mark.parametrize("stride", [4, 8, 16, 32])
@@ -170,7 +165,7 @@ def test_masks_are_scored_before_they_are_painted_as_if_they_were(seed: int) -> 
     person = cv2.GaussianBlur(rng.random((9, 12)).astype(np.float32) * 1.6, (3, 3), 0).clip(0, 1)
     margin = rng.uniform(-1, 1, (108, 2)).astype(np.float32)
     claims = PixelAssignment(person, np.arange(108), margin, grid)
-    masks, _ = render_masks(claims, 0.5, exclusive_masks=False)
+    masks, _ = render_masks(claims, 0.5, exclusive=False)
     cells = masks[:, ::8, ::8]
     mean = np.array([person[mine].mean() if mine.any() else 0.5 for mine in cells])
     keypoints = rng.integers(0, (89, 65), (2, 17, 2)) + np.float32(0.5)

@@ -388,7 +388,8 @@ def test_fields_that_are_not_finite_are_refused():
     ("points", "joints", "shown"),
     [
         (0.0, 0, BY_IMAGE), (50.0, 1, BY_IMAGE), (50.0, 17, BY_IMAGE), (np.nan, 17, BY_IMAGE), (np.inf, 17, BY_IMAGE),
-        (-3e38, 17, BY_IMAGE), ("spread", 0, BY_IMAGE), ("spread", 1, BY_IMAGE), ("spread", 2, BY_BOX), ("spread", 3, 4),
+        (-3e38, 17, BY_IMAGE), ("spread", 0, BY_IMAGE), ("spread", 1, BY_IMAGE), ("spread", 2, BY_BOX),
+        ("spread", 3, 4),
     ],
 )  # fmt: skip
 def test_everybody_gets_a_mask_whatever_the_pose(points, joints, shown):

@@ -1,4 +1,4 @@
-"""PersonLabDecoder undoes encoding on real people: COCO's annotation through perfect fields, scored by COCO's evaluator."""
+"""Decoding undoes encoding on real people: COCO's annotation through perfect fields, scored by COCO's evaluator."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from poseg.codecs.scale_selection import MIN_FOCUS_SCORE, any_too_large, focus_c
 from poseg.geometry.pose_size import pose_boxes
 from poseg.geometry.rle import tight_boxes
 from poseg.people import People
+from poseg.runtime.multi_scale import render_instances
 from poseg.skeletons import COCO17
 
 
@@ -96,7 +97,7 @@ def test_the_part_to_see_holds_those_whom_the_look_suits(lengths, scale, seed):
 def test_everybody_is_there_once_surest_first(counts, exclusive):
     rng = np.random.default_rng(1)
     parts = [with_masks(rng, count) for count in counts]
-    people = merge_instances(parts, 100, exclusive)
+    people = render_instances(parts, 100, exclusive)
     scores = np.concatenate([part.scores for part in parts])
     np.testing.assert_array_equal(people.scores, np.sort(scores)[::-1])
     owned = np.concatenate([part.masks for part in parts])[np.argsort(-scores, kind="stable")]
@@ -105,13 +106,13 @@ def test_everybody_is_there_once_surest_first(counts, exclusive):
     assert not (np.asarray(people.masks) & ~owned).any()
     np.testing.assert_array_equal(np.asarray(people.masks).any(axis=0), owned.any(axis=0))
     np.testing.assert_array_equal(people.boxes_xyxy, tight_boxes(np.asarray(people.masks)))
-    assert len(merge_instances(parts, 2, exclusive)) == min(2, sum(counts))
+    assert len(render_instances(parts, 2, exclusive)) == min(2, sum(counts))
 
 
 def test_a_pixel_of_two_looks_is_the_first_ones():
     rng = np.random.default_rng(2)
     first, second = with_masks(rng, 2), with_masks(rng, 3)
-    people = merge_instances([first, second], 100, exclusive=True)
+    people = render_instances([first, second], 100, exclusive=True)
     order = np.argsort(-np.concatenate([first.scores, second.scores]), kind="stable")
     np.testing.assert_array_equal(
         np.asarray(people.masks)[np.isin(order, (0, 1))].any(axis=0), np.asarray(first.masks).any(axis=0)
@@ -121,7 +122,7 @@ def test_a_pixel_of_two_looks_is_the_first_ones():
 
 
 def test_without_masks_people_have_none():
-    people = merge_instances([standing(30.0), standing(60.0, 20.0)], 2, exclusive=True)
+    people = render_instances([standing(30.0), standing(60.0, 20.0)], 2, exclusive=True)
     assert people.masks is None
     assert len(people) == 2
 

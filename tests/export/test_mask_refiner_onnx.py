@@ -8,7 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-from poseg.codecs.mask_refiner import PLANES  # noqa: E402
+from poseg.codecs.mask_refiner import INPUT_CHANNELS  # noqa: E402
 from poseg.export.quantize import quantize  # noqa: E402
 from poseg.export.torch_model import TorchModel, make_card  # noqa: E402
 from poseg.export.torch_onnx import export_onnx, fold_batchnorm  # noqa: E402
@@ -35,7 +35,7 @@ def exported(tmp_path_factory):
 
 
 def crops(count: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).uniform(-1, 1, (count, PLANES, 64, 64)).astype(np.float32)
+    return np.random.default_rng(seed).uniform(-1, 1, (count, INPUT_CHANNELS, 64, 64)).astype(np.float32)
 
 
 @pytest.mark.parametrize("count", [1, 3, 20])

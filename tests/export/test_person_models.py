@@ -20,11 +20,11 @@ from poseg.export.quantize import LAYERS, quantize  # noqa: E402
 from poseg.export.torch_model import TorchModel, make_card  # noqa: E402
 from poseg.export.torch_onnx import export_onnx, per_person_input_shape  # noqa: E402
 from poseg.people import People  # noqa: E402
-from poseg.runtime.lifter import Lifter as Lifting  # noqa: E402
 from poseg.runtime.crop_pose import TopDownPose  # noqa: E402
-from poseg.runtime.predictor import Predictor  # noqa: E402
-from poseg.runtime.pose2seg import Pose2SegSegmenter  # noqa: E402
+from poseg.runtime.lifter import Lifter as Lifting  # noqa: E402
 from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
+from poseg.runtime.pose2seg import Pose2SegSegmenter  # noqa: E402
+from poseg.runtime.predictor import Predictor  # noqa: E402
 from poseg.skeletons import BODY17_3D, COCO17, LSP14  # noqa: E402
 from poseg.systems.lifter import Lifter  # noqa: E402
 from poseg.systems.multitask import Multitask  # noqa: E402

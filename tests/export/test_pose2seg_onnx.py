@@ -8,13 +8,13 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
-from poseg.codecs.pose2seg import published_templates  # noqa: E402
+from poseg.codecs.pose2seg import paper_templates  # noqa: E402
 from poseg.export.quantize import quantize  # noqa: E402
 from poseg.export.torch_model import TorchModel, make_card  # noqa: E402
 from poseg.export.torch_onnx import export_onnx, fold_batchnorm  # noqa: E402
 from poseg.people import People  # noqa: E402
-from poseg.runtime.pose2seg import Pose2SegSegmenter  # noqa: E402
 from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
+from poseg.runtime.pose2seg import Pose2SegSegmenter  # noqa: E402
 from poseg.skeletons import COCO17  # noqa: E402
 from poseg.systems.pose2seg import Pose2Seg  # noqa: E402
 
@@ -40,7 +40,7 @@ def exported(tmp_path_factory):
 def crowd(count: int, seed: int = 0) -> People:
     rng = np.random.default_rng(seed)
     corners = rng.uniform((-20, -20), (140, 80), (count, 1, 2))
-    points = published_templates().points[0] * rng.uniform(40, 120, (count, 1, 1)) + corners
+    points = paper_templates().points[0] * rng.uniform(40, 120, (count, 1, 1)) + corners
     return People.from_poses(COCO17, points, np.ones((count, 17)))
 
 

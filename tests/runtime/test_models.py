@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 import poseg
 from poseg.errors import CardError, WeightsError
+from poseg.runtime import models
 
 
 def test_load_takes_a_path_and_options(model_path: Path, spots: Callable[..., NDArray[np.uint8]]) -> None:
