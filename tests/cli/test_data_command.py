@@ -1,4 +1,4 @@
-"""`poseg data`: the report in words and as JSON, its exit codes, and labelled images drawn."""
+"""`poseg data check`, `show` and `lsp`: reports, exit codes, labelled images drawn, LSP as a COCO file."""
 
 from __future__ import annotations
 
@@ -12,8 +12,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from poseg.cli.main import app
+from poseg.datasets import DATASETS
+from poseg.datasets.lsp_file import lsp_as_coco
+from poseg.errors import AnnotationError
 from poseg.geometry.rle import encode_rle
+from poseg.io.coco_json import parse_coco, read_coco
+from poseg.skeletons import LSP14
 
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 runner = CliRunner(env={"COLUMNS": "150", "POSEG_DEBUG": ""})
 
 
@@ -103,3 +109,94 @@ def test_data_show_rejects_a_broken_file(plain: dict[str, Any], tmp_path: Path) 
     assert done.exit_code == 2
     assert "`keypoints` of 1 numbers, expected 6" in done.stderr
     assert not (tmp_path / "seen").exists()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Builds a folder of four images, 60 wide and 40 high, named as LSP or as LSPET names them."""
+
+    def build(digits: int = 4) -> Path:
+        joints = np.random.default_rng(0).uniform(5, 35, (4, 14, 3)).astype(np.float32)
+        joints[..., 2] = 1
+        joints[1, 3, 2] = 0  # hidden
+        joints[2, 5] = 0  # not placed
+        joints[3] = 0  # no person
+        np.savez(tmp_path / "joints.npz", joints=joints)
+        (tmp_path / "images").mkdir(exist_ok=True)
+        for number in range(1, 5):
+            Image.new("RGB", (60, 40)).save(tmp_path / "images" / f"im{number:0{digits}d}.jpg")
+        return tmp_path
+
+    return build
+
+
+@pytest.mark.parametrize(("digits", "name"), [(4, "LSP"), (5, "LSPET")])
+def test_data_lsp_file_reads_back(folder, digits, name):
+    home = folder(digits)
+    out = home / "ann.json"
+    done = runner.invoke(app, ["data", "lsp", str(home), "-o", str(out), "--first", "2"])
+    assert done.exit_code == 0, done.output
+    assert f"{name}, pictures 2 to 4: one person of each is annotated. 2 people." in done.stdout
+    data = read_coco(out)
+    assert data.skeleton == LSP14
+    joints = np.load(home / "joints.npz")["joints"]
+    assert [image.file_name for image in data.images.values()] == [f"im{n:0{digits}d}.jpg" for n in (2, 3, 4)]
+    assert data.images[2].size == (40, 60)
+    seen = data.visibility(2)[0]
+    assert (seen[3], set(np.delete(seen, 3))) == (1, {2})
+    assert data.visibility(3)[0][5] == 0
+    np.testing.assert_allclose(data.people(2).keypoints[0], joints[1, :, :2] + 0.5, atol=0.006)
+    assert len(data.people(4)) == 0
+    numbers = [record["num_keypoints"] for record in json.loads(out.read_text())["annotations"]]
+    assert numbers == [14, 13]
+
+
+def test_data_lsp_boxes_hold_the_joints_and_stay_inside(folder):
+    data = parse_coco(lsp_as_coco(folder()), "made")
+    for number in (1, 2, 3):
+        people = data.people(number)
+        left, top, right, bottom = people.boxes_xyxy[0]
+        points = people.keypoints[0][people.keypoint_scores[0] > 0]
+        assert (points >= (left, top)).all()
+        assert (points <= (right, bottom)).all()
+        assert 0 <= left < right <= 60
+        assert 0 <= top < bottom <= 40
+        assert data.areas(number)[0] == pytest.approx((right - left) * (bottom - top), rel=1e-3)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 2), (3, 2), (1, 5), (5, None)])
+def test_data_lsp_rejects_numbers_out_of_range(folder, first, last):
+    with pytest.raises(AnnotationError, match="has pictures 1 to 4"):
+        lsp_as_coco(folder(), first, last)
+
+
+def test_data_lsp_rejects_other_folders(folder, tmp_path):
+    with pytest.raises(AnnotationError, match=r"There is no .*joints\.npz"):
+        lsp_as_coco(tmp_path / "nowhere")
+    home = folder()
+    (home / "images" / "im0003.jpg").unlink()
+    with pytest.raises(AnnotationError, match=r"lacks 1 of the pictures, the first is im0003\.jpg"):
+        lsp_as_coco(home)
+    with pytest.raises(AnnotationError, match=r"neither im0003\.jpg nor im00003\.jpg"):
+        lsp_as_coco(home, first=3)
+    for joints, message in (
+        (np.zeros((4, 13, 3)), r"expected \(pictures, 14, 3\)"),
+        (np.full((4, 14, 3), np.nan), "NaN or infinity among the joints of picture 1"),
+    ):
+        np.savez(home / "joints.npz", joints=joints)
+        with pytest.raises(AnnotationError, match=message):
+            lsp_as_coco(home)
+    (home / "joints.npz").write_text("not numbers")
+    with pytest.raises(AnnotationError, match="Cannot read"):
+        lsp_as_coco(home)
+
+
+def test_data_lsp_reads_as_training_does():
+    if not (SHARED / "lsp" / "joints.npz").is_file():
+        pytest.skip("needs LSP in shared/data/lsp beside the repository")
+    data = parse_coco(lsp_as_coco(SHARED / "lsp", 1, 3), "made")
+    training = DATASETS["lsp_train"](SHARED / "lsp")
+    for number in (1, 2, 3):
+        people, theirs = data.people(number), training[number - 1].people
+        mapped = people.remap_to(theirs.skeleton)
+        np.testing.assert_allclose(mapped.keypoints, theirs.keypoints, atol=0.01)

@@ -1,4 +1,4 @@
-"""`poseg evaluate --metric pck`, with models that predict no people or the truth in place of a network."""
+"""`poseg evaluate`, with models that predict no people or the ground truth in place of a network."""
 
 from __future__ import annotations
 
@@ -15,25 +15,60 @@ from poseg.cli import evaluate as command
 from poseg.cli.main import app
 from poseg.cli.predict_options import DetectOptions
 from poseg.people import People
-from poseg.skeletons import LSP14
+from poseg.skeletons import COCO17, LSP14
 
 POSE = np.random.default_rng(0).uniform(5, 95, (1, 14, 2))
 runner = CliRunner(env={"COLUMNS": "100", "POSEG_DEBUG": ""})
 
 
-class BottomUpCodec:
-    session = SimpleNamespace(card=SimpleNamespace(name="finder"))
+class Perfect:
+    session = SimpleNamespace(card=SimpleNamespace(name="perfect"))
 
     def __call__(self, image):
         return People.from_poses(LSP14, POSE, np.ones((1, 14)))
 
 
-class Cropper(BottomUpCodec):
+class PerfectTopDown(Perfect):
     wants_boxes = True
 
     def __call__(self, image, boxes_xyxy):
         assert boxes_xyxy.tolist() == [[0, 0, 100, 100]]
         return super().__call__(image)
+
+
+class NoPeople:
+    session = SimpleNamespace(card=SimpleNamespace(name="none"))
+
+    def __call__(self, image):
+        return People.empty(COCO17, image.shape[:2])
+
+
+@pytest.fixture
+def options(monkeypatch):
+    """The options that the predictor was built with."""
+    used = {}
+
+    def build(self, **more):
+        used.update(asdict(self))
+        return NoPeople()
+
+    monkeypatch.setattr(DetectOptions, "build", build)
+    return used
+
+
+@pytest.fixture
+def coco_arguments(tmp_path):
+    plain = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 40, "width": 60}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 100, "bbox": [5, 5, 10, 10],
+             "segmentation": [[5, 5, 15, 5, 15, 15, 5, 15]], "keypoints": [8, 8, 2] * 17, "num_keypoints": 17}
+        ],
+        "categories": [{"id": 1, "name": "person"}],
+    }  # fmt: skip
+    (tmp_path / "truth.json").write_text(json.dumps(plain))
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.png")
+    return ["evaluate", "--data", str(tmp_path / "truth.json"), "--images", str(tmp_path)]
 
 
 @pytest.fixture
@@ -56,8 +91,29 @@ def arguments(tmp_path, monkeypatch):
     return build
 
 
+def test_evaluate_writes_and_shows_scores_and_results(options, coco_arguments, tmp_path):
+    scores, results = tmp_path / "scores.json", tmp_path / "results.json"
+    more = ["--json", str(scores), "--results", str(results), "--long-edge", "257", "--flip", "--scales", "0.5,1"]
+    done = runner.invoke(app, [*coco_arguments, *more, "--model", "mine"])
+    assert done.exit_code == 0, done.output
+    plain = json.loads(scores.read_text())
+    assert (plain["images"], plain["persons"], plain["keypoints"]["AP"], plain["model"]) == (1, 1, 0, "none")
+    assert json.loads(results.read_text()) == []
+    for name in (*plain["keypoints"], *plain["masks"], "person IoU", "ms postprocess"):
+        assert name in done.stdout
+    assert options["model"] == "mine"
+    assert (options["long_edge"], options["flip"], options["scales"]) == (257, True, "0.5,1")
+
+
+def test_evaluate_checks_outputs_before_the_run(options, coco_arguments, tmp_path):
+    done = runner.invoke(app, [*coco_arguments, "--json", str(tmp_path / "nowhere" / "scores.json")])
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert "Cannot write" in done.stderr
+    assert options == {}
+
+
 @pytest.mark.parametrize(
-    ("model", "message"), [(BottomUpCodec(), "detected by finder"), (Cropper(), "in the boxes of the file")]
+    ("model", "message"), [(Perfect(), "detected by perfect"), (PerfectTopDown(), "in the boxes of the file")]
 )
 def test_evaluate_pck_writes_tables_scores_and_curves(arguments, tmp_path, model, message):
     out, curve = tmp_path / "scores.json", tmp_path / "curve.png"
@@ -76,7 +132,7 @@ def test_evaluate_pck_writes_tables_scores_and_curves(arguments, tmp_path, model
     assert "lower arms" in done.stdout
     assert "14 of the 14 joints of lsp14" in done.stdout
     plain = json.loads(out.read_text())
-    assert (plain["metric"], plain["model"], plain["persons"]) == ("pck", "finder", 1)
+    assert (plain["metric"], plain["model"], plain["persons"]) == ("pck", "perfect", 1)
     for score in plain["scores"].values():
         assert score["overall"]["value"] == 1
         assert score["protocol"]
@@ -87,11 +143,11 @@ def test_evaluate_pck_writes_tables_scores_and_curves(arguments, tmp_path, model
 def test_evaluate_pck_gives_boxes_to_a_top_down_model(arguments, monkeypatch):
     asked = {}
     monkeypatch.setattr(command, "is_top_down", lambda model: model == "crops")
-    monkeypatch.setattr(command, "build_top_down", lambda options: asked.update(asdict(options)) or Cropper())
+    monkeypatch.setattr(command, "build_top_down", lambda options: asked.update(asdict(options)) or PerfectTopDown())
     given = arguments(None, "--metric", "pck", "--model", "crops", "--no-flip", "--threads", "1")
     done = runner.invoke(app, given)
     assert done.exit_code == 0, done.output
-    assert "made by finder in the boxes of the file" in done.stdout
+    assert "made by perfect in the boxes of the file" in done.stdout
     assert (asked["model"], asked["threads"], asked["flip"]) == ("crops", 1, False)
     done = runner.invoke(app, [*given, "--long-edge", "257", "--min-score", "0.3"])
     assert done.exit_code == 2
@@ -110,13 +166,13 @@ def test_evaluate_pck_gives_boxes_to_a_top_down_model(arguments, monkeypatch):
     ],
 )
 def test_evaluate_rejects_options_that_do_not_fit(arguments, more, message):
-    done = runner.invoke(app, arguments(BottomUpCodec(), *more))
+    done = runner.invoke(app, arguments(Perfect(), *more))
     assert done.exit_code == 2
     assert message in done.output
 
 
 def test_evaluate_points_to_pck_for_skeletons_without_sigmas(arguments):
-    done = runner.invoke(app, arguments(BottomUpCodec()))
+    done = runner.invoke(app, arguments(Perfect()))
     assert done.exit_code == 2
     assert "evaluate PCK instead" in done.output
 
@@ -139,14 +195,14 @@ def outside(plain):
     plain["annotations"][0]["bbox"] = [300, 10, 50, 50]
 
 
-class Strict(Cropper):
-    """Refuses boxes as a model of crops does, and takes those of any size."""
+class StrictTopDown(PerfectTopDown):
+    """Rejects boxes as a top-down model does, and takes those of any size."""
 
     def __call__(self, image, boxes_xyxy):
         from poseg.runtime.crop_pose import _checked
 
         _checked(boxes_xyxy, image.shape[:2])
-        return BottomUpCodec.__call__(self, image)
+        return Perfect.__call__(self, image)
 
 
 def changed(tmp_path, given, change):
@@ -158,7 +214,7 @@ def changed(tmp_path, given, change):
 
 
 def test_evaluate_pck_reports_joints_of_other_names(arguments, tmp_path):
-    done = changed(tmp_path, arguments(BottomUpCodec(), "--metric", "pck"), renamed)
+    done = changed(tmp_path, arguments(Perfect(), "--metric", "pck"), renamed)
     assert done.exit_code == 2
     assert done.stderr.count("\n") == 1
     assert "The model has none of the joints point_0, point_1, " in done.stderr
@@ -166,7 +222,7 @@ def test_evaluate_pck_reports_joints_of_other_names(arguments, tmp_path):
     assert "truth.json annotates; give a model of these joints, or rename those of the file" in done.stderr
 
 
-@pytest.mark.parametrize("model", [BottomUpCodec(), Strict()], ids=["finder", "crops"])
+@pytest.mark.parametrize("model", [Perfect(), StrictTopDown()], ids=["perfect", "crops"])
 def test_evaluate_pck_makes_boxes_from_joints(arguments, tmp_path, model):
     out = tmp_path / "scores.json"
     done = changed(tmp_path, arguments(model, "--metric", "pck", "--json", out), boxless)
@@ -176,7 +232,7 @@ def test_evaluate_pck_makes_boxes_from_joints(arguments, tmp_path, model):
 
 @pytest.mark.parametrize(("change", "box"), [(outside, "300, 10, 350, 60"), (one_joint_without_a_box, "")])
 def test_evaluate_pck_names_the_image_of_a_bad_box(arguments, tmp_path, change, box):
-    done = changed(tmp_path, arguments(Strict(), "--metric", "pck"), change)
+    done = changed(tmp_path, arguments(StrictTopDown(), "--metric", "pck"), change)
     assert done.exit_code == 2
     assert done.stderr.startswith(f"poseg: a.png: Box 0 ({box}")
     assert "shows nothing of the picture of 100 x 100 pixels" in done.stderr
