@@ -58,9 +58,8 @@ def disks_model() -> bytes:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     card = Card(
         name="disks", system="pose2seg", codec=codec.to_dict(), skeleton=asdict(codec.skeleton),
-        inference=InferenceConfig(257),
-        size_divisor=32, size_offset=1, mean=(127.0,) * 3, std=(128.0,) * 3, outputs={"mask": "mask"},
-        licences={"code": "Apache-2.0"},
+        inference=InferenceConfig(257), size_divisor=32, size_offset=1, mean=(127.0,) * 3, std=(128.0,) * 3,
+        outputs={"mask": "mask"}, licences={"code": "Apache-2.0"},
     )  # fmt: skip
     helper.set_model_props(model, {CARD_KEY: card.to_json()})
     return bytes(model.SerializeToString())

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import poseg
 from poseg.cli.main import app
 from poseg.errors import PosegError
+from poseg.runtime.inference import InferenceConfig
 
 runner = CliRunner(env={"COLUMNS": "150", "POSEG_DEBUG": ""})
 
@@ -98,19 +99,19 @@ def test_models_shows_the_card(tmp_path: Path, model_bytes: Callable[..., bytes]
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("inference", "message"),
     [
-        ({"scales": (1.0, 0.5)}, "128, 257 px"),
-        ({"scales": (1.0, 0.5), "everywhere": False}, "128, 257 px, adaptive"),
-        ({"scales": (1.0, 0.5), "everywhere": False, "flip": True}, "adaptive; the largest flipped too"),
-        ({"flip": True}, "257 px; flipped too"),
+        (InferenceConfig(257, (1.0, 0.5)), "128, 257 px"),
+        (InferenceConfig(257, (1.0, 0.5), adaptive=True), "128, 257 px, adaptive"),
+        (InferenceConfig(257, (1.0, 0.5), flip=True, adaptive=True), "adaptive; the largest flipped too"),
+        (InferenceConfig(257, flip=True), "257 px; flipped too"),
     ],
 )
 def test_models_shows_the_scales(
-    tmp_path: Path, model_bytes: Callable[..., bytes], changes: dict[str, object], message: str
+    tmp_path: Path, model_bytes: Callable[..., bytes], inference: InferenceConfig, message: str
 ) -> None:
     path = tmp_path / "model.onnx"
-    path.write_bytes(model_bytes(**changes))
+    path.write_bytes(model_bytes(inference=inference))
     result = runner.invoke(app, ["models", str(path)])
     assert result.exit_code == 0
     assert message in " ".join(result.output.split())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ runner = CliRunner(env={"COLUMNS": "100", "POSEG_DEBUG": ""})
 
 
 class Perfect:
-    session = SimpleNamespace(card=SimpleNamespace(name="perfect"))
+    name = "perfect"
 
     def __call__(self, image):
         return People.from_poses(LSP14, POSE, np.ones((1, 14)))
@@ -37,7 +36,7 @@ class PerfectTopDown(Perfect):
 
 
 class NoPeople:
-    session = SimpleNamespace(card=SimpleNamespace(name="none"))
+    name = "none"
 
     def __call__(self, image):
         return People.empty(COCO17, image.shape[:2])

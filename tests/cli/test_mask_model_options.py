@@ -123,7 +123,7 @@ def test_predict_takes_a_mask_model(truth: Path, poseg: Poseg) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--model", "../disks.onnx"], "is given people and does not find them"),
+        (["--model", "../disks.onnx"], "does not detect people by itself"),
         (["--model", "../spots.onnx", "--mask-model", "../spots.onnx"], "which is not given people"),
         (["--model", "../spots.onnx", "--mask-model", "missing"], "no model 'missing'"),
     ],
@@ -151,7 +151,7 @@ def test_models_in_the_wrong_option_are_rejected(
         ([*MASK_MODEL, "--people", "truth.json", "--max-people", "3"], "so --max-people would do nothing"),
         (["--mask-model", "../spots.onnx", "--people", "truth.json"], "which is not given people"),
         ([*MASK_MODEL, "--people", "missing.json"], "There is no file missing.json"),
-        ([*MASK_MODEL, "--people", "other.json"], "it speaks of other.png, they are such as 1.png"),
+        ([*MASK_MODEL, "--people", "other.json"], "it lists other.png, they are such as 1.png"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ from typer.testing import CliRunner, Result
 
 from poseg.cli.main import app
 from poseg.cli.outputs import unique_names
+from poseg.cli.predict_options import MAX_PEOPLE, MIN_SCORE, DetectOptions
 from poseg.io.coco_results import read_results
+from poseg.runtime import models
 from poseg.runtime.card import CARD_VERSION
 
 Spots = Callable[..., NDArray[np.uint8]]
@@ -139,6 +142,19 @@ def test_predict_options_reach_the_predictor(poseg: Poseg, spots: Spots) -> None
     assert written() == {"results.json"}
     assert predict(poseg, "a.png", "--min-score", "1").stdout.startswith("0 people in 1 image")
     assert json.loads(Path("out/results.json").read_text()) == []
+
+
+def test_detect_options_change_the_inference_of_the_card(model_path: Path) -> None:
+    model = str(model_path)
+    card = DetectOptions(model).build().inference
+    assert DetectOptions(model, adaptive=True, scales="0.5,1").build().inference == replace(
+        card, adaptive=True, scales=(0.5, 1.0)
+    )
+    assert DetectOptions(model, long_edge=129, flip=True).build().inference == replace(
+        card, long_edge_px=129, flip=True
+    )
+    assert (MAX_PEOPLE, MIN_SCORE) == (models.MAX_PEOPLE, models.MIN_SCORE)
+    assert DetectOptions(adaptive=False, flip=False).changed(DetectOptions()) == ["--flip", "--adaptive"]
 
 
 @pytest.mark.parametrize(

@@ -89,8 +89,7 @@ def crops_model() -> bytes:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     card = Card(
         name="crops", system="multitask", codec=CODEC.to_dict(), skeleton=asdict(LSP14),
-        inference=InferenceConfig(side),
-        size_divisor=side, size_offset=0, mean=(127.0,) * 3, std=(128.0,) * 3,
+        inference=InferenceConfig(side), size_divisor=side, size_offset=0, mean=(127.0,) * 3, std=(128.0,) * 3,
         outputs={name: name for name in channels}, licences={"code": "Apache-2.0"},
     )  # fmt: skip
     helper.set_model_props(model, {CARD_KEY: card.to_json()})
@@ -227,7 +226,7 @@ def test_top_down_finishes_the_images_after_a_box_outside(predict: Poseg, spots:
     truth({1: "a.png", 2: "b.png", 3: "c.png"}, {1: [near], 2: [near, [300, 10, 50, 50]], 3: [near]})
     result = predict("photos", *CROPS, "--people", "truth.json")
     assert result.exit_code == 2
-    assert result.stderr.startswith("poseg: photos/b.png: Box 1 (300, 10, 350, 60) shows nothing of the picture")
+    assert result.stderr.startswith("poseg: photos/b.png: Box 1 (300, 10, 350, 60) shows nothing of the image")
     assert result.stderr.count("\n") == 1
     assert result.stdout.startswith("2 people in 2 images")
     assert written() == {"results.json", "a.overlay.png", "c.overlay.png"}
@@ -256,11 +255,11 @@ def test_predict_does_not_hide_internal_errors(predict: Poseg, spots: Spots, sav
         ([*CROPS, "--people", "missing.json"], "missing.json"),
         ([*CROPS, "--people", "a.json"], "a.json is neither COCO ground truth"),
         ([*CROPS, "--detector", "missing"], "no model 'missing'"),
-        ([*CROPS, "--detector", "lifter"], "'lifter' is of the system 'lifter', which is given people"),
-        ([*CROPS, "--detector", "../crops.onnx"], "'crops' is of the system 'multitask', which is given people"),
+        ([*CROPS, "--detector", "lifter"], "'lifter' is of the system 'lifter', which does not detect people"),
+        ([*CROPS, "--detector", "../crops.onnx"], "'crops' is of the system 'multitask', which does not detect people"),
         ([*CROPS, "--long-edge", "257", "--mask-model", "../disks.onnx"], "--long-edge, --mask-model would do nothing"),
         ([*CROPS, "--people", "truth.json", "--min-score", "0.2"], "--min-score would do nothing"),
-        (["--model", "lifter"], "is given people and does not find them"),
+        (["--model", "lifter"], "does not detect people by itself"),
     ],
 )
 def test_top_down_rejects_options_that_do_not_fit(

@@ -197,15 +197,15 @@ def test_predict_offline_keeps_the_lines_after_ctrl_c(predict: Poseg, clip, monk
     import poseg.runtime.predictor as module
 
     clip("walk.mp4")
-    see, calls = module.Predictor.see, []
+    views, calls = module.Predictor.views, []
 
-    def interrupted(self, image, name=""):
+    def interrupted(self, image):
         calls.append(1)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return see(self, image, name=name)
+        return views(self, image)
 
-    monkeypatch.setattr(module.Predictor, "see", interrupted)
+    monkeypatch.setattr(module.Predictor, "views", interrupted)
     assert predict("walk.mp4", "--offline").exit_code == 130
     assert written() == {"walk.people.jsonl"}
     assert len(people_of()) == 3

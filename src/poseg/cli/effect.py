@@ -15,6 +15,7 @@ from poseg.cli.outputs import error_console, exclude_outputs, make_folder, proce
 from poseg.cli.predict_options import (
     MAX_PEOPLE,
     MIN_SCORE,
+    AdaptiveOption,
     DetectOptions,
     FlipOption,
     LongEdgeOption,
@@ -79,6 +80,7 @@ def effect(
     min_score: MinScoreOption = MIN_SCORE,
     scales: ScalesOption = None,
     flip: FlipOption = None,
+    adaptive: AdaptiveOption = None,
     mask_model: MaskModelOption = None,
     smooth: SmoothOption = True,
     offline: OfflineOption = False,
@@ -108,7 +110,7 @@ def effect(
     paths = exclude_outputs(images.paths, out, (ENDING,))
     clips = video_targets(by_kind, out)
     targets = dict(zip(paths, _targets(paths, out), strict=True))
-    options = DetectOptions(model, long_edge, scales, flip, max_people, min_score, threads)
+    options = DetectOptions(model, long_edge, scales, flip, adaptive, max_people, min_score, threads)
     build = cache(lambda: options.with_mask_model(mask_model))
 
     if paths:

@@ -13,6 +13,7 @@ import typer
 from poseg.cli.outputs import progress_bar
 from poseg.cli.predict_options import (
     MAX_PEOPLE,
+    AdaptiveOption,
     DetectOptions,
     FlipOption,
     LongEdgeOption,
@@ -58,6 +59,7 @@ def evaluate(
     min_score: MinScoreOption = MIN_SCORE,
     scales: ScalesOption = None,
     flip: FlipOption = None,
+    adaptive: AdaptiveOption = None,
     mask_model: MaskModelOption = None,
     people: Annotated[
         Path | None,
@@ -85,7 +87,7 @@ def evaluate(
     With --metric pck the joints alone are measured, on the skeleton of the file: PCK, PCKh, PDJ and PCP.
     """
     _check_folders(json, results, pck_plot)
-    options = DetectOptions(model, long_edge, scales, flip, max_people, min_score, threads)
+    options = DetectOptions(model, long_edge, scales, flip, adaptive, max_people, min_score, threads)
     if metric is Metric.pck:
         _reject_with_pck(
             {"--mask-model": mask_model, "--people": people, "--keypoints-only": keypoints_only or None,
@@ -139,12 +141,11 @@ def _joints(
 
     model = _joint_model(options)
     boxes = bool(getattr(model, WANTS_BOXES, False))
-    name = model.model.card.name
-    poses = f"made by {name} in the boxes of the file" if boxes else f"detected by {name}"
+    poses = f"made by {model.name} in the boxes of the file" if boxes else f"detected by {model.name}"
     with progress_bar("Images") as progress:
         report = evaluate_joints(model, data, images, boxes=boxes, limit=limit, progress=progress)
     if json is not None:
-        about = {"model": name, "metric": "pck", "poses": poses, "options": _recorded(options)}
+        about = {"model": model.name, "metric": "pck", "poses": poses, "options": _recorded(options)}
         write_json(json, {**about, **report.to_dict()})
     if pck_plot is not None:
         write_png(pck_plot, curve_sheet(report))
@@ -182,7 +183,7 @@ def _detector(options: DetectOptions, mask_model: str | None) -> _Evaluated:
 
     detector = options.with_mask_model(mask_model)
     name = detector.predictor.name if isinstance(detector, SegmentedPredictor) else detector.name
-    return _Evaluated(detector, getattr(detector, "name", name), f"detected by {name}", None, _recorded(options))
+    return _Evaluated(detector, detector.name, f"detected by {name}", None, _recorded(options))
 
 
 def _with_provided_people(
@@ -200,9 +201,7 @@ def _with_provided_people(
     people = read_people(file)
     poses = f"{'ground truth of' if people.is_ground_truth else 'results in'} {file.name}"
     used = {"long_edge": options.long_edge, "threads": options.threads}
-    return _Evaluated(
-        segmenter, segmenter.model.card.name, poses, match_people(people, data, keypoints_only=keypoints_only), used
-    )
+    return _Evaluated(segmenter, segmenter.name, poses, match_people(people, data, keypoints_only=keypoints_only), used)
 
 
 def _recorded(options: DetectOptions) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from poseg.cli.image_outputs import MasksOption, OverlayOption, predict_images
 from poseg.cli.predict_options import (
     MAX_PEOPLE,
     MIN_SCORE,
+    AdaptiveOption,
     DetectOptions,
     FlipOption,
     LiftOption,
@@ -54,6 +55,7 @@ def predict(
     min_score: MinScoreOption = MIN_SCORE,
     scales: ScalesOption = None,
     flip: FlipOption = None,
+    adaptive: AdaptiveOption = None,
     mask_model: MaskModelOption = None,
     detector: Annotated[
         str | None,
@@ -83,7 +85,7 @@ def predict(
     """
     from poseg.cli.video_jobs import VideoJob, classify_sources
 
-    detect = DetectOptions(model, long_edge, scales, flip, max_people, min_score, threads)
+    detect = DetectOptions(model, long_edge, scales, flip, adaptive, max_people, min_score, threads)
     options = PredictOptions(detect, mask_model, detector, people, lift)
     build = cache(options.build)
     by_kind = classify_sources(sources, out)

@@ -49,6 +49,12 @@ ScalesOption = Annotated[
 FlipOption = Annotated[
     bool | None, typer.Option("--flip/--no-flip", help="Run the flipped image too; as its card says by default.")
 ]
+AdaptiveOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--adaptive/--full", help="Several scales only where they help, or each on the whole image; as its card says."
+    ),
+]
 MaskModelOption = Annotated[
     str | None,
     typer.Option("--mask-model", metavar="MODEL", help="Make the masks by a second model, such as pose2seg."),
@@ -69,6 +75,7 @@ class DetectOptions:
     long_edge: int | None = None
     scales: str | None = None
     flip: bool | None = None
+    adaptive: bool | None = None
     max_people: int = MAX_PEOPLE
     min_score: float = MIN_SCORE
     threads: int | None = None
@@ -78,10 +85,9 @@ class DetectOptions:
         from poseg.runtime.models import build_predictor, load_model
 
         return build_predictor(
-            load_model(self.model, threads=self.threads), threads=self.threads,
-            long_edge_px=self.long_edge, scales=_scales(self.scales), flip=self.flip, max_people=self.max_people,
-            min_score=self.min_score,
-            masks=masks,
+            load_model(self.model, threads=self.threads), threads=self.threads, max_people=self.max_people,
+            min_score=self.min_score, masks=masks, long_edge_px=self.long_edge, scales=_scales(self.scales),
+            flip=self.flip, adaptive=self.adaptive,
         )  # fmt: skip
 
     def with_mask_model(self, mask_model: str | None) -> Predictor | SegmentedPredictor:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from poseg.cli.predict_options import (
+    AdaptiveOption,
     DetectOptions,
     FlipOption,
     LongEdgeOption,
@@ -35,6 +36,7 @@ def visualize(
     long_edge: LongEdgeOption = None,
     scales: ScalesOption = None,
     flip: FlipOption = None,
+    adaptive: AdaptiveOption = None,
     threads: ThreadsOption = None,
 ) -> None:
     """Draw what the network predicts for an image: heatmaps, offsets or limbs, person map, people.
@@ -44,7 +46,7 @@ def visualize(
     from poseg.cli.outputs import make_folder
     from poseg.io.images import read_image, write_png
 
-    predictor = DetectOptions(model, long_edge, scales, flip, threads=threads).build()
+    predictor = DetectOptions(model, long_edge, scales, flip, adaptive, threads=threads).build()
     pixels = read_image(image)
     views = predictor.views(pixels)
     make_folder(out)

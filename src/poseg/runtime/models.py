@@ -18,7 +18,7 @@ from poseg.runtime.lifter import Lifter
 from poseg.runtime.mask_refiner import MaskRefiner
 from poseg.runtime.onnx_model import OnnxModel, read_card
 from poseg.runtime.pose2seg import Pose2SegSegmenter
-from poseg.runtime.predictor import Predictor
+from poseg.runtime.predictor import Predictor, check_system
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # at another place in Python 3.10
@@ -87,6 +87,7 @@ def build_predictor(
 
     Raises PosegError for settings out of range.
     """
+    check_system(model.card)
     recommended = model.card.inference if inference is None else inference
     if isinstance(mask_refiner, str):
         inference_options["mask_refiner"] = mask_refiner

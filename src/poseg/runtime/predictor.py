@@ -14,12 +14,22 @@ from poseg.codecs.pose_fusion import fuse_poses
 from poseg.errors import PosegError
 from poseg.io.images import Source, read_image
 from poseg.people import People, Timings
+from poseg.runtime.card import Card
 from poseg.runtime.inference import InferenceConfig, InferenceModel
 from poseg.runtime.mask_refiner import MaskRefiner
 from poseg.runtime.multi_scale import ViewInstances, assign_masks, detect_views, render_instances
 from poseg.runtime.view import View
 
 SYSTEMS = ("personlab", "poseg")
+
+
+def check_system(card: Card) -> None:
+    """Raise PosegError for a model that does not detect people by itself."""
+    if card.system not in SYSTEMS:
+        raise PosegError(
+            f"The model {card.name!r} is of the system {card.system!r}, which does not detect people by itself; "
+            f"take one of {' or '.join(SYSTEMS)} to detect them, then give them to this one."
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,11 +51,7 @@ class Predictor:
 
     def __post_init__(self) -> None:
         card, config = self.model.card, self.decoder
-        if card.system not in SYSTEMS:
-            raise PosegError(
-                f"The model {card.name!r} is of the system {card.system!r}, which does not detect people by itself; "
-                f"take one of {' or '.join(SYSTEMS)} to detect them, then give them to this one."
-            )
+        check_system(card)
         expected = type(self.model.codec.default_config)
         if type(config) is not expected:
             raise PosegError(f"{card.name!r} is decoded with a {expected.__name__}, got a {type(config).__name__}.")
