@@ -198,9 +198,9 @@ class StrictTopDown(PerfectTopDown):
     """Rejects boxes as a top-down model does, and takes those of any size."""
 
     def __call__(self, image, boxes_xyxy):
-        from poseg.runtime.crop_pose import _checked
+        from poseg.runtime.crop_pose import _validated_boxes
 
-        _checked(boxes_xyxy, image.shape[:2])
+        _validated_boxes(boxes_xyxy, image.shape[:2])
         return Perfect.__call__(self, image)
 
 

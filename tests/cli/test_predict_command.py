@@ -15,8 +15,9 @@ from poseg.cli.main import app
 from poseg.cli.outputs import unique_names
 from poseg.cli.predict_options import MAX_PEOPLE, MIN_SCORE, DetectOptions
 from poseg.io.coco_results import read_results
-from poseg.runtime import models
 from poseg.runtime.card import CARD_VERSION
+from poseg.runtime.models import MAX_PEOPLE as LOADED_MAX_PEOPLE
+from poseg.runtime.models import MIN_SCORE as LOADED_MIN_SCORE
 
 Spots = Callable[..., NDArray[np.uint8]]
 Poseg = Callable[..., Result]
@@ -153,7 +154,7 @@ def test_detect_options_change_the_inference_of_the_card(model_path: Path) -> No
     assert DetectOptions(model, long_edge=129, flip=True).build().inference == replace(
         card, long_edge_px=129, flip=True
     )
-    assert (MAX_PEOPLE, MIN_SCORE) == (models.MAX_PEOPLE, models.MIN_SCORE)
+    assert (MAX_PEOPLE, MIN_SCORE) == (LOADED_MAX_PEOPLE, LOADED_MIN_SCORE)
     assert DetectOptions(adaptive=False, flip=False).changed(DetectOptions()) == ["--flip", "--adaptive"]
 
 
