@@ -1,4 +1,4 @@
-"""The report: every file that is promised, tables that can be read back, and the findings in the summary."""
+"""The report: all files, tables that can be read back, and the results in the summary."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from poseg.analysis.files import write_figure, write_matrices
 from poseg.analysis.neurons import Crop
-from poseg.analysis.report import analyze, visible_field
+from poseg.analysis.report import analyze, visible_field, write_figure, write_matrices
 from poseg.analysis.summary import HEADING
 from poseg.draw.analysis_figures import neuron_figure
 from poseg.errors import OutputError, PosegError, ShapeError
@@ -24,7 +23,7 @@ KINDS = ("png", "svg", "csv")
 
 
 def crops(count=30):
-    """A green spot at the left wrist; the other joints lie anywhere."""
+    """A green spot at the left wrist; the other joints are anywhere."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:SIDE, :SIDE] + 0.5
     for number in range(count):
@@ -36,7 +35,7 @@ def crops(count=30):
 
 
 class Regressor(nn.Module):
-    """One convolution that sees green spots, one layer that puts out joints in two dimensions."""
+    """A convolution that detects green spots, and a layer that predicts 2D joints."""
 
     def __init__(self):
         super().__init__()
@@ -68,7 +67,7 @@ def written(tmp_path_factory):
     return out, files
 
 
-def test_all_files_are_there_and_no_other(written):
+def test_exactly_the_documented_files_are_written(written):
     out, files = written
     stems = ("neurons_conv", "correlation_weights", "correlation_data", "co_sparsity")
     expected = {f"{stem}.{kind}" for stem in stems for kind in KINDS}
@@ -78,14 +77,14 @@ def test_all_files_are_there_and_no_other(written):
     assert len(files) == len(expected)
 
 
-def test_the_planted_neuron_is_told_with_its_joint(written):
+def test_the_planted_neuron_is_reported_with_its_joint(written):
     out, _ = written
     rows = rows_of(out / "neurons_conv.csv")
     assert len(rows) == 6
     spotted = next(row for row in rows if row["channel"] == "0")
     assert spotted["joint"] == "left_wrist"
-    assert float(spotted["spread_px"]) < 1.5
-    assert float(spotted["spread_of_crop"]) == pytest.approx(float(spotted["spread_px"]) / SIDE, rel=1e-4)
+    assert float(spotted["deviation_px"]) < 1.5
+    assert float(spotted["deviation_of_crop"]) == pytest.approx(float(spotted["deviation_px"]) / SIDE, rel=1e-4)
     assert float(spotted["p"]) < 0.01
     dead = next(row for row in rows if row["channel"] == "1")
     assert (dead["sources"], dead["joint"], dead["rank"]) == ("0", "", "6")
@@ -100,11 +99,11 @@ def test_sources_name_the_crops(written):
     assert len({row["crop"] for row in rows}) == len(rows) == 30
     first = next(crops())
     at = next(row for row in rows if row["crop"] == first.id)
-    place = np.array([float(at["x_px"]), float(at["y_px"])])
-    assert np.hypot(*(place - first.joints[SPOTTED])) < 2
+    position = np.array([float(at["x_px"]), float(at["y_px"])])
+    assert np.hypot(*(position - first.joints[SPOTTED])) < 2
 
 
-def test_matrices_read_back_as_they_were(written, tmp_path):
+def test_matrices_round_trip(written, tmp_path):
     out, _ = written
     rows = rows_of(out / "correlation_weights.csv")
     assert [row["matrix"] for row in rows] == [name for name in ("x", "y", "strongest") for _ in range(14)]
@@ -115,26 +114,26 @@ def test_matrices_read_back_as_they_were(written, tmp_path):
     assert path.read_text() == "matrix,joint,a,b\nm,a,1,\nm,b,0.123457,-2\n"
 
 
-def test_pictures_are_pictures_and_letters_stay_letters(written):
+def test_figures_are_images_and_text_stays_text(written):
     out, _ = written
     for stem in ("neurons_conv", "correlation_weights", "co_sparsity"):
-        picture = np.asarray(Image.open(out / f"{stem}.png").convert("RGB"))
-        assert picture.std() > 5
+        image = np.asarray(Image.open(out / f"{stem}.png").convert("RGB"))
+        assert image.std() > 5
         assert "left wrist" in (out / f"{stem}.svg").read_text()
 
 
-def test_scores_stand_in_one_table(written):
+def test_scores_are_in_one_table(written):
     out, _ = written
     rows = rows_of(out / "summary.csv")
     assert tuple(rows[0]) == HEADING
-    assert {"conv", "likeness", "weights", "data"} <= {row["of"] for row in rows}
-    share = next(row for row in rows if row["what"] == "share of channels that follow a joint")
-    assert float(share["value"]) >= 1 / 6
-    # Weights at random: what is expected of left and right is too weak to tell.
+    assert {"conv", "correlation", "weights", "data"} <= {row["of"] for row in rows}
+    fraction = next(row for row in rows if row["what"] == "fraction of channels selective for a joint")
+    assert float(fraction["value"]) >= 1 / 6
+    # Random weights: correlations of left and right are too weak for a sign.
     assert any(row["verdict"] == "too weak" for row in rows if row["of"] == "weights")
 
 
-def test_one_figure_gives_one_file(tmp_path):
+def test_figures_are_deterministic(tmp_path):
     patches = np.random.default_rng(0).uniform(0, 255, (3, 5, 5, 3)).astype(np.float32)
     for name in ("one", "other"):
         write_figure(neuron_figure(patches, ["a", "b", "c"]), tmp_path / name)
@@ -142,21 +141,21 @@ def test_one_figure_gives_one_file(tmp_path):
         assert (tmp_path / f"one.{kind}").read_bytes() == (tmp_path / f"other.{kind}").read_bytes()
 
 
-def test_weights_alone_do(tmp_path):
+def test_weights_alone_are_enough(tmp_path):
     arm = Skeleton("arm", ("shoulder", "elbow"), (("shoulder", "elbow"),))
     files = analyze(nn.Identity(), {}, [], np.random.default_rng(0).normal(size=(2, 2, 30)), arm, None, tmp_path)
     assert not any(path.name.startswith(("neurons", "correlation_data")) for path in files)
     assert "Neurons" not in (tmp_path / "summary.md").read_text()
 
 
-def test_fields_larger_than_the_crops_are_their_middle():
+def test_fields_larger_than_the_crops_are_effective_fields():
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 2, 9, padding=4), *(nn.Conv2d(2, 2, 9, padding=4) for _ in range(4))]
     network = nn.Sequential(*layers)
     assert visible_field(network, layers[1], 32) == (17, 1, -8)
-    middle = visible_field(network, layers[4], 32)
-    assert 12 < middle.size <= 32
-    assert middle.start == pytest.approx(-middle.size / 2, abs=2)
+    centre = visible_field(network, layers[4], 32)
+    assert 12 < centre.size <= 32
+    assert centre.start == pytest.approx(-centre.size / 2, abs=2)
 
 
 def test_bad_input_is_refused(tmp_path):

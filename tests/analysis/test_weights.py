@@ -1,4 +1,4 @@
-"""Weights: correlations are Pearson's, planted ones are found, shuffled ones are chance; likeness and sparsity."""
+"""Weights: Pearson correlations, planted and shuffled ones, matrix correlation and sparsity."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from poseg.analysis.weights import (
     constant_joints,
     data_correlation,
     layer_weights,
-    likeness,
+    matrix_correlation,
     parent_relative,
     weight_correlation,
 )
@@ -61,7 +61,7 @@ def test_strongest_is_the_largest_magnitude_with_its_sign():
     assert ((found.coordinates == found.strongest).any(axis=0)).all()
 
 
-def test_baseline_lets_one_in_a_hundred_through():
+def test_one_in_a_hundred_is_above_the_baseline():
     # Of independent weights, 1 % of pairs lie above the 99th percentile of chance: 12 of 1225 on average in each of 3.
     found = weight_correlation(noise(50, 3, 200), shuffles=30)
     one, two = np.triu_indices(50, 1)
@@ -73,7 +73,7 @@ def test_baseline_lets_one_in_a_hundred_through():
 
 def test_shuffled_weights_fall_below_the_baseline_of_planted_ones():
     rng = np.random.default_rng(0)
-    weights = noise(1, 3, 500) + 0.5 * noise(8, 3, 500, seed=1)  # all joints alike
+    weights = noise(1, 3, 500) + 0.5 * noise(8, 3, 500, seed=1)  # all joints similar
     one, two = np.triu_indices(8, 1)
     planted = weight_correlation(weights)
     assert (planted.coordinates[:, one, two] > planted.baseline[:, None]).all()
@@ -88,7 +88,7 @@ def test_same_seed_same_baseline():
     assert (one.baseline != other.baseline).any()
 
 
-def test_joints_left_out_are_unknown_and_change_nothing_else():
+def test_joints_left_out_are_nan_and_change_nothing_else():
     weights = noise(5, 3, 80)
     weights[0] *= 1e-9
     whole, part = weight_correlation(weights, leave_out=(0,), shuffles=20), weight_correlation(weights[1:], shuffles=20)
@@ -108,20 +108,20 @@ def test_data_is_correlated_over_its_poses():
     assert np.isfinite(found.baseline).all()
 
 
-def test_pairs_are_measured_over_the_poses_that_know_both():
+def test_pairs_are_correlated_over_the_poses_that_have_both():
     poses = noise(400, 3, 2)
     poses[:, 1] += poses[:, 0]
     gaps = poses.copy()
     gaps[:150, 0] = np.nan
     gaps[100:200, 1] = np.nan
     found = data_correlation(gaps, shuffles=20)
-    for one, two, known in ((0, 1, slice(200, None)), (0, 2, slice(150, None))):
-        expected = np.corrcoef(poses[known, one, 0], poses[known, two, 0])[0, 1]
+    for one, two, both in ((0, 1, slice(200, None)), (0, 2, slice(150, None))):
+        expected = np.corrcoef(poses[both, one, 0], poses[both, two, 0])[0, 1]
         assert found.coordinates[0, one, two] == pytest.approx(expected)
     assert (found.baseline < 0.3).all()
 
 
-def test_a_joint_that_no_pose_knows_is_left_out():
+def test_a_joint_that_is_always_nan_is_left_out():
     poses = noise(50, 3, 2)
     poses[:, 2] = np.nan
     found = data_correlation(poses, shuffles=5)
@@ -130,7 +130,7 @@ def test_a_joint_that_no_pose_knows_is_left_out():
     assert constant_joints(poses) == (2,)
 
 
-def test_layers_put_out_joint_by_joint():
+def test_layer_weights_are_joint_by_joint():
     weight = np.arange(17 * 3 * 4).reshape(51, 4)
     layer = layer_weights(weight, COCO17)
     assert layer.shape == (17, 3, 4)
@@ -139,9 +139,9 @@ def test_layers_put_out_joint_by_joint():
 
 def test_parent_relative_weights_predict_limbs():
     weights, features = noise(14, 2, 6), noise(6)
-    places, limbs = weights @ features, parent_relative(weights, LSP14) @ features
+    points, limbs = weights @ features, parent_relative(weights, LSP14) @ features
     shoulder, elbow = LSP14.index("left_shoulder"), LSP14.index("left_elbow")
-    np.testing.assert_allclose(limbs[elbow], places[elbow] - places[shoulder])
+    np.testing.assert_allclose(limbs[elbow], points[elbow] - points[shoulder])
     assert not limbs[LSP14.index("neck")].any()
 
 
@@ -154,7 +154,7 @@ def test_co_sparsity_is_the_formula():
 
 
 def test_joints_with_features_of_their_own_are_sparsest():
-    # Each reads 10 of 40 features: joints 0 and 1 the same ones, joint 2 others.
+    # Each has 10 of 40 features: joints 0 and 1 the same ones, joint 2 others.
     weights = np.zeros((3, 2, 40))
     weights[:2, :, :10] = noise(2, 2, 10)
     weights[2, :, 10:20] = noise(2, 10)
@@ -174,34 +174,34 @@ def symmetric(size, seed):
     return matrix + matrix.T
 
 
-def test_a_matrix_is_like_itself_and_unlike_its_negative():
+def test_a_matrix_correlates_with_itself_and_not_with_its_negative():
     matrix = symmetric(10, 0)
-    assert likeness(matrix, 3 * matrix + 1).r == pytest.approx(1)
-    assert likeness(matrix, matrix).p == pytest.approx(0.001)
-    assert likeness(matrix, -matrix).r == pytest.approx(-1)
-    assert likeness(matrix, -matrix).p == pytest.approx(1, abs=0.01)
-    assert likeness(matrix, matrix).pairs == 45
+    assert matrix_correlation(matrix, 3 * matrix + 1).r == pytest.approx(1)
+    assert matrix_correlation(matrix, matrix).p == pytest.approx(0.001)
+    assert matrix_correlation(matrix, -matrix).r == pytest.approx(-1)
+    assert matrix_correlation(matrix, -matrix).p == pytest.approx(1, abs=0.01)
+    assert matrix_correlation(matrix, matrix).pairs == 45
 
 
-def test_unrelated_matrices_are_alike_by_chance_only():
-    chances = [likeness(symmetric(9, seed), symmetric(9, 100 + seed), shuffles=99).p for seed in range(60)]
+def test_unrelated_matrices_are_not_significant():
+    chances = [matrix_correlation(symmetric(9, seed), symmetric(9, 100 + seed), shuffles=99).p for seed in range(60)]
     assert 0.35 < np.mean(chances) < 0.65
     assert np.mean(np.array(chances) <= 0.1) < 0.25
 
 
-def test_diagonals_and_left_out_joints_do_not_count_for_likeness():
+def test_diagonals_and_left_out_joints_do_not_count_for_matrix_correlation():
     one, two = symmetric(8, 0), symmetric(8, 1)
-    whole = likeness(one, two)
+    whole = matrix_correlation(one, two)
     np.fill_diagonal(two, 1e6)
-    assert likeness(one, two) == whole
+    assert matrix_correlation(one, two) == whole
     larger = [np.full((9, 9), np.nan) for _ in range(2)]
     larger[0][1:, 1:], larger[1][1:, 1:] = one, two
-    assert likeness(*larger).r == pytest.approx(whole.r)
-    assert likeness(*larger).pairs == whole.pairs
+    assert matrix_correlation(*larger).r == pytest.approx(whole.r)
+    assert matrix_correlation(*larger).pairs == whole.pairs
 
 
-def test_constant_matrices_have_no_likeness():
-    assert np.isnan(likeness(np.ones((5, 5)), symmetric(5, 0)).r)
+def test_constant_matrices_have_no_matrix_correlation():
+    assert np.isnan(matrix_correlation(np.ones((5, 5)), symmetric(5, 0)).r)
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_constant_matrices_have_no_likeness():
         lambda: weight_correlation(np.zeros((1, 3, 8))),
         lambda: data_correlation(np.zeros((100, 51))),
         lambda: co_sparsity(np.zeros((4, 3, 1))),
-        lambda: likeness(np.zeros((4, 4)), np.zeros((5, 5))),
+        lambda: matrix_correlation(np.zeros((4, 4)), np.zeros((5, 5))),
         lambda: parent_relative(np.zeros((3, 2)), LSP14),
     ],
 )

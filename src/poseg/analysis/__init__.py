@@ -1,1 +1,1 @@
-"""Analysis: what a trained network has learnt. Torch is known to `receptive`, `neurons` and `report` alone."""
+"""Analysis of trained networks. Only `receptive_field`, `neurons` and `report` import torch."""

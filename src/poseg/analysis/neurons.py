@@ -1,7 +1,7 @@
-"""What the neurons of a convolution layer look for: the patches of the pictures that move them most (spec C.8).
+"""Neurons of a convolution layer and the image patches that they respond to most (spec C.8).
 
-Each channel of a layer is one neuron, looking everywhere. In every picture it has one place, where it responds most;
-the pictures with the K largest responses are its sources, and the patches it saw there are averaged.
+Each channel of a layer is one neuron, applied everywhere. On every image the position of its maximum counts; the
+images with the K largest maxima are its sources, and the patches in its receptive field there are averaged.
 
 Letters: C channels, K sources, S size of the receptive field, H and W of the crop.
 """
@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from poseg.analysis.patches import Peaks, Receptive, StrongestPatches
-from poseg.analysis.preference import Preference, preferred_joints
-from poseg.analysis.receptive import device_of, has_ceiling, watched
+from poseg.analysis.patches import Peaks, ReceptiveField, StrongestPatches
+from poseg.analysis.receptive_field import device_of, record_activations, saturates
+from poseg.analysis.selectivity import JointSelectivity, joint_selectivity
 from poseg.errors import FieldError, ShapeError
 
 Bytes = NDArray[np.uint8]
@@ -31,12 +31,12 @@ BATCH = 32
 
 
 class Crop(NamedTuple):
-    """A picture as the network sees it.
+    """An input of the network.
 
-    image   (H, W, 3) uint8 RGB, as it is drawn
-    tensor  (3, H, W) float32, as the network takes it
-    id      where it comes from
-    joints  (J, 2) in crop pixels, NaN where not known; or None
+    image   (H, W, 3) uint8 RGB, for drawing
+    tensor  (3, H, W) float32, for the network
+    id      of the sample
+    joints  (J, 2) in crop pixels, NaN if unknown; or None
     """
 
     image: Bytes
@@ -49,30 +49,30 @@ class Crop(NamedTuple):
 class Neurons:
     """The strongest patches of a layer's channels.
 
-    receptive   the cells' receptive field
-    crop_px     height and width of the crops
-    ids         of all N crops, in their order
-    responses   (C, K) float32, strongest first; NaN where a channel responds in fewer than K crops
-    sources     (C, K) int64, numbers of crops; -1 likewise
-    places      (C, K, 2) float32, centre of the patch in crop pixels; NaN likewise
-    patches     (C, S, S, 3) float32 in 0..255, averaged; NaN where fewer than a fifth of them lie inside their crops
-    preference  the joint that each channel prefers; None where no crop comes with joints
+    field        the cells' receptive field
+    crop_px      height and width of the crops
+    ids          of all N crops, in their order
+    responses    (C, K) float32, strongest first; NaN where a channel responds on fewer than K crops
+    sources      (C, K) int64, indices of crops; -1 for NaN
+    positions    (C, K, 2) float32, centre of the patch in crop pixels; or NaN
+    patches      (C, S, S, 3) float32 in 0..255, averaged; NaN where fewer than a fifth of them are inside the crops
+    selectivity  the preferred joint of each channel; None if no crop has joints
 
-    A channel whose response is the same all over a crop has no place there: a dead channel has no sources.
+    A channel with a constant response on a crop has no maximum there: a dead channel has no sources.
     """
 
-    receptive: Receptive
+    field: ReceptiveField
     crop_px: tuple[int, int]
     ids: tuple[str, ...]
     responses: Floats
     sources: NDArray[np.int64]
-    places: Floats
+    positions: Floats
     patches: Floats
-    preference: Preference | None
+    selectivity: JointSelectivity | None
 
     @property
     def strength(self) -> Floats:
-        """(C,) mean response of the sources; NaN for a channel without any."""
+        """(C,) mean response over the sources; NaN without sources."""
         count = (self.sources >= 0).sum(axis=1)
         total = np.where(self.sources >= 0, self.responses, 0).sum(axis=1)
         mean: Floats = np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
@@ -88,22 +88,20 @@ def strongest_patches(
     network: nn.Module,
     layer: nn.Module,
     crops: Iterable[Crop],
-    receptive: Receptive,
+    field: ReceptiveField,
     *,
     strongest: int = STRONGEST,
     batch: int = BATCH,
     seed: int = 0,
 ) -> Neurons:
-    """What the channels of one layer look for, in one pass over the crops. See `strongest_patches_of`."""
-    found = strongest_patches_of(
-        network, {"the layer": (layer, receptive)}, crops, strongest=strongest, batch=batch, seed=seed
-    )
-    return found["the layer"]
+    """The strongest patches of the channels of one layer. See `strongest_patches_of`."""
+    layers = {"the layer": (layer, field)}
+    return strongest_patches_of(network, layers, crops, strongest=strongest, batch=batch, seed=seed)["the layer"]
 
 
 def strongest_patches_of(
     network: nn.Module,
-    layers: Mapping[str, tuple[nn.Module, Receptive]],
+    layers: Mapping[str, tuple[nn.Module, ReceptiveField]],
     crops: Iterable[Crop],
     *,
     rectified: Collection[str] = (),
@@ -111,15 +109,15 @@ def strongest_patches_of(
     batch: int = BATCH,
     seed: int = 0,
 ) -> dict[str, Neurons]:
-    """What the channels of several layers look for, in one pass over the crops.
+    """The strongest patches of the channels of several layers, in one pass over the crops.
 
-    network    takes (B, 3, H, W); nothing runs beyond the last of the layers
-    layers     by name; each puts out (B, C, h, w), such as the nonlinearity after a convolution; of one with a ceiling
-               (ReLU6) it is the positive part of what goes in
+    network    input (B, 3, H, W); it runs up to the last of the layers
+    layers     by name; outputs (B, C, h, w), such as the nonlinearity after a convolution; of a saturating one (ReLU6)
+               the positive part of its input counts
     crops      all of one size; read once, `batch` at a time; only the strongest patches are kept
-    rectified  names of layers whose responses count above 0 only, where the nonlinearity that follows is no module
+    rectified  names of layers of which only positive responses count, where the next nonlinearity is not a module
     strongest  K
-    seed       of the draws that say how a place at random would do
+    seed       of the draws that give the chance level
 
     Raises ShapeError for crops of different sizes or none, FieldError for responses that are NaN.
     """
@@ -129,37 +127,43 @@ def strongest_patches_of(
     joints: list[Floats | None] = []
     size = (0, 0)
     modules = {name: layer for name, (layer, _) in layers.items()}
-    cut = {*rectified, *(name for name, layer in modules.items() if has_ceiling(layer))}
-    # What is kept of an output is taken at once: a nonlinearity that follows may write over it.
-    with watched(network, modules, lambda name, output: peaks.update({name: _peaks(name, output, name in cut)})) as run:
+    cut = {*rectified, *(name for name, layer in modules.items() if saturates(layer))}
+
+    def record(name: str, output: Tensor) -> None:
+        peaks[name] = _peaks(name, output, name in cut)  # at once: an in-place nonlinearity may follow
+
+    with record_activations(network, modules, record) as run:
         for part in _batches(crops, batch):
             size = size if ids else (part[0].image.shape[0], part[0].image.shape[1])
-            _check(part, size)
+            _validate(part, size)
             with torch.inference_mode():
                 run(torch.stack([crop.tensor for crop in part]).to(device_of(network)))
-            for name, (_, receptive) in layers.items():
+            for name, (_, field) in layers.items():
                 if name not in tops:
-                    tops[name] = StrongestPatches(peaks[name].responses.shape[1], strongest, receptive, size)
+                    tops[name] = StrongestPatches(peaks[name].responses.shape[1], strongest, field, size)
                 tops[name].add(peaks[name], [crop.image for crop in part], len(ids))
             ids += [crop.id for crop in part]
             joints += [crop.joints for crop in part]
     if not ids:
         raise ShapeError("crops", expected="1 or more", got="none")
-    known = _stacked(joints)
-    return {name: _neurons(top, tuple(ids), known, seed) for name, top in tops.items()}
+    all_joints = _stacked(joints)
+    return {name: _neurons(top, tuple(ids), all_joints, seed) for name, top in tops.items()}
 
 
 def _neurons(top: StrongestPatches, ids: tuple[str, ...], joints: Floats | None, seed: int) -> Neurons:
-    places, sources = top.places(), top.sources()
+    positions, sources = top.positions(), top.sources()
+    selectivity = (
+        None if joints is None else joint_selectivity(positions, sources, joints, top.possible_xy(), seed=seed)
+    )
     return Neurons(
-        receptive=top.receptive,
+        field=top.field,
         crop_px=top.size,
         ids=ids,
         responses=top.responses(),
         sources=sources,
-        places=places,
-        patches=top.averaged(),
-        preference=None if joints is None else preferred_joints(places, sources, joints, top.anywhere(), seed=seed),
+        positions=positions,
+        patches=top.average(),
+        selectivity=selectivity,
     )
 
 
@@ -169,7 +173,7 @@ def _batches(crops: Iterable[Crop], size: int) -> Iterator[list[Crop]]:
         yield part
 
 
-def _check(crops: list[Crop], size: tuple[int, int]) -> None:
+def _validate(crops: list[Crop], size: tuple[int, int]) -> None:
     for crop in crops:
         if crop.image.shape != (*size, 3):
             raise ShapeError(f"the image of crop {crop.id}", expected=(*size, 3), got=crop.image.shape)
@@ -178,27 +182,27 @@ def _check(crops: list[Crop], size: tuple[int, int]) -> None:
 
 
 def _stacked(joints: list[Floats | None]) -> Floats | None:
-    """(N, J, 2) with NaN for crops without joints; None where no crop has any. Raises ShapeError."""
-    some = next((one for one in joints if one is not None), None)
-    if some is None:
+    """(N, J, 2) with NaN for crops without joints; None if no crop has any. Raises ShapeError."""
+    first = next((one for one in joints if one is not None), None)
+    if first is None:
         return None
-    unknown = np.full(some.shape, np.nan, np.float32)
+    unknown = np.full(first.shape, np.nan, np.float32)
     for one in joints:
-        if one is not None and (one.shape != some.shape or one.shape[-1:] != (2,)):
-            raise ShapeError("the joints of a crop", expected=(*some.shape[:1], 2), got=one.shape)
+        if one is not None and (one.shape != first.shape or one.shape[-1:] != (2,)):
+            raise ShapeError("the joints of a crop", expected=(*first.shape[:1], 2), got=one.shape)
     return np.stack([unknown if one is None else np.asarray(one, np.float32) for one in joints])
 
 
 def _peaks(name: str, output: Tensor, rectified: bool) -> Peaks:
-    """Where the maps (B, C, h, w) are largest. Raises FieldError for NaN."""
+    """The maxima of maps (B, C, h, w). Raises FieldError for NaN."""
     columns = output.shape[3]
     maps = output.detach().float().flatten(2)
-    values, places = maps.max(dim=2)
+    values, indices = maps.max(dim=2)
     if bool(torch.isnan(values).any()):
-        raise FieldError(f"{name} puts out NaN, so nothing is its largest response; look at the weights and the crops.")
-    where = places.cpu().numpy()
+        raise FieldError(f"The output of {name} is NaN, so it has no maximum; check the weights and the crops.")
+    flat_index = indices.cpu().numpy()
     flat = values == maps.amin(dim=2)
     if rectified:
         flat |= values <= 0
-    cells = (output.shape[2], columns)
-    return Peaks(values.cpu().numpy(), where // columns, where % columns, flat.cpu().numpy(), cells)
+    shape_hw = (output.shape[2], columns)
+    return Peaks(values.cpu().numpy(), flat_index // columns, flat_index % columns, flat.cpu().numpy(), shape_hw)

@@ -1,8 +1,8 @@
-"""Structure in the weights of a last linear layer, and in what it was trained to predict.
+"""Structure in the weights of a last linear layer, and in its training targets.
 
-Letters: J joints, D coordinates of each, m features that the layer reads (or N poses). The m weights that predict
-coordinate d of joint j are one row, F_jd; rows of two joints are correlated over their entries. Joints whose target is
-constant, such as the root of parent-relative poses, carry no signal: they are left out, and their entries are NaN.
+Letters: J joints, D coordinates of each, m input features of the layer (or N poses). The m weights that predict
+coordinate d of joint j are one row, F_jd; rows of two joints are correlated over their entries. Joints with a
+constant target, such as the root of parent-relative poses, are left out, and their entries are NaN.
 Spec D.5, after Li and Chan (ACCV 2014).
 """
 
@@ -22,12 +22,12 @@ Doubles = NDArray[np.float64]
 COORDINATES = ("x", "y", "z")
 SHUFFLES = 200
 PERCENTILE = 99.0
-_CONSTANT = 1e-6  # of the largest value: less spread than this is rounding
+_CONSTANT = 1e-6  # of the largest value: smaller ranges are rounding
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Correlation:
-    """Pearson correlations between joints, and how large one becomes by chance.
+    """Pearson correlations between joints, and their chance level.
 
     coordinates        (D, J, J) in [-1, 1]; NaN for joints that are left out
     strongest          (J, J) of the D values the one with the largest magnitude, with its sign
@@ -49,8 +49,8 @@ class Correlation:
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
-    """How alike two matrices are: Pearson r over `pairs` of joints, and the chance of as large an r."""
+class MatrixCorrelation:
+    """Similarity of two matrices: Pearson r over `pairs` of joints, and the p-value of the Mantel test."""
 
     r: float
     p: float
@@ -58,7 +58,7 @@ class Likeness:
 
 
 def layer_weights(weight: ArrayLike, skeleton: Skeleton) -> Doubles:
-    """The weight (J D, m) of a layer that puts out joint by joint, coordinates together, as (J, D, m) float64.
+    """The weight (J D, m) of a layer whose output is joint by joint, coordinates together, as (J, D, m) float64.
 
     Raises ShapeError where the rows are not 2 or 3 for each joint of the skeleton.
     """
@@ -70,10 +70,10 @@ def layer_weights(weight: ArrayLike, skeleton: Skeleton) -> Doubles:
 
 
 def parent_relative(values: ArrayLike, skeleton: Skeleton) -> Doubles:
-    """Values (J, ...) of each joint less those of its parent in the skeleton's tree; 0 for the root.
+    """Values (J, ...) of each joint minus those of its parent in the skeleton's tree; 0 for the root.
 
-    Of a layer that puts out places in the picture it makes one that puts out limbs: places of neighbours correlate
-    trivially, limbs do not.
+    It converts a layer that predicts positions to one that predicts limbs: positions of neighbours correlate trivially,
+    limbs do not.
     """
     array = np.asarray(values, np.float64)
     if len(array) != len(skeleton):
@@ -85,7 +85,7 @@ def parent_relative(values: ArrayLike, skeleton: Skeleton) -> Doubles:
 
 
 def constant_joints(targets: ArrayLike) -> tuple[int, ...]:
-    """Joints of targets (N, J, D) that never move, or are never known, such as the root of parent-relative poses."""
+    """Joints of targets (N, J, D) that never move, or are always NaN, such as the root of parent-relative poses."""
     poses = np.moveaxis(np.asarray(targets, np.float64), 0, 2)
     return tuple(int(joint) for joint in np.flatnonzero(_constant(poses).all(axis=1)))
 
@@ -95,7 +95,7 @@ def weight_correlation(
 ) -> Correlation:
     """Correlations between the joints of weights (J, D, m): rho_ij = cov(F_id, F_jd) / (std std) over the m entries.
 
-    leave_out  joints whose weights carry no signal, such as the root
+    leave_out  joints with constant targets, such as the root
     shuffles   of the entries of every row, for the baseline; drawn with `seed`
     """
     rows = _rows(weights, "weights", ("joints", "2 or 3", "features"))
@@ -106,10 +106,10 @@ def weight_correlation(
 def data_correlation(
     targets: ArrayLike, *, leave_out: Collection[int] = (), shuffles: int = SHUFFLES, seed: int = 0
 ) -> Correlation:
-    """Correlations between the joints of targets (N, J, D) over the N poses; NaN where a joint is not known.
+    """Correlations between the joints of targets (N, J, D) over the N poses; NaN for unknown joints.
 
-    A pair of joints is measured over the poses that know both. The baseline takes the poses for independent, which the
-    frames of a video are not, so there it is too low.
+    A pair of joints is correlated over the poses that have both. The baseline assumes independent poses, so it is too
+    low for frames of a video.
     """
     poses = np.asarray(targets, np.float64)
     if poses.ndim != 3:
@@ -120,55 +120,57 @@ def data_correlation(
 
 
 def co_sparsity(weights: ArrayLike, *, p: float = 0.2, leave_out: Collection[int] = ()) -> Doubles:
-    """How few features move both of two joints: (D, J, J), never positive; of weights (J, D, m).
+    """Co-sparsity of two joints, high where few features affect both: (D, J, J), never positive; of weights (J, D, m).
 
     Sp_ij = - sum_k (|F_ik / std_i|^p + |F_jk / std_j|^p)^(1/p), for each coordinate (spec D.5.3).
 
     A feature with a weight w for one joint alone costs |w|; with that weight for both joints it costs 2^(1/p) |w|,
-    32 |w| at p = 0.2. So of joints with as many zeros each, those score highest whose features are their own, and
-    those lowest that read the same ones.
+    32 |w| at p = 0.2. So among joints with the same number of zeros, those with features of their own score
+    highest, and those that share features lowest.
     """
     rows = _rows(weights, "weights", ("joints", "2 or 3", "features"))
-    spread = rows.std(axis=2, keepdims=True)
-    spread[_constant(rows)] = np.nan
-    spread[:, list(leave_out)] = np.nan
-    powers = np.abs(rows / spread) ** p
+    std = rows.std(axis=2, keepdims=True)
+    std[_constant(rows)] = np.nan
+    std[:, list(leave_out)] = np.nan
+    powers = np.abs(rows / std) ** p
     pairs: Doubles = np.stack(
         [-((powers[:, [j]] + powers) ** (1 / p)).sum(axis=2) for j in range(rows.shape[1])], axis=1
     )
     return pairs
 
 
-def likeness(first: ArrayLike, second: ArrayLike, *, shuffles: int = 999, seed: int = 0) -> Likeness:
-    """How alike two symmetric matrices (J, J) are off their diagonals.
+def matrix_correlation(first: ArrayLike, second: ArrayLike, *, shuffles: int = 999, seed: int = 0) -> MatrixCorrelation:
+    """Correlation of two symmetric matrices (J, J) off their diagonals.
 
-    The entries of one joint hang together, so chance is measured by giving the joints of `second` other names (Mantel's
-    test): p is the share of renamings with an r at least as large, the true names included. NaN entries are left out.
+    The entries of a joint depend on each other, so significance is tested by permuting the joints of `second` (Mantel
+    test): p is the fraction of permutations with an r at least as large, the identity included. NaN is left out.
     """
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if a.ndim != 2 or a.shape != b.shape or a.shape[0] != a.shape[1]:
         raise ShapeError("the second matrix", expected=f"square and as the first, {a.shape}", got=b.shape)
-    here = [j for j in range(len(a)) if np.isfinite(np.delete(a[j] + b[j], j)).any()]
-    a, b = a[np.ix_(here, here)], b[np.ix_(here, here)]
-    one, two = np.triu_indices(len(here), 1)
+    valid = [j for j in range(len(a)) if np.isfinite(np.delete(a[j] + b[j], j)).any()]
+    a, b = a[np.ix_(valid, valid)], b[np.ix_(valid, valid)]
+    one, two = np.triu_indices(len(valid), 1)
     rng = np.random.default_rng(seed)
-    names = np.concatenate([[np.arange(len(here))], rng.permuted(np.tile(np.arange(len(here)), (shuffles, 1)), axis=1)])
-    entries = b[names[:, one], names[:, two]]
+    permutations = np.concatenate(
+        [[np.arange(len(valid))], rng.permuted(np.tile(np.arange(len(valid)), (shuffles, 1)), axis=1)]
+    )
+    entries = b[permutations[:, one], permutations[:, two]]
     r = _pearson(np.stack([np.broadcast_to(a[one, two], entries.shape), entries], axis=1))[:, 0, 1]
-    known = r[np.isfinite(r)]
-    if not len(known) or not np.isfinite(r[0]):
-        return Likeness(float("nan"), float("nan"), len(one))
-    # As much is as much: rounding must not tell a renaming that changes nothing from the true names.
-    return Likeness(
-        float(r[0]), float((known >= r[0] - 1e-12).mean()), int(np.isfinite(a[one, two] + b[one, two]).sum())
+    finite = r[np.isfinite(r)]
+    if not len(finite) or not np.isfinite(r[0]):
+        return MatrixCorrelation(float("nan"), float("nan"), len(one))
+    # Rounding must not distinguish a permutation that changes nothing from the identity.
+    return MatrixCorrelation(
+        float(r[0]), float((finite >= r[0] - 1e-12).mean()), int(np.isfinite(a[one, two] + b[one, two]).sum())
     )
 
 
-def _rows(values: ArrayLike, name: str, wanted: tuple[str, ...]) -> Doubles:
+def _rows(values: ArrayLike, name: str, expected: tuple[str, ...]) -> Doubles:
     """(J, D, m) as a new array (D, J, m). Raises ShapeError."""
     array = np.asarray(values, np.float64)
     if array.ndim != 3 or array.shape[0] < 2 or array.shape[1] not in (2, 3) or array.shape[2] < 2:
-        raise ShapeError(name, expected=wanted, got=array.shape)
+        raise ShapeError(name, expected=expected, got=array.shape)
     return np.ascontiguousarray(np.moveaxis(array, 1, 0)).copy()
 
 
@@ -179,12 +181,12 @@ def _correlation(rows: Doubles, shuffles: int, seed: int) -> Correlation:
 
 
 def _baseline(rows: Doubles, shuffles: int, rng: np.random.Generator) -> tuple[Doubles, float]:
-    """What |rho| of rows (D, J, m) stays below when entries are shuffled, for each coordinate and for the strongest."""
+    """The chance level of |rho| of rows (D, J, m) by shuffling entries, for each coordinate and for the strongest."""
     one, two = np.triu_indices(rows.shape[1], 1)
     pearson = _prepared(rows)
     each = np.empty((shuffles, len(rows), len(one)))
-    for turn in range(shuffles):
-        each[turn] = np.abs(pearson(rng)[:, one, two])
+    for shuffle in range(shuffles):
+        each[shuffle] = np.abs(pearson(rng)[:, one, two])
     return (
         np.array([_percentile(each[:, d]) for d in range(len(rows))]),
         _percentile(np.where(np.isnan(each), -1, each).max(axis=1)),
@@ -192,60 +194,60 @@ def _baseline(rows: Doubles, shuffles: int, rng: np.random.Generator) -> tuple[D
 
 
 def _percentile(values: Doubles) -> float:
-    known = values[values >= 0]
-    return float(np.percentile(known, PERCENTILE)) if len(known) else float("nan")
+    valid = values[values >= 0]
+    return float(np.percentile(valid, PERCENTILE)) if len(valid) else float("nan")
 
 
 def _strongest(each: Doubles) -> Doubles:
     """Along the first axis the value of the largest magnitude; NaN where all are."""
-    place = np.where(np.isnan(each), -1, np.abs(each)).argmax(axis=0)
-    strongest: Doubles = np.take_along_axis(each, place[None], axis=0)[0]
+    index = np.where(np.isnan(each), -1, np.abs(each)).argmax(axis=0)
+    strongest: Doubles = np.take_along_axis(each, index[None], axis=0)[0]
     return strongest
 
 
 def _prepared(rows: Doubles) -> Callable[[np.random.Generator], Doubles]:
-    """Pearson correlations of shuffled rows (D, J, m) by a generator; what a shuffle does not change is done once."""
+    """Pearson correlations of shuffled rows (D, J, m) by a generator; invariant quantities are computed once."""
     keep = np.flatnonzero(~_constant(rows).all(axis=0))
-    known, full = rows[:, keep], np.full((len(rows), rows.shape[1], rows.shape[1]), np.nan)
-    if np.isfinite(known).all() and not _constant(known).any():
-        known = (known - known.mean(axis=2, keepdims=True)) / (known.std(axis=2, keepdims=True) * known.shape[2] ** 0.5)
-        measure = _products
+    kept, full = rows[:, keep], np.full((len(rows), rows.shape[1], rows.shape[1]), np.nan)
+    if np.isfinite(kept).all() and not _constant(kept).any():
+        kept = (kept - kept.mean(axis=2, keepdims=True)) / (kept.std(axis=2, keepdims=True) * kept.shape[2] ** 0.5)
+        correlate = _products
     else:
-        measure = _pearson
+        correlate = _pearson
 
     def shuffled(rng: np.random.Generator) -> Doubles:
-        full[:, keep[:, None], keep] = measure(rng.permuted(known, axis=2))
+        full[:, keep[:, None], keep] = correlate(rng.permuted(kept, axis=2))
         return full
 
     return shuffled
 
 
 def _products(rows: Doubles) -> Doubles:
-    """`_pearson` of rows that have mean 0 and length 1."""
+    """`_pearson` of rows with mean 0 and length 1."""
     products: Doubles = rows @ rows.swapaxes(1, 2)
     return products
 
 
 def _constant(rows: Doubles) -> NDArray[np.bool_]:
-    """Rows (..., m) without spread, as (...): nothing correlates with them."""
-    known = np.isfinite(rows)
-    low = np.where(known, rows, np.inf).min(axis=-1)
-    high = np.where(known, rows, -np.inf).max(axis=-1)
+    """(...) True for constant rows (..., m), whose correlation is undefined."""
+    finite = np.isfinite(rows)
+    low = np.where(finite, rows, np.inf).min(axis=-1)
+    high = np.where(finite, rows, -np.inf).max(axis=-1)
     flat: NDArray[np.bool_] = ~(high - low > _CONSTANT * np.maximum(np.abs(high), np.abs(low)))
     return flat
 
 
 def _pearson(rows: Doubles) -> Doubles:
-    """(..., J, J) correlations of rows (..., J, m), each over the entries that both know; NaN where there are none."""
-    known = np.isfinite(rows) & ~_constant(rows)[..., None]
-    count = known.sum(axis=-1, keepdims=True)
-    mean = np.where(known, rows, 0).sum(axis=-1, keepdims=True) / np.maximum(count, 1)
-    x = np.where(known, rows - mean, 0)
-    m = known.astype(np.float64).swapaxes(-1, -2)
+    """(..., J, J) correlations of rows (..., J, m), each over the entries that are finite in both; NaN without any."""
+    valid = np.isfinite(rows) & ~_constant(rows)[..., None]
+    count = valid.sum(axis=-1, keepdims=True)
+    mean = np.where(valid, rows, 0).sum(axis=-1, keepdims=True) / np.maximum(count, 1)
+    x = np.where(valid, rows - mean, 0)
+    m = valid.astype(np.float64).swapaxes(-1, -2)
     both, sums, squares = m.swapaxes(-1, -2) @ m, x @ m, x**2 @ m
     with np.errstate(divide="ignore", invalid="ignore"):
-        shared = x @ x.swapaxes(-1, -2) - sums * sums.swapaxes(-1, -2) / both
-        spread = squares - sums**2 / both
-        spread = np.where(spread > 1e-12 * squares, spread, np.nan)
-        rho: Doubles = np.clip(shared / np.sqrt(spread * spread.swapaxes(-1, -2)), -1, 1)
+        covariance = x @ x.swapaxes(-1, -2) - sums * sums.swapaxes(-1, -2) / both
+        variance = squares - sums**2 / both
+        variance = np.where(variance > 1e-12 * squares, variance, np.nan)
+        rho: Doubles = np.clip(covariance / np.sqrt(variance * variance.swapaxes(-1, -2)), -1, 1)
     return rho

@@ -1,4 +1,4 @@
-"""Receptive fields: those of the published trunk, of padding and dilation, and what has none."""
+"""Receptive fields of the published backbone, of padding and dilation, and layers without one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from poseg.analysis.receptive import trace_receptive_field, watched
+from poseg.analysis.receptive_field import record_activations, trace_receptive_field
 from poseg.errors import PosegError, ShapeError
 
 
-def trunk(width=6):
-    """The published trunk with fewer channels, and a head that takes nothing but crops of 112 pixels."""
+def backbone(width=6):
+    """The published backbone with fewer channels, and a head for crops of 112 pixels only."""
     torch.manual_seed(0)
     pool = {"kernel_size": 3, "stride": 2, "ceil_mode": True}
     network = nn.Sequential()
@@ -33,8 +33,8 @@ def trunk(width=6):
         ("pool2", (23, 4, 0)), ("conv3", (39, 4, 0)), ("pool3", (47, 8, 0)),
     ],
 )  # fmt: skip
-def test_fields_of_the_published_trunk(name, field):
-    network, layers = trunk()
+def test_fields_of_the_published_backbone(name, field):
+    network, layers = backbone()
     assert trace_receptive_field(network, layers[name]) == field
 
 
@@ -48,26 +48,26 @@ def test_fields_of_the_published_trunk(name, field):
         (nn.AvgPool2d(4), (4, 4, 0)),
     ],
 )
-def test_padding_begins_before_the_picture_and_dilation_widens(layer, field):
+def test_padding_starts_before_the_image_and_dilation_widens(layer, field):
     assert trace_receptive_field(nn.Sequential(layer), layer, side_px=32) == field
 
 
-def test_noise_grows_until_the_field_lies_inside():
+def test_noise_grows_until_it_contains_the_field():
     layers = [nn.Conv2d(3 if number == 0 else 2, 2, 5, stride=2) for number in range(4)]
     torch.manual_seed(1)
     assert trace_receptive_field(nn.Sequential(*layers), layers[-1], side_px=64) == (61, 16, 0)
 
 
-def test_a_share_is_the_middle_of_the_field():
-    network, layers = trunk()
-    whole, part = (trace_receptive_field(network, layers["pool3"], share=share) for share in (1, 0.8))
+def test_a_fraction_is_the_centre_of_the_field():
+    network, layers = backbone()
+    whole, part = (trace_receptive_field(network, layers["pool3"], fraction=fraction) for fraction in (1, 0.8))
     assert part.jump == whole.jump
     assert 12 < part.size < 0.85 * whole.size
     assert abs((part.start + part.size / 2) - (whole.start + whole.size / 2)) < 3
 
 
 class Normalised(nn.Module):
-    """Each cell is divided by the strength of those around it."""
+    """Each cell is divided by the energy of its neighbourhood."""
 
     def forward(self, x):
         return x / (1 + nn.functional.avg_pool2d(x * x, 5, stride=1, padding=2))
@@ -83,23 +83,23 @@ def test_modules_that_are_skipped_do_not_widen_the_field():
 
 
 class Squeezed(nn.Module):
-    """Every cell sees everything, a little."""
+    """Every cell depends a little on all pixels."""
 
     def __init__(self):
         super().__init__()
         self.conv, self.gated = nn.Conv2d(3, 4, 5, padding=2), nn.Identity()
 
     def forward(self, image):
-        seen = self.conv(image)
-        return self.gated(seen * torch.sigmoid(seen.mean(dim=(2, 3), keepdim=True)))
+        x = self.conv(image)
+        return self.gated(x * torch.sigmoid(x.mean(dim=(2, 3), keepdim=True)))
 
 
-def test_global_pooling_has_no_field_but_a_part_that_matters():
+def test_global_pooling_has_no_field_but_an_effective_one():
     torch.manual_seed(0)
     network = Squeezed()
-    with pytest.raises(PosegError, match=r"give share"):
-        trace_receptive_field(network, network.gated, side_px=64, largest_px=128)
-    assert trace_receptive_field(network, network.gated, side_px=64, share=0.8).size <= 7
+    with pytest.raises(PosegError, match=r"give fraction"):
+        trace_receptive_field(network, network.gated, side_px=64, max_side_px=128)
+    assert trace_receptive_field(network, network.gated, side_px=64, fraction=0.8).size <= 7
 
 
 def test_fields_that_are_not_square_are_refused():
@@ -115,25 +115,25 @@ def test_cells_closer_than_pixels_are_refused():
 
 
 def test_a_layer_that_is_not_called_is_refused():
-    network, _ = trunk()
+    network, _ = backbone()
     with (
         pytest.raises(PosegError, match="modules that it calls"),
-        watched(network, {"lost": nn.Conv2d(3, 2, 3)}, lambda name, output: None) as run,
+        record_activations(network, {"lost": nn.Conv2d(3, 2, 3)}, lambda name, output: None) as run,
     ):
         run(torch.zeros(1, 3, 112, 112))
 
 
-def test_a_layer_without_places_is_refused():
-    network, layers = trunk()
+def test_a_layer_without_cells_is_refused():
+    network, layers = backbone()
     with (
         pytest.raises(ShapeError, match="height"),
-        watched(network, {"fc": layers["fc"]}, lambda name, output: None) as run,
+        record_activations(network, {"fc": layers["fc"]}, lambda name, output: None) as run,
     ):
         run(torch.zeros(1, 3, 112, 112))
 
 
-def test_networks_are_left_as_they_were():
-    network, layers = trunk()
+def test_networks_are_not_modified():
+    network, layers = backbone()
     network.train()
     layers["conv1"].eval()
     trace_receptive_field(network, layers["conv2"])
