@@ -140,7 +140,7 @@ def test_bad_polygons_are_refused(polygon):
 def test_segmentations_of_unknown_kind_or_other_size_are_refused():
     with pytest.raises(AnnotationError, match="got str"):
         segmentation_mask("abc", (4, 4))
-    with pytest.raises(AnnotationError, match="4 x 4 pixels, the picture has 5 x 4"):
+    with pytest.raises(AnnotationError, match="4 x 4 pixels, the image has 5 x 4"):
         segmentation_mask({"size": [4, 4], "counts": [16]}, (5, 4))
 
 

@@ -259,7 +259,7 @@ def test_faulty_annotations_are_named_on_reading(plain, read, change, message):
         ([3], "polygon"),
         ({"size": [10, 12]}, "counts"),
         ({"size": [10, 12], "counts": [3]}, "cover 3 pixels"),
-        ({"size": [12, 10], "counts": [120]}, "12 x 10 pixels, the picture has 10 x 12"),
+        ({"size": [12, 10], "counts": [120]}, "12 x 10 pixels, the image has 10 x 12"),
     ],
 )
 def test_faulty_masks_are_named_when_they_are_drawn(plain, read, segmentation, message):

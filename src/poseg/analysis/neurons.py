@@ -186,11 +186,11 @@ def _stacked(joints: list[Floats | None]) -> Floats | None:
     first = next((one for one in joints if one is not None), None)
     if first is None:
         return None
-    unknown = np.full(first.shape, np.nan, np.float32)
+    missing = np.full(first.shape, np.nan, np.float32)
     for one in joints:
         if one is not None and (one.shape != first.shape or one.shape[-1:] != (2,)):
             raise ShapeError("the joints of a crop", expected=(*first.shape[:1], 2), got=one.shape)
-    return np.stack([unknown if one is None else np.asarray(one, np.float32) for one in joints])
+    return np.stack([missing if one is None else np.asarray(one, np.float32) for one in joints])
 
 
 def _peaks(name: str, output: Tensor, rectified: bool) -> Peaks:

@@ -70,11 +70,11 @@ def analyze(
     """
     _make_folder(out)
     scores = score_weights(weights, skeleton, targets)
-    files, found = [], _neurons(network, layers, crops, rectified, skip, strongest, batch) if layers else {}
-    for name, neurons in found.items():
+    files, layer_neurons = [], _neurons(network, layers, crops, rectified, skip, strongest, batch) if layers else {}
+    for name, neurons in layer_neurons.items():
         files += _neuron_files(name, neurons, skeleton, out)
     files += _weight_files(scores, skeleton, out)
-    summaries = {name: _layer_scores(neurons) for name, neurons in found.items()}
+    summaries = {name: _layer_scores(neurons) for name, neurons in layer_neurons.items()}
     files.append(write_table(out / "summary.csv", HEADING, summary_rows(summaries, scores)))
     write_text(out / "summary.md", summary_text(summaries, scores, skeleton))
     return [*files, out / "summary.md"]
@@ -135,15 +135,15 @@ def _neuron_files(name: str, neurons: Neurons, skeleton: Skeleton, out: Path) ->
 
 
 def _caption(neurons: Neurons, channel: int, skeleton: Skeleton) -> str:
-    found = neurons.selectivity
+    selectivity = neurons.selectivity
     if neurons.sources[channel, 0] < 0:
         return f"{channel}: no response"
-    if found is None or found.joint[channel] < 0:
+    if selectivity is None or selectivity.joint[channel] < 0:
         return str(channel)
-    if not found.p[channel] <= MAX_P:
+    if not selectivity.p[channel] <= MAX_P:
         return f"{channel}: no joint\n(within chance)"
-    joint = joint_label(skeleton.joints[found.joint[channel]])
-    deviation = found.deviation_px[channel]
+    joint = joint_label(skeleton.joints[selectivity.joint[channel]])
+    deviation = selectivity.deviation_px[channel]
     return f"{channel}: {joint}\n± {deviation:.1f} px ({deviation / _side(neurons):.1%})"
 
 
@@ -155,23 +155,23 @@ _SOURCE = ("channel", "rank", "response", "crop", "x_px", "y_px")
 
 
 def _channel_rows(neurons: Neurons, skeleton: Skeleton) -> Iterable[tuple[object, ...]]:
-    strength, found = neurons.strength, neurons.selectivity
+    strength, selectivity = neurons.strength, neurons.selectivity
     for rank, channel in enumerate(neurons.ranking, start=1):
         start = (rank, int(channel), strength[channel], int((neurons.sources[channel] >= 0).sum()))
-        if found is None or found.joint[channel] < 0:
+        if selectivity is None or selectivity.joint[channel] < 0:
             yield (*start, *[""] * 9)
             continue
-        deviation = found.deviation_px[channel]
+        deviation = selectivity.deviation_px[channel]
         yield (
             *start,
-            skeleton.joints[found.joint[channel]],
-            found.distance_px[channel],
-            *found.offset_xy[channel],
+            skeleton.joints[selectivity.joint[channel]],
+            selectivity.distance_px[channel],
+            *selectivity.offset_xy[channel],
             deviation,
             deviation / _side(neurons),
-            found.shuffled_px[channel],
-            found.p[channel],
-            found.random_px,
+            selectivity.shuffled_px[channel],
+            selectivity.p[channel],
+            selectivity.random_px,
         )
 
 
@@ -221,12 +221,12 @@ def _weight_files(scores: WeightScores, skeleton: Skeleton, out: Path) -> list[P
 
 
 def _correlation_files(
-    stem: str, heading: str, found: Correlation, scores: WeightScores, skeleton: Skeleton, out: Path
+    stem: str, heading: str, correlation: Correlation, scores: WeightScores, skeleton: Skeleton, out: Path
 ) -> list[Path]:
     joints, labels, breaks = _joint_axis(scores, skeleton)
-    panels = [Panel(name, matrix[np.ix_(joints, joints)], limit) for name, matrix, limit in found.panels]
+    panels = [Panel(name, matrix[np.ix_(joints, joints)], limit) for name, matrix, limit in correlation.panels]
     page = correlation_figure(panels, labels, breaks=breaks, heading=heading, note=_CHANCE)
-    matrices = [(name, matrix) for name, matrix, _ in found.panels]
+    matrices = [(name, matrix) for name, matrix, _ in correlation.panels]
     table = write_matrices(out / f"correlation_{stem}.csv", skeleton.joints, matrices)
     return [*write_figure(page, out / f"correlation_{stem}"), table]
 
@@ -250,8 +250,8 @@ def _side_pair_table(scores: WeightScores, skeleton: Skeleton) -> tuple[tuple[st
             at = skeleton.index(first), skeleton.index(second)
             rows += [
                 (kind, first, second, source, name, float(matrix[at]), limit)
-                for source, found in sources
-                for name, matrix, limit in found.panels
+                for source, correlation in sources
+                for name, matrix, limit in correlation.panels
             ]
     return ("pairs", "first", "second", "source", "coordinate", "correlation", "baseline"), rows
 

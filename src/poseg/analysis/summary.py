@@ -117,11 +117,11 @@ def summary_rows(layers: Mapping[str, LayerScores], weights: WeightScores | None
     """The scores as rows below `HEADING`."""
     rows: list[Row] = []
     for name, scores in layers.items():
-        if (found := scores.selectivity) is not None:
-            fraction = len(selective_channels(found)) / scores.channels
+        if (selectivity := scores.selectivity) is not None:
+            fraction = len(selective_channels(selectivity)) / scores.channels
             rows.append((name, "fraction of channels selective for a joint", "", "above chance", fraction, MAX_P, ""))
-            median = _median(found.deviation_px)
-            rows.append((name, "deviation px, median channel", "", "below random", median, found.random_px, ""))
+            median = _median(selectivity.deviation_px)
+            rows.append((name, "deviation px, median channel", "", "below random", median, selectivity.random_px, ""))
     if weights is not None:
         rows += [
             ("correlation", "weights, data", name, "positive", one.r, one.p, "") for name, one in weights.similarity
@@ -138,10 +138,10 @@ def summary_rows(layers: Mapping[str, LayerScores], weights: WeightScores | None
     return rows
 
 
-def selective_channels(found: JointSelectivity) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def selective_channels(selectivity: JointSelectivity) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Channels with a significantly small deviation, the smallest first."""
-    significant = np.flatnonzero(found.p <= MAX_P)
-    return significant[np.argsort(found.deviation_px[significant], kind="stable")].astype(np.int64)
+    significant = np.flatnonzero(selectivity.p <= MAX_P)
+    return significant[np.argsort(selectivity.deviation_px[significant], kind="stable")].astype(np.int64)
 
 
 def verdict(one: Hypothesis) -> str:
@@ -163,30 +163,34 @@ _LAYER_HEADING = (
 
 
 def _layer(name: str, scores: LayerScores) -> Sequence[str]:
-    field, found = scores.field, scores.selectivity
+    field, selectivity = scores.field, scores.selectivity
     columns = (
         ("no joints provided", "", "")
-        if found is None
-        else (str(len(selective_channels(found))), _number(_median(found.deviation_px)), _number(found.random_px))
+        if selectivity is None
+        else (
+            str(len(selective_channels(selectivity))),
+            _number(_median(selectivity.deviation_px)),
+            _number(selectivity.random_px),
+        )
     )
     dead = str(scores.channels - scores.alive)
     return (name, f"{field.size}, {field.jump}", str(scores.channels), dead, *columns)
 
 
 def _channel_table(scores: LayerScores, channels: Iterable[int], skeleton: Skeleton) -> str:
-    found = scores.selectivity
-    assert found is not None
+    selectivity = scores.selectivity
+    assert selectivity is not None
     rows = []
     for channel in channels:
-        deviation = float(found.deviation_px[channel])
-        offset = "{:+.0f}, {:+.0f}".format(*found.offset_xy[channel])
+        deviation = float(selectivity.deviation_px[channel])
+        offset = "{:+.0f}, {:+.0f}".format(*selectivity.offset_xy[channel])
         rows.append(
             (
                 str(channel),
-                skeleton.joints[found.joint[channel]],
+                skeleton.joints[selectivity.joint[channel]],
                 _number(deviation),
                 f"{deviation / scores.side_px:.1%}",
-                _number(float(found.shuffled_px[channel])),
+                _number(float(selectivity.shuffled_px[channel])),
                 offset,
             )
         )

@@ -99,14 +99,14 @@ def _figure(
     width, height = max(columns * step_x + 0.9, 5.0), rows * step_y + _HEADING_IN
     page = Figure(figsize=(width, height), facecolor="white")
 
-    def place(x_in: float, y_in: float, wide_in: float, high_in: float) -> Axes:
+    def add_axes(x_in: float, y_in: float, wide_in: float, high_in: float) -> Axes:
         return page.add_axes((x_in / width, 1 - (y_in + high_in) / height, wide_in / width, high_in / height))
 
     for number, panel in enumerate(panels):
         x, y = number % columns * step_x + _LABELS_IN, number // columns * step_y + _HEADING_IN + 0.3
-        _draw(place(x, y, side, side), panel, joints, breaks, style)
+        _draw(add_axes(x, y, side, side), panel, joints, breaks, style)
     bar = page.colorbar(
-        ScalarMappable(style.scale, style.colours), place(columns * step_x + 0.1, _HEADING_IN + 0.3, 0.14, side)
+        ScalarMappable(style.scale, style.colours), add_axes(columns * step_x + 0.1, _HEADING_IN + 0.3, 0.14, side)
     )
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=7, length=2, colors=_INK)

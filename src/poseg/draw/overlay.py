@@ -49,10 +49,10 @@ def draw_boxes(image: Bytes, people: People) -> Bytes:
         box = people.boxes_xyxy[person]
         if not np.isfinite(box).all() or (box[2:] <= box[:2]).any():
             continue
-        place = clipped_slices(box[:2] - 3 * radius - 2, box[2:] + 3 * radius + 2, canvas.shape)
-        if place is None:
+        region = clipped_slices(box[:2] - 3 * radius - 2, box[2:] + 3 * radius + 2, canvas.shape)
+        if region is None:
             continue
-        part, offset = canvas[place], (place[1].start, place[0].start)
+        part, offset = canvas[region], (region[1].start, region[0].start)
         blend(part, _frame(box, 2 * radius, part.shape[:2], offset), INK, 0.5)
         blend(part, _frame(box, radius, part.shape[:2], offset), colours[person])
     return canvas

@@ -50,8 +50,8 @@ _RGB_OF_CONES = np.array(
 
 def colours(numbers: ArrayLike) -> Bytes:
     """Colours of integers of any shape: (..., 3); they repeat after `len(PEOPLE_COLOURS)`."""
-    picked: Bytes = PEOPLE_COLOURS[np.asarray(numbers, np.int64) % len(PEOPLE_COLOURS)]
-    return picked
+    chosen: Bytes = PEOPLE_COLOURS[np.asarray(numbers, np.int64) % len(PEOPLE_COLOURS)]
+    return chosen
 
 
 def person_colours(people: People) -> Bytes:

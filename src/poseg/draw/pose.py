@@ -114,12 +114,12 @@ def _draw_person(
     joints = points[shown]
     contour = float(np.clip(0.45 * half_width, 0.8, 2.5))
     reach = 1.5 * half_width + contour + 2
-    place = (
+    region = (
         clipped_slices(joints.min(axis=0) - reach, joints.max(axis=0) + reach, canvas.shape) if len(joints) else None
     )
-    if place is None:
+    if region is None:
         return
-    part, offset = canvas[place], (place[1].start, place[0].start)
+    part, offset = canvas[region], (region[1].start, region[0].start)
 
     edge = np.zeros(part.shape[:2], np.float32)
     for limb in limbs:
@@ -135,8 +135,8 @@ def _draw_person(
                 draw_line(cover, limb.start, limb.end, limb.radius_px, offset)
         blend(part, cover, shade)
 
-    for shade, share in ((INK, 1.0), (PAPER, 0.72)):
+    for shade, factor in ((INK, 1.0), (PAPER, 0.72)):
         cover = np.zeros(part.shape[:2], np.float32)
         for joint, radius in zip(joints, radii, strict=True):
-            draw_disk(cover, joint, radius * share, offset)
+            draw_disk(cover, joint, radius * factor, offset)
         blend(part, cover, shade)

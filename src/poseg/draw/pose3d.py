@@ -110,8 +110,8 @@ def _backdrop(size: tuple[int, int]) -> Bytes:
     """A dark panel, slightly lit at the centre."""
     y, x = ((np.arange(length) + 0.5) / length - 0.5 for length in size)
     light = np.exp(-4.5 * (x[None] ** 2 + (y[:, None] - 0.08) ** 2))[..., None]
-    ground = tint(BACKGROUND, (255, 255, 255), 0.03).astype(np.float32)
-    return np.rint(ground + (_LIT - ground) * light).astype(np.uint8)
+    dark = tint(BACKGROUND, (255, 255, 255), 0.03).astype(np.float32)
+    return np.rint(dark + (_LIT - dark) * light).astype(np.uint8)
 
 
 def _draw_floor(canvas: Bytes, scene: Scene, camera: Camera) -> None:

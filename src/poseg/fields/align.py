@@ -152,12 +152,12 @@ def _best_fits(
     matrices, defined = affine.fit_similarities(points, templates.points[None], both)
     mapped = points @ matrices[..., :2].swapaxes(-1, -2) + matrices[..., None, :, 2]
     squared = ((mapped - templates.points[None]) ** 2).sum(axis=-1)
-    shared = both.sum(axis=-1)
-    near = (np.exp(-squared / 2) * both).sum(axis=-1) / np.maximum(shared, 1)
+    common = both.sum(axis=-1)
+    near = (np.exp(-squared / 2) * both).sum(axis=-1) / np.maximum(common, 1)
     scale = np.sqrt(np.abs(np.linalg.det(matrices[..., :2])))
     covered = ~(visible[:, None] & ~templates.visible[None]).any(axis=-1)
-    fits = defined & covered & (shared >= MIN_SHARED_JOINTS) & (scale > min_scale) & (scale < 1 / MIN_SIDE_PX)
-    scores = np.where(fits, shared / np.maximum(either.sum(axis=-1), 1) * near, 0)
+    fits = defined & covered & (common >= MIN_SHARED_JOINTS) & (scale > min_scale) & (scale < 1 / MIN_SIDE_PX)
+    scores = np.where(fits, common / np.maximum(either.sum(axis=-1), 1) * near, 0)
     best = scores.argmax(axis=1)
     rows = np.arange(len(best))
     return matrices[rows, best], best, scores[rows, best]
@@ -185,34 +185,35 @@ def crop_masks(masks: Masks, crops: AlignedCrops) -> Floats:
             continue
         reduction = _reduction(matrix)
         frame = min(round(reduction), 2 * max(bits.shape)) if reduction > 1.5 else 0
-        seen = np.pad(bits.astype(np.float32), frame)
+        padded = np.pad(bits.astype(np.float32), frame)
         if frame:  # averages instead of single pixels
-            limit = 2 * max(seen.shape)  # a larger kernel covers no more of the mask
+            limit = 2 * max(padded.shape)  # a larger kernel covers no more of the mask
             side_px = round(min(reduction, limit)) | 1
-            seen = cv2.blur(seen, (side_px, side_px), borderType=cv2.BORDER_CONSTANT) * min(1, limit / reduction) ** 2
+            weight = min(1, limit / reduction) ** 2
+            padded = cv2.blur(padded, (side_px, side_px), borderType=cv2.BORDER_CONSTANT) * weight
         onto = affine.compose(matrix, np.array([[1.0, 0, left - frame], [0, 1, top - frame]]))
-        target[:] = cv2.warpAffine(seen, affine.to_cv2(onto), (side, side), flags=cv2.INTER_LINEAR)
+        target[:] = cv2.warpAffine(padded, affine.to_cv2(onto), (side, side), flags=cv2.INTER_LINEAR)
     return out
 
 
 def crop_images(image: NDArray[np.uint8], crops: AlignedCrops, colour: int = 127) -> NDArray[np.uint8]:
     """Crops of an image (H, W, 3): (N, S, S, 3), grey outside the image, area averages where they are reduced."""
     side = crops.side_px
-    seen = np.empty((len(crops), side, side, 3), np.uint8)
-    for matrix, target in zip(crops.matrices, seen, strict=True):
+    out = np.empty((len(crops), side, side, 3), np.uint8)
+    for matrix, target in zip(crops.matrices, out, strict=True):
         part, onto = image, matrix
         kernel_px = round(_reduction(matrix))
         if kernel_px > 1:
             left, top, right, bottom = _extent(matrix, side, (image.shape[0], image.shape[1]), around=kernel_px)
             if right > left and bottom > top:
-                shown = image[top:bottom, left:right]
-                part = np.asarray(cv2.blur(shown, (kernel_px, kernel_px), borderType=cv2.BORDER_REPLICATE), np.uint8)
+                region = image[top:bottom, left:right]
+                part = np.asarray(cv2.blur(region, (kernel_px, kernel_px), borderType=cv2.BORDER_REPLICATE), np.uint8)
                 onto = affine.compose(matrix, np.array([[1.0, 0, left], [0, 1, top]]))
         target[:] = cv2.warpAffine(
             part, affine.to_cv2(onto), (side, side),
             flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(colour,) * 3,
         )  # fmt: skip
-    return seen
+    return out
 
 
 def _reduction(matrix: affine.Matrix) -> float:

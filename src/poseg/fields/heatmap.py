@@ -3,7 +3,7 @@
 A disk is where a field is supervised, and by which person's joint.
 
 Letters: N people, K joints, h x w cells. A disk of radius R (pixels of the network's input, the same for every
-person) stands around each annotated joint; where disks of the same joint of several people overlap, a cell
+person) is around each annotated joint; where disks of the same joint of several people overlap, a cell
 belongs to the nearest one (PersonLab, section 3.1; spec section 2.1).
 
 A Gaussian is a confidence that falls with the distance from the joint; where those of several people overlap the

@@ -5,7 +5,7 @@
 B is the bilinear kernel of the map's grid and s the stride of the voting cells, so a joint on which all cells of its
 disk agree has weight 1, on a map of any resolution. Voting at the resolution of the image, as the paper does, costs
 more than the network; a map of a few pixels a cell, whose peaks are read with the centroid of the votes around them,
-places them as well.
+locates them as well.
 
 Letters: K joints, V votes, h x w cells of the fields, H x W cells of the map.
 """

@@ -65,7 +65,7 @@ class Camera:
 
     @property
     def position_mm(self) -> Floats64:
-        """(3,) or (B, 3): where the camera stands in the world."""
+        """(3,) or (B, 3): position of the camera in the world."""
         position: Floats64 = -np.einsum("...ji,...j->...i", self.rotation, self.translation_mm)
         return position
 
@@ -128,7 +128,7 @@ def looking_at(
 ) -> Camera:
     """A camera that points at a target in the y-up world; numbers give one camera, arrays (B,) a stack.
 
-    target_mm    (3,) or (B, 3), seen at `centre_px`
+    target_mm    (3,) or (B, 3), projected to `centre_px`
     azimuth_rad  0 is on the side of +z, pi / 2 on that of +x
     elevation    above the target; pi / 2 looks straight down
     roll_rad     rotates the camera about its axis, so that the image rotates the other way

@@ -8,12 +8,12 @@ pixel. Pixel i covers [i, i + 1) and its centre is
 COCO keypoints are pixel indices: `io.coco_json` adds the half on reading and subtracts it on writing,
 and no other code needs to. Rescaling an image by r multiplies continuous coordinates by r, nothing more.
 
-A grid of field cells lies over an image. Cell c of a grid stands at
+A grid of field cells lies over an image. Cell c of a grid is at
 
     image(c) = origin + stride * c                                        (2)
 
-on each axis. `Grid(stride)` is PersonLab's grid: cell 0 stands on the centre of the first pixel, so an
-image side of stride * n + 1 pixels has n + 1 cells and the last cell stands on the last pixel's centre
+on each axis. `Grid(stride)` is PersonLab's grid: cell 0 is at the centre of the first pixel, so an
+image side of stride * n + 1 pixels has n + 1 cells and the last cell is at the last pixel's centre
 (the alignment of odd kernels with symmetric padding; spec section 1.4). `Grid(stride, stride / 2)` is that of
 networks that pool blocks of pixels: a side of stride * n pixels has n cells, each at the centre of its block.
 """

@@ -1,9 +1,9 @@
-"""Masks: COCO segmentations to boolean arrays and back, tight boxes, areas, intersection over union.
+"""COCO segmentations to boolean masks and back; tight boxes, areas and IoU of boolean masks.
 
-A segmentation is what COCO files hold under that name: polygons as flat lists x0, y0, x1, y1, ... in continuous
-pixels, or run lengths {"size": [height, width], "counts": ...} down the columns, as numbers or as compressed text.
-pycocotools does the work; what it would take for granted (counts that fill the picture, polygons near it) is checked
-here, since it answers a fault with uninitialised memory.
+A COCO segmentation is a list of polygons as flat lists x0, y0, x1, y1, ... in continuous pixels, or run lengths
+{"size": [height, width], "counts": ...} down the columns, as numbers or as compressed text. pycocotools does the
+work; that counts fill the image and polygons are near it is checked here, since it returns uninitialised memory
+otherwise.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from poseg.errors import AnnotationError, ShapeError
 Mask = NDArray[np.bool_]
 Rle = dict[str, Any]
 
-_FARTHEST_PX = 1e6  # a polygon is traced edge by edge: a stray 1e12 would ask for terabytes
-_MOST_PX = 2**31  # the same for a size that is not that of a picture
+_MAX_COORDINATE_PX = 1e6  # a polygon is traced edge by edge: a stray 1e12 would allocate terabytes
+_MAX_PX = 2**31  # the same for invalid sizes
 
 
 def encode_rle(mask: Mask) -> Rle:
@@ -47,7 +47,7 @@ def decode_rle(rle: Mapping[str, Any]) -> Mask:
             f"Run lengths need a size of two numbers and counts, as numbers or as COCO's text ({fault!r})."
         ) from None
     pixels = height * width if height > 0 and width > 0 else 0
-    fits = 0 < pixels <= _MOST_PX and bool(((lengths >= 0) & (lengths <= pixels)).all())
+    fits = 0 < pixels <= _MAX_PX and bool(((lengths >= 0) & (lengths <= pixels)).all())
     if not fits or lengths.sum() != pixels:
         raise AnnotationError(
             f"Run lengths cover {int(lengths.sum())} pixels, but their size is {height} x {width}; write them again."
@@ -57,9 +57,9 @@ def decode_rle(rle: Mapping[str, Any]) -> Mask:
 
 
 def fill_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> Mask:
-    """(H, W) bool union of polygons, filled as COCO's tools fill them; `size` is (height, width).
+    """(H, W) bool union of polygons, filled as COCO's tools do; `size` is (height, width).
 
-    A polygon of fewer than three points covers nothing. Raises AnnotationError for odd, endless or far-off ones.
+    Polygons of fewer than three points are empty. Raises AnnotationError for odd, infinite or far-off ones.
     """
     rings = [_ring(polygon) for polygon in polygons]
     rings = [ring for ring in rings if len(ring) >= 6]
@@ -69,7 +69,7 @@ def fill_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) ->
 
 
 def segmentation_mask(segmentation: object, size: tuple[int, int]) -> Mask:
-    """(H, W) bool mask of a COCO segmentation of either form; nothing (None or no polygon) is an all-false mask.
+    """(H, W) bool mask of a COCO segmentation of either form; all False for None and no polygons.
 
     Raises AnnotationError for anything else, and for run lengths of another size than `size` (height, width).
     """
@@ -80,7 +80,7 @@ def segmentation_mask(segmentation: object, size: tuple[int, int]) -> Mask:
         if mask.shape != size:
             raise AnnotationError(
                 f"Run lengths are for {mask.shape[0]} x {mask.shape[1]} pixels, "
-                f"the picture has {size[0]} x {size[1]} (height x width); make both the same."
+                f"the image has {size[0]} x {size[1]} (height x width); make both the same."
             )
         return mask
     if isinstance(segmentation, Sequence) and not isinstance(segmentation, (str, bytes)):
@@ -115,40 +115,40 @@ def iou_matrix(masks: Mask, others: Mask) -> NDArray[np.float32]:
 
 
 def _first(marks: Mask) -> NDArray[np.intp]:
-    """Position of the first true value of each row; 0 where there is none."""
+    """Index of the first true value of each row; 0 without any."""
     return marks.argmax(axis=1) if marks.shape[1] else np.zeros(len(marks), np.intp)
 
 
 def _ring(polygon: Sequence[float]) -> list[float]:
-    """The polygon as plain floats, which the library takes for a polygon whatever their number."""
+    """The polygon as Python floats, which pycocotools accepts as a polygon of any length."""
     try:
         ring = np.array(polygon, np.float64)
     except (TypeError, ValueError):
         ring = np.zeros((0, 0))
     if ring.ndim != 1 or len(ring) % 2:
         raise AnnotationError("A polygon is a flat list x0, y0, x1, y1, ... of an even number of numbers.")
-    if len(ring) and not np.abs(ring).max() <= _FARTHEST_PX:
-        raise AnnotationError("A polygon has a coordinate that is not a number of pixels near the picture.")
+    if len(ring) and not np.abs(ring).max() <= _MAX_COORDINATE_PX:
+        raise AnnotationError("A polygon has a coordinate that is not a number of pixels near the image.")
     return [float(value) for value in ring]
 
 
 def _run_lengths(packed: bytes) -> NDArray[np.int64]:
-    """The numbers behind COCO's compressed counts: five bits a character, low bits first, 48 added.
+    """The numbers of COCO's compressed counts: five bits per character, low bits first, 48 added.
 
-    From the fourth on, a number is stored as the difference to the one two places before it.
+    From the fourth on, a number is stored as the difference from the second before it.
     """
     symbols = np.frombuffer(packed, np.uint8).astype(np.int64) - 48
     if len(symbols) == 0:
         return np.zeros(0, np.int64)
     if symbols.min() < 0 or symbols.max() > 63 or symbols[-1] & 32:
-        raise ValueError("counts hold a character that COCO does not write, or stop in the middle of a number")
+        raise ValueError("counts have a character that COCO does not write, or stop inside a number")
     ends = np.flatnonzero((symbols & 32) == 0)
     starts = np.concatenate([[0], ends[:-1] + 1])
-    place = np.arange(len(symbols)) - np.repeat(starts, ends - starts + 1)
-    if place.max() > 6:
-        raise ValueError("counts hold a number of more than 35 bits")
-    values = np.add.reduceat((symbols & 31) << (5 * place), starts)
-    values -= ((symbols[ends] >> 4) & 1) << (5 * (place[ends] + 1))
+    digit = np.arange(len(symbols)) - np.repeat(starts, ends - starts + 1)
+    if digit.max() > 6:
+        raise ValueError("counts have a number of more than 35 bits")
+    values = np.add.reduceat((symbols & 31) << (5 * digit), starts)
+    values -= ((symbols[ends] >> 4) & 1) << (5 * (digit[ends] + 1))
     for first in (1, 2):
         values[first::2] = values[first::2].cumsum()
     return values

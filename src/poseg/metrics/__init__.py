@@ -1,1 +1,1 @@
-"""Metrics: numbers from ground truth and results. Arrays and records in, numbers out."""
+"""Metrics: scores from ground truth and results. Arrays and records in, numbers out."""

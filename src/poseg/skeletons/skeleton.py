@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from poseg.errors import SkeletonError
 
 Pair = tuple[str, str]
-DEFAULT_SIGMA = 0.065  # mean of COCO's sigmas, for skeletons whose annotators nobody measured
+DEFAULT_SIGMA = 0.065  # mean of COCO's sigmas, for skeletons without measured sigmas
 _SIDES = {"left_": "right_", "right_": "left_"}
 
 
@@ -26,7 +26,7 @@ class Skeleton:
                 spanning tree of the bones from the first joint
     sigmas      K standard deviations of human annotators, relative to the square root of the person's area
                 (COCO); empty where they were not measured
-    flip_pairs  joints that swap in a flipped image; empty where left_X and right_X say it
+    flip_pairs  joints that swap in a flipped image; empty where the names left_X and right_X are enough
     """
 
     name: str
