@@ -55,7 +55,7 @@ def found(crops, **settings):
     return strongest_patches(network, conv, crops, ReceptiveField(5, 1, 0), **settings)
 
 
-def test_planted_neurons_are_found_with_their_joints():
+def test_planted_neurons_are_selective_for_their_joints():
     neurons = found(blobs())
     selectivity = neurons.selectivity
     assert list(selectivity.joint[[RED, BLUE]]) == [0, 1]
@@ -225,7 +225,7 @@ def test_rarely_annotated_joints_are_never_preferred():
     assert found(crops).selectivity.joint[RED] != 0
 
 
-def test_a_neuron_beside_its_joint_is_found_with_its_offset():
+def test_a_neuron_beside_its_joint_has_an_offset():
     rng = np.random.default_rng(0)
     joints = rng.uniform(0, 100, (60, 5, 2)).astype(np.float32)
     positions = (joints[:, 3] + [6, -4] + rng.normal(0, 0.5, (60, 2)))[None].astype(np.float32)

@@ -1,4 +1,4 @@
-"""People in space before one camera, with what it sees of them."""
+"""3D people in front of a camera, and their projections."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from poseg.geometry.camera import looking_at
 from poseg.people import People
 from poseg.skeletons import BODY17_3D
 
-# A standing person, y-up, mm about the pelvis; it looks along +z and lifts its left arm.
+# A standing person, y-up, mm about the pelvis; facing +z with the left arm lifted.
 BODY = np.array(
     [(0, 0, 0), (-90, 0, 0), (-95, -420, 10), (-95, -830, -20), (90, 0, 0), (95, -420, 10), (95, -830, -20),
      (0, 230, 0), (0, 480, 0), (0, 690, 90), (0, 830, 0),
@@ -23,13 +23,13 @@ BODY = np.array(
 
 @pytest.fixture
 def before_camera() -> Callable[..., People]:
-    """Builds people who stand at places (x to the right, z towards the camera, mm) about 5 m away."""
+    """Builds people at positions (x to the right, z towards the camera, mm) about 5 m away."""
 
-    def build(places: Sequence[tuple[float, float]], height: int = 480, width: int = 640) -> People:
+    def build(positions: Sequence[tuple[float, float]], height: int = 480, width: int = 640) -> People:
         camera = looking_at((0, 0, 0), distance_mm=5000, focal_px=1.2 * width, centre_px=(width / 2, height / 2))
-        joints = np.stack([BODY + np.array([x, 0, z]) for x, z in places])
+        joints = np.stack([BODY + np.array([x, 0, z]) for x, z in positions])
         flat = People.from_poses(BODY17_3D, camera.project(joints), np.ones(joints.shape[:2]))
-        seen = camera.to_camera(joints)
-        return replace(flat, keypoints_3d=(seen - seen[:, :1]).astype(np.float32), skeleton_3d=BODY17_3D)
+        relative = camera.to_camera(joints)
+        return replace(flat, keypoints_3d=(relative - relative[:, :1]).astype(np.float32), skeleton_3d=BODY17_3D)
 
     return build

@@ -156,7 +156,7 @@ def lying() -> tuple[np.ndarray, People]:
 
 def test_a_lying_person_is_upright_in_the_crop():
     image, people = lying()
-    crops = CODEC.windows(people, (200, 240))
+    crops = CODEC.crops(people, (200, 240))
     drawn = draw_crops(image, without_joints(people), crops)
     y, x = np.nonzero((drawn[..., 0] > 200) & (drawn[..., 1] < 60))
     expected = (0.1 + 0.8 * paper_templates().points[0, 0]) * 192
@@ -170,7 +170,7 @@ def without_joints(people: People) -> People:
 
 def test_masks_are_beside_the_crop_and_gaps_are_white():
     image, people = lying()
-    crops = CODEC.windows(people, (200, 240))
+    crops = CODEC.crops(people, (200, 240))
     mask = np.zeros((1, 64, 64), np.float32)
     mask[0, :32] = 1
     drawn = draw_crops(image, people, crops, mask, 1 - mask, zoom=2, gap_px=5)

@@ -113,7 +113,7 @@ def test_a_rising_curve_rises_to_the_right():
     assert np.corrcoef(rows, columns)[0, 1] < -0.99
 
 
-def test_the_band_lies_between_its_edges():
+def test_the_band_is_between_its_edges():
     values = np.full(51, 0.5)
     plain = draw_curves(X, [Line("", values)])
     banded = draw_curves(X, [Line("", values, values - 0.2, values + 0.2)])

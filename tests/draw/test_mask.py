@@ -24,15 +24,15 @@ def square(size: int, low: int, high: int) -> np.ndarray:
 
 
 @given(arrays(bool, st.tuples(st.integers(0, 4), st.just(6), st.just(7))), st.randoms(use_true_random=False))
-def test_a_label_is_the_surest_of_those_who_claim_the_pixel(masks, random):
+def test_a_label_is_the_highest_score_of_overlapping_masks(masks, random):
     scores = np.array([random.random() for _ in masks], np.float32)
     labels = label_map(masked(masks, scores))
-    claims = np.where(masks, scores[:, None, None], -1.0)
-    wanted = np.where(masks.any(axis=0), claims.argmax(axis=0) + 1 if len(masks) else 0, 0)
-    np.testing.assert_array_equal(labels, wanted)
+    candidates = np.where(masks, scores[:, None, None], -1.0)
+    expected = np.where(masks.any(axis=0), candidates.argmax(axis=0) + 1 if len(masks) else 0, 0)
+    np.testing.assert_array_equal(labels, expected)
 
 
-def test_among_equally_sure_people_the_earlier_is_on_top():
+def test_of_equal_scores_the_first_person_is_on_top():
     assert label_map(masked(np.ones((3, 2, 2), bool), [0.5, 0.5, 0.5])).tolist() == [[1, 1], [1, 1]]
 
 
@@ -46,15 +46,15 @@ def test_labels_are_as_narrow_as_fits(count, dtype):
 
 
 def test_labels_without_masks_need_a_size():
-    nobody = People.empty(COCO17)
-    assert label_map(nobody, size=(3, 4)).tolist() == np.zeros((3, 4)).tolist()
+    no_people = People.empty(COCO17)
+    assert label_map(no_people, size=(3, 4)).tolist() == np.zeros((3, 4)).tolist()
     with pytest.raises(ShapeError, match="size=\\(height, width\\)"):
-        label_map(nobody)
+        label_map(no_people)
 
 
 def test_colours_of_labels_are_those_of_people():
-    picture = colour_label_map(np.array([[0, 1, 3]], np.uint8))
-    np.testing.assert_array_equal(picture, [[[0, 0, 0], PEOPLE_COLOURS[0], PEOPLE_COLOURS[2]]])
+    image = colour_label_map(np.array([[0, 1, 3]], np.uint8))
+    np.testing.assert_array_equal(image, [[[0, 0, 0], PEOPLE_COLOURS[0], PEOPLE_COLOURS[2]]])
     people = People.from_poses(COCO17, np.zeros((1, 17, 2)), np.ones((1, 17)))
     people = People(COCO17, people.keypoints, people.keypoint_scores, people.scores, people.boxes_xyxy, ids=[9])
     np.testing.assert_array_equal(colour_label_map(np.array([[1]]), people), PEOPLE_COLOURS[[[9]]])
@@ -90,7 +90,7 @@ def test_empty_masks_and_no_masks_leave_no_trace():
     np.testing.assert_array_equal(draw_masks(image, without), image)
 
 
-def test_a_mask_that_fills_the_picture_has_no_contour():
+def test_a_mask_that_fills_the_image_has_no_contour():
     drawn = draw_masks(np.full((20, 20, 3), 90, np.uint8), masked(np.ones((1, 20, 20), bool)))
     assert len(np.unique(drawn.reshape(-1, 3), axis=0)) == 1
 

@@ -44,9 +44,9 @@ def towards(angle: ArrayLike, length: ArrayLike = 1.0) -> np.ndarray:
 def tile_colours(vectors: np.ndarray) -> np.ndarray:
     """(L, 3) the one colour of each limb's tile, whose field is the same vector (L, 2) everywhere."""
     tiles = paf_tiles(STRIP, fields(vectors, STRIP_CELLS), CODEC.limbs, CODEC.limbs)
-    found = np.stack([tile for title, tile in tiles.items() if title != "all limbs"])
-    assert (found == found[:, :1, :1]).all()
-    return found[:, 0, 0].astype(int)
+    result = np.stack([tile for title, tile in tiles.items() if title != "all limbs"])
+    assert (result == result[:, :1, :1]).all()
+    return result[:, 0, 0].astype(int)
 
 
 def differences(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -87,14 +87,14 @@ def test_the_colour_is_that_of_the_legend_where_the_vector_points():
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.5 * MIN_PAF_LENGTH, MIN_PAF_LENGTH])
-def test_a_field_that_says_nothing_leaves_the_picture_as_it_was(strength):
+def test_a_weak_field_is_invisible(strength):
     image = np.random.default_rng(0).integers(0, 256, STRIP.shape, np.uint8)
     tiles = paf_tiles(image, fields(towards(angles(0), strength * 0.999), STRIP_CELLS), CODEC.limbs)
     for tile in tiles.values():
         np.testing.assert_array_equal(tile, background(image))
 
 
-def test_a_longer_vector_covers_more_of_the_picture():
+def test_a_longer_vector_is_more_opaque():
     lengths = np.resize([0.1, 0.25, 0.5, 0.75, 1.0, 1.3], LIMBS)
     full = tile_colours(towards(np.full(LIMBS, 40)))
     away = differences(tile_colours(towards(np.full(LIMBS, 40), lengths)), full)

@@ -19,8 +19,8 @@ LAB = np.array([[0.2104542553, 0.7936177850, -0.0040720468], [1.9779984951, -2.4
 
 
 def linear(rgb: np.ndarray) -> np.ndarray:
-    share = rgb / 255
-    return np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    value = rgb / 255
+    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
 
 
 def oklab(light: np.ndarray) -> np.ndarray:
@@ -39,7 +39,7 @@ def test_all_colours_of_people_differ():
 
 
 @pytest.mark.parametrize("eyes", [np.eye(3), NO_L, NO_M], ids=["normal", "no L cones", "no M cones"])
-def test_the_first_eight_are_told_apart_by_all_eyes(eyes):
+def test_the_first_eight_colours_are_distinct_for_colour_blind_eyes(eyes):
     assert closest_pair(np.clip(linear(PEOPLE_COLOURS[:8]) @ eyes.T, 0, 1)) >= 0.13
 
 
@@ -57,7 +57,7 @@ def people(count: int, ids: list[int] | None = None) -> People:
 
 
 @given(st.lists(st.integers(0, 2**40), min_size=1, max_size=6, unique=True), st.randoms(use_true_random=False))
-def test_a_colour_follows_the_id_whatever_the_order(ids, random):
+def test_a_colour_belongs_to_the_id_in_any_order(ids, random):
     shuffled = list(ids)
     random.shuffle(shuffled)
     before = dict(zip(ids, person_colours(people(len(ids), ids)).tolist(), strict=True))
@@ -70,7 +70,7 @@ def test_a_colour_does_not_depend_on_how_many_others_there_are():
     np.testing.assert_array_equal(colours(len(PEOPLE_COLOURS) + 5), colours(5))
 
 
-def test_nobody_has_no_colours():
+def test_no_people_have_no_colours():
     assert person_colours(people(0)).shape == (0, 3)
 
 
@@ -87,7 +87,7 @@ def test_joint_colours_differ(count):
     assert len(np.unique(joint_colours(count), axis=0)) == count
 
 
-def test_directions_no_length_is_white_and_opposite_ways_differ():
+def test_direction_colours_are_white_for_length_zero_and_differ_for_opposite_directions():
     still, right, left, far = direction_colours(np.array([[0.0, 5, -5, 50], [0, 0, 0, 0]]), full_px=5)
     assert still.tolist() == [255, 255, 255]
     assert np.abs(right.astype(int) - left).sum() > 150

@@ -15,11 +15,11 @@ SIZE = (200, 240)
 
 def arm(elbow_score: float = 1.0, side: str = "right", offset: tuple[float, float] = (0, 0)) -> People:
     """A shoulder, an elbow and a wrist on a level line, 60 pixels apart."""
-    points, sure = np.zeros((1, 17, 2)), np.zeros((1, 17))
-    for place, (joint, score) in enumerate((("shoulder", 1.0), ("elbow", elbow_score), ("wrist", 1.0))):
+    points, scores = np.zeros((1, 17, 2)), np.zeros((1, 17))
+    for step, (joint, score) in enumerate((("shoulder", 1.0), ("elbow", elbow_score), ("wrist", 1.0))):
         index = COCO17.index(f"{side}_{joint}")
-        points[0, index], sure[0, index] = np.add((50 + 60 * place, 100), offset), score
-    return People.from_poses(COCO17, points, sure)
+        points[0, index], scores[0, index] = np.add((50 + 60 * step, 100), offset), score
+    return People.from_poses(COCO17, points, scores)
 
 
 def white(size: tuple[int, int] = SIZE) -> np.ndarray:
@@ -57,7 +57,7 @@ def test_a_limb_is_outlined_in_the_dark_on_both_sides():
 
 
 @pytest.mark.parametrize("shift", [(0.0, 0.25), (0.0, 0.5), (0.0, 0.8)])
-def test_limbs_stand_where_the_pixel_rule_says(shift):
+def test_limbs_follow_the_pixel_rule(shift):
     """The centre of mass of the ink across a level limb is the limb's own y, to a twentieth of a pixel."""
     ink = 255.0 - draw_poses(white(), arm(offset=shift))[80:120, 80].mean(axis=1)
     centres = np.arange(80, 120) + 0.5
@@ -82,7 +82,7 @@ def test_small_people_are_drawn_over_large_ones_and_equals_by_rank():
     assert drawing_order(people).tolist() == [1, 2, 3, 0]
 
 
-def test_masks_tell_size_better_than_boxes():
+def test_drawing_order_prefers_masks_to_boxes():
     masks = np.zeros((2, 20, 20), bool)
     masks[0, :3, :3], masks[1, :9, :9] = True, True
     people = People.from_poses(COCO17, np.zeros((2, 17, 2)), np.ones((2, 17)), masks=masks)

@@ -1,4 +1,4 @@
-"""People in space stand where the picture says, keep their bones, and have one colour in all views."""
+"""3D people are placed by the image, keep their bones, and have one colour in all views."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ def roots(scene):
     return scene.joints_mm[:, 0][:, [0, 2]]
 
 
-def has_colour(picture, colour, least=20):
-    return (np.abs(picture.astype(int) - colour).max(axis=-1) <= 2).sum() >= least
+def has_colour(image, colour, min_count=20):
+    return (np.abs(image.astype(int) - colour).max(axis=-1) <= 2).sum() >= min_count
 
 
-def test_people_stand_where_they_stood_before_the_camera(before_camera):
-    places = np.array([(-900, 0), (0, -700), (800, 400)], float)
-    (scene,) = place_people([before_camera(places)], (480, 640))
-    found, wanted = roots(scene), places - np.median(places, axis=0)
-    apart = np.linalg.norm(found[:, None] - found[None], axis=-1)
+def test_place_people_recovers_positions(before_camera):
+    positions = np.array([(-900, 0), (0, -700), (800, 400)], float)
+    (scene,) = place_people([before_camera(positions)], (480, 640))
+    result, expected = roots(scene), positions - np.median(positions, axis=0)
+    apart = np.linalg.norm(result[:, None] - result[None], axis=-1)
     np.testing.assert_allclose(
-        apart, np.linalg.norm(wanted[:, None] - wanted[None], axis=-1), rtol=0.15
+        apart, np.linalg.norm(expected[:, None] - expected[None], axis=-1), rtol=0.15
     )  # fmt: skip
-    assert found[:, 0].argsort().tolist() == [0, 1, 2]
-    assert found[:, 1].argsort().tolist() == [1, 0, 2]
+    assert result[:, 0].argsort().tolist() == [0, 1, 2]
+    assert result[:, 1].argsort().tolist() == [1, 0, 2]
 
 
-def test_bones_keep_their_lengths_and_everybody_stands_on_the_floor(before_camera):
+def test_bones_keep_their_lengths_and_all_people_are_on_the_floor(before_camera):
     people = before_camera([(-500, 0), (600, 300)])
     (scene,) = place_people([people], (480, 640))
     np.testing.assert_allclose(
@@ -49,14 +49,14 @@ def test_bones_keep_their_lengths_and_everybody_stands_on_the_floor(before_camer
     assert (scene.joints_mm[:, 9, 2] > scene.joints_mm[:, 10, 2]).all()
 
 
-def test_the_size_of_the_picture_changes_nothing(before_camera):
+def test_the_size_of_the_image_changes_nothing(before_camera):
     people = before_camera([(-500, 0), (600, 300)])
     twice = replace(people, keypoints=people.keypoints * 2, boxes_xyxy=people.boxes_xyxy * 2)
     (one,), (other,) = place_people([people], (480, 640)), place_people([twice], (960, 1280))
     np.testing.assert_allclose(other.joints_mm, one.joints_mm, atol=1)
 
 
-def test_people_found_on_another_skeleton_stand_where_they_stood(before_camera):
+def test_people_of_another_skeleton_have_the_same_positions(before_camera):
     people = before_camera([(-500, 0), (600, 300)])
     (one,), (other,) = place_people([people], (480, 640)), place_people([people.remap_to(LSP14)], (480, 640))
     np.testing.assert_allclose(roots(other), roots(one), atol=150)
@@ -72,16 +72,16 @@ def test_crowds_are_brought_together_and_keep_their_order(before_camera):
     assert roots(scene)[:, 0].argsort().tolist() == [0, 1, 2, 3]
 
 
-def test_a_person_seen_by_two_joints_stands_by_the_box(before_camera):
+def test_a_person_with_two_joints_is_placed_by_the_box(before_camera):
     people = before_camera([(-500, 0), (600, 0)])
-    sure = people.keypoint_scores.copy()
-    sure[1, 1:] = 0
-    (scene,) = place_people([replace(people, keypoint_scores=sure)], (480, 640))
+    scores = people.keypoint_scores.copy()
+    scores[1, 1:] = 0
+    (scene,) = place_people([replace(people, keypoint_scores=scores)], (480, 640))
     assert np.isfinite(scene.joints_mm).all()
     assert roots(scene)[1, 0] > roots(scene)[0, 0] + 500
 
 
-def test_where_people_stand_is_steady_over_time(before_camera):
+def test_positions_are_smooth_over_time(before_camera):
     rng = np.random.default_rng(0)
     people = replace(before_camera([(-500, 0), (600, 0)]), ids=np.array([4, 7]))
     frames = []
@@ -97,7 +97,7 @@ def test_where_people_stand_is_steady_over_time(before_camera):
     np.testing.assert_allclose(roots(still[0]), roots(place_people([people], (480, 640))[0]), atol=1e-6)
 
 
-def test_the_views_show_each_person_in_one_colour_and_leave_the_picture_alone(before_camera):
+def test_views_have_one_colour_per_person_and_do_not_modify_the_image(before_camera):
     image, people = GREY.copy(), before_camera([(-700, 0), (700, 200)])
     drawn = views_3d(image, people)
     assert (image == 128).all()
@@ -119,16 +119,16 @@ def test_the_order_of_the_people_does_not_matter(before_camera):
 
 
 @pytest.mark.parametrize("size", [(60, 40), (200, 1500), (1500, 200)])
-def test_pictures_of_any_shape_are_shown(before_camera, size):
+def test_images_of_any_shape_are_drawn(before_camera, size):
     drawn = views_3d(np.full((*size, 3), 90, np.uint8), before_camera([(0, 0)], *size))
     assert drawn.ndim == 3
     assert min(drawn.shape[:2]) > 300
     assert max(drawn.shape[:2]) < 2500
 
 
-def test_nobody_and_people_that_are_unknown_in_space_are_drawn_as_an_empty_floor(before_camera):
-    nobody = views_3d(GREY, before_camera([(0, 0)])[:0])
-    assert not has_colour(nobody, PEOPLE_COLOURS[0], 1)
+def test_people_without_3d_joints_leave_an_empty_floor(before_camera):
+    no_people = views_3d(GREY, before_camera([(0, 0)])[:0])
+    assert not has_colour(no_people, PEOPLE_COLOURS[0], 1)
     people = before_camera([(-500, 0), (600, 0)])
     joints = people.keypoints_3d.copy()
     joints[0] = np.nan

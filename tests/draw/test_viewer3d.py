@@ -1,4 +1,4 @@
-"""A page that needs nothing else, holds what it is given, and runs."""
+"""A self-contained page that has the scene, and whose script runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from poseg.skeletons import BODY17_3D, COCO17, Skeleton
 
 EVIL = "</script><script>alert('{{SCENE}} & \"<!--')</script>"
 
-# Just enough of a browser to run the page: elements that remember, a pen that counts.
+# A minimal browser to run the page: elements with state, a canvas that counts strokes.
 BROWSER = r"""
 const strokes = [], listeners = {}, elements = {};
 const ink = new Proxy({}, { get: (own, name) => name === "stroke" ? () => strokes.push(own.strokeStyle)
@@ -45,7 +45,7 @@ const first = strokes.length, coloured = new Set(strokes);
 listeners.viewpointerdown({ pointerId: 1, clientX: 0, clientY: 0 });
 listeners.viewpointermove({ pointerId: 1, clientX: 100, clientY: 50 });
 listeners.viewpointerup({ pointerId: 1 });
-const turned = { ...eye };
+const rotated = { ...eye };
 listeners.viewwheel({ deltaY: -300, deltaMode: 0, preventDefault() {} });
 const nearer = eye.zoom;
 listeners.viewpointerdown({ pointerId: 1, clientX: 0, clientY: 0 });
@@ -59,7 +59,7 @@ key(".");
 const after = frame;
 key(" ");
 clock += 1e3 * (scene.times[last] - scene.times[frame]) + 1; settle();
-console.log(JSON.stringify({ first, coloured: [...coloured], turned, nearer, pinched, keyed, after, playing, frame,
+console.log(JSON.stringify({ first, coloured: [...coloured], rotated, nearer, pinched, keyed, after, playing, frame,
   shown: elements.count.textContent, hidden: elements.frames.hidden, strokes: strokes.length }));
 """
 
@@ -86,7 +86,7 @@ def test_the_page_holds_the_scene_to_the_millimetre(before_camera):
     assert plain["times"] == [0]
 
 
-def test_the_page_asks_for_nothing_else(before_camera):
+def test_the_page_is_self_contained(before_camera):
     page = viewer3d_html(before_camera([(0, 0)]), np.zeros((48, 64, 3), np.uint8))
     assert "default-src 'none'" in page
     assert set(re.findall(r'(?:src|href)="(\w+:?)', page)) == {"data:"}
@@ -107,7 +107,7 @@ def test_names_cannot_break_out_of_the_page(before_camera):
     assert page.count("&lt;/script&gt;") == 4
 
 
-def test_frames_may_come_with_their_times_or_be_given_them(before_camera):
+def test_times_come_with_the_frames_or_separately(before_camera):
     frames = [before_camera([(x, 0)]) for x in (-200, 0, 200)]
     assert scene_of(viewer3d_html(frames))["times"] == [0, 0.04, 0.08]
     assert scene_of(viewer3d_html([(7 + i, 3.5 + i, p) for i, p in enumerate(frames)]))["times"] == [0, 1, 2]
@@ -116,15 +116,15 @@ def test_frames_may_come_with_their_times_or_be_given_them(before_camera):
     assert [len(people) for people in plain["frames"]] == [1, 1, 1, 0, 0]
 
 
-def test_joints_that_nobody_knows_are_null(before_camera):
+def test_unknown_joints_are_null(before_camera):
     people = before_camera([(0, 0)])
     joints = people.keypoints_3d.copy()
     joints[0, 4] = np.nan
     ((person,),) = scene_of(viewer3d_html(replace(people, keypoints_3d=joints)))["frames"]
-    assert [place for place, joint in enumerate(person["joints"]) if joint is None] == [4]
+    assert [index for index, joint in enumerate(person["joints"]) if joint is None] == [4]
 
 
-def test_what_cannot_be_shown_is_refused(before_camera):
+def test_invalid_people_and_times_are_refused(before_camera):
     with pytest.raises(SkeletonError, match="lift them"):
         viewer3d_html(People.from_poses(COCO17, np.zeros((1, 17, 2)), np.ones((1, 17))))
     with pytest.raises(SkeletonError, match="lift them"):
@@ -135,7 +135,7 @@ def test_what_cannot_be_shown_is_refused(before_camera):
 
 @pytest.fixture
 def run(tmp_path):
-    """Runs a page's script in a made-up browser and returns what it tells."""
+    """Runs a page's script in a mock browser and returns its output."""
     if shutil.which("node") is None:
         pytest.skip("There is no node here to run the page's script.")
 
@@ -150,29 +150,29 @@ def run(tmp_path):
     return go
 
 
-def test_the_script_draws_turns_zooms_and_plays(before_camera, run):
+def test_the_script_draws_rotates_zooms_and_plays(before_camera, run):
     frames = [replace(before_camera([(x, 0), (700, 0)]), ids=np.array([0, 3])) for x in (-200, 0, 200, 300)]
-    told = run(viewer3d_html(frames))
+    result = run(viewer3d_html(frames))
     bones = 2 * 2 * len(BODY17_3D.bones)
-    assert told["first"] > bones
+    assert result["first"] > bones
     people = ["#" + bytes(PEOPLE_COLOURS[number].tolist()).hex() for number in (0, 3)]
-    assert set(people) <= set(told["coloured"])
-    assert told["turned"]["yaw"] == pytest.approx(0.55 - 0.8)
-    assert told["turned"]["pitch"] == pytest.approx(0.2 + 0.4)
-    assert told["nearer"] > 1.4
-    assert told["pinched"] == pytest.approx(2)
-    assert told["keyed"] == {"yaw": pytest.approx(0.65), "pitch": 0.2, "zoom": 1}
-    assert told["after"] == 1
-    assert told["playing"]
-    assert told["frame"] == 3
-    assert told["shown"] == "2 people"
-    assert not told["hidden"]
-    assert told["strokes"] > told["first"]
+    assert set(people) <= set(result["coloured"])
+    assert result["rotated"]["yaw"] == pytest.approx(0.55 - 0.8)
+    assert result["rotated"]["pitch"] == pytest.approx(0.2 + 0.4)
+    assert result["nearer"] > 1.4
+    assert result["pinched"] == pytest.approx(2)
+    assert result["keyed"] == {"yaw": pytest.approx(0.65), "pitch": 0.2, "zoom": 1}
+    assert result["after"] == 1
+    assert result["playing"]
+    assert result["frame"] == 3
+    assert result["shown"] == "2 people"
+    assert not result["hidden"]
+    assert result["strokes"] > result["first"]
 
 
-def test_the_script_runs_with_one_frame_and_with_nobody(before_camera, run):
-    told = run(viewer3d_html(before_camera([(0, 0)])))
-    assert told["hidden"]
-    assert told["shown"] == "1 person"
-    assert not told["playing"]
+def test_the_script_runs_with_one_frame_and_with_no_people(before_camera, run):
+    result = run(viewer3d_html(before_camera([(0, 0)])))
+    assert result["hidden"]
+    assert result["shown"] == "1 person"
+    assert not result["playing"]
     assert run(viewer3d_html(before_camera([(0, 0)])[:0]))["shown"] == "0 people"

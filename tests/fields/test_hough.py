@@ -39,7 +39,7 @@ def test_no_mass_is_lost_while_no_vote_leaves_the_frame(seed: int, stride: int, 
 
 @given(x=st.floats(40, 216), y=st.floats(40, 216), stride=st.sampled_from([8, 16]), finer=st.sampled_from([4, 8]))
 @settings(max_examples=25, deadline=None)
-def test_a_joint_is_found_where_it_is_with_a_mass_near_one(x: float, y: float, stride: int, finer: int) -> None:
+def test_hough_peaks_recover_joints_with_a_score_near_one(x: float, y: float, stride: int, finer: int) -> None:
     grid = Grid(stride)
     cells = grid.shape(257, 257)
     votes = cast_votes(*perfect_fields(np.array([[x, y]]), grid, cells), grid, RADIUS_PX)
@@ -50,7 +50,7 @@ def test_a_joint_is_found_where_it_is_with_a_mass_near_one(x: float, y: float, s
     np.testing.assert_allclose(seeds.score, 1, atol=0.31)
 
 
-def test_two_joints_of_a_kind_are_two_peaks_surest_first() -> None:
+def test_two_joints_are_two_peaks_by_score() -> None:
     grid, points = Grid(8), np.array([[90.0, 100.0], [130.0, 100.0]])
     cells = grid.shape(257, 257)
     heatmap, short = perfect_fields(points, grid, cells)
@@ -59,8 +59,8 @@ def test_two_joints_of_a_kind_are_two_peaks_surest_first() -> None:
     votes = cast_votes(heatmap, short, grid, RADIUS_PX)
     map_grid, map_cells = refined_grid(grid, cells, 4)
     seeds = hough_peaks(accumulate_votes(votes, 1, map_grid, map_cells), map_grid, 0.1)
-    found = seeds.position[np.unique(np.round(seeds.position), axis=0, return_index=True)[1]]
-    np.testing.assert_allclose(found, points, atol=1e-2)
+    result = seeds.position[np.unique(np.round(seeds.position), axis=0, return_index=True)[1]]
+    np.testing.assert_allclose(result, points, atol=1e-2)
     assert (np.diff(seeds.score) <= 0).all()
     np.testing.assert_allclose(seeds.position[0], points[1], atol=1e-2)
 
@@ -81,13 +81,13 @@ def test_improbable_cells_do_not_vote() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stride", "finer", "cells", "wanted"), [(16, 4, (33, 33), (129, 129)), (8, 16, (4, 6), (3, 4))]
+    ("stride", "finer", "cells", "expected"), [(16, 4, (33, 33), (129, 129)), (8, 16, (4, 6), (3, 4))]
 )
-def test_the_finer_grid_covers_the_frame(
-    stride: int, finer: int, cells: tuple[int, int], wanted: tuple[int, int]
+def test_the_refined_grid_covers_the_frame(
+    stride: int, finer: int, cells: tuple[int, int], expected: tuple[int, int]
 ) -> None:
     grid, shape = refined_grid(Grid(stride), cells, finer)
-    assert (grid, shape) == (Grid(finer), wanted)
+    assert (grid, shape) == (Grid(finer), expected)
 
 
 def test_cell_peaks_are_maxima_of_the_heatmap_moved_by_their_offset() -> None:

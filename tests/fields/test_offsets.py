@@ -51,7 +51,7 @@ def test_outside_the_frame_the_border_is_read(sampling: str, x: float, y: float)
 
 @pytest.mark.parametrize("cells", [(1, 1), (1, 4), (4, 1), (3, 4)])
 @pytest.mark.parametrize("sampling", ["bilinear", "nearest"])
-def test_at_the_cells_both_readings_give_the_cells(sampling: str, cells: tuple[int, int]) -> None:
+def test_both_samplings_are_exact_at_the_cells(sampling: str, cells: tuple[int, int]) -> None:
     field = np.random.default_rng(0).normal(size=(3, 2, *cells)).astype(np.float32)
     row, column = (a.ravel() for a in np.mgrid[: cells[0], : cells[1]])
     points = GRID.to_image(np.stack([column, row], axis=1))
@@ -60,7 +60,7 @@ def test_at_the_cells_both_readings_give_the_cells(sampling: str, cells: tuple[i
         np.testing.assert_allclose(got, field[channel, :, row, column], rtol=1e-6)
 
 
-def test_a_field_without_vectors_gives_plain_values() -> None:
+def test_a_scalar_field_gives_scalars() -> None:
     heatmap = np.arange(12, dtype=np.float32).reshape(1, 3, 4)
     points = GRID.to_image(np.array([[1.5, 1.0], [0.0, 2.0]]))
     np.testing.assert_allclose(sample(heatmap, np.array([0, 0]), points, GRID), [5.5, 8])
@@ -73,7 +73,7 @@ def test_halves_round_up_as_in_javascript() -> None:
 
 @given(steps=st.integers(1, 4), x=st.floats(-30, 120), y=st.floats(-30, 90))
 @settings(max_examples=25, deadline=None)
-def test_vectors_that_all_point_at_one_place_lead_there_in_any_number_of_steps(steps: int, x: float, y: float) -> None:
+def test_refine_reaches_a_common_target_in_any_number_of_steps(steps: int, x: float, y: float) -> None:
     target = np.array([40.25, 33.75], np.float32)
     field = (target[:, None, None] - GRID.positions(5, 7))[None]
     for from_cells, sampling in ((False, "bilinear"), (True, "nearest")):

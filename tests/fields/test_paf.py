@@ -1,4 +1,4 @@
-"""Part affinity fields: painted cell by cell as defined, read back along lines, and what limbs a skeleton has."""
+"""Part affinity fields: encoded cell by cell as defined, read back along lines, and what limbs a skeleton has."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def limb(*people, grid: Grid = GRIDS[0], cells: tuple[int, int] = CELLS, width_p
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
 @given(seed=SEEDS)
 @settings(max_examples=10)
-def test_fields_are_what_their_definition_gives_cell_by_cell(grid, seed):
+def test_encode_pafs_matches_the_definition_cell_by_cell(grid, seed):
     rng = np.random.default_rng(seed)
     points = rng.uniform(-20, 150, (3, 4, 2)).astype(np.float32)
     known, ends = rng.random((3, 4)) > 0.2, np.array([[0, 1], [2, 1], [3, 0]])
@@ -56,12 +56,12 @@ def test_fields_are_what_their_definition_gives_cell_by_cell(grid, seed):
             edge |= (np.abs(across) < 1e-3) | (np.abs(outside) < 1e-3)
             total[near] += v
             count += near
-        wanted = total / np.maximum(count, 1)[..., None]
-        np.testing.assert_allclose(np.moveaxis(paf[number], 0, -1)[~edge], wanted[~edge], atol=1e-5)
+        expected = total / np.maximum(count, 1)[..., None]
+        np.testing.assert_allclose(np.moveaxis(paf[number], 0, -1)[~edge], expected[~edge], atol=1e-5)
         np.testing.assert_array_equal(there[number][~edge], (count > 0)[~edge])
 
 
-def test_where_limbs_of_several_people_lie_on_a_cell_it_holds_their_mean():
+def test_cells_on_limbs_of_several_people_hold_the_mean():
     across, down = ((10, 60), (110, 60)), ((60, 10), (60, 100))
     (one, on_one), (other, on_other) = limb(across), limb(down)
     both, on_both = limb(across, down)
@@ -106,7 +106,7 @@ def test_a_limb_needs_both_of_its_ends():
         assert not there.any()
 
 
-def test_nobody_and_limbs_far_outside_paint_nothing():
+def test_no_people_and_limbs_far_outside_give_zero_pafs():
     for people in ([], [((-500, -500), (-300, -400))], [((1e6, 5), (1e6 + 9, 50))]):
         field, there = limb(*people)
         assert field.shape == (2, *CELLS)
@@ -117,17 +117,17 @@ def test_nobody_and_limbs_far_outside_paint_nothing():
 # Reading.
 
 
-def read(field, starts, ends, *, grid: Grid = GRIDS[0], samples: int = 10, least: float = 0.05, share: float = 0.8):
+def read(field, starts, ends, *, grid: Grid = GRIDS[0], samples: int = 10, min_count: float = 0.05, share: float = 0.8):
     """Integrals (A, B) of one limb's field (2, h, w) from every start to every end."""
     starts, ends = (np.array(points, np.float32).reshape(-1, 2) for points in (starts, ends))
     first, last = (number.reshape(-1) for number in np.indices((len(starts), len(ends))))
     limb = np.zeros(len(first), np.intp)
-    mean = line_integrals(field[None], limb, starts[first], ends[last], grid, samples, least, share)
+    mean = line_integrals(field[None], limb, starts[first], ends[last], grid, samples, min_count, share)
     assert mean.dtype == np.float32
     return mean.reshape(len(starts), len(ends))
 
 
-def by_loop(field, starts, ends, grid, samples, least):
+def by_loop(field, starts, ends, grid, samples, min_count):
     """Line integrals and shares one place after another, in plain Python; NaN where rounding decides."""
     rows, columns = field.shape[1:]
 
@@ -145,8 +145,8 @@ def by_loop(field, starts, ends, grid, samples, least):
             for step in range(samples):
                 u, v = (a + (b - a) * step / (samples - 1) - grid.origin) / grid.stride
                 agreement = float(at(u, v) @ (b - a)) / float(np.hypot(*(b - a)))
-                close |= abs(agreement - least) < 1e-4
-                if agreement > least:
+                close |= abs(agreement - min_count) < 1e-4
+                if agreement > min_count:
                     kept.append(agreement)
             mean[i, j], share[i, j] = np.mean(kept) if kept else 0, len(kept) / samples
             if close:
@@ -163,23 +163,23 @@ def test_line_integrals_are_those_of_a_plain_loop(grid, seed, samples):
     field = rng.normal(0, 1, (2, *CELLS)).astype(np.float32)
     starts, ends = rng.uniform(3, 110, (2, 4, 2)).astype(np.float32)
     mean = read(field, starts, ends, grid=grid, samples=samples, share=-1)
-    wanted, _ = by_loop(field, starts, ends, grid, samples, 0.05)
-    clear = np.isfinite(wanted)
-    np.testing.assert_allclose(mean[clear], wanted[clear], atol=2e-3)
+    expected, _ = by_loop(field, starts, ends, grid, samples, 0.05)
+    clear = np.isfinite(expected)
+    np.testing.assert_allclose(mean[clear], expected[clear], atol=2e-3)
     assert clear.any()
 
 
 @given(seed=SEEDS, share=st.sampled_from([0.0, 0.3, 0.5, 0.8, 0.95]))
 @settings(max_examples=10)
-def test_pairs_count_where_more_than_the_least_share_of_the_way_agrees(seed, share):
+def test_line_integrals_need_the_minimum_inlier_fraction(seed, share):
     rng = np.random.default_rng(seed)
     field = np.repeat(np.repeat(rng.normal(0.3, 1, (2, 4, 5)), 4, axis=1), 4, axis=2)[:, : CELLS[0], : CELLS[1]]
     field = field.astype(np.float32)
     starts, ends = rng.uniform(3, 110, (2, 4, 2)).astype(np.float32)
-    mean, (wanted, found) = read(field, starts, ends, share=share), by_loop(field, starts, ends, GRIDS[0], 10, 0.05)
-    clear = np.isfinite(wanted)
-    np.testing.assert_array_equal((mean > 0)[clear], (found > share)[clear])
-    np.testing.assert_allclose(mean[clear], np.where(found > share, wanted, 0)[clear], atol=2e-3)
+    mean, (expected, result) = read(field, starts, ends, share=share), by_loop(field, starts, ends, GRIDS[0], 10, 0.05)
+    clear = np.isfinite(expected)
+    np.testing.assert_array_equal((mean > 0)[clear], (result > share)[clear])
+    np.testing.assert_allclose(mean[clear], np.where(result > share, expected, 0)[clear], atol=2e-3)
 
 
 def test_each_pair_is_read_in_the_field_of_its_limb():
@@ -201,7 +201,7 @@ def test_the_field_of_a_limb_runs_along_it_and_not_back(x, y, angle, length):
     assert read(field, b, a, grid=grid, share=0.0) == 0
 
 
-def test_places_that_coincide_have_no_integral():
+def test_coinciding_points_have_no_integral():
     field, _ = limb(((20, 50), (100, 50)))
     assert read(field, (60, 50), [(60, 50), (60.0005, 50)], share=-1).tolist() == [[0, 0]]
 
@@ -213,7 +213,7 @@ def test_no_pairs_have_no_integrals():
 
 
 def test_very_many_pairs_are_read():
-    """More than a picture of OpenCV's may have rows."""
+    """More than an image of OpenCV's may have rows."""
     field, _ = limb(((20, 50), (100, 50)))
     mean = read(field, [(20, 50)] * 190, [(100, 50)] * 190)
     assert mean[0, 0] > 0.9
@@ -235,9 +235,9 @@ def test_the_limbs_of_every_skeleton_reach_all_its_joints_once_or_close_rings(sk
 def test_published_limbs_are_in_the_published_order():
     assert default_limbs(OPENPOSE18) == OPENPOSE_LIMBS
     assert len(OPENPOSE_LIMBS) == 19
-    wanted = [(1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13),
+    expected = [(1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13),
               (1, 0), (0, 14), (14, 16), (0, 15), (15, 17), (2, 16), (5, 17)]  # fmt: skip
-    assert [tuple(pair) for pair in OPENPOSE18.indices(OPENPOSE_LIMBS).tolist()] == wanted
+    assert [tuple(pair) for pair in OPENPOSE18.indices(OPENPOSE_LIMBS).tolist()] == expected
     assert np.flatnonzero(redundant_limbs(OPENPOSE18, OPENPOSE_LIMBS)).tolist() == [17, 18]
 
 
@@ -268,18 +268,18 @@ def test_limbs_of_unknown_joints_are_refused():
 
 
 @pytest.mark.parametrize("skeleton", [COCO17, LSP14, OPENPOSE18], ids=lambda skeleton: skeleton.name)
-def test_the_mirror_of_limbs_joins_the_mirrored_joints(skeleton):
+def test_limb_flip_connects_the_flipped_joints(skeleton):
     limbs = default_limbs(skeleton)
     order, sign = limb_flip(skeleton, limbs)
     ends = skeleton.indices(limbs)
     seen = skeleton.flip_index[ends]
-    turned = np.where(sign[:, None] > 0, ends[order], ends[order][:, ::-1])
-    np.testing.assert_array_equal(turned, seen)
+    rotated = np.where(sign[:, None] > 0, ends[order], ends[order][:, ::-1])
+    np.testing.assert_array_equal(rotated, seen)
     np.testing.assert_array_equal(order[order], np.arange(len(limbs)))
     np.testing.assert_array_equal(sign[order], sign)
 
 
-def test_limbs_across_the_body_run_backwards_in_the_mirror():
+def test_limbs_across_the_body_run_backwards_when_flipped():
     order, sign = limb_flip(COCO17, COCO_LIMBS)
     across = [a.startswith("left") and b.startswith("right") for a, b in COCO_LIMBS]
     np.testing.assert_array_equal(sign < 0, across)
@@ -287,7 +287,7 @@ def test_limbs_across_the_body_run_backwards_in_the_mirror():
     assert (limb_flip(OPENPOSE18, OPENPOSE_LIMBS)[1] == 1).all()
 
 
-def test_lopsided_limbs_have_no_mirror():
+def test_lopsided_limbs_have_no_flip():
     lopsided = Skeleton("face", ("nose", "left_eye", "right_eye"), (("nose", "left_eye"), ("left_eye", "right_eye")))
     with pytest.raises(SkeletonError, match="not the same on both sides"):
         limb_flip(lopsided, default_limbs(lopsided))

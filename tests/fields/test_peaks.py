@@ -36,9 +36,9 @@ def test_gaussians_are_their_definition(grid, seed):
     rng = np.random.default_rng(seed)
     points = rng.uniform(-30, 150, (3, 4, 2)).astype(np.float32)
     known = rng.random((3, 4)) > 0.3
-    heat, wanted = gaussian_heatmaps(points, known, grid, CELLS, 7.0), by_definition(points, known, grid, CELLS, 7.0)
-    edge = np.abs(wanted - MIN_HEIGHT) < 1e-5
-    np.testing.assert_allclose(heat[~edge], np.where(wanted >= MIN_HEIGHT, wanted, 0)[~edge], atol=1e-5)
+    heat, expected = gaussian_heatmaps(points, known, grid, CELLS, 7.0), by_definition(points, known, grid, CELLS, 7.0)
+    edge = np.abs(expected - MIN_HEIGHT) < 1e-5
+    np.testing.assert_allclose(heat[~edge], np.where(expected >= MIN_HEIGHT, expected, 0)[~edge], atol=1e-5)
     assert heat.dtype == np.float32
 
 
@@ -53,7 +53,7 @@ def test_the_order_of_people_does_not_matter_to_gaussians(seed):
 
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
 @given(x=st.floats(1, 10), y=st.floats(1, 10), sigma=st.floats(0.7, 1.5))
-def test_an_isolated_joint_is_found_where_it_is_to_a_fraction_of_a_pixel(grid, x, y, sigma):
+def test_heatmap_peaks_recover_isolated_joints_to_subpixel_accuracy(grid, x, y, sigma):
     place = grid.to_image([x, y])
     peaks = heatmap_peaks(painted(place, grid, sigma_px=sigma * grid.stride), grid, 0.1)
     assert peaks.joint.tolist() == [0]
@@ -62,7 +62,7 @@ def test_an_isolated_joint_is_found_where_it_is_to_a_fraction_of_a_pixel(grid, x
 
 
 @given(x=st.floats(1, 10), y=st.floats(1, 10), factor=st.floats(0.3, 1))
-def test_a_lower_peak_lies_at_the_same_place(x, y, factor):
+def test_a_lower_peak_has_the_same_position(x, y, factor):
     place = GRIDS[0].to_image([x, y])
     peaks = heatmap_peaks(np.float32(factor) * painted(place), GRIDS[0], 0.1)
     np.testing.assert_allclose(peaks.points, [place], atol=0.02)
@@ -85,7 +85,7 @@ def test_a_flat_top_is_one_peak_on_it(top):
     assert min(rows) <= y <= max(rows)
 
 
-def test_the_middle_of_two_equal_cells_is_between_them():
+def test_the_centre_of_two_equal_cells_is_between_them():
     heat = np.full((1, *CELLS), 0.1, np.float32)
     heat[0, 4, 5:7] = 0.8
     np.testing.assert_allclose(heatmap_peaks(heat, Grid(8), 0.5).points, [Grid(8).to_image([5.5, 4])])
@@ -109,7 +109,7 @@ def test_a_map_of_one_cell_has_a_peak_on_it():
     assert peaks.points.tolist() == [[0.5, 0.5]]
 
 
-def test_what_is_not_above_the_threshold_is_no_peak():
+def test_peaks_are_above_the_threshold():
     heat = painted((40.5, 40.5))
     assert len(heatmap_peaks(heat, GRIDS[0], 0.999)) == 1
     assert len(heatmap_peaks(heat, GRIDS[0], 1.0)) == 0

@@ -23,11 +23,11 @@ def rows_and_columns(held: np.ndarray) -> tuple[set[int], set[int]]:
     return set(rows.tolist()), set(columns.tolist())
 
 
-def test_as_many_windows_as_published():
+def test_number_of_windows_is_that_of_the_paper():
     assert [ways.per_side for ways in WAYS[:3]] == [8, 12, 8]
 
 
-def test_a_joint_in_the_corner_is_in_the_first_window_alone():
+def test_a_joint_in_the_corner_is_in_the_first_window_only():
     held = WINDOWS.contains_joint((0, 0))
     assert rows_and_columns(held) == ({0}, {0})
     assert held.sum() == 1
@@ -39,7 +39,7 @@ def test_a_joint_is_in_all_windows_that_cover_it():
 
 @laws
 @given(point, st.sampled_from(WAYS))
-def test_a_window_holds_what_lies_in_its_half_open_box(p, windows):
+def test_windows_contain_the_points_of_their_half_open_boxes(p, windows):
     held = windows.contains_joint(p)
     for row in range(windows.per_side):
         for column in range(windows.per_side):
@@ -57,13 +57,13 @@ def test_every_point_of_the_crop_is_in_some_window(x, y):
 
 @laws
 @given(point, st.sampled_from(WAYS))
-def test_the_nearest_window_is_one_and_holds_the_joint(p, windows):
+def test_exactly_one_nearest_window_contains_the_joint(p, windows):
     nearest, held = windows.nearest(p), windows.contains_joint(p)
     assert nearest.sum() == held.any()
     assert (nearest <= held).all()
 
 
-def test_joints_that_lie_nowhere_are_in_no_window():
+def test_joints_that_are_not_finite_are_in_no_window():
     for lost in ((np.nan, 3), (3, np.nan), (-1, 50), (50, 113), (np.inf, 3)):
         assert not SlidingWindows(112, 28, 28).contains_joint(lost).any()
         assert not SlidingWindows(112, 28, 28).nearest(lost).any()
@@ -71,17 +71,17 @@ def test_joints_that_lie_nowhere_are_in_no_window():
 
 @laws
 @given(point, point, st.sampled_from(WAYS), st.sampled_from([0.1, 0.3, 0.6]))
-def test_a_part_is_where_enough_of_its_way_is(a, b, windows, share):
+def test_a_window_contains_a_part_by_its_fraction(a, b, windows, share):
     """Parity with many small steps along the way, away from the threshold."""
     held = windows.contains_part(a, b, share)
     steps = np.linspace(0, 1, 4001)[:, None]
     way = np.asarray(a) * (1 - steps) + np.asarray(b) * steps
     shares = windows.contains_joint(way).mean(axis=0)
-    sure = np.abs(shares - share) > 2e-3
+    scores = np.abs(shares - share) > 2e-3
     if a == b:
         np.testing.assert_array_equal(held, windows.contains_joint(a))
     else:
-        np.testing.assert_array_equal(held[sure], (shares > share)[sure])
+        np.testing.assert_array_equal(held[scores], (shares > share)[scores])
 
 
 @laws
@@ -90,12 +90,12 @@ def test_a_part_has_no_direction(a, b, windows):
     np.testing.assert_array_equal(windows.contains_part(a, b), windows.contains_part(b, a))
 
 
-def test_a_part_that_fits_into_a_window_is_in_it():
+def test_a_window_contains_a_part_inside_it():
     assert WINDOWS.contains_part((2, 3), (9, 11))[0, 0] == 1
     assert not WINDOWS.contains_part((2, 3), (np.nan, 11)).any()
 
 
-def test_people_and_joints_are_told_apart_at_once():
+def test_encode_pafs_handles_several_people_and_joints():
     rng = np.random.default_rng(0)
     points = rng.uniform(-10, 120, (5, 7, 2))
     for way in (WINDOWS.contains_joint, WINDOWS.nearest):

@@ -1,4 +1,4 @@
-"""A pinhole camera is rigid, and what it looks at is in the middle of its picture."""
+"""A pinhole camera is rigid, and what it looks at is in the centre of its image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def body(seed, *shape):
 
 
 @given(SEEDS)
-def test_the_root_is_seen_in_the_middle_at_its_distance(seed):
+def test_the_root_is_projected_to_the_centre_at_its_distance(seed):
     rng = np.random.default_rng(seed)
     roots = rng.normal(0, 1000, (6, 3))
     cameras = random_camera(rng, 6, target_mm=roots, side_px=640)
@@ -30,7 +30,7 @@ def test_the_root_is_seen_in_the_middle_at_its_distance(seed):
 
 
 @given(SEEDS)
-def test_cameras_stand_within_the_elevations_asked_for(seed):
+def test_random_cameras_are_within_the_elevations(seed):
     cameras = random_camera(np.random.default_rng(seed), 20, elevation_deg=(-10, 40))
     x, y, z = cameras.position_mm.T
     elevation = np.degrees(np.arctan2(y, np.hypot(x, z)))
@@ -38,7 +38,7 @@ def test_cameras_stand_within_the_elevations_asked_for(seed):
     assert (elevation <= 40 + 1e-6).all()
 
 
-def test_every_azimuth_is_seen_and_up_is_up():
+def test_random_cameras_cover_all_azimuths_and_up_is_up():
     cameras = random_camera(np.random.default_rng(3), 400)
     x, _, z = cameras.position_mm.T
     assert np.histogram(np.arctan2(x, z), 8, (-np.pi, np.pi))[0].min() > 25
@@ -57,7 +57,7 @@ def test_a_camera_is_rigid_and_can_be_undone(seed):
 
 
 @given(SEEDS)
-def test_a_stack_sees_what_each_of_its_cameras_sees(seed):
+def test_a_stack_projects_like_its_cameras(seed):
     cameras, points = random_camera(np.random.default_rng(seed), 3), body(seed, 3)
     together = cameras.project(points)
     assert len(cameras) == 3
@@ -67,7 +67,7 @@ def test_a_stack_sees_what_each_of_its_cameras_sees(seed):
 
 
 @given(SEEDS)
-def test_a_mirrored_world_is_the_mirrored_picture(seed):
+def test_a_flipped_world_is_the_flipped_image(seed):
     rng = np.random.default_rng(seed)
     distance, azimuth, elevation = rng.uniform(2000, 8000), rng.uniform(-3, 3), rng.uniform(-0.2, 0.7)
     camera = looking_at((0, 0, 0), distance_mm=distance, azimuth_rad=azimuth, elevation_rad=elevation)
@@ -78,7 +78,7 @@ def test_a_mirrored_world_is_the_mirrored_picture(seed):
     )  # fmt: skip
 
 
-def test_axes_of_a_camera_that_stands_before_us():
+def test_axes_of_a_frontal_camera():
     camera = looking_at((0, 1000, 0), distance_mm=4000, focal_px=800, centre_px=(320, 240))
     np.testing.assert_allclose(camera.position_mm, [0, 1000, 4000], atol=1e-9)
     # right is right, up is up (y falls), and what is nearer to the camera is less deep.
@@ -87,14 +87,14 @@ def test_axes_of_a_camera_that_stands_before_us():
     np.testing.assert_allclose(camera.project(points), [[420, 240], [320, 140], [320, 240]], atol=1e-9)
 
 
-def test_a_camera_may_stand_beside_or_straight_above():
+def test_a_camera_may_be_beside_or_straight_above():
     beside = looking_at((0, 0, 0), distance_mm=3000, azimuth_rad=np.pi / 2)
     np.testing.assert_allclose(beside.to_camera([[0, 0, 1.0]]), [[-1, 0, 3000]], atol=1e-9)
     above = looking_at((0, 0, 0), distance_mm=3000, elevation_rad=np.pi / 2)
     np.testing.assert_allclose(above.to_camera([[1.0, 0, 1.0]]), [[1, 1, 3000]], atol=1e-9)
 
 
-def test_roll_turns_the_picture():
+def test_roll_rotates_the_image():
     points, quarter = np.array([[400.0, 0, 0]]), np.pi / 2
     np.testing.assert_allclose(
         looking_at((0, 0, 0), distance_mm=4000, focal_px=1000, roll_rad=quarter).project(points),
@@ -128,7 +128,7 @@ def test_points_that_are_not_before_the_camera_are_refused():
         ({"translation_mm": np.zeros((2, 3))}, ShapeError, "translation_mm"),
     ],
 )
-def test_what_is_no_camera_is_refused(changes, fault, message):
+def test_invalid_cameras_are_refused(changes, fault, message):
     plain = {"focal_px": 1000.0, "centre_px": (0.0, 0.0), "rotation": np.eye(3), "translation_mm": np.zeros(3)}
     with pytest.raises(fault, match=message):
         Camera(**{**plain, **changes})

@@ -1,4 +1,4 @@
-"""The best similarity: what a generic least-squares solver finds, for many at once, and never a mirror image."""
+"""The best similarity: what a generic least-squares solver finds, for many at once, and never a flipped image."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def solved(source, target, weight):
 
 
 def spread_px(points, weight):
-    """Root of the weighted mean square of the distances from the middle."""
+    """Root of the weighted mean square of the distances from the centre."""
     if not weight.sum():
         return 0.0
-    middle = np.average(points, axis=0, weights=weight)
-    return float(np.sqrt(np.average(((points - middle) ** 2).sum(axis=1), weights=weight)))
+    centre = np.average(points, axis=0, weights=weight)
+    return float(np.sqrt(np.average(((points - centre) ** 2).sum(axis=1), weights=weight)))
 
 
 def moved(matrix, points):
@@ -44,7 +44,7 @@ def moved(matrix, points):
 
 
 @given(CLOUDS)
-def test_the_closed_form_is_what_a_generic_solver_finds(cloud):
+def test_the_closed_form_matches_a_generic_solver(cloud):
     assume(spread_px(cloud[0], cloud[2]) > 5)
     matrix, there = fit_similarities(*cloud)
     assert there
@@ -52,26 +52,26 @@ def test_the_closed_form_is_what_a_generic_solver_finds(cloud):
 
 
 @given(st.floats(0.01, 100), st.floats(-np.pi, np.pi), POINT, POINT)
-def test_a_similarity_is_found_again(scale, turn, centre, target):
-    wanted = similarity(scale, turn, centre, target)
-    matrix, there = fit_similarities(POSE, moved(wanted, POSE), np.ones(len(POSE)))
+def test_a_similarity_is_recovered(scale, angle, centre, target):
+    expected = similarity(scale, angle, centre, target)
+    matrix, there = fit_similarities(POSE, moved(expected, POSE), np.ones(len(POSE)))
     assert there
-    np.testing.assert_allclose(matrix, wanted, atol=1e-9, rtol=1e-9)
+    np.testing.assert_allclose(matrix, expected, atol=1e-9, rtol=1e-9)
 
 
 @given(CLOUDS)
-def test_nothing_is_ever_mirrored(cloud):
+def test_fits_never_flip(cloud):
     (a, b, _), (c, d, _) = fit_similarities(*cloud)[0]
     assert (a, b) == (d, -c)
     assert a * d - b * c >= 0
 
 
-def test_a_mirror_image_is_met_as_well_as_turning_can():
-    mirrored = moved(similarity(flip=True), POSE)
-    matrix, there = fit_similarities(POSE, mirrored, np.ones(len(POSE)))
+def test_a_flipped_pose_gets_the_best_rotation():
+    flipped = moved(similarity(flip=True), POSE)
+    matrix, there = fit_similarities(POSE, flipped, np.ones(len(POSE)))
     assert there
-    np.testing.assert_allclose(matrix, solved(POSE, mirrored, np.ones(len(POSE))), atol=1e-9)
-    assert np.abs(moved(matrix, POSE) - mirrored).max() > 1
+    np.testing.assert_allclose(matrix, solved(POSE, flipped, np.ones(len(POSE))), atol=1e-9)
+    assert np.abs(moved(matrix, POSE) - flipped).max() > 1
 
 
 def test_leading_axes_are_many_fits_at_once_and_broadcast():
@@ -87,32 +87,32 @@ def test_leading_axes_are_many_fits_at_once_and_broadcast():
             np.testing.assert_allclose(together[person, template], alone, atol=1e-12)
 
 
-def test_a_weight_of_two_is_a_point_given_twice_and_their_unit_does_not_matter():
+def test_a_weight_of_two_is_a_point_repeated_and_the_scale_of_weights_does_not_matter():
     target = np.random.default_rng(1).uniform(-50, 50, POSE.shape)
     weight = np.array([2, 1, 0, 1, 3, 1, 1, 0, 2.0])
     twice = np.repeat(np.arange(len(POSE)), weight.astype(int))
-    wanted = fit_similarities(POSE[twice], target[twice], np.ones(len(twice)))[0]
-    np.testing.assert_allclose(fit_similarities(POSE, target, weight)[0], wanted, atol=1e-9)
-    np.testing.assert_allclose(fit_similarities(POSE, target, 1e-3 * weight)[0], wanted, atol=1e-9)
+    expected = fit_similarities(POSE[twice], target[twice], np.ones(len(twice)))[0]
+    np.testing.assert_allclose(fit_similarities(POSE, target, weight)[0], expected, atol=1e-9)
+    np.testing.assert_allclose(fit_similarities(POSE, target, 1e-3 * weight)[0], expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("nonsense", [np.nan, np.inf, -np.inf, 1e300])
 def test_a_point_without_weight_may_be_anything(nonsense):
     target = np.random.default_rng(2).uniform(-50, 50, POSE.shape)
     weight = np.where(np.arange(len(POSE)) == 4, 0.0, 1.0)
-    wanted = fit_similarities(np.delete(POSE, 4, 0), np.delete(target, 4, 0), np.ones(8))[0]
+    expected = fit_similarities(np.delete(POSE, 4, 0), np.delete(target, 4, 0), np.ones(8))[0]
     for spoil in ((POSE, target), (target, POSE)):
         clouds = [cloud.copy() for cloud in spoil]
         clouds[0][4] = nonsense
         source, goal = clouds if spoil[0] is POSE else clouds[::-1]
         matrix, there = fit_similarities(source, goal, weight)
         assert there
-        np.testing.assert_allclose(matrix, wanted, atol=1e-9)
+        np.testing.assert_allclose(matrix, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("place", [(0, 0), (31.7, -12.3), (1e4 / 3, 1e5 / 7)])
 @pytest.mark.parametrize("count", [0, 1, 2, 17])
-def test_fewer_than_two_places_have_no_map(place, count):
+def test_fewer_than_two_distinct_points_have_no_map(place, count):
     source, target = np.tile(np.float32(place), (17, 1)), np.random.default_rng(0).uniform(0, 1, (17, 2))
     matrix, there = fit_similarities(source, target, np.arange(17) < count)
     assert not there
@@ -120,7 +120,7 @@ def test_fewer_than_two_places_have_no_map(place, count):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_what_rounding_alone_sets_apart_is_one_place(seed):
+def test_points_that_differ_by_rounding_coincide(seed):
     rng = np.random.default_rng(seed)
     source = np.tile(rng.uniform(-1e4, 1e4, 2), (17, 1))
     matrix, there = fit_similarities(source, rng.uniform(0, 1, (17, 2)), rng.uniform(0.1, 10, 17))
@@ -147,7 +147,7 @@ def test_points_a_pixel_apart_far_from_the_origin_do_have_one():
     np.testing.assert_allclose(moved(matrix, source), [[0, 0], [0, 1]], atol=1e-9)
 
 
-def test_targets_in_one_place_shrink_everything_onto_it():
+def test_coinciding_targets_give_scale_zero():
     matrix, there = fit_similarities(POSE, np.full_like(POSE, 7), np.ones(len(POSE)))
     assert there
     np.testing.assert_allclose(moved(matrix, POSE), np.full_like(POSE, 7), atol=1e-12)

@@ -32,7 +32,7 @@ def test_an_odd_image_ends_with_a_cell_on_its_last_pixel(stride, n, m):
 
 
 @given(STRIDES, st.integers(1, 300), st.integers(1, 300))
-def test_all_cells_stand_inside_the_image_and_one_more_would_not(stride, height, width):
+def test_all_cells_are_inside_the_image_and_one_more_is_not(stride, height, width):
     grid = Grid(stride)
     rows, columns = grid.shape(height, width)
     x, y = grid.positions(rows, columns)
@@ -57,10 +57,10 @@ def test_pixel_numbers_round_trip(numbers):
 
 
 @pytest.mark.parametrize("factor", [2, 4])
-def test_resizing_a_picture_multiplies_coordinates(factor):
-    picture = np.zeros((8, 10), np.float32)
-    picture[3, 6] = 1
-    large = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+def test_resizing_a_image_multiplies_coordinates(factor):
+    image = np.zeros((8, 10), np.float32)
+    image[3, 6] = 1
+    large = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
     weight = large / large.sum()
     y, x = np.indices(large.shape)
     centre = [(pixel_centres(x) * weight).sum(), (pixel_centres(y) * weight).sum()]

@@ -1,4 +1,4 @@
-"""Grids whose cells stand in the middle of blocks of pixels, and the size of what cells lie over."""
+"""Grids whose cells stand in the centre of blocks of pixels, and the size of what cells lie over."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_sizes_are_those_of_either_kind_of_network(stride, rows, columns):
 
 @pytest.mark.parametrize("make", [on_centres, in_blocks])
 @given(stride=STRIDES, rows=COUNTS, columns=COUNTS)
-def test_cells_lie_alike_in_the_mirror(make, stride, rows, columns):
+def test_cells_are_symmetric(make, stride, rows, columns):
     grid = make(stride)
     _, width = grid.size(rows, columns)
     x, _ = grid.positions(rows, columns)
@@ -45,7 +45,7 @@ def test_cells_lie_alike_in_the_mirror(make, stride, rows, columns):
 
 
 @given(STRIDES, st.integers(1, 300), st.integers(1, 300))
-def test_all_cells_stand_inside_any_image_and_one_more_would_not(stride, height, width):
+def test_all_cells_are_inside_any_image_and_one_more_is_not(stride, height, width):
     grid = in_blocks(stride)
     rows, columns = grid.shape(height, width)
     assert grid.to_image(rows - 1) < height <= grid.to_image(rows)
@@ -55,12 +55,12 @@ def test_all_cells_stand_inside_any_image_and_one_more_would_not(stride, height,
 @given(STRIDES, st.integers(0, 10**6))
 def test_a_block_is_covered_by_the_mean_of_its_pixels(stride, seed):
     mask = np.random.default_rng(seed).random((3 * stride, 4 * stride)) < 0.4
-    wanted = mask.reshape(3, stride, 4, stride).mean(axis=(1, 3))
-    np.testing.assert_allclose(area_downsample(mask, in_blocks(stride)), wanted, atol=1e-6)
+    expected = mask.reshape(3, stride, 4, stride).mean(axis=(1, 3))
+    np.testing.assert_allclose(area_downsample(mask, in_blocks(stride)), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("make", [on_centres, in_blocks])
-def test_masks_are_seen_where_the_cells_stand(make):
+def test_sample_at_cells_uses_the_positions_of_the_cells(make):
     """The pixel that holds a cell's place; a place between two pixels is held by the later one."""
     grid = make(8)
     height, width = grid.size(3, 4)

@@ -38,7 +38,7 @@ def test_run_lengths_round_trip(mask):
 
 @given(MASKS)
 @settings(max_examples=25, deadline=None)
-def test_uncompressed_run_lengths_say_the_same(mask):
+def test_uncompressed_run_lengths_decode_alike(mask):
     flat = mask.T.reshape(-1)
     changes = np.flatnonzero(np.diff(np.concatenate([[False], flat]).astype(int))).tolist()
     counts = np.diff([0, *changes, flat.size]).tolist()
@@ -58,19 +58,19 @@ def test_long_runs_use_several_characters():
 @settings(max_examples=25, deadline=None)
 def test_polygons_are_filled_as_coco_fills_them(polygons):
     height, width = 33, 27
-    wanted = coco.decode(coco.merge(coco.frPyObjects(polygons, height, width)))
-    np.testing.assert_array_equal(fill_polygons(polygons, (height, width)), wanted)
+    expected = coco.decode(coco.merge(coco.frPyObjects(polygons, height, width)))
+    np.testing.assert_array_equal(fill_polygons(polygons, (height, width)), expected)
 
 
 def test_polygon_along_pixel_edges_covers_those_pixels():
     mask = fill_polygons([[2, 1, 5, 1, 5, 4, 2, 4]], (6, 8))
-    wanted = np.zeros((6, 8), np.bool_)
-    wanted[1:4, 2:5] = True
-    np.testing.assert_array_equal(mask, wanted)
+    expected = np.zeros((6, 8), np.bool_)
+    expected[1:4, 2:5] = True
+    np.testing.assert_array_equal(mask, expected)
     np.testing.assert_array_equal(tight_boxes(mask[None]), [[2, 1, 5, 4]])
 
 
-def test_polygon_of_two_points_covers_nothing_and_is_no_box():
+def test_polygon_of_two_points_is_empty_and_not_a_box():
     assert not fill_polygons([[1, 1, 5, 5]], (8, 8)).any()
     assert fill_polygons([[1, 1, 5, 5], [0, 0, 3, 0, 3, 3, 0, 3]], (8, 8)).sum() == 9
 
@@ -91,8 +91,8 @@ def test_tight_boxes_and_areas_are_those_of_the_pixels(masks):
     for mask, box, count in zip(masks, boxes, pixels, strict=True):
         y, x = np.nonzero(mask)
         assert count == len(x)
-        wanted = [x.min(), y.min(), x.max() + 1, y.max() + 1] if len(x) else [0, 0, 0, 0]
-        assert box.tolist() == wanted
+        expected = [x.min(), y.min(), x.max() + 1, y.max() + 1] if len(x) else [0, 0, 0, 0]
+        assert box.tolist() == expected
 
 
 @given(STACKS, st.randoms(use_true_random=False))
@@ -137,7 +137,7 @@ def test_bad_polygons_are_refused(polygon):
         fill_polygons([polygon], (4, 4))
 
 
-def test_segmentations_of_unknown_kind_or_other_size_are_refused():
+def test_segmentations_of_another_type_or_size_are_refused():
     with pytest.raises(AnnotationError, match="got str"):
         segmentation_mask("abc", (4, 4))
     with pytest.raises(AnnotationError, match="4 x 4 pixels, the image has 5 x 4"):

@@ -52,11 +52,11 @@ def test_oks_is_cocos_formula():
 def test_hidden_joints_do_not_count():
     rng = np.random.default_rng(1)
     truth = poses(rng, 1)
-    found = truth.copy()
-    found[0, 5:] += 1000
+    result = truth.copy()
+    result[0, 5:] += 1000
     visible = np.arange(17)[None] < 5
-    assert oks_matrix(found, truth, areas_px=[100.0], sigmas=SIGMAS, weights=visible)[0, 0] == pytest.approx(1)
-    assert oks_matrix(found, truth, areas_px=[100.0], sigmas=SIGMAS)[0, 0] == pytest.approx(5 / 17)
+    assert oks_matrix(result, truth, areas_px=[100.0], sigmas=SIGMAS, weights=visible)[0, 0] == pytest.approx(1)
+    assert oks_matrix(result, truth, areas_px=[100.0], sigmas=SIGMAS)[0, 0] == pytest.approx(5 / 17)
     assert oks_matrix(truth, truth, areas_px=[9.0], sigmas=SIGMAS, weights=np.zeros((1, 17), bool))[0, 0] == 0
 
 
@@ -74,11 +74,11 @@ def test_box_iou_agrees_with_pycocotools_and_is_symmetric(seed):
 
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
-def test_mask_iou_is_pixels_shared_over_pixels_joint(seed):
+def test_mask_iou_is_intersection_over_union(seed):
     rng = np.random.default_rng(seed)
     masks = rng.random((4, 9, 7)) < 0.5
-    wanted = [[(a & b).sum() / max((a | b).sum(), 1) for b in masks] for a in masks]
-    np.testing.assert_allclose(mask_iou_matrix(masks, masks), wanted, atol=1e-6)
+    expected = [[(a & b).sum() / max((a | b).sum(), 1) for b in masks] for a in masks]
+    np.testing.assert_allclose(mask_iou_matrix(masks, masks), expected, atol=1e-6)
 
 
 def test_empty_boxes_and_no_people_give_no_similarity():
@@ -90,7 +90,7 @@ def test_empty_boxes_and_no_people_give_no_similarity():
 
 @settings(max_examples=25, deadline=None)
 @given(SEEDS)
-def test_greedy_match_gives_each_column_once_and_nothing_below_the_threshold(seed):
+def test_greedy_match_assigns_each_column_once_and_none_below_the_threshold(seed):
     similarity = np.random.default_rng(seed).random((6, 5))
     matched = greedy_match(similarity, 0.4)
     taken = matched[matched >= 0]

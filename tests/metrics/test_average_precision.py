@@ -1,4 +1,4 @@
-"""Average precision: the official evaluator's numbers, and the same again from weighted pictures."""
+"""Average precision: the official evaluator's numbers, and the same again from weighted images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KINDS = ("keypoints", "masks")
 
 
 def person(rng, side_px):
-    """Joints and mask of a blob of about side_px, anywhere in the picture."""
+    """Joints and mask of a blob of about side_px, anywhere in the image."""
     x, y = rng.uniform(0, SIDE - side_px, 2)
     joints = np.column_stack([rng.uniform(x, x + side_px, 17), rng.uniform(y, y + side_px, 17), np.full(17, 2.0)])
     mask = np.zeros((SIDE, SIDE), bool)
@@ -34,7 +34,7 @@ def person(rng, side_px):
 
 
 def made_truth(seed, images=8, joints_hidden=True):
-    """Small, middling and large people, a crowd, people without joints, an empty picture, another category."""
+    """Small, medium and large people, a crowd, people without joints, an empty image, another category."""
     rng = np.random.default_rng(seed)
     annotations = []
     for image in range(1, images):
@@ -114,26 +114,26 @@ def real():
 def test_numbers_are_those_of_plain_pycocotools(kind, seed):
     truth = made_truth(seed)
     results = made_results(truth, seed + 100)
-    found = match(truth, results, kind)
-    wanted = plain_pycocotools(truth, results, kind)
-    assert list(found.official) == list(MEASURES[kind])
-    assert len(found.official) == (10 if kind == "keypoints" else 12)
-    np.testing.assert_allclose(list(found.official.values()), wanted, atol=1e-6)
-    assert 0.05 < found.official["AP"] < 0.95
+    result = match(truth, results, kind)
+    expected = plain_pycocotools(truth, results, kind)
+    assert list(result.official) == list(MEASURES[kind])
+    assert len(result.official) == (10 if kind == "keypoints" else 12)
+    np.testing.assert_allclose(list(result.official.values()), expected, atol=1e-6)
+    assert 0.05 < result.official["AP"] < 0.95
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_numbers_are_those_of_plain_pycocotools_on_real_pictures(kind, real):
+def test_numbers_are_those_of_plain_pycocotools_on_real_images(kind, real):
     truth, results = real
-    found = match(truth, results, kind)
-    np.testing.assert_allclose(list(found.official.values()), plain_pycocotools(truth, results, kind), atol=1e-6)
+    result = match(truth, results, kind)
+    np.testing.assert_allclose(list(result.official.values()), plain_pycocotools(truth, results, kind), atol=1e-6)
 
 
-def identity_gap(found, kind):
-    ones = np.ones((1, len(found.image_ids)), np.int64)
-    again = bootstrap_ap(found, ones, MEASURES[kind])
+def identity_gap(result, kind):
+    ones = np.ones((1, len(result.image_ids)), np.int64)
+    again = bootstrap_ap(result, ones, MEASURES[kind])
     gaps = []
-    for name, value in found.official.items():
+    for name, value in result.official.items():
         assert (value == -1) == np.isnan(again[name][0])
         gaps.append(0 if value == -1 else abs(again[name][0] - value))
     return max(gaps)
@@ -141,37 +141,37 @@ def identity_gap(found, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(4))
-def test_every_picture_once_gives_the_official_numbers(kind, seed):
+def test_every_image_once_gives_the_official_numbers(kind, seed):
     truth = made_truth(seed)
     assert identity_gap(match(truth, made_results(truth, seed), kind), kind) < 1e-9
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_picture_once_gives_the_official_numbers_on_real_pictures(kind, real):
+def test_every_image_once_gives_the_official_numbers_on_real_images(kind, real):
     assert identity_gap(match(*real, kind), kind) < 1e-9
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_weights_are_copies_of_pictures(kind):
-    """Drawing a picture w times is the official evaluator on a data set that holds it w times."""
+def test_weights_are_copies_of_images(kind):
+    """Drawing an image w times is the official evaluator on a data set that holds it w times."""
     truth = made_truth(5, images=5)
     results = made_results(truth, 6)
     counts = np.array([0, 3, 1, 0, 2])
-    found = match(truth, results, kind)
-    drawn = bootstrap_ap(found, counts[None], MEASURES[kind])
+    result = match(truth, results, kind)
+    drawn = bootstrap_ap(result, counts[None], MEASURES[kind])
     copied = {"images": [], "annotations": [], "categories": truth["categories"]}
     copied_results = []
     for image, count in enumerate(counts):
-        for turn in range(count):
-            number = image + 100 * turn
+        for angle in range(count):
+            number = image + 100 * angle
             copied["images"].append({**truth["images"][image], "id": number})
             for annotation in truth["annotations"]:
                 if annotation["image_id"] == image:
                     new = len(copied["annotations"]) + 1
                     copied["annotations"].append({**annotation, "id": new, "image_id": number})
             copied_results += [{**record, "image_id": number} for record in results if record["image_id"] == image]
-    wanted = plain_pycocotools(copied, copied_results, kind)
-    for name, value in zip(MEASURES[kind], wanted, strict=True):
+    expected = plain_pycocotools(copied, copied_results, kind)
+    for name, value in zip(MEASURES[kind], expected, strict=True):
         assert drawn[name][0] == pytest.approx(value, abs=1e-9) if value > -1 else np.isnan(drawn[name][0])
 
 
@@ -187,23 +187,23 @@ def test_perfect_results_give_one(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_results_give_zero(kind):
     truth = made_truth(8)
-    found = match(truth, [], kind)
-    assert found.official["AP"] == 0
-    assert found.official["AP50"] == 0
-    assert bootstrap_ap(found, np.ones((2, 8), np.int64))["AP"].tolist() == [0, 0]
+    result = match(truth, [], kind)
+    assert result.official["AP"] == 0
+    assert result.official["AP50"] == 0
+    assert bootstrap_ap(result, np.ones((2, 8), np.int64))["AP"].tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_order_of_records_changes_nothing(kind):
     truth = made_truth(9)
     results = made_results(truth, 10)
-    shuffled = [results[place] for place in np.random.default_rng(0).permutation(len(results))]
+    shuffled = [results[index] for index in np.random.default_rng(0).permutation(len(results))]
     backwards = {**truth, "images": truth["images"][::-1]}
     assert match(truth, results, kind).official == match(backwards, shuffled, kind).official
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_goes_in_stays_as_it_is_and_nothing_is_printed(kind, capsys):
+def test_match_does_not_modify_its_input_or_print(kind, capsys):
     truth = made_truth(11)
     results = made_results(truth, 12)
     before = copy.deepcopy((truth, results))
@@ -224,14 +224,14 @@ def test_a_coco_object_is_as_good_as_its_dictionary(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_truth_without_people_has_nothing_to_measure(kind):
+def test_ground_truth_without_people_has_no_scores(kind):
     truth = {**made_truth(15), "annotations": []}
-    found = match(truth, made_results(made_truth(15), 16), kind)
-    assert set(found.official.values()) == {-1}
-    assert np.isnan(bootstrap_ap(found, np.ones((3, 8), np.int64))["AP"]).all()
+    result = match(truth, made_results(made_truth(15), 16), kind)
+    assert set(result.official.values()) == {-1}
+    assert np.isnan(bootstrap_ap(result, np.ones((3, 8), np.int64))["AP"]).all()
 
 
-def test_people_without_a_mask_excuse_what_lies_in_their_box():
+def test_results_in_the_box_of_a_person_without_mask_are_ignored():
     truth = made_truth(17, joints_hidden=False)
     results = [{**annotation, "score": 0.9} for annotation in truth["annotations"]]
     for annotation in truth["annotations"][::2]:
@@ -249,7 +249,7 @@ def test_area_and_box_are_worked_out_where_they_are_missing():
         assert match(bare, results, kind).official == match(truth, results, kind).official
 
 
-def test_only_people_and_only_the_chosen_pictures_count():
+def test_only_people_and_only_the_chosen_images_count():
     truth = made_truth(20)
     results = made_results(truth, 21)
     dogs = copy.deepcopy(truth)
@@ -304,8 +304,8 @@ def test_records_that_do_not_fit_are_refused():
 
 
 def test_counts_and_names_that_do_not_fit_are_refused():
-    found = match(made_truth(0), [], "keypoints")
+    result = match(made_truth(0), [], "keypoints")
     with pytest.raises(ShapeError, match="counts"):
-        bootstrap_ap(found, image_counts(np.random.default_rng(0), 3, 5))
+        bootstrap_ap(result, image_counts(np.random.default_rng(0), 3, 5))
     with pytest.raises(AnnotationError, match="no number 'APs' for keypoints"):
-        bootstrap_ap(found, np.ones((1, 8), np.int64), ("APs",))
+        bootstrap_ap(result, np.ones((1, 8), np.int64), ("APs",))

@@ -36,24 +36,24 @@ def spatial(random_pairs, seed, **changes):
 def test_similar_copies_have_no_error_and_flipped_ones_have(random_pairs, seed, factor):
     pairs = spatial(random_pairs, seed, missing=0.05)
     rng = np.random.default_rng(seed)
-    turns = Rotation.random(len(pairs), rng=rng).as_matrix()
-    copies = factor * np.einsum("nij,nkj->nki", turns, pairs.truth) + rng.normal(0, 5000, (len(pairs), 1, 3))
-    alike = pa_mpjpe(replace(pairs, predicted=copies))
-    assert alike.overall.value == pytest.approx(0, abs=1e-6)
-    assert alike.overall.count == (pairs.counted & pairs.detected).sum()
+    rotations = Rotation.random(len(pairs), rng=rng).as_matrix()
+    copies = factor * np.einsum("nij,nkj->nki", rotations, pairs.truth) + rng.normal(0, 5000, (len(pairs), 1, 3))
+    aligned = pa_mpjpe(replace(pairs, predicted=copies))
+    assert aligned.overall.value == pytest.approx(0, abs=1e-6)
+    assert aligned.overall.count == (pairs.counted & pairs.detected).sum()
     assert pa_mpjpe(replace(pairs, predicted=copies * (-1, 1, 1))).overall.value > 1
 
 
 @given(seeds, factors)
-def test_pa_mpjpe_does_not_see_similarities_of_what_was_found(random_pairs, seed, factor):
+def test_pa_mpjpe_is_invariant_to_similarities_of_predictions(random_pairs, seed, factor):
     pairs = spatial(random_pairs, seed)
-    turn = Rotation.random(rng=np.random.default_rng(seed)).as_matrix()
-    moved = replace(pairs, predicted=factor * pairs.predicted @ turn.T + (100, -50, 3000))
+    angle = Rotation.random(rng=np.random.default_rng(seed)).as_matrix()
+    moved = replace(pairs, predicted=factor * pairs.predicted @ angle.T + (100, -50, 3000))
     assert pa_mpjpe(moved).overall.value == pytest.approx(pa_mpjpe(pairs).overall.value)
 
 
 @given(seeds, factors)
-def test_n_mpjpe_does_not_see_scale_and_mpjpe_does_not_see_place(random_pairs, seed, factor):
+def test_n_mpjpe_is_scale_invariant_and_mpjpe_translation_invariant(random_pairs, seed, factor):
     pairs = spatial(random_pairs, seed)
     scaled = replace(pairs, predicted=pairs.predicted * factor)
     assert n_mpjpe(scaled, ROOT).overall.value == pytest.approx(n_mpjpe(pairs, ROOT).overall.value)
@@ -71,8 +71,8 @@ def test_the_similarity_is_the_best_one(random_pairs, seed):
     assert possible.all()
     for ours, predicted, truth in zip(aligned, pairs.predicted, pairs.truth, strict=True):
         x, y = predicted - predicted.mean(axis=0), truth - truth.mean(axis=0)
-        turned = Rotation.align_vectors(y, x)[0].apply(x)
-        expected = turned * (turned * y).sum() / (x**2).sum() + truth.mean(axis=0)
+        rotated = Rotation.align_vectors(y, x)[0].apply(x)
+        expected = rotated * (rotated * y).sum() / (x**2).sum() + truth.mean(axis=0)
         np.testing.assert_allclose(ours, expected, atol=1e-6)
 
 
@@ -97,7 +97,7 @@ def test_each_pose_is_measured_by_itself(random_pairs, seed, name):
 
 
 @given(seeds)
-def test_left_and_right_exchanged_on_both_sides_change_nothing(random_pairs, seed):
+def test_swapping_left_and_right_in_both_poses_changes_nothing(random_pairs, seed):
     pairs = spatial(random_pairs, seed, missing=0.02, image_index=np.arange(12) // 6)
     moved = {
         name: getattr(pairs, name)[:, LSP14.flip_index] for name in ("truth", "annotated", "predicted", "detected")
@@ -120,7 +120,7 @@ def test_the_root_counts_or_does_not():
     assert pck3d(pairs, ROOT).auc.value == pytest.approx((10 * 1 / 14 + 21) / 31)
 
 
-def test_joints_not_found_are_left_out_of_means_and_wrong_for_shares(random_pairs):
+def test_undetected_joints_are_left_out_of_means_and_wrong_for_fractions(random_pairs):
     pairs = spatial(random_pairs, 3, missing=0.0, noise=5)
     detected = pairs.detected.copy()
     detected[:, LSP14.index("left_wrist")] = detected[0] = False
@@ -159,8 +159,8 @@ def test_poses_that_cannot_be_aligned():
     poses = rng.normal(0, 300, (4, 14, 3))
     truth, predicted, annotated = poses.copy(), poses + rng.normal(0, 20, poses.shape), np.ones((4, 14), bool)
     annotated[0, 2:] = False  # two joints
-    truth[1] = 500.0  # truth joints in one place
-    predicted[2] = -70.0  # predicted joints in one place
+    truth[1] = 500.0  # all truth joints coincide
+    predicted[2] = -70.0  # all predicted joints coincide
     score = pa_mpjpe(make_pairs(LSP14, truth, predicted, annotated=annotated))
     assert "2 poses of fewer than 3 joints or no extent left out" in score.protocol
     assert score.overall.count == 2 * 14
@@ -179,7 +179,7 @@ def test_intervals_are_over_clips(random_pairs):
         assert score.overall.interval[0] < score.overall.value < score.overall.interval[1]
 
 
-def test_nothing_gives_no_number():
+def test_no_poses_give_nan():
     pairs = make_pairs(LSP14, np.zeros((0, 14, 3)), np.zeros((0, 14, 3)))
     for metric in METRICS.values():
         assert np.isnan(metric(pairs).overall.value)

@@ -34,7 +34,7 @@ def test_joints_that_are_not_finite_are_refused(name, flag, bad):
         make_pairs(LSP14, **arrays)
 
 
-def test_what_does_not_count_may_lie_bad(random_pairs):
+def test_joints_that_do_not_count_need_not_be_finite(random_pairs):
     pairs = random_pairs(0)
     truth = np.where(pairs.annotated[..., None], pairs.truth, np.nan)
     predicted = np.where(pairs.detected[..., None], pairs.predicted, np.inf)
@@ -68,9 +68,9 @@ def test_image_indices_are_checked(image_index):
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda skeleton: skeleton.name)
 def test_groups_partition_the_joints(skeleton):
     groups = joint_groups(skeleton)
-    assert sorted(place for group in groups.values() for place in group) == list(range(len(skeleton)))
+    assert sorted(index for group in groups.values() for index in group) == list(range(len(skeleton)))
     for group in groups.values():
-        assert {int(skeleton.flip_index[place]) for place in group} == set(group)
+        assert {int(skeleton.flip_index[index]) for index in group} == set(group)
 
 
 def test_groups_have_the_names_of_their_joints():

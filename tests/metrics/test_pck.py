@@ -32,7 +32,7 @@ sizes = st.sampled_from(SIZES)
 
 
 @pytest.mark.parametrize("metric", [*(lambda pairs, size=size: pck(pairs, size) for size in SIZES), pckh, pdj])
-def test_what_is_found_where_it_is_scores_one(random_pairs, metric):
+def test_exact_predictions_score_one(random_pairs, metric):
     score = metric(random_pairs(1, noise=0.0, detected=None))
     assert score.overall.value == score.auc.value == 1
     assert {part.value for part in (*score.parts.values(), *score.groups.values())} == {1}
@@ -70,7 +70,7 @@ def test_a_wider_threshold_never_lowers_it(random_pairs, seed, size):
 
 
 @given(seeds, st.sampled_from(["box", "head"]))
-def test_left_and_right_exchanged_on_both_sides_change_nothing(random_pairs, seed, size):
+def test_swapping_left_and_right_in_both_poses_changes_nothing(random_pairs, seed, size):
     pairs, flip = random_pairs(seed), LSP14.flip_index
     moved = {name: getattr(pairs, name)[:, flip] for name in ("truth", "annotated", "predicted", "detected")}
     one, other = pck(pairs, size), pck(replace(pairs, **moved), size)
@@ -152,7 +152,7 @@ def test_by_hand():
 
 
 def test_resamples_of_perfect_images_are_perfect(random_pairs):
-    """However many people the pictures that are drawn hold."""
+    """However many people the images that are drawn hold."""
     pairs = random_pairs(4, noise=0.0, detected=None)
     score = pck(pairs, draws=image_counts(np.random.default_rng(0), pairs.num_images, 100))
     assert score.overall.interval == score.auc.interval == (1, 1)
@@ -171,7 +171,7 @@ def test_the_interval_follows_the_images(random_pairs):
         pck(pairs, draws=np.ones((3, 79), np.int64))
 
 
-def test_nobody_gives_no_number():
+def test_no_people_give_nan():
     score = pck(
         make_pairs(LSP14, np.zeros((0, 14, 2)), np.zeros((0, 14, 2)), num_images=3), draws=np.ones((4, 3), np.int64)
     )
@@ -197,7 +197,7 @@ TWO = Skeleton("two", ("a", "b"), (("a", "b"),))
 
 
 @given(seeds, st.floats(0, 2))
-def test_what_is_right_strictly_is_right_loosely(random_pairs, seed, alpha):
+def test_strictly_correct_is_loosely_correct(random_pairs, seed, alpha):
     pairs = random_pairs(seed, noise=40)
     strict, loose = (pcp(pairs, strict=kind, alpha=alpha) for kind in (True, False))
     assert strict.overall.count == loose.overall.count
@@ -221,14 +221,16 @@ def test_size_order_and_sides_do_not_matter(random_pairs, seed, strict, power):
         == expected
     )
     names = ("truth", "annotated", "predicted", "detected")
-    turned = replace(pairs, **{name: getattr(pairs, name)[::-1] for name in names}, image_index=pairs.image_index[::-1])
-    assert pcp(turned, strict=strict).parts == expected.parts
+    rotated = replace(
+        pairs, **{name: getattr(pairs, name)[::-1] for name in names}, image_index=pairs.image_index[::-1]
+    )
+    assert pcp(rotated, strict=strict).parts == expected.parts
     flipped = replace(pairs, **{name: getattr(pairs, name)[:, LSP14.flip_index] for name in names})
     assert pcp(flipped, strict=strict).groups == expected.groups
 
 
 @given(seeds, kinds)
-def test_perfect_people_score_one_and_missing_people_nothing(random_pairs, seed, strict):
+def test_perfect_people_score_one_and_missing_people_zero(random_pairs, seed, strict):
     pairs = random_pairs(seed, noise=0.0, detected=None)
     assert pcp(pairs, strict=strict).overall.value == 1
     lost = pcp(replace(pairs, detected=np.zeros_like(pairs.detected)), strict=strict)
@@ -247,7 +249,7 @@ def test_a_stick_of_ten_pixels(errors, strict, loose):
     assert pcp(pairs, strict=False).overall.value == loose
 
 
-def test_the_torso_goes_from_middle_to_middle():
+def test_the_torso_goes_from_centre_to_centre():
     """Shoulders that change places leave the torso where it was, and spoil the arms."""
     rng = np.random.default_rng(0)
     truth = rng.uniform(0, 200, (1, 14, 2))
@@ -272,7 +274,7 @@ def test_sticks_of_skeletons():
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda skeleton: skeleton.name)
-def test_a_bone_and_its_mirror_image_are_one_group(skeleton):
+def test_a_bone_and_its_flipped_image_are_one_group(skeleton):
     sticks = bone_sticks(skeleton)
     assert len(sticks) == len(skeleton.bones)
     for stick in sticks:
@@ -281,7 +283,7 @@ def test_a_bone_and_its_mirror_image_are_one_group(skeleton):
         assert all(other.group == stick.group for other in others)
 
 
-def test_what_does_not_count(random_pairs):
+def test_sticks_that_do_not_count(random_pairs):
     pairs = random_pairs(2, missing=0.0)
     evaluated = np.array([joint != "head_top" for joint in LSP14.joints])
     score = pcp(replace(pairs, evaluated_joints=evaluated), strict=True)
@@ -289,8 +291,8 @@ def test_what_does_not_count(random_pairs):
     assert "9 of 10 sticks (not head)" in score.protocol
     flat = make_pairs(TWO, np.zeros((1, 2, 2)), np.zeros((1, 2, 2)))
     assert np.isnan(pcp(flat, strict=True).overall.value)  # a stick without length
-    nobody = make_pairs(LSP14, np.zeros((0, 14, 2)), np.zeros((0, 14, 2)), num_images=2)
-    assert pcp(nobody, strict=False, draws=np.ones((3, 2), np.int64)).overall.count == 0
+    no_people = make_pairs(LSP14, np.zeros((0, 14, 2)), np.zeros((0, 14, 2)), num_images=2)
+    assert pcp(no_people, strict=False, draws=np.ones((3, 2), np.int64)).overall.count == 0
 
 
 def test_invalid_pcp_arguments(random_pairs):

@@ -20,7 +20,7 @@ def joints_of(skeleton, seed, *shape):
 
 
 @given(ANY, st.integers(0, 1000), st.sampled_from([(), (3,), (2, 3)]))
-def test_there_and_back_gives_the_joints_about_their_root(skeleton, seed, shape):
+def test_parent_relative_round_trip_gives_joints_about_the_root(skeleton, seed, shape):
     joints = joints_of(skeleton, seed, *shape)
     vectors = to_parent_relative(joints, skeleton)
     first = root(skeleton)
@@ -37,7 +37,7 @@ def test_walking_down_the_tree_is_the_matrix_of_ancestors(skeleton, seed):
 
 
 @given(ANY, st.integers(0, 1000))
-def test_where_the_root_stands_does_not_matter(skeleton, seed):
+def test_the_position_of_the_root_does_not_matter(skeleton, seed):
     joints = joints_of(skeleton, seed, 2)
     moved = joints + np.array([300.0, -20.0, 5000.0])
     np.testing.assert_allclose(
@@ -57,16 +57,16 @@ def test_bones_keep_their_lengths_there_and_back_and_before_any_camera(seed):
 
 
 @given(st.integers(0, 1000))
-def test_a_mirrored_pose_has_the_mirrored_vectors(seed):
+def test_a_flipped_pose_has_the_flipped_vectors(seed):
     joints = joints_of(BODY17_3D, seed)
-    mirrored = joints[BODY17_3D.flip_index] * (-1, 1, 1)
+    flipped = joints[BODY17_3D.flip_index] * (-1, 1, 1)
     vectors = to_parent_relative(joints, BODY17_3D)
     np.testing.assert_allclose(
-        to_parent_relative(mirrored, BODY17_3D), vectors[BODY17_3D.flip_index] * (-1, 1, 1), atol=1e-9
+        to_parent_relative(flipped, BODY17_3D), vectors[BODY17_3D.flip_index] * (-1, 1, 1), atol=1e-9
     )  # fmt: skip
 
 
-def test_what_is_unknown_spoils_the_joints_below_it_and_no_other():
+def test_nan_affects_the_joints_below_it_only():
     vectors = to_parent_relative(joints_of(BODY17_3D, 0).astype(np.float32), BODY17_3D)
     knee = BODY17_3D.index("left_knee")
     broken = vectors.copy()

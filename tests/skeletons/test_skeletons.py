@@ -1,4 +1,4 @@
-"""Skeletons: mirrors are their own inverse, trees are trees, and joints travel by name."""
+"""Skeletons: flips are their own inverse, trees are trees, and joints travel by name."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def some_poses(skeleton, seed=0, people=3):
     return points, np.where(rng.random(scores.shape) < 0.3, 0, scores).astype(np.float32)
 
 
-def test_skeletons_are_known_by_their_names():
+def test_skeletons_are_registered_by_name():
     assert {COCO17, CROWDPOSE14, LSP14, OPENPOSE18, OCHUMAN19, UPPER8, BODY17_3D} == set(SKELETONS.values())
     assert all(name == skeleton.name for name, skeleton in SKELETONS.items())
     assert [len(skeleton) for skeleton in (COCO17, LSP14, OPENPOSE18, OCHUMAN19, UPPER8, BODY17_3D)] == [
@@ -47,12 +47,12 @@ def test_skeletons_are_known_by_their_names():
 
 
 @ALL
-def test_mirroring_twice_changes_nothing(skeleton):
+def test_flipping_twice_is_the_identity(skeleton):
     np.testing.assert_array_equal(skeleton.flip_index[skeleton.flip_index], np.arange(len(skeleton)))
 
 
 @ALL
-def test_mirror_swaps_sides_and_keeps_the_middle(skeleton):
+def test_flip_swaps_sides_and_keeps_the_centre(skeleton):
     for joint, other in zip(skeleton.joints, skeleton.flip_index, strict=True):
         swapped = joint.replace("left_", "#").replace("right_", "left_").replace("#", "right_")
         assert skeleton.joints[other] == swapped
@@ -78,13 +78,13 @@ def test_every_joint_but_the_root_has_one_parent_and_parents_come_first(skeleton
 
 
 @ALL
-def test_edge_mirror_goes_with_mirror(skeleton):
+def test_edge_flip_goes_with_flip(skeleton):
     order = skeleton.edge_flip_index
     np.testing.assert_array_equal(skeleton.edges[order], skeleton.flip_index[skeleton.edges])
     np.testing.assert_array_equal(order[order], np.arange(len(order)))
 
 
-def test_a_tree_of_one_side_cannot_be_mirrored():
+def test_a_tree_of_one_side_cannot_be_flipped():
     lame = Skeleton("lame", ("nose", "left_eye", "right_eye"), (("nose", "left_eye"), ("left_eye", "right_eye")))
     with pytest.raises(SkeletonError, match="not the same on both sides"):
         _ = lame.edge_flip_index
@@ -92,10 +92,10 @@ def test_a_tree_of_one_side_cannot_be_mirrored():
 
 def test_coco_bones_and_sigmas_are_symmetric():
     bones = {frozenset(bone) for bone in COCO17.bones}
-    mirrored = {
+    flipped = {
         frozenset(COCO17.joints[COCO17.flip_index[COCO17.index(joint)]] for joint in bone) for bone in COCO17.bones
     }
-    assert bones == mirrored
+    assert bones == flipped
     sigmas = np.array(COCO17.sigmas)
     np.testing.assert_array_equal(sigmas, sigmas[COCO17.flip_index])
 
@@ -131,13 +131,13 @@ def test_joints_travel_by_name(source, target, seed):
         if joint in source.joints:
             known = source.index(joint)
             np.testing.assert_array_equal(sure[:, place], scores[:, known])
-            found = scores[:, known] > 0
-            np.testing.assert_allclose(moved[found, place], points[found, known], rtol=1e-6)
+            result = scores[:, known] > 0
+            np.testing.assert_allclose(moved[result, place], points[result, known], rtol=1e-6)
 
 
 @given(ANY, ANY, st.integers(0, 100))
 @settings(max_examples=25, deadline=None)
-def test_remap_commutes_with_the_mirror(source, target, seed):
+def test_remap_commutes_with_the_flip(source, target, seed):
     points, scores = some_poses(source, seed)
     first_moved = remap(points[:, source.flip_index], scores[:, source.flip_index], source, target)
     moved, sure = remap(points, scores, source, target)
@@ -147,12 +147,12 @@ def test_remap_commutes_with_the_mirror(source, target, seed):
 
 @given(ANY, ANY)
 @settings(max_examples=16, deadline=None)
-def test_weights_of_a_joint_sum_to_one_or_nothing(source, target):
+def test_weights_of_a_joint_sum_to_one_or_zero(source, target):
     total = remap_weights(source, target).sum(axis=1)
     assert set(total.tolist()) <= {0.0, 1.0}
 
 
-def test_the_neck_is_the_middle_of_the_shoulders_and_as_sure_as_the_less_sure_one():
+def test_the_neck_is_the_centre_of_the_shoulders_with_their_lower_score():
     points, scores = np.zeros((1, 17, 2), np.float32), np.zeros((1, 17), np.float32)
     left, right = COCO17.index("left_shoulder"), COCO17.index("right_shoulder")
     points[0, left], points[0, right] = (10, 4), (20, 8)
@@ -166,7 +166,7 @@ def test_the_neck_is_the_middle_of_the_shoulders_and_as_sure_as_the_less_sure_on
     assert moved[0, OPENPOSE18.index("neck")].tolist() == [0, 0]
 
 
-def test_limbs_of_the_body_in_space_are_those_of_the_paper():
+def test_body17_3d_has_the_limbs_of_the_paper():
     limbs = [(0, 1), (1, 2), (2, 3), (0, 4), (4, 5), (5, 6), (0, 7), (7, 8), (8, 9), (9, 10),
              (8, 11), (11, 12), (12, 13), (8, 14), (14, 15), (15, 16)]  # fmt: skip
     assert BODY17_3D.indices(BODY17_3D.tree).tolist() == [list(limb) for limb in limbs]
@@ -178,7 +178,7 @@ def test_parts_of_the_upper_body_are_those_of_the_paper():
     assert UPPER8.flip_index.tolist() == [0, 3, 2, 1, 5, 4, 7, 6]
 
 
-def test_a_head_is_the_middle_of_neck_and_head_top_and_a_spine_that_of_neck_and_pelvis():
+def test_a_head_is_the_centre_of_neck_and_head_top_and_a_spine_that_of_neck_and_pelvis():
     points, scores = some_poses(LSP14, people=2)
     scores[:] = 1
     head = remap(points, scores, LSP14, UPPER8)[0][:, UPPER8.index("head")]
@@ -193,10 +193,10 @@ def test_a_head_is_the_middle_of_neck_and_head_top_and_a_spine_that_of_neck_and_
     assert unknown == ["head_top"]
 
 
-def test_nobody_can_be_remapped():
-    moved, sure = remap(np.zeros((0, 17, 2), np.float32), np.zeros((0, 17), np.float32), COCO17, LSP14)
+def test_no_people_are_remapped_to_no_people():
+    moved, scores = remap(np.zeros((0, 17, 2), np.float32), np.zeros((0, 17), np.float32), COCO17, LSP14)
     assert moved.shape == (0, 14, 2)
-    assert sure.shape == (0, 14)
+    assert scores.shape == (0, 14)
 
 
 @pytest.mark.parametrize(
@@ -212,11 +212,11 @@ def test_nobody_can_be_remapped():
         (("a", "b"), (("a", "b"),), (), (0.1,), "1 sigmas"),
     ],
 )
-def test_what_is_no_skeleton_is_refused(joints, bones, tree, sigmas, message):
+def test_invalid_skeletons_are_refused(joints, bones, tree, sigmas, message):
     with pytest.raises(SkeletonError, match=message):
         Skeleton("odd", joints, bones, tree, sigmas)
 
 
-def test_an_unknown_joint_lists_the_known_ones():
+def test_an_unknown_joint_raises_with_all_names():
     with pytest.raises(SkeletonError, match="left_elbow"):
         COCO17.index("left_antenna")

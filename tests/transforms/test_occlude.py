@@ -16,7 +16,7 @@ SIZE = (40, 60)
 
 
 def sample(boxes, colour=200, seed=0) -> Sample:
-    """A picture of upright boxes, each a person with its joints inside."""
+    """A image of upright boxes, each a person with its joints inside."""
     rng = np.random.default_rng(seed)
     image = np.full((*SIZE, 3), colour // 4, np.uint8)
     masks = np.zeros((len(boxes), *SIZE), bool)
@@ -38,7 +38,7 @@ def front() -> Sample:
     return sample([(15, 10, 35, 30)], colour=120, seed=2)
 
 
-def test_masks_no_longer_meet_and_nothing_else_changes(behind, front):
+def test_paste_person_makes_masks_disjoint_and_changes_nothing_else(behind, front):
     both = paste_person(behind, front)
     masks = np.asarray(both.people.masks)
     assert masks.sum(axis=0).max() == 1
@@ -49,7 +49,7 @@ def test_masks_no_longer_meet_and_nothing_else_changes(behind, front):
     assert both.name == behind.name
 
 
-def test_the_pasted_are_seen(behind, front):
+def test_pasted_people_are_visible(behind, front):
     both = paste_person(behind, front)
     deep = np.zeros(SIZE, bool)
     reach = int(4 * FEATHER_PX)
@@ -57,14 +57,14 @@ def test_the_pasted_are_seen(behind, front):
     np.testing.assert_array_equal(both.image[deep], front.image[deep])
 
 
-def test_nobody_in_front_changes_nothing(behind, front):
-    nobody = replace(front, people=front.people[:0])
-    both = paste_person(behind, nobody)
+def test_pasting_no_people_changes_nothing(behind, front):
+    no_people = replace(front, people=front.people[:0])
+    both = paste_person(behind, no_people)
     np.testing.assert_array_equal(both.image, behind.image)
     np.testing.assert_array_equal(both.people.masks, behind.people.masks)
 
 
-def test_who_is_covered_altogether_is_gone(front):
+def test_completely_covered_people_are_removed(front):
     small = sample([(20, 15, 25, 20)])
     both = paste_person(small, front)
     assert len(both.people) == 1
@@ -81,12 +81,12 @@ def test_joints_are_forgotten_under_the_cover_alone(behind, front):
     assert (paste_person(behind, front).people.keypoint_scores == 1).all()
 
 
-def test_pixels_to_ignore_are_known_where_somebody_is_pasted(behind, front):
+def test_pasted_pixels_are_not_ignored(behind, front):
     hidden = replace(behind, ignore=np.ones(SIZE, bool))
     np.testing.assert_array_equal(paste_person(hidden, front).ignore, ~front.people.masks[0])
 
 
-def test_pictures_of_two_sizes_and_people_without_masks_are_refused(behind, front):
+def test_images_of_two_sizes_and_people_without_masks_are_refused(behind, front):
     with pytest.raises(ShapeError, match="source"):
         paste_person(behind, replace(front, image=np.zeros((8, 8, 3), np.uint8), people=People.empty(COCO17, (8, 8))))
     with pytest.raises(ShapeError, match="with masks"):

@@ -23,31 +23,31 @@ def crowd(count: int, side_px: float = 100.0) -> People:
 )
 def test_no_noise_leaves_people_as_they_are(settings):
     people = crowd(20)
-    found = jitter_poses(people, np.random.default_rng(1), **settings)
-    np.testing.assert_array_equal(found.keypoints, people.keypoints)
-    np.testing.assert_array_equal(found.keypoint_scores, people.keypoint_scores)
+    result = jitter_poses(people, np.random.default_rng(1), **settings)
+    np.testing.assert_array_equal(result.keypoints, people.keypoints)
+    np.testing.assert_array_equal(result.keypoint_scores, people.keypoint_scores)
 
 
-def test_joints_move_by_their_own_spread_and_with_the_size_of_the_person():
+def test_joints_move_by_their_own_deviation_and_with_the_size_of_the_person():
     moved = []
     for side_px in (100.0, 200.0):
         people = crowd(2000, side_px)
-        found = jitter_poses(people, np.random.default_rng(1), max_missing=0.0, clean_fraction=0.0)
-        away = (found.keypoints - people.keypoints).std(axis=(0, 2))
+        result = jitter_poses(people, np.random.default_rng(1), max_missing=0.0, clean_fraction=0.0)
+        away = (result.keypoints - people.keypoints).std(axis=(0, 2))
         np.testing.assert_allclose(away / side_px, COCO17.sigmas, rtol=0.1)
         moved.append(away)
     np.testing.assert_allclose(moved[1], 2 * moved[0], rtol=1e-3)
 
 
-def test_the_share_of_missing_joints_is_even_up_to_the_most():
-    found = jitter_poses(crowd(4000), np.random.default_rng(1), max_missing=0.6, clean_fraction=0.0)
-    missing = (found.keypoint_scores == 0).mean(axis=1)
+def test_the_fraction_of_missing_joints_is_uniform_up_to_the_maximum():
+    result = jitter_poses(crowd(4000), np.random.default_rng(1), max_missing=0.6, clean_fraction=0.0)
+    missing = (result.keypoint_scores == 0).mean(axis=1)
     assert missing.mean() == pytest.approx(0.3, abs=0.02)
     assert missing.max() < 1
 
 
-def test_boxes_and_masks_stay_and_nobody_is_fine():
+def test_boxes_and_masks_stay_and_no_people_are_valid():
     people = crowd(3)
-    found = jitter_poses(people, np.random.default_rng(1))
-    np.testing.assert_array_equal(found.boxes_xyxy, people.boxes_xyxy)
+    result = jitter_poses(people, np.random.default_rng(1))
+    np.testing.assert_array_equal(result.boxes_xyxy, people.boxes_xyxy)
     assert len(jitter_poses(people[:0], np.random.default_rng(1))) == 0
