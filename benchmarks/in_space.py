@@ -1,6 +1,6 @@
 """Joints in space from pictures, by both of the paper's strategies and without: trained and measured side by side.
 
-run    python benchmarks/in_space.py --data DATA --out RUNS [--set schedule.steps=1000] [--pictures 2000] [--measure]
+run    python benchmarks/in_space.py --data DATA --out RUNS [--set optim.steps=1000] [--pictures 2000] [--measure]
 
     alone      regression from nothing
     together   strategy 1: regression while windows are detected
@@ -38,7 +38,7 @@ from poseg.recipes import find_recipe
 from poseg.runtime.crop_pose import TopDownPose
 from poseg.skeletons import BODY17_3D
 from poseg.skeletons.bones import from_parent_relative
-from poseg.training.initial import whole_weights
+from poseg.training.checkpoint import read_weights
 from poseg.training.recipe import Recipe
 
 NAME = "multitask_3d"
@@ -54,7 +54,7 @@ RUNS = {
 def settings_of(run: str, given: list[str], folder: Path) -> list[str]:
     """What `--set` says of one of `RUNS`."""
     tasks, start = RUNS[run]
-    return [*given, f"system.tasks={','.join(tasks)}", *([f"start.backbone={folder / start}"] if start else [])]
+    return [*given, f"system.tasks={','.join(tasks)}", *([f"init.backbone={folder / start}"] if start else [])]
 
 
 def trained(settings: list[str], data: Path, folder: Path) -> None:
@@ -67,9 +67,9 @@ def trained(settings: list[str], data: Path, folder: Path) -> None:
 def measured(recipe: Recipe, folder: Path, poses: Poses, rows: np.ndarray) -> tuple[PosePairs, float]:
     """Pairs of true and found poses of drawn pictures, and how much what was found varies."""
     network = recipe.system.network()
-    network.load_state_dict(whole_weights(folder))
-    view, codec = recipe.view, recipe.system.codec
-    card = make_card(recipe.system, name=NAME, size_px=recipe.facts.size_px, mean=view.mean, std=view.std)
+    network.load_state_dict(read_weights(folder))
+    view, codec = recipe.input, recipe.system.codec
+    card = make_card(recipe.system, name=NAME, size_px=recipe.card.size_px, mean=view.mean, std=view.std)
     runner = TorchModel(network.eval(), codec, card)
     poser, true, found = TopDownPose(runner), [], []
     for number, row in enumerate(rows):

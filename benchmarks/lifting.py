@@ -60,13 +60,13 @@ def lifter_of(given: argparse.Namespace) -> Lifter:
         return poseg.load(given.model)  # type: ignore[return-value]
     from poseg.export.torch_model import TorchModel, make_card
     from poseg.recipes import find_recipe
-    from poseg.recipes.launch import recipe_of
-    from poseg.training.initial import whole_weights
+    from poseg.recipes.train_run import load_recipe
+    from poseg.training.checkpoint import read_weights
 
-    recipe = recipe_of(given.run, find_recipe)
+    recipe = load_recipe(given.run, find_recipe)
     network = recipe.system.network()
-    network.load_state_dict(whole_weights(given.run))
-    card = make_card(recipe.system, name="run", size_px=1, mean=recipe.view.mean, std=recipe.view.std)
+    network.load_state_dict(read_weights(given.run))
+    card = make_card(recipe.system, name="run", size_px=1, mean=recipe.input.mean, std=recipe.input.std)
     return Lifter(TorchModel(network.eval(), recipe.system.codec, card))
 
 

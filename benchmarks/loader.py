@@ -23,9 +23,10 @@ from rich.table import Table
 
 from poseg.io.overrides import apply_overrides
 from poseg.recipes import find_recipe
-from poseg.training.feed import Positions, slices
-from poseg.training.loader import Mixture
+from poseg.recipes.tasks import train_dataset
+from poseg.training.dataset import TrainDataset
 from poseg.training.loop import Progress, train
+from poseg.training.micro_batches import ResumableSampler, micro_batches
 from poseg.training.recipe import Recipe
 
 
@@ -48,28 +49,28 @@ def peak_mib(who: int) -> float:
     return resource.getrusage(who).ru_maxrss / 1024
 
 
-def loader_alone(recipe: Recipe, mixture: Mixture, workers: int) -> tuple[float, float]:
+def loader_alone(recipe: Recipe, dataset: TrainDataset, workers: int) -> tuple[float, float]:
     """Pictures a second of the wall, after the first batch, and processor milliseconds a picture."""
-    schedule = recipe.schedule
+    optim = recipe.optim
     began_cpu, times = processor_s(), []
-    for _ in slices(mixture, Positions(schedule, 0, 1, 0), workers=workers, pinned=False):
+    for _ in micro_batches(dataset, ResumableSampler(optim, 0, 1, 0), workers=workers, pinned=False):
         times.append(time.perf_counter())
     used = processor_s() - began_cpu
-    pace = schedule.batch_size * (len(times) - 1) / max(times[-1] - times[0], 1e-9)
-    return pace, 1e3 * used / (schedule.batch_size * schedule.steps)
+    pace = optim.batch_size * (len(times) - 1) / max(times[-1] - times[0], 1e-9)
+    return pace, 1e3 * used / (optim.batch_size * optim.steps)
 
 
-def step_alone(recipe: Recipe, mixture: Mixture) -> tuple[float, float]:
+def step_alone(recipe: Recipe, dataset: TrainDataset) -> tuple[float, float]:
     """The same two numbers of the training step."""
-    schedule, marks = recipe.schedule, []
+    optim, marks = recipe.optim, []
 
     def report(_: Progress) -> None:
         marks.append((time.perf_counter(), processor_s()))
 
-    items = Same([mixture[i] for i in range(schedule.batch_size)])
+    items = Same([dataset[i] for i in range(optim.batch_size)])
     with tempfile.TemporaryDirectory() as folder:
-        train(recipe.system.network(), recipe.system.loss(), items, schedule, Path(folder), report=report)
-    pictures = schedule.batch_size * (len(marks) - 1)
+        train(recipe.system.network(), recipe.system.loss(), items, optim, Path(folder), report=report)
+    pictures = optim.batch_size * (len(marks) - 1)
     return pictures / (marks[-1][0] - marks[0][0]), 1e3 * (marks[-1][1] - marks[0][1]) / pictures
 
 
@@ -84,14 +85,11 @@ def main() -> None:
     asked = parser.parse_args()
 
     recipe = apply_overrides(find_recipe(asked.recipe), asked.settings)
-    recipe = replace(recipe, schedule=replace(recipe.schedule, steps=max(asked.steps, 2), save_every=10**9))
-    mixture = Mixture(
-        recipe.data(asked.data), recipe.system.codec, recipe.view,
-        length=recipe.schedule.steps * recipe.schedule.batch_size, seed=recipe.seed, lessons=recipe.lessons,
-    )  # fmt: skip
-    loading, loading_ms = loader_alone(recipe, mixture, asked.workers)
+    recipe = replace(recipe, optim=replace(recipe.optim, steps=max(asked.steps, 2), checkpoint_every=10**9))
+    dataset = train_dataset(recipe, asked.data)
+    loading, loading_ms = loader_alone(recipe, dataset, asked.workers)
     loader_mib = peak_mib(resource.RUSAGE_CHILDREN)
-    step, step_ms = step_alone(recipe, mixture)
+    step, step_ms = step_alone(recipe, dataset)
     table = Table(title=f"{recipe.name}, {asked.workers} workers, {torch.get_num_threads()} threads in the step")
     for column in ("", "pictures/s", "processor ms a picture", "peak MiB"):
         table.add_column(column, justify="right" if column else "left")

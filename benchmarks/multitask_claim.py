@@ -1,7 +1,7 @@
 """Does detecting joints and parts help regressing them? The published claim on Leeds Sports Pose, over several seeds.
 
-run    python benchmarks/multitask_claim.py --data DATA --out RUNS [--recipe multitask_published] [--seeds 3]
-       [--set schedule.steps=1000] [--variants joints joints+joint_windows all] [--measure]
+run    python benchmarks/multitask_claim.py --data DATA --out RUNS [--recipe multitask_paper] [--seeds 3]
+       [--set optim.steps=1000] [--variants joints joints+joint_windows all] [--measure]
 
 Trains a recipe for each variant of its tasks and each seed (runs that are there go on; `--measure` trains nothing), on
 LSPET and LSP 1-1000, and measures all on LSP 1001-2000. A crop is the box of the annotated joints with the recipe's
@@ -34,7 +34,7 @@ from poseg.metrics.pck import pck, pcp
 from poseg.recipes import find_recipe
 from poseg.runtime.crop_pose import TopDownPose
 from poseg.skeletons import LSP14
-from poseg.training.initial import whole_weights
+from poseg.training.checkpoint import read_weights
 from poseg.training.recipe import Recipe
 
 VARIANTS = {
@@ -61,10 +61,10 @@ def trained(name: str, settings: list[str], data: Path, folder: Path) -> None:
 def measured(recipe: Recipe, folder: Path, data: Path, limit: int | None) -> dict[str, float]:
     """Scores of a run on LSP's test part."""
     network = recipe.system.network()
-    network.load_state_dict(whole_weights(folder))
+    network.load_state_dict(read_weights(folder))
     network.eval()
     card = make_card(
-        recipe.system, name=recipe.name, size_px=recipe.facts.size_px, mean=recipe.view.mean, std=recipe.view.std
+        recipe.system, name=recipe.name, size_px=recipe.card.size_px, mean=recipe.input.mean, std=recipe.input.std
     )
     poser = TopDownPose(TorchModel(network, recipe.system.codec, card), flip=False)
     last = 2000 if limit is None else 1000 + limit
@@ -93,7 +93,7 @@ def asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="holds lsp, lspet and backgrounds_inria")
     parser.add_argument("--out", type=Path, required=True, help="a folder for all runs")
-    parser.add_argument("--recipe", default="multitask_published")
+    parser.add_argument("--recipe", default="multitask_paper")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="FIELD=VALUE")

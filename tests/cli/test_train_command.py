@@ -18,7 +18,7 @@ from poseg.cli.main import app  # noqa: E402
 runner = CliRunner()
 # As small as a run can be: two steps of two images.
 SHORT = [
-    f"--set=schedule.{setting}" for setting in ("steps=2", "batch_size=2", "save_every=1", "warm_up_steps=1")
+    f"--set=optim.{setting}" for setting in ("steps=2", "batch_size=2", "checkpoint_every=1", "warmup_steps=1")
 ] + ["--set=system.neck_channels=16", "--workers=0"]  # fmt: skip
 
 
@@ -27,18 +27,18 @@ def invoke(*arguments: object):
 
 
 def test_train_dry_run_prints_every_field():
-    result = invoke("train", "overfit_tiny", "--dry-run", "--set", "schedule.rate=0.5")
+    result = invoke("train", "overfit_tiny", "--dry-run", "--set", "optim.lr=0.5")
     assert result.exit_code == 0
-    assert "schedule.rate = 0.5\n" in result.stdout
-    assert "data = poseg.recipes.overfit_tiny:drawn\n" in result.stdout
+    assert "optim.lr = 0.5\n" in result.stdout
+    assert "data = poseg.recipes.overfit_tiny:synthetic\n" in result.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["overfit_tinny", "--dry-run"], "did you mean overfit_tiny"),
-        (["overfit_tiny", "--set", "schedule.stepps=3"], "did you mean schedule.steps"),
-        (["overfit_tiny", "--set", "schedule.steps=many"], "schedule.steps takes a whole number"),
+        (["overfit_tiny", "--set", "optim.stepps=3"], "did you mean optim.steps"),
+        (["overfit_tiny", "--set", "optim.steps=many"], "optim.steps takes a whole number"),
         (["overfit_tiny"], "--data DIR and --out RUN"),
     ],
 )
@@ -70,17 +70,17 @@ def test_train_then_export(tmp_path: Path):
     assert scores["step"] == 2
     assert 0 <= scores["keypoint_ap"] <= 1
 
-    rejected = invoke(*command, *SHORT, "--set=schedule.rate=1")
+    rejected = invoke(*command, *SHORT, "--set=optim.lr=1")
     assert rejected.exit_code == 2
-    assert "schedule.rate, " not in rejected.stderr
-    assert "other settings: schedule.rate differ" in rejected.stderr
-    longer = invoke(*command, *SHORT, "--set=schedule.steps=3")
+    assert "optim.lr, " not in rejected.stderr
+    assert "other settings: optim.lr differ" in rejected.stderr
+    longer = invoke(*command, *SHORT, "--set=optim.steps=3")
     assert longer.exit_code == 0, longer.output
     assert len((run / "log.jsonl").read_text().splitlines()) == 3
 
     model = tmp_path / "tiny.onnx"
     result = invoke(
-        "export", run, "-o", model, "--set=facts.inference.long_edge_px=97", "--images", tmp_path / "drawn" / "pictures"
+        "export", run, "-o", model, "--set=card.inference.long_edge_px=97", "--images", tmp_path / "drawn" / "pictures"
     )
     assert result.exit_code == 0, result.output
     assert "on 8 images" in result.stdout
@@ -96,7 +96,7 @@ def two_steps(tmp_path: Path, recipe: str, *settings: str) -> list[dict[str, Any
     write_drawn_people(folder, pictures=4, size=(97, 129), seed=1)
     (folder / "pictures").rename(folder / "train2017")
     (folder / "annotations.json").rename(folder / "person_keypoints_train2017.json")
-    small = ("schedule.steps=2", "schedule.batch_size=2", "view.side_px=97", "start.backbone=", *settings)
+    small = ("optim.steps=2", "optim.batch_size=2", "input.side_px=97", "init.backbone=", *settings)
     result = invoke(
         "train", recipe, "--data", folder, "--out", run, "--workers=0", *(f"--set={setting}" for setting in small)
     )
@@ -109,15 +109,15 @@ def two_steps(tmp_path: Path, recipe: str, *settings: str) -> list[dict[str, Any
 @pytest.mark.slow
 def test_train_runs_the_papers_recipe_on_a_tiny_coco(tmp_path: Path):
     lines = two_steps(
-        tmp_path, "personlab_coco", "schedule.precision=fp32", "schedule.accumulate=2", "system.backbone=resnet50"
+        tmp_path, "personlab_coco", "optim.precision=fp32", "optim.accumulation_steps=2", "system.backbone=resnet50"
     )
-    assert "coarse" in lines[0]["terms"], "supervised within the backbone too"
+    assert "coarse" in lines[0]["losses"], "supervised within the backbone too"
 
 
 @pytest.mark.slow
 def test_train_runs_the_published_schedule_of_pose2seg(tmp_path: Path):
     lines = two_steps(
-        tmp_path, "pose2seg_cocopersons", "view.augmentation.picture_px=97,97", "validation.every=0",
+        tmp_path, "pose2seg_cocopersons", "input.augmentation.image_px=97,97", "validation.every=0",
         "system.neck_channels=32", "system.stem=16", "system.planes=8", "system.units=2",
     )  # fmt: skip
-    assert set(lines[0]["terms"]) == {"mask", "total"}
+    assert set(lines[0]["losses"]) == {"mask", "total"}

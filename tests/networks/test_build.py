@@ -10,9 +10,9 @@ from poseg.errors import PosegError, WeightsError  # noqa: E402
 from poseg.networks.backbones.build import (  # noqa: E402
     BACKBONES,
     NORMALISATION,
+    block_aligned,
     build_backbone,
     input_normalisation,
-    pools_blocks,
 )
 
 
@@ -29,7 +29,7 @@ def backbone(named):
 
 def test_features_have_the_declared_strides_and_channels(named):
     name, backbone = named
-    last = 0 if pools_blocks(name) else 1  # a cell on the edge pixel too, or whole blocks alone
+    last = 0 if block_aligned(name) else 1  # a cell on the edge pixel too, or whole blocks alone
     with torch.no_grad():
         features = backbone(torch.zeros(1, 3, 32 + last, 64 + last, device="meta"))
     for feature, stride, channels in zip(features, backbone.strides, backbone.channels, strict=True):
@@ -41,7 +41,7 @@ def test_features_have_the_declared_strides_and_channels(named):
 def test_freezing_the_stem_freezes_all_that_leads_to_stride_4_and_no_more(backbone):
     backbone.zero_grad()
     backbone(torch.zeros(1, 3, 33, 33, device="meta"))[0].sum().backward()
-    stem = {id(p) for module in backbone.stem_to_stride4() for p in module.parameters()}
+    stem = {id(p) for module in backbone.stem_modules() for p in module.parameters()}
     assert {id(p) for p in backbone.parameters() if p.grad is not None} == stem
     assert len(stem) < len(list(backbone.parameters()))
 
@@ -50,7 +50,7 @@ def test_weights_with_a_tensor_missing_are_refused(backbone):
     state = dict(backbone.state_dict())
     del state[next(iter(state))]
     with pytest.raises(WeightsError):
-        backbone.load_imagenet(state)
+        backbone.load_pretrained(state)
 
 
 @pytest.mark.parametrize("stride", [8, 16, 32])

@@ -38,7 +38,7 @@ def test_cells_stand_on_pixels_so_mirroring_the_picture_mirrors_the_features(bac
 
 def test_its_own_state_dict_loads_by_timm_names(backbone):
     other = EfficientNetLite("lite0")
-    other.load_imagenet({**backbone.state_dict(), "classifier.weight": torch.zeros(3)})
+    other.load_pretrained({**backbone.state_dict(), "classifier.weight": torch.zeros(3)})
     image = torch.randn(1, 3, 65, 65)
     with torch.no_grad():
         torch.testing.assert_close(other.eval()(image)[-1], backbone(image)[-1])
@@ -59,18 +59,18 @@ def test_names_of_the_first_port_are_translated(backbone):
         if name.startswith(("conv_stem", "bn1")):
             flat[name.replace("conv_stem", "_conv_stem").replace("bn1", "_bn0")] = tensor
     other = EfficientNetLite("lite0")
-    other.load_imagenet(flat)
+    other.load_pretrained(flat)
     for name, tensor in backbone.state_dict().items():
         assert torch.equal(other.state_dict()[name], tensor), name
 
 
 def test_weights_of_another_variant_are_refused(backbone):
     with pytest.raises(WeightsError, match="shape"):
-        EfficientNetLite("lite2").load_imagenet(
+        EfficientNetLite("lite2").load_pretrained(
             {**EfficientNetLite("lite2").state_dict(), "conv_stem.weight": torch.zeros(8, 3, 3, 3)}
         )
     with pytest.raises(WeightsError, match="lack"):
-        EfficientNetLite("lite0").load_imagenet({"fc.weight": torch.zeros(1)})
+        EfficientNetLite("lite0").load_pretrained({"fc.weight": torch.zeros(1)})
 
 
 @pytest.mark.parametrize("naming", ["timm", "first port"])
@@ -80,12 +80,12 @@ def test_weights_of_a_deeper_variant_are_refused(backbone, naming):
     if naming == "first port":
         deeper = {**backbone.state_dict(), "_blocks.16._bn0.weight": torch.zeros(1152)}
     with pytest.raises(WeightsError, match="more than EfficientNet-Lite0"):
-        EfficientNetLite("lite0").load_imagenet(deeper)
+        EfficientNetLite("lite0").load_pretrained(deeper)
 
 
 def test_a_relative_with_other_parts_is_refused(backbone):
     with pytest.raises(WeightsError, match="se_reduce"):
-        EfficientNetLite("lite0").load_imagenet(
+        EfficientNetLite("lite0").load_pretrained(
             {**backbone.state_dict(), "_blocks.0._se_reduce.weight": torch.zeros(1)}
         )
 

@@ -62,6 +62,6 @@ def test_the_first_term_of_a_sum_counts_twice_and_coarse_branches_take_the_fines
 
 def test_weights_of_another_network_are_refused():
     network = small()
-    network.backbone.load_imagenet(network.backbone.state_dict())
+    network.backbone.load_pretrained(network.backbone.state_dict())
     with pytest.raises(WeightsError, match="Lite-HRNet"):
-        network.backbone.load_imagenet(LiteHRNet().state_dict())
+        network.backbone.load_pretrained(LiteHRNet().state_dict())

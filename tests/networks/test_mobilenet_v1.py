@@ -40,7 +40,7 @@ def test_folded_convolutions_load_in_order_and_others_are_refused():
     with pytest.raises(WeightsError, match="27 convolutions, got 26"):
         network.load_google(dict(list(layers.items())[1:]))
     with pytest.raises(WeightsError, match="this width"):
-        MobileNetV1(0.75).load_imagenet(source.state_dict())
+        MobileNetV1(0.75).load_pretrained(source.state_dict())
 
 
 def test_context_halves_the_grid_level_by_level():

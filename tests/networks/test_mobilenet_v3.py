@@ -73,7 +73,7 @@ def test_names_are_those_of_timm(backbone):
 
 def test_a_classifiers_state_dict_loads_without_its_classifier(backbone):
     other = MobileNetV3(backbone.variant)
-    other.load_imagenet(
+    other.load_pretrained(
         {**backbone.state_dict(), "conv_head.weight": torch.zeros(3), "classifier.bias": torch.zeros(3)}
     )
     for name, tensor in backbone.state_dict().items():
@@ -83,7 +83,7 @@ def test_a_classifiers_state_dict_loads_without_its_classifier(backbone):
 def test_weights_of_the_other_variant_are_refused(backbone):
     (other,) = set(STAGES) - {backbone.variant}
     with pytest.raises(WeightsError, match=backbone.variant):
-        backbone.load_imagenet(MobileNetV3(other).state_dict())
+        backbone.load_pretrained(MobileNetV3(other).state_dict())
 
 
 def test_a_variant_that_does_not_exist_is_refused():

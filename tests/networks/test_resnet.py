@@ -139,7 +139,7 @@ def test_names_are_those_of_timm_and_torchvision(plain):
 
 def test_a_classifiers_state_dict_loads_without_its_classifier(plain):
     other = dilated({name: torch.zeros_like(tensor) for name, tensor in plain.state_dict().items()}, 8)
-    other.load_imagenet({**plain.state_dict(), "fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)})
+    other.load_pretrained({**plain.state_dict(), "fc.weight": torch.zeros(1000, 2048), "fc.bias": torch.zeros(1000)})
     for name, tensor in plain.state_dict().items():
         assert torch.equal(other.state_dict()[name], tensor), name
 
@@ -149,11 +149,11 @@ def test_weights_of_a_deeper_network_are_refused_and_change_nothing(plain):
         other = ResNet("resnet101")
     own = {name: tensor.clone() for name, tensor in plain.state_dict().items()}
     with pytest.raises(WeightsError, match="more than resnet50"):
-        plain.load_imagenet(other.state_dict())
+        plain.load_pretrained(other.state_dict())
     with pytest.raises(WeightsError, match="lack"):
-        other.load_imagenet(own)
+        other.load_pretrained(own)
     with pytest.raises(WeightsError, match="shape"):
-        plain.load_imagenet({**own, "conv1.weight": torch.zeros(64, 3, 3, 3)})
+        plain.load_pretrained({**own, "conv1.weight": torch.zeros(64, 3, 3, 3)})
     assert all(torch.equal(plain.state_dict()[name], tensor) for name, tensor in own.items())
 
 

@@ -52,7 +52,7 @@ def test_it_equals_the_formula_in_the_middle():
 
 def test_weights_of_another_trunk_are_refused(trunk):
     fresh = ThreeConvolutions()
-    fresh.load_imagenet(trunk.state_dict())
+    fresh.load_pretrained(trunk.state_dict())
     torch.testing.assert_close(fresh.conv3.weight, trunk.conv3.weight)
     with pytest.raises(WeightsError, match="three convolutions"):
-        fresh.load_imagenet({"conv1.weight": torch.zeros(32, 3, 9, 9)})
+        fresh.load_pretrained({"conv1.weight": torch.zeros(32, 3, 9, 9)})

@@ -84,7 +84,7 @@ def test_features_from_stride_4_on_with_their_strides(timm):
     ):
         assert feature.shape == (2, channels, 64 // stride + 1, 32 // stride + 1)
     assert backbone.training, "as any fresh module"
-    assert backbone.stem_to_stride4() == ()
+    assert backbone.stem_modules() == ()
 
 
 def test_networks_are_dilated_where_timm_can(timm):
@@ -97,10 +97,10 @@ def test_a_classifiers_state_dict_loads(timm):
     backbone = build_backbone("timm:net", 32)
     wanted = {name: torch.randn_like(tensor) for name, tensor in backbone.model.state_dict().items()}
     dotted = {name.replace("stages_", "stages.", 1): tensor for name, tensor in wanted.items()}
-    backbone.load_imagenet({**dotted, "head.fc.weight": torch.zeros(3)})
+    backbone.load_pretrained({**dotted, "head.fc.weight": torch.zeros(3)})
     assert all(torch.equal(backbone.model.state_dict()[name], tensor) for name, tensor in wanted.items())
     with pytest.raises(WeightsError, match="lack"):
-        backbone.load_imagenet(dict(list(dotted.items())[2:]))
+        backbone.load_pretrained(dict(list(dotted.items())[2:]))
 
 
 def test_normalisation_is_in_the_units_of_bytes(timm):

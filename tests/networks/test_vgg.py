@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from poseg.errors import WeightsError  # noqa: E402
-from poseg.networks.backbones.build import build_backbone, pools_blocks  # noqa: E402
+from poseg.networks.backbones.build import block_aligned, build_backbone  # noqa: E402
 from poseg.networks.backbones.vgg import Vgg19  # noqa: E402
 
 
@@ -56,8 +56,8 @@ def test_a_cell_stands_in_the_middle_of_its_block(trunk):
         network(image)[1][:, :, 8, 8].sum().backward()
     heard = torch.nonzero(image.grad.sum(dim=(0, 1, 2)) > 0)[:, 0]
     assert (heard.min() + heard.max() + 1) / 2 == 4 + 8 * 8
-    assert pools_blocks("vgg19")
-    assert not pools_blocks("resnet50")
+    assert block_aligned("vgg19")
+    assert not block_aligned("resnet50")
 
 
 def test_mirrored_pictures_have_mirrored_features(trunk):
@@ -76,7 +76,7 @@ def test_published_weights_fill_it_and_what_lies_beyond_is_left_out(trunk):
     state = {name: torch.randn_like(tensor) for name, tensor in trunk.state_dict().items()}
     state |= {"features.23.weight": torch.zeros(512, 512, 3, 3), "classifier.0.weight": torch.zeros(4, 4)}
     network = build_backbone("vgg19", 8)
-    network.load_imagenet(state)
+    network.load_pretrained(state)
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, state[name])
 
@@ -89,11 +89,11 @@ def test_weights_of_another_network_are_refused(trunk, fault):
     else:
         state["features.12.bias"] = torch.zeros(128)
     with pytest.raises(WeightsError, match=r"features\.12\.bias"):
-        Vgg19().load_imagenet(state)
+        Vgg19().load_pretrained(state)
 
 
 def test_the_stem_reaches_to_stride_four(trunk):
-    stem = torch.nn.Sequential(*trunk.stem_to_stride4())
+    stem = torch.nn.Sequential(*trunk.stem_modules())
     image = torch.randn(1, 3, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(stem(image), trunk(image)[0])

@@ -1,4 +1,4 @@
-"""The multi-task road from nothing: drawn people, training in two sittings, a model file, PCK, and analysis."""
+"""The multi-task network from nothing: synthetic people, a resumed run, a model file, PCK, and analysis."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from poseg.cli.main import app  # noqa: E402
 from poseg.fields import sigmoid  # noqa: E402
 from poseg.io.overrides import to_dict  # noqa: E402
 from poseg.recipes import find_recipe  # noqa: E402
-from poseg.recipes.roads import road_of  # noqa: E402
+from poseg.recipes.tasks import train_dataset  # noqa: E402
 
 RECIPE = "multitask_overfit_tiny"
 STEPS = 150
@@ -31,7 +31,7 @@ def invoke(*arguments: object):
     return runner.invoke(app, [str(argument) for argument in arguments])
 
 
-def refused(*arguments: object) -> str:
+def rejected(*arguments: object) -> str:
     """The one sentence that a command ends with."""
     result = invoke(*arguments)
     assert result.exit_code == 2, result.output
@@ -42,9 +42,9 @@ def refused(*arguments: object) -> str:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run that was stopped after its first step and then went on, and its model."""
+    """A run that was stopped after its first step and then resumed, and its model."""
     home = tmp_path_factory.mktemp("tiny")
-    data, run, model = home / "drawn", home / "run", home / "tiny.onnx"
+    data, run, model = home / "synthetic", home / "run", home / "tiny.onnx"
     command = ["train", RECIPE, "--data", data, "--out", run, "--workers", "0"]
     stopped = invoke(*command, "--max-minutes", "0")
     assert stopped.exit_code == 0, stopped.output
@@ -57,19 +57,19 @@ def trained(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_run_that_was_stopped_goes_on(trained):
+def test_a_stopped_run_is_resumed(trained):
     lines = [json.loads(line) for line in (trained.run / "log.jsonl").read_text().splitlines()]
     assert [json.loads(line)["step"] for line in trained.first] == [1]
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
     assert lines[0] == json.loads(trained.first[0])
-    assert set(lines[0]["terms"]) == {"joints", "joint_windows", "part_windows", "total"}
-    assert lines[-1]["terms"]["joints"] < 0.1 * lines[0]["terms"]["joints"]
-    assert lines[-1]["terms"]["total"] < 0.2 * lines[0]["terms"]["total"]
+    assert set(lines[0]["losses"]) == {"joints", "joint_windows", "part_windows", "total"}
+    assert lines[-1]["losses"]["joints"] < 0.1 * lines[0]["losses"]["joints"]
+    assert lines[-1]["losses"]["total"] < 0.2 * lines[0]["losses"]["total"]
 
 
 @pytest.mark.slow
-def test_joints_of_eight_pictures_are_learned_by_heart(trained):
-    assert "on 8 pictures" in trained.exported
+def test_multitask_overfits_eight_images(trained):
+    assert "on 8 images" in trained.exported
     scores = trained.run / "scores.json"
     done = invoke(
         "evaluate", "--metric", "pck", "--model", trained.model, "--data", trained.data / "annotations.json",
@@ -82,42 +82,42 @@ def test_joints_of_eight_pictures_are_learned_by_heart(trained):
 
 
 @pytest.mark.slow
-def test_every_crop_is_told_its_own_joints_and_windows(trained):
+def test_predictions_differ_between_crops_as_the_targets_do(trained):
     recipe = find_recipe(RECIPE)
-    views = road_of(recipe).items(recipe, trained.data)
-    items = [views[position] for position in range(24)]
+    dataset = train_dataset(recipe, trained.data)
+    items = [dataset[position] for position in range(24)]
     fields = poseg.load(trained.model).session.run(torch.stack([item["image"] for item in items]).numpy())
 
     def of_items(kind: str, name: str) -> np.ndarray:
         return np.concatenate([item[kind][name].numpy() for item in items], axis=-2)
 
-    # The mean pose would satisfy many: places must differ between crops as the true ones do.
-    known, joints = of_items("weights", "joints")[:, None] > 0, of_items("targets", "joints")
-    varied = [np.nanvar(np.where(known, places, np.nan), axis=-2).mean() for places in (fields["joints"], joints)]
-    assert varied[0] > 0.1 * varied[1]
-    gap, middle = fields["joints"] - joints, joints - np.nanmean(np.where(known, joints, np.nan), axis=-2)[..., None, :]
-    assert (gap**2)[known[:, [0, 0]]].mean() < 0.3 * (middle**2)[known[:, [0, 0]]].mean()
+    # The mean pose would satisfy many: positions must differ between crops as the targets do.
+    valid, joints = of_items("weights", "joints")[:, None] > 0, of_items("targets", "joints")
+    variances = [np.nanvar(np.where(valid, xy, np.nan), axis=-2).mean() for xy in (fields["joints"], joints)]
+    assert variances[0] > 0.1 * variances[1]
+    gap, offset = fields["joints"] - joints, joints - np.nanmean(np.where(valid, joints, np.nan), axis=-2)[..., None, :]
+    assert (gap**2)[valid[:, [0, 0]]].mean() < 0.3 * (offset**2)[valid[:, [0, 0]]].mean()
     for name in ("joint_windows", "part_windows"):
         counts = of_items("weights", name) > 0
-        held, sure = of_items("targets", name)[counts] > 0.5, sigmoid(fields[name])[counts] > 0.5
-        assert held.mean() < 0.4, "so that a network that says no would be found out"
-        assert sure[held].mean() > 0.7
-        assert sure[~held].mean() < 0.1
+        target, predicted = of_items("targets", name)[counts] > 0.5, sigmoid(fields[name])[counts] > 0.5
+        assert target.mean() < 0.4, "so that a network that predicts no window would fail"
+        assert predicted[target].mean() > 0.7
+        assert predicted[~target].mean() < 0.1
 
 
 @pytest.mark.slow
-def test_analyze_writes_what_it_promises(trained, tmp_path):
+def test_analyze_writes_figures_tables_and_a_summary(trained, tmp_path):
     out = tmp_path / "learned"
     done = invoke("analyze", trained.run, "--data", trained.data, "--out", out, "--crops", "50")
     assert done.exit_code == 0, done.output
     figures = ("neurons_conv2", "neurons_conv3", "correlation_weights", "correlation_data", "co_sparsity")
     tables = (*figures, "neurons_conv2_sources", "neurons_conv3_sources", "side_pairs", "summary")
-    promised = {
+    expected = {
         *(f"{name}.{kind}" for name in figures for kind in ("png", "svg")), *(f"{name}.csv" for name in tables),
         "summary.md",
     }  # fmt: skip
-    assert {path.name for path in out.iterdir()} == promised
-    assert sorted(done.stdout.split()) == sorted(str(out / name) for name in promised)
+    assert {path.name for path in out.iterdir()} == expected
+    assert sorted(done.stdout.split()) == sorted(str(out / name) for name in expected)
     for name in figures:
         with Image.open(out / f"{name}.png") as page:
             pixels = np.asarray(page.convert("L"))
@@ -143,8 +143,8 @@ def test_analyze_writes_what_it_promises(trained, tmp_path):
 # Bad input.
 
 
-def run_of(folder, recipe: str):
-    """A folder such as a run of a recipe begins."""
+def empty_run(folder, recipe: str):
+    """The folder of a run that has not made a step."""
     folder.mkdir()
     plain = {"recipe": recipe, "settings": to_dict(find_recipe(recipe))}
     (folder / "recipe.json").write_text(json.dumps(plain))
@@ -152,25 +152,27 @@ def run_of(folder, recipe: str):
 
 
 @pytest.mark.parametrize("recipe", ["overfit_tiny", "lifter"])
-def test_runs_of_other_systems_are_not_analysed(tmp_path, recipe):
-    said = refused("analyze", run_of(tmp_path / "run", recipe), "--data", tmp_path, "--out", tmp_path / "out")
-    assert f"is a run of the recipe {recipe}; only multi-task networks are analysed" in said
+def test_analyze_rejects_runs_of_other_systems(tmp_path, recipe):
+    message = rejected("analyze", empty_run(tmp_path / "run", recipe), "--data", tmp_path, "--out", tmp_path / "out")
+    assert f"is a run of the recipe {recipe}; only multi-task networks are analysed" in message
     assert not (tmp_path / "out").exists()
 
 
-def test_folders_without_a_run_or_its_weights_are_told(tmp_path):
-    assert "holds no recipe.json" in refused("analyze", tmp_path, "--data", tmp_path, "--out", tmp_path / "out")
-    run = run_of(tmp_path / "run", RECIPE)
-    assert "There is no checkpoint" in refused("analyze", run, "--data", tmp_path, "--out", tmp_path / "out")
+def test_analyze_rejects_folders_without_a_run_or_its_weights(tmp_path):
+    assert "holds no recipe.json" in rejected("analyze", tmp_path, "--data", tmp_path, "--out", tmp_path / "out")
+    run = empty_run(tmp_path / "run", RECIPE)
+    assert "There is no checkpoint" in rejected("analyze", run, "--data", tmp_path, "--out", tmp_path / "out")
 
 
 @pytest.mark.parametrize(
-    ("recipe", "lacking"),
-    [("multitask_published", "joints.npz"), ("multitask_3d", "cmu_asfamc_fk_5fps.npz"), ("lifter", ".npz")],
+    ("recipe", "missing"),
+    [("multitask_paper", "joints.npz"), ("multitask_3d", "cmu_asfamc_fk_5fps.npz"), ("lifter", ".npz")],
 )
-def test_a_data_folder_that_is_not_there_is_told(tmp_path, recipe, lacking):
+def test_train_names_a_missing_data_folder(tmp_path, recipe, missing):
     small = ["--set=system.width=8"] if recipe == "lifter" else ["--set=system.regression=8,8"]
-    said = refused("train", recipe, "--data", tmp_path / "none", "--out", tmp_path / "run", "--workers", "0", *small)
-    assert lacking in said
-    assert str(tmp_path / "none") in said
+    message = rejected(
+        "train", recipe, "--data", tmp_path / "none", "--out", tmp_path / "run", "--workers", "0", *small
+    )
+    assert missing in message
+    assert str(tmp_path / "none") in message
     assert not (tmp_path / "run").exists()

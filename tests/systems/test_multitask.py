@@ -94,7 +94,7 @@ def test_a_batch_seen_in_slices_costs_what_it_costs_at_once(system):
     loss, (targets, weights) = system.loss(), crops(system, 6)
     fields = {s.name: torch.randn(6, s.channels, 1, 1) for s in system.codec.specs}
     whole = loss(fields, targets, weights)
-    counts = loss.counts(weights)
+    counts = loss.normalisers(weights)
     assert float(counts) == 6
     parts = [
         loss(*({n: v[part] for n, v in kind.items()} for kind in (fields, targets, weights)), counts)

@@ -47,7 +47,7 @@ def test_the_loss_of_slices_adds_up_and_vanishes_at_the_truth():
             {"mask": logits[rows]}, {"mask": target[rows]}, {"mask": weight[rows]}, counts
         )  # fmt: skip
 
-    whole, counts = terms(slice(None)), loss.counts({"mask": weight})
+    whole, counts = terms(slice(None)), loss.normalisers({"mask": weight})
     parts = [terms(slice(0, 1), counts), terms(slice(1, 4), counts)]
     for name in ("pixels", "overlap", "total"):
         torch.testing.assert_close(parts[0][name] + parts[1][name], whole[name])

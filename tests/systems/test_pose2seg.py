@@ -163,10 +163,10 @@ def test_the_losses_of_slices_add_up_to_that_of_the_batch(config):
     fields = {"mask": torch.randn(12, 1, 32, 32, generator=generator)}
     loss = config.loss()
     whole = loss(fields, targets, weights)["total"]
-    counts, parts = loss.counts(weights), []
+    counts, parts = loss.normalisers(weights), []
     for first, last in ((0, 1), (1, 4)):
         cut = [{"mask": t["mask"][first:last]} for t in (targets, weights)]
-        parts.append((loss({"mask": fields["mask"][3 * first : 3 * last]}, *cut, counts), loss.counts(cut[1])))
+        parts.append((loss({"mask": fields["mask"][3 * first : 3 * last]}, *cut, counts), loss.normalisers(cut[1])))
     torch.testing.assert_close(sum(terms["total"] for terms, _ in parts), whole)
     torch.testing.assert_close(sum(count for _, count in parts), counts)
 

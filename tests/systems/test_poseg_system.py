@@ -236,11 +236,11 @@ def test_slices_of_a_batch_add_up_to_it(config, ends):
     fields = said(config, 4)
     targets, weights = taught(config, without_joints(), people(), without_masks(), lone)
     loss, whole = config.loss(), gradients(config, fields, targets, weights)
-    counts = loss.counts(weights)
+    counts = loss.normalisers(weights)
     starts, seen = (0, *ends[:-1]), []
     for start, end in zip(starts, ends, strict=True):
         part = [cut(tensors, slice(start, end)) for tensors in (fields, targets, weights)]
-        seen.append((loss(*part, counts), loss.counts(part[2])))
+        seen.append((loss(*part, counts), loss.normalisers(part[2])))
     torch.testing.assert_close(sum(count for _, count in seen), counts)
     for name, term in loss(fields, targets, weights).items():
         torch.testing.assert_close(sum(terms[name] for terms, _ in seen), term, msg=name)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow  # every process imports torch
 
 PATIENCE_S = 900  # on a busy machine
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
-LONG = ("steps=40", "save_every=7")
+LONG = ("steps=40", "checkpoint_every=7")
 
 
 def start(*command: object) -> subprocess.Popen[bytes]:
@@ -32,8 +32,8 @@ def start(*command: object) -> subprocess.Popen[bytes]:
 
 def finish(*command: object) -> None:
     with start(*command) as process:
-        told, _ = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, told.decode()
+        output, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, output.decode()
 
 
 def lines(folder: Path) -> list[str]:
@@ -44,7 +44,7 @@ def lines(folder: Path) -> list[str]:
 def losses(folder: Path) -> list[float]:
     steps = [json.loads(line) for line in lines(folder)]
     assert [step["step"] for step in steps] == list(range(1, len(steps) + 1))
-    return [step["terms"]["total"] for step in steps]
+    return [step["losses"]["total"] for step in steps]
 
 
 def test_a_run_killed_twice_has_the_curve_of_the_uninterrupted_one(tiny_path, tmp_path):
@@ -72,7 +72,7 @@ def test_two_processes_learn_what_one_does(tiny_path, tmp_path):
         one, two = (load_file(tmp_path / name / f"{part}-12.safetensors") for name in ("one", "two"))
         for name, tensor in one.items():
             torch.testing.assert_close(two[name], tensor, atol=1e-5, rtol=1e-4, msg=name)
-    # A run of two processes goes on with one.
+    # A run of two processes is resumed by one.
     finish(*torchrun, tiny_path, tmp_path / "mixed", "steps=14")
     finish(tiny_path, tmp_path / "mixed", "steps=16")
     assert len(losses(tmp_path / "mixed")) == 16

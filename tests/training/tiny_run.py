@@ -15,20 +15,20 @@ from poseg.networks.heads.field_head import FieldHead
 from poseg.people import People, Sample
 from poseg.skeletons import COCO17
 from poseg.systems.personlab import PersonLab
-from poseg.training.augment import Augmentation
-from poseg.training.journal import Journal
-from poseg.training.loader import Mixture, Share, View
+from poseg.training.dataset import AugmentConfig, Mixture, TrainDataset, TrainInput, WeightedDataset
+from poseg.training.field_targets import PersonLabTargets
+from poseg.training.logger import TensorBoardLogger
 from poseg.training.loop import Progress, train
-from poseg.training.pictures import training_picture
-from poseg.training.schedule import Schedule
+from poseg.training.optim import OptimConfig
+from poseg.training.visualise import draw_batch_fields
 
 SYSTEM = PersonLab(stride=16)
-VIEW = View(65, (127.0,) * 3, (128.0,) * 3, Augmentation(picture_px=(60.0, 120.0)))
-SCHEDULE = Schedule(steps=12, batch_size=4, save_every=5, warm_up_steps=2, rate=1e-2)
+INPUT = TrainInput(65, (127.0,) * 3, (128.0,) * 3, AugmentConfig(image_px=(60.0, 120.0)))
+OPTIM = OptimConfig(steps=12, batch_size=4, checkpoint_every=5, warmup_steps=2, lr=1e-2)
 
 
 class Stickmen:
-    """Four pictures of a bright box with a pose in it."""
+    """Four images of a bright box with a pose in it."""
 
     name, complete, known, skeleton = "stickmen", True, np.ones(17, bool), COCO17
 
@@ -58,7 +58,7 @@ class Backbone(nn.Sequential):
         ]
         super().__init__(*stages)
 
-    def stem_to_stride4(self) -> tuple[nn.Module, ...]:
+    def stem_modules(self) -> tuple[nn.Module, ...]:
         return (self[0], self[1])
 
 
@@ -74,34 +74,36 @@ class Network(nn.Module):
         return self.head(self.backbone(image))
 
 
-def mixture(schedule: Schedule = SCHEDULE) -> Mixture:
-    return Mixture([Share(Stickmen(), 1.0)], SYSTEM.codec, VIEW, length=schedule.steps * schedule.batch_size, seed=3)
+def dataset(optim: OptimConfig = OPTIM, data: object = None) -> TrainDataset:
+    parts = [WeightedDataset(Stickmen() if data is None else data, 1.0)]
+    encoder = PersonLabTargets(Mixture(parts, COCO17), SYSTEM.codec, INPUT)
+    return TrainDataset(encoder, length=optim.steps * optim.batch_size, seed=3)
 
 
-def picture(progress: Progress) -> np.ndarray:
-    return training_picture(progress.batch, progress.fields, SYSTEM.codec, VIEW)
+def draw(progress: Progress) -> np.ndarray:
+    return draw_batch_fields(progress.batch, progress.fields, SYSTEM.codec, INPUT)
 
 
 def run(
-    folder: Path, schedule: Schedule = SCHEDULE, report: Callable[[Progress], None] | None = None, data=None, **options
+    folder: Path, optim: OptimConfig = OPTIM, report: Callable[[Progress], None] | None = None, data=None, **options
 ) -> list[float]:
     """Train; the loss of each step."""
     torch.manual_seed(0)
     losses: list[float] = []
 
-    def told(progress: Progress) -> None:
-        losses.append(progress.terms["total"])
+    def on_step(progress: Progress) -> None:
+        losses.append(progress.losses["total"])
         if report is not None:
             report(progress)
 
-    data = mixture(schedule) if data is None else data
-    train(Network(), SYSTEM.loss(), data, schedule, folder, report=told, seed=3, **options)
+    data = dataset(optim) if data is None else data
+    train(Network(), SYSTEM.loss(), data, optim, folder, report=on_step, seed=3, **options)
     return losses
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
-    journal = Journal(folder, picture, pictures_every=0)
-    run(folder, apply_overrides(SCHEDULE, sys.argv[2:]), journal)
-    journal.close()
+    logger = TensorBoardLogger(folder, draw, log_images_every=0)
+    run(folder, apply_overrides(OPTIM, sys.argv[2:]), logger)
+    logger.close()

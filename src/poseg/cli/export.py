@@ -25,7 +25,7 @@ def export(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="Another value for a field, such as facts.size_px=641."),
+        typer.Option("--set", metavar="FIELD=VALUE", help="Another value for a field, such as card.size_px=641."),
     ] = None,
     scores: Annotated[
         list[Path] | None,
@@ -41,7 +41,7 @@ def export(
             "--wise-ft-alpha",
             min=0.0,
             max=1.0,
-            help="Weight of what the run learned, against start.weights (WiSE-FT).",
+            help="Weight of what the run learned, against init.checkpoint (WiSE-FT).",
         ),
     ] = 1.0,
 ) -> None:
@@ -50,11 +50,17 @@ def export(
     Network and file must agree to 1e-4 on real images, or nothing is written. Needs the extras `train` and `export`.
     """
     from poseg.recipes import find_recipe
-    from poseg.recipes.hand_over import export_run
+    from poseg.recipes.export_run import export_run
 
     chosen = None if recipe is None else find_recipe(recipe)
     exported = export_run(
-        run, out, recipe=chosen, settings=settings or (), scores=scores or (), pictures=images, share=wise_ft_alpha
+        run,
+        out,
+        recipe=chosen,
+        settings=settings or (),
+        scores=scores or (),
+        images=images,
+        wise_ft_alpha=wise_ft_alpha,
     )
     typer.echo(
         f"Written to {out}, {out.stat().st_size / 1e6:.1f} MB; it differs from the network by "

@@ -33,7 +33,7 @@ def train(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="Another value for a field, such as schedule.steps=2000."),
+        typer.Option("--set", metavar="FIELD=VALUE", help="Another value for a field, such as optim.steps=2000."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the recipe as it would run, and stop.")] = False,
     workers: Annotated[
@@ -61,13 +61,13 @@ def train(
         return
     if data is None or out is None:
         raise PosegError("A run needs --data DIR and --out RUN; --dry-run prints the recipe without running it.")
-    from poseg.recipes.launch import launch
+    from poseg.recipes.train_run import train_run
 
     name = str(Path(recipe).resolve()) if recipe.endswith(".py") else recipe
     with training_bar() as report:
-        launch(
-            chosen, name, data, out, report=report, workers=workers, minutes=max_minutes,
-            pictures_every=log_images_every,
+        train_run(
+            chosen, name, data, out, report=report, workers=workers, max_minutes=max_minutes,
+            log_images_every=log_images_every,
         )  # fmt: skip
 
 
@@ -86,12 +86,12 @@ def analyze(
     from rich.console import Console
     from rich.progress import Progress
 
-    from poseg.recipes.look_inside import look_inside
+    from poseg.recipes.analyze_run import analyze_run
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("Crops", total=crops)
-        files = look_inside(run, data, out, crops=crops, progress=lambda done, _: bar.update(task, completed=done))
+        files = analyze_run(run, data, out, crops=crops, progress=lambda done, _: bar.update(task, completed=done))
     for path in files:
         typer.echo(str(path))
 
@@ -114,9 +114,9 @@ def training_bar() -> Iterator[Callable[[Report], None]]:
         with _bar(console) as bar:
             task = bar.add_task("steps", total=None, text="")
 
-            def draw(made: Report) -> None:
-                text = f"{_throughput(made)}\n{_losses(made.terms)}"
-                bar.update(task, completed=made.step, total=made.steps, text=text)
+            def draw(progress: Report) -> None:
+                text = f"{_throughput(progress)}\n{_losses(progress.losses)}"
+                bar.update(task, completed=progress.step, total=progress.steps, text=text)
 
             yield draw
     else:
@@ -141,20 +141,21 @@ class _Lines:
         self.console, self.began, self.last_line = console, time.monotonic(), -LINE_EVERY_S
         self.first = 0
 
-    def __call__(self, made: Report) -> None:
+    def __call__(self, progress: Report) -> None:
         now = time.monotonic() - self.began
-        self.first = self.first or made.step
-        if now - self.last_line < LINE_EVERY_S and made.step < made.steps:
+        self.first = self.first or progress.step
+        if now - self.last_line < LINE_EVERY_S and progress.step < progress.steps:
             return
         self.last_line = now
-        left = now / max(made.step - self.first + 1, 1) * (made.steps - made.step)
-        line = f"step {made.step}/{made.steps}  {_throughput(made)}  left {left / 60:.0f} min  {_losses(made.terms)}"
+        left = now / max(progress.step - self.first + 1, 1) * (progress.steps - progress.step)
+        step = f"step {progress.step}/{progress.steps}  {_throughput(progress)}  left {left / 60:.0f} min"
+        line = f"{step}  {_losses(progress.losses)}"
         self.console.print(line, soft_wrap=True, highlight=False)
 
 
-def _throughput(made: Report) -> str:
-    return f"{made.images_per_s:.1f} img/s  lr {made.rate:.1e}  gradient {made.grad_norm:.2f}"
+def _throughput(progress: Report) -> str:
+    return f"{progress.images_per_s:.1f} img/s  lr {progress.lr:.1e}  gradient {progress.grad_norm:.2f}"
 
 
-def _losses(terms: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {value:.3f}" for name, value in terms.items())
+def _losses(losses: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.3f}" for name, value in losses.items())

@@ -35,12 +35,12 @@ def split_override(text: str, example: str) -> tuple[str, str]:
 
 
 def apply_overrides(config: Config, overrides: Sequence[str]) -> Config:
-    """The dataclass with overrides such as "schedule.steps=100" applied, each parsed by its field's annotation.
+    """The dataclass with overrides such as "optim.steps=100" applied, each parsed by its field's annotation.
 
     Raises PosegError for an unknown field, with similar names, and for a value of the wrong type.
     """
     for text in overrides:
-        name, value = split_override(text, "schedule.steps=100")
+        name, value = split_override(text, "optim.steps=100")
         config = _override(config, name.split("."), value, name)
     return config
 

@@ -1,6 +1,6 @@
-"""Recipes: one file a run. A recipe uses everything; only a face uses a recipe.
+"""Recipes: named values, one file for each system, and what runs, exports and analyses them.
 
-Every module named in `RECIPES` holds a `RECIPE`; it is imported when it is asked for, since that takes torch.
+A module named in `RECIPES` is imported when its recipe is used, since that imports torch.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     from poseg.training.recipe import Recipe
 
 RECIPES = {
-    "lifter": "poseg.recipes.lifter",
-    "multitask_3d": "poseg.recipes.multitask_3d",
-    "multitask_overfit_tiny": "poseg.recipes.multitask_overfit_tiny",
-    "multitask_polish": "poseg.recipes.multitask_polish",
-    "multitask_published": "poseg.recipes.multitask_published",
-    "multitask_small": "poseg.recipes.multitask_small",
-    "overfit_tiny": "poseg.recipes.overfit_tiny",
-    "painter_small": "poseg.recipes.painter_small",
-    "personlab_coco": "poseg.recipes.personlab_coco",
-    "personlab_fast": "poseg.recipes.personlab_fast",
-    "personlab_movenet": "poseg.recipes.personlab_movenet",
-    "personlab_small": "poseg.recipes.personlab_small",
-    "pose2seg_cocopersons": "poseg.recipes.pose2seg_cocopersons",
-    "pose2seg_overfit_tiny": "poseg.recipes.pose2seg_overfit_tiny",
-    "pose2seg_small": "poseg.recipes.pose2seg_small",
-    "poseg_coco": "poseg.recipes.poseg_coco",
-    "poseg_overfit_tiny": "poseg.recipes.poseg_overfit_tiny",
-    "poseg_small": "poseg.recipes.poseg_small",
+    "lifter": "poseg.recipes.lifter:RECIPE",
+    "mask_refiner_small": "poseg.recipes.mask_refiner:RECIPE",
+    "multitask_3d": "poseg.recipes.multitask:IN_3D",
+    "multitask_finetune": "poseg.recipes.multitask:FINETUNE",
+    "multitask_overfit_tiny": "poseg.recipes.overfit_tiny:MULTITASK",
+    "multitask_paper": "poseg.recipes.multitask:PAPER",
+    "multitask_small": "poseg.recipes.multitask:SMALL",
+    "overfit_tiny": "poseg.recipes.overfit_tiny:PERSONLAB",
+    "personlab_coco": "poseg.recipes.personlab:COCO",
+    "personlab_fast": "poseg.recipes.personlab:FAST",
+    "personlab_movenet": "poseg.recipes.personlab:ON_MOVENET",
+    "personlab_small": "poseg.recipes.personlab:SMALL",
+    "pose2seg_cocopersons": "poseg.recipes.pose2seg:COCOPERSONS",
+    "pose2seg_overfit_tiny": "poseg.recipes.overfit_tiny:POSE2SEG",
+    "pose2seg_small": "poseg.recipes.pose2seg:SMALL",
+    "poseg_coco": "poseg.recipes.poseg:COCO",
+    "poseg_overfit_tiny": "poseg.recipes.overfit_tiny:POSEG",
+    "poseg_small": "poseg.recipes.poseg:SMALL",
 }
 
 
@@ -43,9 +43,10 @@ def find_recipe(name: str) -> Recipe:
     if name.endswith(".py"):
         return _from_file(Path(name))
     if name not in RECIPES:
-        near = get_close_matches(name, RECIPES, n=2) or list(RECIPES)
-        raise PosegError(f"There is no recipe {name!r}; did you mean {' or '.join(near)}, or a .py file of your own?")
-    recipe: Recipe = importlib.import_module(RECIPES[name]).RECIPE
+        similar = get_close_matches(name, RECIPES, n=2) or list(RECIPES)
+        raise PosegError(f"There is no recipe {name!r}; did you mean {' or '.join(similar)}, or a .py file?")
+    module, _, attribute = RECIPES[name].partition(":")
+    recipe: Recipe = getattr(importlib.import_module(module), attribute)
     return recipe
 
 

@@ -1,4 +1,4 @@
-"""The lifter: poses of motion capture before random cameras, as networks would see them in a picture.
+"""The lifter: poses of motion capture projected by random cameras, as networks would predict them in an image.
 
 run     poseg train lifter --data DATA --out runs/lifter
         (DATA holds `mocap`; only sources whose terms allow a model to be shipped for any use are learned from)
@@ -11,12 +11,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from poseg.datasets.mocap import CMU_SOURCES, Poses, read_mocap, split
-from poseg.recipes.facts_at_hand import LICENCES, MOCAP_DATA
+from poseg.recipes.training_sets import CMU_MOCAP, LICENCES
 from poseg.runtime.inference import InferenceConfig
 from poseg.systems.lifter import Lifter
-from poseg.training.lift_views import LiftView
-from poseg.training.recipe import Facts, Recipe
-from poseg.training.schedule import Schedule
+from poseg.training.lifter_targets import LiftInput
+from poseg.training.optim import OptimConfig
+from poseg.training.recipe import CardMetadata, Recipe
 
 
 def captured(data: Path) -> Poses:
@@ -25,16 +25,15 @@ def captured(data: Path) -> Poses:
 
 
 SYSTEM = Lifter()
-MEAN, STD = SYSTEM.normalisation
 
 RECIPE = Recipe(
     name="lifter",
     system=SYSTEM,
-    view=LiftView(1, MEAN, STD),
-    schedule=Schedule(
-        steps=8000, batch_size=256, rate=1e-3, average_decay=0.999, frozen_norms=False, frozen_stem=False,
-        backbone_rate=1.0, save_every=500,
+    input=LiftInput(1, *SYSTEM.normalisation),
+    optim=OptimConfig(
+        steps=8000, batch_size=256, lr=1e-3, ema_decay=0.999, freeze_bn=False, freeze_stem=False,
+        backbone_lr_scale=1.0, checkpoint_every=500,
     ),
     data=captured,
-    facts=Facts(inference=InferenceConfig(1), licences=LICENCES, data=MOCAP_DATA),
+    card=CardMetadata(inference=InferenceConfig(1), licences=LICENCES, data=(CMU_MOCAP,)),
 )  # fmt: skip

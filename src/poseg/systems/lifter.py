@@ -102,7 +102,7 @@ class LifterLoss(nn.Module):
 
     chains: Tensor
 
-    def counts(self, weights: Mapping[str, Tensor]) -> Tensor:
+    def normalisers(self, weights: Mapping[str, Tensor]) -> Tensor:
         """(1,) how many people there are; those of the slices of a batch add up."""
         return weights[FIELD].new_tensor([float(len(weights[FIELD]))])
 
@@ -111,10 +111,10 @@ class LifterLoss(nn.Module):
         fields: Mapping[str, Tensor],
         targets: Mapping[str, Tensor],
         weights: Mapping[str, Tensor],
-        counts: Tensor | None = None,
+        normalisers: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Both in units of `bone_scale_mm`, as "joints", "bones" and their sum "total"; targets (B, K, 3, 1, 1)."""
-        people = (self.counts(weights) if counts is None else counts)[0]
+        people = (self.normalisers(weights) if normalisers is None else normalisers)[0]
         found = fields[FIELD].float().reshape(-1, self.joints, 3)
         gap = found - targets[FIELD].reshape(found.shape)
         known = weights[FIELD].reshape(found.shape[:2])

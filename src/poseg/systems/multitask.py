@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from poseg.codecs.multitask import BONES, JOINT_WINDOWS, JOINTS, PART_WINDOWS, MultitaskCodec
 from poseg.errors import PosegError
 from poseg.geometry.grid import PIXEL_CENTRE
-from poseg.networks.backbones.build import Normalisation, build_backbone, input_normalisation, pools_blocks
+from poseg.networks.backbones.build import Normalisation, block_aligned, build_backbone, input_normalisation
 from poseg.networks.backbones.three_convolutions import CROP_PX, ThreeConvolutions
 from poseg.networks.heads.crop_heads import ExpectedPlaces, FullyConnected, Shared, Tower, WindowMaps
 from poseg.networks.necks.merge import Merge
@@ -81,7 +81,7 @@ class Multitask:
                 f"The published network takes crops of {CROP_PX} px, got crop_px={self.crop_px}; "
                 "other sizes need a backbone."
             )
-        if self.backbone != PUBLISHED and not pools_blocks(self.backbone) and self.crop_px % 32 != 1:
+        if self.backbone != PUBLISHED and not block_aligned(self.backbone) and self.crop_px % 32 != 1:
             raise PosegError(f"{self.backbone} takes crops of 32 n + 1 px, such as 193; got crop_px={self.crop_px}.")
 
     @property
@@ -160,7 +160,7 @@ class MapsNetwork(nn.Module):
                 f"got {len(config.widths)}."
             )
         self.merge = Merge(self.backbone.channels, self.backbone.strides, STRIDE, config.widths, width)
-        origin = STRIDE / 2 if pools_blocks(config.backbone) else PIXEL_CENTRE
+        origin = STRIDE / 2 if block_aligned(config.backbone) else PIXEL_CENTRE
         self.heads = nn.ModuleDict()
         if JOINTS in config.tasks:
             half = config.crop_px / 2
@@ -203,7 +203,7 @@ class MultitaskLoss(nn.Module):
         self.config = config
         self.shapes = {spec.name: spec.shape for spec in config.codec.specs}
 
-    def counts(self, weights: Mapping[str, Tensor]) -> Tensor:
+    def normalisers(self, weights: Mapping[str, Tensor]) -> Tensor:
         """(1,) how many crops there are; those of the slices of a batch add up."""
         some = next(iter(weights.values()))
         return some.new_tensor([float(len(some))])
@@ -213,10 +213,10 @@ class MultitaskLoss(nn.Module):
         fields: Mapping[str, Tensor],
         targets: Mapping[str, Tensor],
         weights: Mapping[str, Tensor],
-        counts: Tensor | None = None,
+        normalisers: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Terms by task, unweighted, and their weighted sum as "total"; targets (B, ..., 1, 1), fields (B, C, 1, 1)."""
-        crops = (self.counts(weights) if counts is None else counts)[0]
+        crops = (self.normalisers(weights) if normalisers is None else normalisers)[0]
         config = self.config
         share = {
             JOINTS: config.regression_weight, BONES: config.regression_weight, JOINT_WINDOWS: config.joint_weight,

@@ -90,7 +90,7 @@ class PainterLoss(nn.Module):
         super().__init__()
         self.dice_share = config.dice_share
 
-    def counts(self, weights: Mapping[str, Tensor]) -> Tensor:
+    def normalisers(self, weights: Mapping[str, Tensor]) -> Tensor:
         """(2,) what the terms are divided by, pixels and windows; those of the slices of a batch add up."""
         weight = weights[FIELD]
         return torch.stack([weight.sum(), weight.new_tensor(float(len(weight)))])
@@ -100,10 +100,10 @@ class PainterLoss(nn.Module):
         fields: Mapping[str, Tensor],
         targets: Mapping[str, Tensor],
         weights: Mapping[str, Tensor],
-        counts: Tensor | None = None,
+        normalisers: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Both terms by name, and their weighted sum as "total"; targets and weights (N, 1, S, S) or (N, S, S)."""
-        pixels, windows = self.counts(weights) if counts is None else counts
+        pixels, windows = self.normalisers(weights) if normalisers is None else normalisers
         logits = fields[FIELD].float()
         target, weight = (array[FIELD].reshape(logits.shape) for array in (targets, weights))
         terms = {

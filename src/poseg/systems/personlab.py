@@ -184,7 +184,7 @@ class PersonLabLoss(nn.Module):
         self.specs = config.codec.specs
         self.edge_target = torch.as_tensor(config.skeleton.edges[:, 1].copy())
 
-    def counts(self, weights: Mapping[str, Tensor]) -> Tensor:
+    def normalisers(self, weights: Mapping[str, Tensor]) -> Tensor:
         """(fields, STEPS) what terms are divided by, on the grid of the output and on coarser ones.
 
         The counts of the slices of a batch add up to those of the batch: give `forward` the sum, and the terms of the
@@ -198,16 +198,16 @@ class PersonLabLoss(nn.Module):
         fields: Mapping[str, Tensor],
         targets: Mapping[str, Tensor],
         weights: Mapping[str, Tensor],
-        counts: Tensor | None = None,
+        normalisers: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Unweighted terms by field name, and their weighted sum as "total".
 
         fields   flat (B, C, h, w), as the network puts them out, perhaps with intermediate ones
         targets  (B, *spec.shape, h, w); weights likewise without the xy axis
-        counts   of the batch that these are a slice of; those of `weights` alone where not given
+        normalisers   of the batch that these are a slice of; those of `weights` alone where not given
         """
-        counts = self.counts(weights) if counts is None else counts
-        terms = self._terms(fields, targets, weights, self.config.stride, counts[:, 0])
+        normalisers = self.normalisers(weights) if normalisers is None else normalisers
+        terms = self._terms(fields, targets, weights, self.config.stride, normalisers[:, 0])
         total = self._weighted(terms)
         coarse = {name.removeprefix(COARSE): field for name, field in fields.items() if name.startswith(COARSE)}
         if not coarse:
@@ -215,7 +215,7 @@ class PersonLabLoss(nn.Module):
         # Grids of strides s and n s share a first cell, so every n-th target of the fine grid is one of the coarse.
         step = round((fields["heatmap"].shape[-1] - 1) / max(coarse["heatmap"].shape[-1] - 1, 1))
         fewer, less = ({name: a[..., ::step, ::step] for name, a in arrays.items()} for arrays in (targets, weights))
-        count = counts[:, STEPS.index(step)]
+        count = normalisers[:, STEPS.index(step)]
         early = self._weighted(self._terms(coarse, fewer, less, self.config.stride * step, count))
         return {**terms, "coarse": early, "total": total + self.config.coarse_share * early}
 
@@ -225,9 +225,9 @@ class PersonLabLoss(nn.Module):
         targets: Mapping[str, Tensor],
         weights: Mapping[str, Tensor],
         stride: int,
-        counts: Tensor,
+        normalisers: Tensor,
     ) -> dict[str, Tensor]:
-        c, count = self.config, dict(zip((spec.name for spec in self.specs), counts, strict=True))
+        c, count = self.config, dict(zip((spec.name for spec in self.specs), normalisers, strict=True))
         shaped = {s.name: _shaped(fields[s.name], s.shape) for s in self.specs}
         short, mid, long = (shaped[name] for name in ("short_offsets", "mid_offsets", "long_offsets"))
         mid_refined = refine_offsets(mid, short[:, self.edge_target], stride, c.refine_steps)

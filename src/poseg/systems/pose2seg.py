@@ -153,7 +153,7 @@ class Pose2SegNetwork(nn.Module):
 class Pose2SegLoss(nn.Module):
     """Cross-entropy over the pixels of all windows (section 3.5)."""
 
-    def counts(self, weights: Mapping[str, Tensor]) -> Tensor:
+    def normalisers(self, weights: Mapping[str, Tensor]) -> Tensor:
         """(1,) what the term is divided by; those of the slices of a batch add up."""
         return weights["mask"].sum()[None]
 
@@ -162,12 +162,12 @@ class Pose2SegLoss(nn.Module):
         fields: Mapping[str, Tensor],
         targets: Mapping[str, Tensor],
         weights: Mapping[str, Tensor],
-        counts: Tensor | None = None,
+        normalisers: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """The term by its name, and as "total"; targets and weights (B, P, S, S), fields (B P, 1, S, S)."""
         logits = fields["mask"].float()
         shape = logits.shape
         target, weight = (array["mask"].reshape(shape) for array in (targets, weights))
-        count = self.counts(weights)[0] if counts is None else counts[0]
+        count = self.normalisers(weights)[0] if normalisers is None else normalisers[0]
         term = masked_cross_entropy(logits, target, weight, count)
         return {"mask": term, "total": term}

@@ -19,7 +19,7 @@ from poseg.errors import PosegError
 from poseg.fields.paf import Limb
 from poseg.geometry.grid import PIXEL_CENTRE
 from poseg.losses.masked import masked_cross_entropy, masked_mse, uncertainty_weighting
-from poseg.networks.backbones.build import Normalisation, build_backbone, input_normalisation, pools_blocks
+from poseg.networks.backbones.build import Normalisation, block_aligned, build_backbone, input_normalisation
 from poseg.networks.heads.paf_stages import LightStages, PublishedStages
 from poseg.networks.necks.merge import Merge
 from poseg.networks.necks.pyramid_pooling import Norm, PyramidPooling, SegmentationHead
@@ -76,7 +76,7 @@ class PoSeg:
     @property
     def codec(self) -> PoSegCodec:
         """The codec that paints this system's targets and reads its fields."""
-        origin_px = STRIDE / 2 if pools_blocks(self.backbone) else PIXEL_CENTRE
+        origin_px = STRIDE / 2 if block_aligned(self.backbone) else PIXEL_CENTRE
         return PoSegCodec(
             self.skeleton, STRIDE, origin_px, sigma_px=self.sigma_px, width_px=self.width_px, limbs=self.limbs
         )
@@ -89,7 +89,7 @@ class PoSeg:
     @property
     def input_rule(self) -> tuple[int, int]:
         """(a, b): sides of the network's input are a n + b pixels."""
-        return (STRIDE, 0) if pools_blocks(self.backbone) else (32, 1)
+        return (STRIDE, 0) if block_aligned(self.backbone) else (32, 1)
 
     def network(self) -> PoSegNetwork:
         """A fresh network with random weights."""
@@ -164,7 +164,7 @@ class PoSegLoss(nn.Module):
         self.config = config
         self.specs = config.codec.specs
 
-    def counts(self, weights: Mapping[str, Tensor]) -> Tensor:
+    def normalisers(self, weights: Mapping[str, Tensor]) -> Tensor:
         """(fields,) what terms are divided by; those of the slices of a batch add up."""
         return torch.stack([weights[spec.name].sum() for spec in self.specs])
 
@@ -173,16 +173,16 @@ class PoSegLoss(nn.Module):
         fields: Mapping[str, Tensor],
         targets: Mapping[str, Tensor],
         weights: Mapping[str, Tensor],
-        counts: Tensor | None = None,
+        normalisers: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Terms of the last stage by field name, those of the others as "early" and "auxiliary", their sum as "total".
 
         fields   flat (B, C, h, w), as the network puts them out
         targets  (B, *spec.shape, h, w); weights likewise without the xy axis
-        counts   of the batch that these are a slice of; those of `weights` alone where not given
+        normalisers   of the batch that these are a slice of; those of `weights` alone where not given
         """
-        counts = self.counts(weights) if counts is None else counts
-        count = {spec.name: number for spec, number in zip(self.specs, counts, strict=True)}
+        normalisers = self.normalisers(weights) if normalisers is None else normalisers
+        count = {spec.name: number for spec, number in zip(self.specs, normalisers, strict=True)}
 
         def squares(prefix: str) -> dict[str, Tensor]:
             return {

@@ -1,7 +1,7 @@
 """The training loop: several processes, several precisions, resumed exactly, ended by its steps alone.
 
-Hugging Face accelerate deals with devices, precision and processes; the loop itself is one page. Every step's random
-numbers follow from the seed and the step, so a run that is killed goes on as if nothing had been.
+Hugging Face accelerate handles devices, precision and processes; the loop itself is one page. Every step's random
+numbers follow from the seed and the step, so a run that is killed resumes as if it had not been interrupted.
 """
 
 from __future__ import annotations
@@ -26,17 +26,13 @@ from torch.utils.data import Dataset as TorchDataset
 
 from poseg.errors import PosegError, WeightsError
 from poseg.io.files import write_bytes
-from poseg.training.checkpoint import last_checkpoint, load_checkpoint, save_checkpoint
-from poseg.training.ema import Average
-from poseg.training.feed import Item, Positions, slices
-from poseg.training.optimiser import build_optimiser, freeze, set_rate
-from poseg.training.schedule import Schedule
-from poseg.training.slicing import SlicedLoss
+from poseg.training.checkpoint import ModelEma, last_checkpoint, load_checkpoint, save_checkpoint
+from poseg.training.micro_batches import AccumulatedLoss, Item, ResumableSampler, micro_batches
+from poseg.training.optim import OptimConfig, build_optimiser, freeze, set_lr
 
-# Others wait while the first process measures on validation pictures.
-PATIENCE = timedelta(hours=6)
+BARRIER_TIMEOUT = timedelta(hours=6)  # the other processes wait while the first one validates
 TOTAL = "total"
-PACE_STEPS = 50  # images a second are a mean over so many
+THROUGHPUT_STEPS = 50  # images a second are a mean over so many
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,199 +41,200 @@ class Progress:
 
     step          steps made so far, of `steps`
     images_per_s  of all processes together, over the last steps
-    rate          learning rate
-    grad_norm     length of the gradient before clipping
-    terms         of the loss, over all pictures of the step
-    batch         the last slice seen, and `fields` what the network made of it
-    average       the moving average of the weights
+    lr            learning rate
+    grad_norm     norm of the gradient before clipping
+    losses        terms of the loss, over all images of the step
+    batch         the last micro-batch, and `fields` what the network predicts for it
+    ema           the moving average of the weights
     """
 
     step: int
     steps: int
     images_per_s: float
-    rate: float
+    lr: float
     grad_norm: float
-    terms: Mapping[str, float]
+    losses: Mapping[str, float]
     batch: Item
     fields: Mapping[str, Tensor]
-    average: Average
+    ema: ModelEma
 
 
 def train(
     network: nn.Module,
     loss: nn.Module,
-    mixture: TorchDataset[Item],
-    schedule: Schedule,
+    dataset: TorchDataset[Item],
+    optim: OptimConfig,
     folder: Path,
     *,
     report: Callable[[Progress], None],
     seed: int = 0,
     workers: int = 0,
-    minutes: float = math.inf,
-) -> Average:
+    max_minutes: float = math.inf,
+) -> ModelEma:
     """Train, from `folder`'s checkpoint where there is one; returns the averaged weights.
 
-    network   with a `backbone` (`freeze`); fields by name from "image"
-    loss      of fields, "targets" and "weights": terms by name, and their weighted sum as "total" (`slicing`)
-    mixture   items by position: "image", "targets", "weights", what else the network is "given", by the names of its
-              arguments, and "name" where it has one
-    minutes   after these the run stops with a checkpoint; the same call goes on
+    network      with a `backbone` (`optim.freeze`); fields by name from "image"
+    loss         of fields, "targets" and "weights": terms by name, and their weighted sum as "total" (`micro_batches`)
+    dataset      items by position: "image", "targets", "weights", further "inputs" of the network by the names of its
+                 arguments, and "name" where it has one
+    max_minutes  after these the run stops with a checkpoint; the same call resumes it
 
     Called by each of several processes it shares the work; only the first writes checkpoints and reports. Raises
     WeightsError where loss or gradient stop being finite: the batch lies beside the last checkpoint then.
     """
-    crew = _crew(schedule)
+    accelerator = _accelerator(optim)
     folder.mkdir(parents=True, exist_ok=True)
-    run = _Run(crew, network, loss, schedule, folder, seed)
-    began, pace = time.monotonic(), deque([time.monotonic()], maxlen=PACE_STEPS + 1)
-    positions = Positions(schedule, crew.process_index, crew.num_processes, run.step)
-    for batches in slices(mixture, positions, workers=workers, pinned=crew.device.type == "cuda"):
-        late = time.monotonic() - began > 60 * minutes
-        made = run.advance(send_to_device(batches, crew.device), late=late)
-        pace.append(time.monotonic())
-        speed = schedule.batch_size * (len(pace) - 1) / max(pace[-1] - pace[0], 1e-9)
-        over = made.late or run.step == schedule.steps
-        if crew.is_main_process:
+    trainer = _Trainer(accelerator, network, loss, optim, folder, seed)
+    start, times = time.monotonic(), deque([time.monotonic()], maxlen=THROUGHPUT_STEPS + 1)
+    sampler = ResumableSampler(optim, accelerator.process_index, accelerator.num_processes, trainer.step)
+    for batches in micro_batches(dataset, sampler, workers=workers, pinned=accelerator.device.type == "cuda"):
+        out_of_time = time.monotonic() - start > 60 * max_minutes
+        result = trainer.train_step(send_to_device(batches, accelerator.device), out_of_time=out_of_time)
+        times.append(time.monotonic())
+        throughput = optim.batch_size * (len(times) - 1) / max(times[-1] - times[0], 1e-9)
+        ended = result.out_of_time or trainer.step == optim.steps
+        if accelerator.is_main_process:
             report(
                 Progress(
-                    run.step, schedule.steps, speed, made.rate, made.grad_norm, made.terms, made.batch, made.fields,
-                    run.average,
+                    trainer.step, optim.steps, throughput, result.lr, result.grad_norm, result.losses, result.batch,
+                    result.fields, trainer.ema,
                 )
             )  # fmt: skip
         # What was reported of a step that no checkpoint holds is reported again; the other way round it would be lost.
-        if over or run.step % schedule.save_every == 0:
-            run.save()
-        if over:
+        if ended or trainer.step % optim.checkpoint_every == 0:
+            trainer.save()
+        if ended:
             break
-    # A group that goes while others still talk aborts them at exit.
-    crew.wait_for_everyone()
-    run.leave()
-    crew.end_training()
-    return run.average
+    # A process that leaves the group while others still communicate aborts them at exit.
+    accelerator.wait_for_everyone()
+    trainer.release()
+    accelerator.end_training()
+    return trainer.ema
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Step:
+class _StepResult:
     """What came of one step."""
 
-    rate: float
+    lr: float
     grad_norm: float
-    terms: Mapping[str, float]
-    late: bool
+    losses: Mapping[str, float]
+    out_of_time: bool
     batch: Item
     fields: Mapping[str, Tensor]
 
 
-class _Run:
+class _Trainer:
     """Network, optimiser and average of one process, and the step they are at."""
 
     def __init__(
-        self, crew: Accelerator, network: nn.Module, loss: nn.Module, schedule: Schedule, folder: Path, seed: int
+        self, accelerator: Accelerator, network: nn.Module, loss: nn.Module, optim: OptimConfig, folder: Path, seed: int
     ) -> None:
-        self.crew, self.schedule, self.folder, self.seed = crew, schedule, folder, seed
-        self.loss = loss.to(crew.device)
+        self.accelerator, self.optim, self.folder, self.seed = accelerator, optim, folder, seed
+        self.loss = loss.to(accelerator.device)
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        freeze(network, schedule)
-        if crew.num_processes > 1 and crew.device.type == "cuda":
+        freeze(network, optim)
+        if accelerator.num_processes > 1 and accelerator.device.type == "cuda":
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
-        self.optimiser = build_optimiser(network, schedule)
-        self.plain = network.to(crew.device)
-        self.average = Average(self.plain, schedule.average_decay)
-        self.network, self.stepper = crew.prepare(network, self.optimiser)
+        self.optimiser = build_optimiser(network, optim)
+        self.unwrapped = network.to(accelerator.device)
+        self.ema = ModelEma(self.unwrapped, optim.ema_decay)
+        self.network, self.prepared_optimiser = accelerator.prepare(network, self.optimiser)
         self.step = self._resume()
 
     def _resume(self) -> int:
-        """Load the last checkpoint; returns the step to go on with, 0 in a new folder."""
-        found = last_checkpoint(self.folder)
-        if found is not None:
-            load_checkpoint(found, self.plain, self.average, self.optimiser)
-            if self.crew.scaler is not None and "scaler" in found.run:
-                self.crew.scaler.load_state_dict(found.run["scaler"])
-        step = 0 if found is None else found.step
+        """Load the last checkpoint; returns the step to resume with, 0 in a new folder."""
+        checkpoint = last_checkpoint(self.folder)
+        if checkpoint is not None:
+            load_checkpoint(checkpoint, self.unwrapped, self.ema, self.optimiser)
+            if self.accelerator.scaler is not None and "scaler" in checkpoint.run:
+                self.accelerator.scaler.load_state_dict(checkpoint.run["scaler"])
+        step = 0 if checkpoint is None else checkpoint.step
         if len(set(gather_object([step]))) > 1:
-            raise PosegError(f"The processes see different checkpoints; {self.folder} must be one folder for all.")
+            raise PosegError(f"The processes read different checkpoints; {self.folder} must be one folder for all.")
         return step
 
     def save(self) -> None:
         """Write a checkpoint, in the first process."""
-        if self.crew.is_main_process:
-            scaler = {} if self.crew.scaler is None else {"scaler": self.crew.scaler.state_dict()}
-            save_checkpoint(self.folder, self.step, self.plain, self.average, self.optimiser, scaler)
+        if self.accelerator.is_main_process:
+            scaler = {} if self.accelerator.scaler is None else {"scaler": self.accelerator.scaler.state_dict()}
+            save_checkpoint(self.folder, self.step, self.unwrapped, self.ema, self.optimiser, scaler)
 
-    def leave(self) -> None:
-        """Let go of what holds the group of processes, whose threads would otherwise outlive it and abort at exit."""
-        self.network, self.stepper = self.crew.free_memory(self.network, self.stepper)
+    def release(self) -> None:
+        """Release what holds the group of processes, whose threads would otherwise outlive it and abort at exit."""
+        self.network, self.prepared_optimiser = self.accelerator.free_memory(self.network, self.prepared_optimiser)
 
-    def advance(self, batches: Sequence[Item], *, late: bool) -> _Step:
-        """One step of the optimiser over the slices of this process and those of the others."""
-        torch.manual_seed((self.seed * 1_000_003 + self.step) * 4099 + self.crew.process_index)
-        rate = self.schedule.rate_at(self.step)
-        set_rate(self.optimiser, rate)
-        self.stepper.zero_grad(set_to_none=True)
-        loss = SlicedLoss.over(self.loss, batches, self.crew)
+    def train_step(self, batches: Sequence[Item], *, out_of_time: bool) -> _StepResult:
+        """One step of the optimiser over the micro-batches of this process and those of the others."""
+        torch.manual_seed((self.seed * 1_000_003 + self.step) * 4099 + self.accelerator.process_index)
+        lr = self.optim.lr_at(self.step)
+        set_lr(self.optimiser, lr)
+        self.prepared_optimiser.zero_grad(set_to_none=True)
+        loss = AccumulatedLoss.of_step(self.loss, batches, self.accelerator)
         sums: dict[str, Tensor] = {}
         fields: Mapping[str, Tensor] = {}
-        for place, batch in enumerate(batches):
-            # Gradients of several processes meet once a step, with the last slice.
-            last = place == len(batches) - 1
-            with nullcontext() if last else self.crew.no_sync(self.network):
-                fields = self.network(batch["image"].to(memory_format=torch.channels_last), **batch.get("given", {}))
+        for index, batch in enumerate(batches):
+            # Gradients of several processes are exchanged once a step, with the last micro-batch.
+            last = index == len(batches) - 1
+            with nullcontext() if last else self.accelerator.no_sync(self.network):
+                fields = self.network(batch["image"].to(memory_format=torch.channels_last), **batch.get("inputs", {}))
                 terms = loss(fields, batch)
                 # They are averaged then, but the parts of a step add up.
-                self.crew.backward(terms[TOTAL] * self.crew.num_processes)
+                self.accelerator.backward(terms[TOTAL] * self.accelerator.num_processes)
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0) + term.detach().float()
-        flag = torch.tensor(float(late), device=self.crew.device)
-        *values, stop = self.crew.reduce(torch.stack([*sums.values(), flag]), "sum").tolist()
-        told = dict(zip(sums, values, strict=True))
+        flag = torch.tensor(float(out_of_time), device=self.accelerator.device)
+        *values, stop = self.accelerator.reduce(torch.stack([*sums.values(), flag]), "sum").tolist()
+        losses = dict(zip(sums, values, strict=True))
         grad_norm = self._clip()
-        self._check(told, grad_norm, batches)
-        self.stepper.step()
-        self.average.update(self.plain)
+        self._check(losses, grad_norm, batches)
+        self.prepared_optimiser.step()
+        self.ema.update(self.unwrapped)
         self.step += 1
-        return _Step(rate, grad_norm, told, stop > 0, batches[-1], {n: f.detach() for n, f in fields.items()})
+        return _StepResult(lr, grad_norm, losses, stop > 0, batches[-1], {n: f.detach() for n, f in fields.items()})
 
     def _clip(self) -> float:
-        """Shorten the gradient; its length before."""
-        longest = self.schedule.clip_norm or math.inf
-        norm = self.crew.clip_grad_norm_(self.plain.parameters(), longest)
+        """Clip the gradient; its norm before."""
+        max_norm = self.optim.grad_clip_norm or math.inf
+        norm = self.accelerator.clip_grad_norm_(self.unwrapped.parameters(), max_norm)
         return float(norm) if norm is not None else math.nan
 
-    def _check(self, terms: Mapping[str, float], grad_norm: float, batches: Sequence[Item]) -> None:
+    def _check(self, losses: Mapping[str, float], grad_norm: float, batches: Sequence[Item]) -> None:
         """Raise WeightsError, with the batch on disk, where a number is not finite."""
-        broken = [name for name, value in terms.items() if not math.isfinite(value)]
-        if not broken and (math.isfinite(grad_norm) or self.crew.scaler is not None):
-            return  # in half precision a gradient may overflow: the scaler passes over that step
-        path = self.folder / f"broken-{self.step}-{self.crew.process_index}.safetensors"
+        broken = [name for name, value in losses.items() if not math.isfinite(value)]
+        if not broken and (math.isfinite(grad_norm) or self.accelerator.scaler is not None):
+            return  # in half precision a gradient may overflow: the scaler skips that step
+        path = self.folder / f"broken-{self.step}-{self.accelerator.process_index}.safetensors"
         names = _save_batches(path, batches)
         what = f"loss ({', '.join(broken)})" if broken else "gradient"
         raise WeightsError(
-            f"The {what} is not finite at step {self.step}; the pictures were {', '.join(names)}, saved in {path}. "
-            f"ViewDetections at them, lower schedule.rate, and go on from the checkpoint in {self.folder}."
+            f"The {what} is not finite at step {self.step}; the images were {', '.join(names)}, saved in {path}. "
+            f"Look at them, lower optim.lr, and resume from the checkpoint in {self.folder}."
         )
 
 
-def _crew(schedule: Schedule) -> Accelerator:
+def _accelerator(optim: OptimConfig) -> Accelerator:
     """The processes of this run, on GPUs where there are any."""
     cpu = not torch.cuda.is_available()
-    if cpu and schedule.precision == "fp16":
-        raise PosegError("schedule.precision=fp16 needs a GPU; take bf16 or fp32 on a CPU.")
+    if cpu and optim.precision == "fp16":
+        raise PosegError("optim.precision=fp16 needs a GPU; take bf16 or fp32 on a CPU.")
     if AcceleratorState._shared_state:
         AcceleratorState._reset_state()  # that of an earlier run in this process
-    precision = "no" if schedule.precision == "fp32" else schedule.precision
-    crew = Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)])
-    schedule.slice_size(crew.num_processes)
-    return crew
+    precision = "no" if optim.precision == "fp32" else optim.precision
+    timeout = InitProcessGroupKwargs(timeout=BARRIER_TIMEOUT)
+    accelerator = Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[timeout])
+    optim.micro_batch_size(accelerator.num_processes)
+    return accelerator
 
 
 def _save_batches(path: Path, batches: Sequence[Item]) -> list[str]:
-    """Write the slices of a step as one safetensors file; returns the names of the pictures, for messages."""
+    """Write the micro-batches of a step as one safetensors file; returns the names of the images, for messages."""
     tensors: dict[str, Tensor] = {}
     names: list[str] = []
-    for place, batch in enumerate(batches):
-        names += batch.get("name", [f"number {i} of slice {place}" for i in range(len(batch["image"]))])
-        tensors |= {f"{place}.{name}": tensor.cpu().contiguous() for name, tensor in _leaves(batch)}
-    write_bytes(path, save(tensors, metadata={"pictures": "\n".join(names)}))
+    for index, batch in enumerate(batches):
+        names += batch.get("name", [f"number {i} of micro-batch {index}" for i in range(len(batch["image"]))])
+        tensors |= {f"{index}.{name}": tensor.cpu().contiguous() for name, tensor in _leaves(batch)}
+    write_bytes(path, save(tensors, metadata={"images": "\n".join(names)}))
     return names
 
 

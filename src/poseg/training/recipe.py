@@ -15,47 +15,30 @@ from poseg.systems.painter import Painter
 from poseg.systems.personlab import PersonLab
 from poseg.systems.pose2seg import Pose2Seg
 from poseg.systems.poseg import PoSeg
-from poseg.training.loader import Share, View
-from poseg.training.paint_views import FoundShare
-from poseg.training.schedule import Schedule
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """Where the weights come from; random where nothing is said.
-
-    backbone   ImageNet weights: a file (.pth, .safetensors), or "package:NAME" for the one an installed package ships;
-               or the backbone of a network of ours: the folder of a run, or a .safetensors file
-    published  Google's BodyPix (.npz) or MoveNet MultiPose (.tflite), for a network that contains its trunk
-               (`recipes.google_start`)
-    weights    a whole network: the folder of a run (its averaged weights) or a .safetensors file. Heads that it lacks
-               or whose shape differs, as for another skeleton or task, start afresh
-    """
-
-    backbone: str = ""
-    published: str = ""
-    weights: str = ""
+from poseg.training.dataset import TrainInput, WeightedDataset
+from poseg.training.init import Init
+from poseg.training.optim import OptimConfig
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Pictures that the averaged weights are measured on during the run; relative paths lie in the data folder.
+    """Images that the averaged weights are evaluated on during the run; relative paths lie in the data folder.
 
-    annotations   COCO annotation file
-    pictures      folder of its pictures
-    every         steps between measurements; 0 for none
-    limit         the first pictures only
+    annotations  COCO annotation file
+    images       folder of its images
+    every        steps between evaluations; 0 for none
+    limit        the first images only
     """
 
     annotations: Path = Path("annotations.json")
-    pictures: Path = Path("pictures")
+    images: Path = Path("pictures")
     every: int = 0
     limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What the card of the exported model says beside what the system knows.
+class CardMetadata:
+    """What the card of the exported model holds beside what the system knows.
 
     inference  the views of an image that the model is meant for; of other models the size of their input alone
     licences   of code and weights
@@ -73,26 +56,26 @@ class Facts:
 class Recipe:
     """A run.
 
-    name        of the run and of the model that comes out
-    system      network, codec and loss
-    view        what the network is shown
-    schedule    how long and how fast
-    data        the training sets in a data folder, with the weights of their mixture; for a painter people found in
-                them, for a lifter poses
-    start       initial weights
-    lessons     folder of a teacher's lessons (`recipes.teach`), or None
-    validation  pictures to measure on during the run
-    facts       for the model's card
-    seed        of initial weights and of every random draw
+    name         of the run and of the model that comes out
+    system       network, codec and loss
+    input        of the network in training
+    optim        how long and how fast it learns
+    data         the training sets in a data folder and how often each is drawn: images with people; detected people
+                 for the mask refiner; poses of motion capture for the lifter
+    init         first weights
+    teacher_dir  folder of a teacher's fields (`recipes.write_teacher_fields`), or None
+    validation   images to evaluate on during the run
+    card         for the model's card
+    seed         of the first weights and of every random draw
     """
 
     name: str
     system: Lifter | Multitask | Painter | PersonLab | Pose2Seg | PoSeg
-    view: View
-    schedule: Schedule
-    data: Callable[[Path], tuple[Share, ...] | tuple[FoundShare, ...] | Poses]
-    start: Start = Start()
-    lessons: Path | None = None
+    input: TrainInput
+    optim: OptimConfig
+    data: Callable[[Path], tuple[WeightedDataset[Any], ...] | Poses]
+    init: Init = field(default_factory=Init)
+    teacher_dir: Path | None = None
     validation: Validation = Validation()
-    facts: Facts = field(default_factory=Facts)
+    card: CardMetadata = field(default_factory=CardMetadata)
     seed: int = 0

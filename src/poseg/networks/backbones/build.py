@@ -38,10 +38,10 @@ class Backbone(Protocol):
     def __call__(self, image: Tensor) -> tuple[Tensor, ...]:
         """Features of normalised images (B, 3, 32 n + 1, 32 m + 1), or without the one where blocks are pooled."""
 
-    def stem_to_stride4(self) -> tuple[nn.Module, ...]:
+    def stem_modules(self) -> tuple[nn.Module, ...]:
         """The modules up to stride 4, which may stay frozen."""
 
-    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Load classification weights without the classifier; WeightsError where they are of another network."""
 
     def modules(self) -> Iterator[nn.Module]:
@@ -105,7 +105,7 @@ def build_backbone(name: str, output_stride: int) -> Backbone:
     return BACKBONES[_known(name)](output_stride)
 
 
-def pools_blocks(name: str) -> bool:
+def block_aligned(name: str) -> bool:
     """Whether a backbone's cells stand in the middle of blocks of pixels, and not on a pixel's centre."""
     return name == "vgg19"
 

@@ -17,7 +17,7 @@ from math import ceil
 from torch import Tensor, nn
 
 from poseg.errors import PosegError
-from poseg.networks.backbones.imagenet_weights import load_features
+from poseg.networks.backbones.pretrained import load_features
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
@@ -140,11 +140,11 @@ class EfficientNetLite(nn.Module):
         c5 = self.blocks[6](self.blocks[5](c4))
         return c2, c3, c4, c5
 
-    def stem_to_stride4(self) -> tuple[nn.Module, ...]:
+    def stem_modules(self) -> tuple[nn.Module, ...]:
         """The modules up to stride 4, which may stay frozen: their features are the same for any task."""
         return self.conv_stem, self.bn1, self.blocks[0], self.blocks[1]
 
-    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Load classification weights by timm's names or the first port's; the classifier is left out.
 
         Raises WeightsError where the weights are of another variant.

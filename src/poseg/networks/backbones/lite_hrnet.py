@@ -140,11 +140,11 @@ class LiteHRNet(nn.Module):
             features = [*features, stage(features[-1])] if position % 2 else stage(features)
         return tuple(features)
 
-    def stem_to_stride4(self) -> tuple[nn.Module, ...]:
+    def stem_modules(self) -> tuple[nn.Module, ...]:
         """The modules up to stride 4, which may stay frozen."""
         return (self.stem,)
 
-    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Load a state dict of this class. Raises WeightsError where it is of another network."""
         try:
             self.load_state_dict(dict(state))

@@ -68,11 +68,11 @@ class MobileNetV1(nn.Module):
                 features.append(x)
         return tuple(features)
 
-    def stem_to_stride4(self) -> tuple[nn.Module, ...]:
+    def stem_modules(self) -> tuple[nn.Module, ...]:
         """The modules up to stride 4, which may stay frozen: their features are the same for any task."""
         return self.conv_stem, *list(self.blocks)[: ENDS[0] + 1]
 
-    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Load a state dict of this class. Raises WeightsError where it is of another network."""
         try:
             self.load_state_dict(dict(state))

@@ -123,11 +123,11 @@ class MobileNetV2(nn.Module):
             last,
         )
 
-    def stem_to_stride4(self) -> tuple[nn.Module, ...]:
+    def stem_modules(self) -> tuple[nn.Module, ...]:
         """The modules up to stride 4, which may stay frozen: their features are the same for any task."""
         return self.conv_stem, self.conv_dw, self.conv_pwl, *list(self.blocks)[: TAPS[0] + 1]
 
-    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Load a state dict of this class. Raises WeightsError where it is of another network."""
         try:
             self.load_state_dict(dict(state))
@@ -158,4 +158,4 @@ class MobileNetV2(nn.Module):
                 f"{name}.{part}": torch.from_numpy(np.ascontiguousarray(values))
                 for part, values in (("weight", weight), ("bias", bias))
             }
-        self.load_imagenet(state)
+        self.load_pretrained(state)

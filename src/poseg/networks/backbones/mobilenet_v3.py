@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from poseg.errors import PosegError
 from poseg.networks.backbones.efficientnet_lite import round_channels
-from poseg.networks.backbones.imagenet_weights import load_features
+from poseg.networks.backbones.pretrained import load_features
 
 STEM_CHANNELS = 16
 SQUEEZE = 4
@@ -178,11 +178,11 @@ class MobileNetV3(nn.Module):
                 features.append(x)
         return tuple(features)
 
-    def stem_to_stride4(self) -> tuple[nn.Module, ...]:
+    def stem_modules(self) -> tuple[nn.Module, ...]:
         """The modules up to stride 4, which may stay frozen: their features are the same for any task."""
         return self.conv_stem, self.bn1, *list(self.blocks)[: ENDS[self.variant][0] + 1]
 
-    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Load classification weights by timm's names; the classifier is left out.
 
         Raises WeightsError where the weights are of another variant.

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from poseg.errors import PosegError
-from poseg.networks.backbones.imagenet_weights import load_features
+from poseg.networks.backbones.pretrained import load_features
 
 BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3), "resnet152": (3, 8, 36, 3)}
 STEM_CHANNELS = 64
@@ -112,11 +112,11 @@ class ResNet(nn.Module):
             features.append(x)
         return tuple(features)
 
-    def stem_to_stride4(self) -> tuple[nn.Module, ...]:
+    def stem_modules(self) -> tuple[nn.Module, ...]:
         """The modules up to stride 4, which may stay frozen: their features are the same for any task."""
         return self.conv1, self.bn1, self.layer1
 
-    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Load classification weights by timm's or torchvision's names; the classifier is left out.
 
         Raises WeightsError where the weights are of another variant.

@@ -58,11 +58,11 @@ class ThreeConvolutions(nn.Module):
         second = self.pool2(self.norm(F.relu(self.conv2(first))))
         return second, self.pool3(self.conv3(second))
 
-    def stem_to_stride4(self) -> tuple[nn.Module, ...]:
+    def stem_modules(self) -> tuple[nn.Module, ...]:
         """The modules up to stride 4, which may stay frozen."""
         return self.conv1, self.conv2
 
-    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Load the trunk of another such network, as pre-training left it. Raises WeightsError for any other."""
         own = self.state_dict()
         lacking = [name for name, tensor in own.items() if name not in state or state[name].shape != tensor.shape]

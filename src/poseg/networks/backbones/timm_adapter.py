@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from poseg.errors import PosegError
-from poseg.networks.backbones.imagenet_weights import load_features
+from poseg.networks.backbones.pretrained import load_features
 
 FINEST_STRIDE = 4
 COARSEST_STRIDE = 32
@@ -48,11 +48,11 @@ class TimmBackbone(nn.Module):
         """Features of normalised images (B, 3, 32 n + 1, 32 m + 1), at `strides`."""
         return tuple(self.model(image)[self.skipped :])
 
-    def stem_to_stride4(self) -> tuple[nn.Module, ...]:
+    def stem_modules(self) -> tuple[nn.Module, ...]:
         """Nothing: timm does not say which modules lead up to stride 4, so none are kept frozen."""
         return ()
 
-    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Load the state dict of timm's classifier of the same name; the classifier itself is left out.
 
         timm's feature networks join the first parts of a name by "_" where the classifier has "."; both are taken.

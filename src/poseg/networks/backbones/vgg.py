@@ -46,11 +46,11 @@ class Vgg19(nn.Module):
                 found.append(x)
         return tuple(found)
 
-    def stem_to_stride4(self) -> tuple[nn.Module, ...]:
+    def stem_modules(self) -> tuple[nn.Module, ...]:
         """The modules up to stride 4, which may stay frozen."""
         return tuple(list(self.features)[: ENDS[0] + 1])
 
-    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Load classification weights under torchvision's names; layers beyond the tenth convolution are left out.
 
         Raises WeightsError where they are of another network.

@@ -63,7 +63,7 @@ class PyramidPooling(nn.Module):
         if self.training and self.norm == "batch" and len(x) == 1:
             raise PosegError(
                 "Pyramid pooling has one value for each channel of a single picture, which batch normalisation cannot "
-                "learn from; take a schedule.batch_size of 2 or more in each slice, or system.norm=group."
+                "learn from; take a optim.batch_size of 2 or more in each slice, or system.norm=group."
             )
         size = x.shape[-2:]
         means = [

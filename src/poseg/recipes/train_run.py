@@ -1,0 +1,170 @@
+"""A recipe becomes a run: its folder, network, data and first weights, and what is logged on the way."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from poseg.errors import PosegError, WeightsError
+from poseg.export.google_network import field_layers
+from poseg.export.google_tflite import read_convolutions
+from poseg.export.import_google import read_npz
+from poseg.io.files import read_json, write_text
+from poseg.io.overrides import config_diff, from_dict, to_dict
+from poseg.networks.backbones.mobilenet_v1 import MobileNetV1
+from poseg.networks.backbones.mobilenet_v2 import MobileNetV2
+from poseg.recipes.tasks import task_for, train_dataset
+from poseg.systems.personlab import PersonLabNetwork
+from poseg.training.checkpoint import ModelEma
+from poseg.training.init import load_init
+from poseg.training.logger import TensorBoardLogger, append_jsonl
+from poseg.training.loop import Progress, train
+from poseg.training.recipe import Recipe
+
+RECIPE_FILE, SCORES = "recipe.json", "validation.jsonl"
+# What may change when a run is resumed.
+RESUMABLE_FIELDS = ("optim.steps", "optim.checkpoint_every", "validation", "card")
+
+
+def train_run(
+    recipe: Recipe, name: str, data: Path, folder: Path, *, report: Callable[[Progress], None], workers: int = 1,
+    max_minutes: float = math.inf, log_images_every: int = 500,
+) -> None:  # fmt: skip
+    """Train a recipe in a run's folder, from its checkpoint where there is one.
+
+    name              that `recipes.find_recipe` knows it by
+    data              folder that the recipe's data sets lie in
+    report            called after each step, in the first process
+    workers           processes that load images, for each training process
+    max_minutes       after these the run stops with a checkpoint
+    log_images_every  steps between TensorBoard's images; 0 for none
+
+    Raises PosegError where the folder holds a run of another recipe, and what reading data and training raise.
+    """
+    check_resumable(folder, recipe)
+    torch.manual_seed(recipe.seed)
+    network = recipe.system.network()
+    if recipe.init.google:
+        load_google_weights(network, Path(recipe.init.google))
+    load_init(network, recipe.init)
+    dataset, task = train_dataset(recipe, data), task_for(recipe)
+    if is_main_process():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / RECIPE_FILE, json.dumps({"recipe": name, "settings": to_dict(recipe)}, indent=1))
+    logger = TensorBoardLogger(
+        folder, lambda progress: task.visualise(recipe, progress), log_images_every=log_images_every
+    )  # fmt: skip
+
+    def on_step(progress: Progress) -> None:
+        logger(progress)
+        if recipe.validation.every and progress.step % recipe.validation.every == 0:
+            scores = validate(recipe, progress.ema, data)
+            logger.scalars(progress.step, {f"validation/{name}": score for name, score in scores.items()})
+            append_jsonl(folder / SCORES, {"step": progress.step, **scores})
+        report(progress)
+
+    try:
+        train(
+            network, recipe.system.loss(), dataset, recipe.optim, folder,
+            report=on_step, seed=recipe.seed, workers=workers, max_minutes=max_minutes,
+        )  # fmt: skip
+    finally:
+        logger.close()
+
+
+def is_main_process() -> bool:
+    """Whether this is the process of a run that writes; launchers tell each its rank."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def check_resumable(folder: Path, recipe: Recipe) -> None:
+    """Raise PosegError where the folder holds a run that this recipe would not resume."""
+    if not (folder / RECIPE_FILE).exists():
+        return
+    old = read_json(folder / RECIPE_FILE)["settings"]
+    changed = [name for name in config_diff(old, to_dict(recipe)) if not name.startswith(RESUMABLE_FIELDS)]
+    if changed:
+        raise PosegError(
+            f"{folder} holds a run with other settings: {', '.join(changed)} differ; "
+            "give the settings it began with, or another folder."
+        )
+
+
+def load_recipe(folder: Path, find: Callable[[str], Recipe]) -> Recipe:
+    """The recipe that a run was trained with, settings and all. Raises PosegError."""
+    if not (folder / RECIPE_FILE).exists():
+        raise PosegError(f"{folder} holds no {RECIPE_FILE}; give the folder of a run of `poseg train`.")
+    written: Mapping[str, Any] = read_json(folder / RECIPE_FILE)
+    return from_dict(find(written["recipe"]), written["settings"])
+
+
+def validate(recipe: Recipe, ema: ModelEma, data: Path) -> dict[str, float]:
+    """Scores of averaged weights on the recipe's validation images."""
+    report = task_for(recipe).validate(recipe, ema.state, data)
+    return {
+        "keypoint_ap": report.keypoints["AP"], "mask_ap": report.masks["AP"], "person_iou": report.person_iou,
+        "num_detected": float(report.num_detected),
+    }  # fmt: skip
+
+
+def load_google_weights(network: nn.Module, source: Path) -> None:
+    """Load BodyPix (.npz) or MoveNet MultiPose (.tflite) into a PersonLab network that contains it or its backbone.
+
+    Raises PosegError for a network of another system and WeightsError for one of another shape.
+    """
+    if not isinstance(network, PersonLabNetwork):
+        raise PosegError("init.google fills PersonLab networks; give this one init.backbone or init.checkpoint.")
+    if source.suffix == ".tflite":
+        _load_movenet(network, source)
+    else:
+        _load_bodypix(network, source)
+
+
+def _load_movenet(network: PersonLabNetwork, source: Path) -> None:
+    """Load backbone and pyramid of MoveNet MultiPose into the backbone; heads stay as they are."""
+    if not isinstance(network.backbone, MobileNetV2):
+        raise WeightsError("MoveNet MultiPose fills a network with backbone mobilenet_v2_150.")
+    published = list(read_convolutions(source).values())
+    names = network.backbone.convolutions()
+    if len(published) < len(names):
+        raise WeightsError(
+            f"{source.name} has {len(published)} convolutions, expected {len(names)}; give MoveNet MultiPose."
+        )
+    network.backbone.load_google(dict(zip(names, published, strict=False)))
+
+
+def _load_bodypix(network: PersonLabNetwork, archive: Path) -> None:
+    """Load a published network (.npz) into the backbone and the linear heads: the first step decodes as it does.
+
+    The heads that correct these fields start at zero. Raises WeightsError for a network of another shape.
+    """
+    published = read_npz(archive)
+    if not isinstance(network.backbone, MobileNetV1) or network.linear_head is None:
+        raise WeightsError(
+            "Published weights fill a network with backbone mobilenet_v1_075 and intermediate=corrected."
+        )
+    heads = set(published.heads.values())
+    backbone = {key: (layer.weight, layer.bias) for key, layer in published.layers.items() if key not in heads}
+    network.backbone.load_google(backbone)
+    fields = field_layers(published)
+    missing = [spec.name for spec in network.linear_head.specs if spec.name not in fields]
+    if missing:
+        raise WeightsError(f"{archive.name} has no {', '.join(missing)}; give BodyPix, PoseNet has poses alone.")
+    convolution = network.linear_head.conv
+    assert convolution.bias is not None
+    scale = network.linear_head.scale.flatten()
+    layers = [fields[spec.name] for spec in network.linear_head.specs]
+    weight, bias = (
+        torch.from_numpy(np.concatenate([getattr(layer, n) for layer in layers])) for n in ("weight", "bias")
+    )
+    with torch.no_grad():
+        convolution.weight.copy_(weight / scale[:, None, None, None])
+        convolution.bias.copy_(bias / scale)

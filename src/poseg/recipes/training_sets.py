@@ -1,0 +1,139 @@
+"""The training sets of the bundled models, and what the models' cards say of them.
+
+DATA is the folder that holds one folder for each set.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from poseg.datasets.dataset import Dataset
+from poseg.datasets.labelled_folder import LabelledFolder
+from poseg.datasets.lsp import Lsp
+from poseg.datasets.person_free import PersonFree
+from poseg.skeletons import COCO17, LSP14, Skeleton
+from poseg.training.dataset import WeightedDataset
+
+Parts = tuple[WeightedDataset[Dataset], ...]
+
+# Folders of people_unlabelled with images at full size, and with images that were downscaled to 224 px.
+FULL_SIZE_PREFIXES = ("bsds500", "flickr8k_500", "street")
+DOWNSCALED_PREFIXES = ("coco_small", "flickr8k_224")
+
+
+def photo_mixture(data: Path) -> Parts:
+    """Labelled and pseudo-labelled photographs for training.
+
+    coco_mini is not among them: its train part is for choosing thresholds, its val part is the test set. Where labels
+    were revised (`poseg label --prior-labels`, as NAME.revised.json.gz beside them) these are taken.
+    """
+    labels = data / "pseudo_labels"
+    revised = labels / "people_unlabelled.revised.json.gz"
+
+    def unlabelled(prefixes: tuple[str, ...]) -> LabelledFolder:
+        return LabelledFolder(
+            "people_unlabelled", revised if revised.exists() else labels / "people_unlabelled.json.gz",
+            data / "people_unlabelled",
+            complete=False, least_visibility=2, least_score=0.2, beginning=prefixes,
+        )  # fmt: skip
+
+    coco = LabelledFolder(
+        "coco_person_masks", labels / "coco_person_masks.json.gz", data / "coco_person_masks" / "train2017",
+        complete=True, least_visibility=2,
+    )  # fmt: skip
+    return (
+        WeightedDataset(unlabelled(DOWNSCALED_PREFIXES), 4.0),
+        WeightedDataset(unlabelled(FULL_SIZE_PREFIXES), 2.5),
+        WeightedDataset(coco, 1.2),
+        WeightedDataset(_clothing(data), 0.7),
+        WeightedDataset(_lsp(data), 0.8),
+        WeightedDataset(_lspet(data), 0.5),
+        WeightedDataset(PersonFree("backgrounds_inria", data / "backgrounds_inria"), 0.5),
+    )
+
+
+def masked_people(data: Path) -> Parts:
+    """The photographs whose people have masks, drawn by people or agreed on by networks. coco_mini is not in it."""
+    labels = data / "pseudo_labels"
+    unlabelled = LabelledFolder(
+        "people_unlabelled", labels / "people_unlabelled.json.gz", data / "people_unlabelled",
+        complete=False, least_visibility=2, least_score=0.2,
+    )  # fmt: skip
+    coco = LabelledFolder(
+        "coco_person_masks", labels / "coco_person_masks.json.gz", data / "coco_person_masks" / "train2017",
+        complete=False, least_visibility=2,
+    )  # fmt: skip
+    return WeightedDataset(unlabelled, 5.0), WeightedDataset(coco, 3.0), WeightedDataset(_clothing(data), 1.0)
+
+
+def lsp_mixture(data: Path) -> Parts:
+    """Leeds Sports Pose's training part and its extension, on their own joints, and images without people."""
+    return (
+        WeightedDataset(_lsp(data, LSP14), 2.0),
+        WeightedDataset(_lspet(data, LSP14), 8.0),
+        WeightedDataset(PersonFree("backgrounds_inria", data / "backgrounds_inria", skeleton=LSP14), 0.5),
+    )
+
+
+def _clothing(data: Path) -> LabelledFolder:
+    return LabelledFolder(
+        "clothing_coparsing", data / "pseudo_labels" / "clothing_coparsing.json.gz", data / "clothing_coparsing",
+        complete=False, least_visibility=2,
+    )  # fmt: skip
+
+
+def _lsp(data: Path, skeleton: Skeleton = COCO17) -> Lsp:
+    return Lsp("lsp", data / "lsp", "im{:04d}.jpg", 1, 1000, hidden_counts=True, skeleton=skeleton)
+
+
+def _lspet(data: Path, skeleton: Skeleton = COCO17) -> Lsp:
+    return Lsp("lspet", data / "lspet", "im{:05d}.jpg", 1, 10_000, hidden_counts=False, skeleton=skeleton)
+
+
+# What follows is for the cards of models.
+LICENCES = {"code": "Apache-2.0", "weights": "Apache-2.0"}
+PEOPLE_UNLABELLED = {
+    "name": "people_unlabelled",
+    "pictures": 2885,
+    "use": "keypoints and masks made by networks (see the notes)",
+    "terms": "Flickr8k, INRIA, BSDS and COCO photographs; research use, not shipped",
+}
+COCO_PERSON_MASKS = {
+    "name": "coco_person_masks train",
+    "pictures": 91,
+    "use": "COCO instance masks; keypoints made by networks",
+    "terms": "annotations CC BY 4.0; Flickr photographs under mixed Creative Commons licences",
+}
+CLOTHING = {
+    "name": "clothing_coparsing 0001-0900",
+    "pictures": 899,
+    "use": "person masks; keypoints made by networks",
+    "terms": "labels Apache-2.0; photographs for research use",
+}
+LSP = {"name": "lsp 0001-1000", "pictures": 1000, "use": "12 of 14 joints", "terms": "research use"}
+LSPET = {"name": "lspet", "pictures": 10000, "use": "12 of 14 joints", "terms": "research use"}
+BACKGROUNDS = {"name": "backgrounds_inria", "pictures": 204, "use": "person-free pictures", "terms": "research use"}
+BODYPIX = {"name": "BodyPix MobileNetV1 0.75", "use": "weights at the start", "terms": "Apache-2.0"}
+MOVENET = {
+    "name": "MoveNet MultiPose Lightning", "use": "weights of the backbone at the start", "terms": "Apache-2.0"
+}  # fmt: skip
+CMU_MOCAP = {
+    "name": "CMU motion capture (mocap.cs.cmu.edu)",
+    "pictures": 0,
+    "use": "3D poses",
+    "terms": "free for research and commercial use; created with funding from NSF EIA-0196217",
+}
+BANDAI = {"name": "Bandai Namco Research motion data", "pictures": 0, "use": "3D poses", "terms": "CC BY-NC 4.0"}
+
+PHOTO_SETS = (PEOPLE_UNLABELLED, COCO_PERSON_MASKS, CLOTHING, LSP, LSPET, BACKGROUNDS)
+REFINER_SETS = (
+    {**PEOPLE_UNLABELLED, "use": "masks and keypoints made by networks (see the notes)"}, COCO_PERSON_MASKS, CLOTHING,
+)  # fmt: skip
+MASK_SETS = (*REFINER_SETS, {**BODYPIX, "use": "weights of the backbone at the start, through our `small`"})
+LSP_SETS = ({**LSP, "use": "14 joints"}, {**LSPET, "use": "14 joints"}, BACKGROUNDS)
+
+LABEL_SOURCES = "Labels of networks: MoveNet MultiPose and Thunder, BlazePose heavy, BodyPix (Google, Apache-2.0)"
+REVISED_LABELS = (
+    f"{LABEL_SOURCES}, revised by `poseg label` with MoveNet MultiPose and BodyPix; "
+    "teacher fields by BodyPix at 801 px."
+)

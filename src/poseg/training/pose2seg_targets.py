@@ -1,0 +1,154 @@
+"""Training examples of Pose2Seg: a view of an image, and the aligned crops of some of its people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poseg.codecs.pose2seg import Pose2SegCodec
+from poseg.codecs.targets import Targets
+from poseg.datasets.dataset import Dataset
+from poseg.fields.align import AlignedCrops
+from poseg.geometry import affine
+from poseg.people import People, Sample
+from poseg.training.dataset import Example, Mixture, TrainInput, random_affine
+from poseg.transforms.occlude import paste_person
+from poseg.transforms.pose_noise import jitter_poses
+from poseg.transforms.warp import warp
+
+MIN_PIXELS = 64  # of a mask in the view; from fewer a network learns only how images are resampled
+DROP_OCCLUDED = 0.5  # of the joints that a pasted person covers
+PASTE_ROTATION_DEG = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pose2SegInput(TrainInput):
+    """A view of an image and some of its people; the defaults for crops are the paper's.
+
+    people_per_image  crops of each image; where it has fewer people, some come twice, each time augmented anew
+    rotation_deg      a crop is rotated about its centre by up to this,
+    zoom              enlarged by a factor between these,
+    shift             and moved by up to this fraction of its side
+    keypoint_noise    noise of the joints, in units of the annotators'; 0 for ground-truth poses
+    keypoint_dropout  largest fraction of a person's joints that are missing
+    clean_fraction    fraction of people who keep their ground-truth pose all the same
+    copy_paste_prob   probability that a person of another image is pasted over one of this
+    """
+
+    people_per_image: int = 2
+    rotation_deg: float = 30.0
+    zoom: tuple[float, float] = (0.8, 1.2)
+    shift: float = 0.1
+    keypoint_noise: float = 0.0
+    keypoint_dropout: float = 0.0
+    clean_fraction: float = 0.0
+    copy_paste_prob: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pose2SegTargets:
+    """Views with "windows" (P, 2, 3) and "joints" (P, K, 3) as further inputs of the network."""
+
+    mixture: Mixture[Dataset]
+    codec: Pose2SegCodec
+    input: Pose2SegInput
+
+    block_size: ClassVar[int] = 1
+
+    def targets(self, rng: np.random.Generator) -> list[Example]:
+        """One view with P crops."""
+        data, index = self.mixture.draw(rng)
+        sample, config = data[index], self.input
+        size = (config.side_px, config.side_px)
+        view = warp(sample, random_affine(sample, size, rng, config.augmentation), size)
+        if rng.random() < config.copy_paste_prob:
+            view = self._copy_paste(view, rng)
+        truth = self.sample_people(view.people, rng)
+        noisy = jitter_poses(
+            truth, rng, sigma_scale=config.keypoint_noise, max_missing=config.keypoint_dropout,
+            clean_fraction=config.clean_fraction,
+        )  # fmt: skip
+        crops = self._jitter_crops(self.codec.crops(noisy, size), rng)
+        inputs, targets = self.codec.network_inputs(noisy, crops), self.codec.encode(truth, crops, view.ignore)
+        count = config.people_per_image
+        return [
+            Example(
+                config.normalise(view.image, rng), _pad_targets(targets, count),
+                {name: _pad(array, count) for name, array in inputs.items()}, data.key(index),
+            )
+        ]  # fmt: skip
+
+    def sample_people(self, people: People, rng: np.random.Generator) -> People:
+        """People with masks for all crops, each once before any comes again; none where none has a mask."""
+        assert people.masks is not None
+        rows = np.flatnonzero(people.masks.areas >= MIN_PIXELS)
+        if not len(rows):
+            return people[:0]
+        rounds = -(-self.input.people_per_image // len(rows))
+        order = np.concatenate([rng.permutation(rows) for _ in range(rounds)])
+        return people[order[: self.input.people_per_image]]
+
+    def _jitter_crops(self, crops: AlignedCrops, rng: np.random.Generator) -> AlignedCrops:
+        """The crops rotated, zoomed and shifted at random."""
+        side = crops.side_px
+        centre = (side / 2, side / 2)
+        jittered = []
+        for matrix in crops.matrices:
+            offset = rng.uniform(-self.input.shift, self.input.shift, 2) * side
+            rotation = np.deg2rad(rng.uniform(-self.input.rotation_deg, self.input.rotation_deg))
+            zoom = float(rng.uniform(*self.input.zoom))
+            target = (float(centre[0] + offset[0]), float(centre[1] + offset[1]))
+            jittered.append(affine.compose(affine.similarity(zoom, rotation, centre, target), matrix))
+        return replace(crops, matrices=np.array(jittered).reshape(-1, 2, 3))
+
+    def _copy_paste(self, view: Sample, rng: np.random.Generator) -> Sample:
+        """The view with a person of another image near one of its own, about as large."""
+        data, index = self.mixture.draw(rng)
+        other = data[index]
+        masks = other.people.masks
+        rows = np.zeros(0, np.intp) if masks is None else np.flatnonzero(masks.nonempty)
+        sides = _long_sides(view.people)
+        if not len(rows) or not len(sides):
+            return view
+        person = other.people[[int(rng.choice(rows))]]
+        matrix = _place_beside(person, view.people, sides, rng)
+        source = warp(Sample(other.image, person, name=other.name), matrix, (self.input.side_px, self.input.side_px))
+        if source.people.masks is None or not len(source.people):
+            return view
+        return paste_person(view, source, drop_occluded=DROP_OCCLUDED, rng=rng)
+
+
+def _place_beside(
+    person: People, people: People, sides: NDArray[np.float32], rng: np.random.Generator
+) -> affine.Matrix:
+    """A map of the person's image that puts the person near one of the people, about as large."""
+    anchor = int(rng.integers(len(sides)))
+    box, neighbour = person.boxes_xyxy[0], people.boxes_xyxy[anchor]
+    side = max(float((box[2:] - box[:2]).max()), 1.0)
+    centre, target = (box[:2] + box[2:]) / 2, (neighbour[:2] + neighbour[2:]) / 2
+    extent = np.maximum(neighbour[2:] - neighbour[:2], 1)
+    target = target + rng.uniform(-0.7, 0.7, 2) * extent
+    scale = float(sides[anchor]) * float(np.exp(rng.uniform(-0.5, 0.35))) / side
+    return affine.similarity(
+        scale, np.deg2rad(rng.normal(0, PASTE_ROTATION_DEG)), (float(centre[0]), float(centre[1])),
+        (float(target[0]), float(target[1])), flip=bool(rng.random() < 0.5),
+    )  # fmt: skip
+
+
+def _long_sides(people: People) -> NDArray[np.float32]:
+    """Long sides of people's boxes."""
+    return np.asarray((people.boxes_xyxy[:, 2:] - people.boxes_xyxy[:, :2]).max(axis=1, initial=0), np.float32)
+
+
+def _pad(array: NDArray[np.float32], length: int) -> NDArray[np.float32]:
+    """The array, with zeros up to a length."""
+    return np.concatenate([array, np.zeros((length - len(array), *array.shape[1:]), np.float32)])
+
+
+def _pad_targets(targets: Targets, length: int) -> Targets:
+    """Empty crops of weight 0 up to a length."""
+    arrays = ({name: _pad(a, length) for name, a in part.items()} for part in (targets.targets, targets.weights))
+    return Targets(targets.specs, *arrays)
