@@ -84,19 +84,20 @@ class MaskRefinerCodec(CropMaskCodec):
             ) from None
 
     def person_boxes(self, people: People, assignment: PixelAssignment) -> Floats:
-        """Boxes (N, 4) around people's sure joints and sure cells, all on one input; empty where there are neither."""
-        points = np.where(self.visible(people)[..., None], people.keypoints, np.nan)
+        """Boxes (N, 4) around people's visible joints and confident cells, all on one input; zeros without either."""
+        visible = self.visible(people)[..., None]
+        low = np.where(visible, people.keypoints, np.inf).min(axis=1, initial=np.inf)
+        high = np.where(visible, people.keypoints, -np.inf).max(axis=1, initial=-np.inf)
         weight = assignment.probability.reshape(-1)[assignment.cells]
-        own = (assignment.margins > 0) & (weight >= self.min_cell_probability)[:, None]
-        row, column = np.divmod(assignment.cells, assignment.probability.shape[1])
-        cells = assignment.grid.to_image(np.stack([column, row], axis=1))
-        edges = []
-        half = assignment.grid.stride / 2
-        for outer, none, reach in ((np.fmin, np.inf, -half), (np.fmax, -np.inf, half)):
-            corners = np.where(own.T[..., None], cells + np.float32(reach), none)
-            edges.append(outer(outer.reduce(corners, axis=1, initial=none), outer.reduce(points, axis=1)))
-        found: Floats = np.concatenate(edges, axis=1).astype(np.float32)
-        return np.where(np.isfinite(found).all(axis=1, keepdims=True), found, 0)
+        confident = np.flatnonzero(weight >= self.min_cell_probability)
+        row, column = np.divmod(assignment.cells[confident], assignment.probability.shape[1])
+        points = assignment.grid.to_image(np.stack([column, row], axis=1))
+        cell, person = np.nonzero(assignment.margins[confident] > 0)
+        half = np.float32(assignment.grid.stride / 2)
+        np.minimum.at(low, person, points[cell] - half)
+        np.maximum.at(high, person, points[cell] + half)
+        boxes: Floats = np.concatenate([low, high], axis=1).astype(np.float32)
+        return np.where(np.isfinite(boxes).all(axis=1, keepdims=True), boxes, 0)
 
     def crops(self, boxes_xyxy: ArrayLike, size: tuple[int, int]) -> AlignedCrops:
         """Windows around boxes (N, 4) in a picture of `size` (height, width)."""

@@ -167,24 +167,22 @@ def _pool(views: Sequence[Detections], min_score: float) -> _Detections:
     return _Detections(points, confidence, areas, scores[order], scale, view[order], row[order])
 
 
-def _one_to_many_oks(one: int, many: list[int], pool: _Poses, sigmas: NDArray[np.float64]) -> Floats:
-    """(M,) OKS of one pose with others: joints weigh as the less confident one, areas by their geometric mean."""
-    weights = np.minimum(pool.confidence[many], pool.confidence[one])[None]
-    areas_px = np.sqrt(pool.areas_px[many] * pool.areas_px[one])[None]
-    oks: Floats = oks_matrix(
-        pool.points[one][None], pool.points[many], areas_px=areas_px, sigmas=sigmas, weights=weights
-    )[0]
-    return oks
+def _pairwise_oks(poses: _Poses, sigmas: NDArray[np.float64]) -> Floats:
+    """(D, D) OKS of any two poses: joints weigh as the less confident one, areas by their geometric mean."""
+    weights = np.minimum(poses.confidence[:, None], poses.confidence[None])
+    areas_px = np.sqrt(poses.areas_px[:, None] * poses.areas_px[None])
+    return oks_matrix(poses.points, poses.points, areas_px=areas_px, sigmas=sigmas, weights=weights)
 
 
 def _cluster(pool: _Detections, sigmas: NDArray[np.float64], match_oks: float) -> list[list[int]]:
     """Detections by person, highest score first in each; the first one stands for the group, no view is in it twice."""
     groups: list[list[int]] = []
     present: list[set[int]] = []
+    pairwise = _pairwise_oks(pool, sigmas)
     for detection in range(len(pool.points)):
         view = int(pool.view[detection])
         heads = [group[0] for group in groups]
-        oks = _one_to_many_oks(detection, heads, pool, sigmas)
+        oks = pairwise[detection, heads]
         free = np.array([view not in there for there in present], np.bool_)
         oks = np.where(free, oks, -1)
         best = int(oks.argmax()) if len(oks) else -1
@@ -245,8 +243,8 @@ def _nms(
 ) -> list[int]:
     """People in the order of their scores, without those similar to one of a higher score that no view shows apart."""
     kept: list[int] = []
+    duplicates = (_pairwise_oks(poses, sigmas) > nms_oks) & ~apart
     for person in np.argsort(-scores, kind="stable").tolist():
-        oks = _one_to_many_oks(person, kept, poses, sigmas)
-        if not ((oks > nms_oks) & ~apart[person, kept]).any():
+        if not duplicates[person, kept].any():
             kept.append(person)
     return kept

@@ -194,7 +194,7 @@ class Masks:
                 x, y = -matrix[:, 2]
                 boxes[row] = np.add(_extent(raster > LEVEL), (x, y, x, y))
             else:
-                boxes[row] = _corners_around(affine.apply(affine.invert(matrix), _rim(raster)))
+                boxes[row] = _corners_around(affine.apply(affine.invert(matrix), _rim(raster, matrix)))
         edge = np.array((*self.size[::-1], *self.size[::-1]), np.float32)
         return np.clip(boxes, 0, edge)
 
@@ -315,8 +315,15 @@ def _clipped(bits: NDArray[Any], left: int, top: int, size: tuple[int, int]) -> 
     return inside, max(left, 0), max(top, 0)
 
 
-def _rim(raster: Bytes) -> NDArray[np.float64]:
-    """Points (M, 2) of a raster that its mask reaches farthest at: crossings of one half in each row and column."""
+def _rim(raster: Bytes, matrix: affine.Matrix) -> NDArray[np.float64]:
+    """Points (M, 2) of a raster that its mask reaches farthest at, where values between its pixels cross one half.
+
+    Of a raster that lies straight on the image, the corners of the box; of a rotated one, crossings in each row and
+    column.
+    """
+    if matrix[0, 1] == 0 == matrix[1, 0]:
+        (left, right), (top, bottom) = (_crossings(raster.max(axis=axis).astype(np.float64)) for axis in (0, 1))
+        return np.array([(left, top), (right, bottom)])
     framed = np.pad(raster, 1).astype(np.float64)
     points = []
     for values, axis in ((framed, 0), (framed.T, 1)):
@@ -326,6 +333,16 @@ def _rim(raster: Bytes) -> NDArray[np.float64]:
         along = row - 0.5
         points.append(np.stack([across, along] if axis == 0 else [along, across], axis=1))
     return np.concatenate(points)
+
+
+def _crossings(profile: NDArray[np.float64]) -> tuple[float, float]:
+    """Where values between the pixels of a profile first rise above one half, and last fall below it."""
+    above = np.flatnonzero(profile > LEVEL)
+    framed, level = np.concatenate([[0.0], profile, [0.0]]), LEVEL + 0.5
+    first, last = int(above[0]), int(above[-1])  # in `framed` one further
+    rise = (level - framed[first]) / (framed[first + 1] - framed[first])
+    fall = (framed[last + 1] - level) / (framed[last + 1] - framed[last + 2])
+    return first - 0.5 + rise, last + 0.5 + fall
 
 
 def _corners_around(points: ArrayLike) -> Floats:
