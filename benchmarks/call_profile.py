@@ -38,7 +38,9 @@ def main() -> None:
         sys.setprofile(None)
         files = [file for file, _ in calls]
         changes = sum(a != b for a, b in zip(files, files[1:], strict=False))
-        print(f"{name}: {len(set(files))} files, {len(set(calls))} functions, {len(calls)} calls, {changes} changes of file")
+        print(
+            f"{name}: {len(set(files))} files, {len(set(calls))} functions, {len(calls)} calls, {changes} changes of file"
+        )
 
 
 if __name__ == "__main__":
