@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -37,7 +38,7 @@ def main() -> None:
         model(image)
         sys.setprofile(None)
         files = [file for file, _ in calls]
-        changes = sum(a != b for a, b in zip(files, files[1:], strict=False))
+        changes = sum(a != b for a, b in pairwise(files))
         print(
             f"{name}: {len(set(files))} files, {len(set(calls))} functions, {len(calls)} calls, {changes} changes of file"
         )

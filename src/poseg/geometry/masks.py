@@ -193,8 +193,10 @@ class Masks:
             if _whole_shift(matrix) is not None:
                 x, y = -matrix[:, 2]
                 boxes[row] = np.add(_extent(raster > LEVEL), (x, y, x, y))
+            elif matrix[0, 1] == 0 == matrix[1, 0]:
+                boxes[row] = _straight_box(raster, matrix, self.size)
             else:
-                boxes[row] = _corners_around(affine.apply(affine.invert(matrix), _rim(raster, matrix)))
+                boxes[row] = _rotated_box(raster, matrix, self.size)
         edge = np.array((*self.size[::-1], *self.size[::-1]), np.float32)
         return np.clip(boxes, 0, edge)
 
@@ -315,24 +317,41 @@ def _clipped(bits: NDArray[Any], left: int, top: int, size: tuple[int, int]) -> 
     return inside, max(left, 0), max(top, 0)
 
 
-def _rim(raster: Bytes, matrix: affine.Matrix) -> NDArray[np.float64]:
-    """Points (M, 2) of a raster that its mask reaches farthest at, where values between its pixels cross one half.
+def _straight_box(raster: Bytes, matrix: affine.Matrix, size: tuple[int, int]) -> Floats:
+    """(4,) xyxy on an image of `size` around a raster that is scaled and shifted alone, to a part of its pixels."""
+    edges = []
+    for axis, side in ((0, size[1]), (1, size[0])):
+        scale, shift = matrix[axis, axis], matrix[axis, 2]
+        ends = sorted((shift, scale * side + shift))
+        # Pixels beyond the image do not count, whatever they say.
+        first, last = (int(np.clip(round(end), 0, raster.shape[1 - axis])) for end in ends)
+        edges.append((first, last, scale, shift))
+    (x0, x1, *_), (y0, y1, *_) = edges
+    inside = raster[y0:y1, x0:x1]
+    if not inside.size or int(inside.max()) <= LEVEL:
+        return np.zeros(4, np.float32)
+    spans = []
+    for axis, (first, last, scale, shift) in enumerate(edges):
+        profile = inside.max(axis=axis).astype(np.float64)
+        low, high = _crossings(profile)
+        # What goes on beyond the image ends at its edge.
+        low = -np.inf if first > 0 and profile[0] > LEVEL else low
+        high = np.inf if last < raster.shape[1 - axis] and profile[-1] > LEVEL else high
+        spans.append(sorted(((low + first - shift) / scale, (high + first - shift) / scale)))
+    (left, right), (top, bottom) = spans
+    return np.array((left, top, right, bottom), np.float32)
 
-    Of a raster that lies straight on the image, the corners of the box; of a rotated one, crossings in each row and
-    column.
-    """
-    if matrix[0, 1] == 0 == matrix[1, 0]:
-        (left, right), (top, bottom) = (_crossings(raster.max(axis=axis).astype(np.float64)) for axis in (0, 1))
-        return np.array([(left, top), (right, bottom)])
-    framed = np.pad(raster, 1).astype(np.float64)
-    points = []
-    for values, axis in ((framed, 0), (framed.T, 1)):
-        row, column = np.nonzero((values[:, :-1] > LEVEL) != (values[:, 1:] > LEVEL))
-        before, after = values[row, column], values[row, column + 1]
-        across = column + (LEVEL + 0.5 - before) / (after - before) - 0.5
-        along = row - 0.5
-        points.append(np.stack([across, along] if axis == 0 else [along, across], axis=1))
-    return np.concatenate(points)
+
+def _rotated_box(raster: Bytes, matrix: affine.Matrix, size: tuple[int, int]) -> Floats:
+    """(4,) xyxy on an image of `size` around the pixels of a raster whose centres lie on it."""
+    row, column = np.nonzero(raster > LEVEL)
+    back = affine.invert(matrix)
+    centres = affine.apply(back, np.stack([column, row], axis=1) + 0.5)
+    inside = ((centres >= 0) & (centres <= size[::-1])).all(axis=1)
+    if not inside.any():
+        return np.zeros(4, np.float32)
+    half = np.abs(back[:, :2]).sum(axis=1) / 2
+    return _corners_around(np.concatenate([centres[inside] - half, centres[inside] + half]))
 
 
 def _crossings(profile: NDArray[np.float64]) -> tuple[float, float]:
