@@ -39,9 +39,8 @@ def main() -> None:
         sys.setprofile(None)
         files = [file for file, _ in calls]
         changes = sum(a != b for a, b in pairwise(files))
-        print(
-            f"{name}: {len(set(files))} files, {len(set(calls))} functions, {len(calls)} calls, {changes} changes of file"
-        )
+        entered = f"{len(set(files))} files, {len(set(calls))} functions"
+        print(f"{name}: {entered}, {len(calls)} calls, {changes} changes of file")
 
 
 if __name__ == "__main__":
