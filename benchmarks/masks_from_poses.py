@@ -1,6 +1,6 @@
 """Masks of the same people by PersonLab and by Pose2Seg: of people found, and of people whose true poses are given.
 
-run    python benchmarks/masks_from_poses.py --data ANN.json --images DIR [--model small] [--refine pose2seg]
+run    python benchmarks/masks_from_poses.py --data ANN.json --images DIR [--model small] [--mask-model pose2seg]
            [--threads 2]
 
 "everybody": all annotated persons count; those without joints are given by their box, which PersonLab has no use for.
@@ -45,23 +45,23 @@ def main() -> None:
     ask_for_pictures(parser)
     ask_for_outputs(parser)
     parser.add_argument("--model", default="small")
-    parser.add_argument("--refine", default="pose2seg")
+    parser.add_argument("--mask-model", default="pose2seg")
     parser.add_argument("--threads", type=int, default=2)
     asked = parser.parse_args()
     cv2.setNumThreads(1)
     predictor = poseg.load(asked.model, threads=asked.threads, min_score=0.0)
-    segmenter = poseg.load(asked.refine, threads=asked.threads)
+    segmenter = poseg.load(asked.mask_model, threads=asked.threads)
     if not isinstance(segmenter, Pose2SegSegmenter):
-        parser.error(f"{asked.refine} is not a Pose2Seg model")
+        parser.error(f"{asked.mask_model} is not a Pose2Seg model")
     given = read_people(asked.data)
     ways: dict[str, tuple[Callable[..., People], bool]] = {
         f"found by {asked.model}, its own masks": (predictor, False),
-        f"found by {asked.model}, refined by {asked.refine}": (SegmentedPredictor(predictor, segmenter), False),
+        f"found by {asked.model}, refined by {asked.mask_model}": (SegmentedPredictor(predictor, segmenter), False),
         f"true poses, masks by the decoder of {asked.model}": (
             lambda image, people: claimed(predictor, image, people),
             True,
         ),
-        f"true poses, masks by {asked.refine}": (segmenter, True),
+        f"true poses, masks by {asked.mask_model}": (segmenter, True),
     }
     columns = ["", "keypoint AP", "mask AP, everybody", "mask AP, with joints", "APm", "APl", "person IoU", "ms"]
     grid = Grid(asked.data.name, columns)

@@ -1,6 +1,6 @@
 """What a painter is worth: a model's masks by its decoder, by its painter, and by a second network over the picture.
 
-run    python benchmarks/painting.py --data ANN.json --images DIR [--model small] [--refine pose2seg] [--threads 2]
+run    python benchmarks/painting.py --data ANN.json --images DIR [--model small] [--mask-model pose2seg] [--threads 2]
 
 Every picture goes to everybody before the next one is read. The first look at it, uncounted, is scored; then come the
 rounds that are timed, of the whole call. Data without joints is scored by its masks.
@@ -29,24 +29,25 @@ def main() -> None:
     ask_for_pictures(parser)
     ask_for_outputs(parser)
     parser.add_argument("--model", default="small")
-    parser.add_argument("--refine", default="pose2seg")
+    parser.add_argument("--mask-model", default="pose2seg")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2, help="times that each picture is timed")
     asked = parser.parse_args()
     cv2.setNumThreads(asked.threads)
     model = poseg.load(asked.model, threads=asked.threads, min_score=0.0)
-    segmenter = poseg.load(asked.refine, threads=asked.threads)
+    segmenter = poseg.load(asked.mask_model, threads=asked.threads)
     if not isinstance(segmenter, Pose2SegSegmenter):
-        parser.error(f"{asked.refine} is not a Pose2Seg model")
+        parser.error(f"{asked.mask_model} is not a Pose2Seg model")
     if model.painter is None:
         parser.error(f"{asked.model} comes without a painter")
     contestants = [
         Contestant("by the decoder", replace(model, mask_refiner="")),
         Contestant("by the painter", model),
         Contestant(
-            f"by the decoder, refined by {asked.refine}", SegmentedPredictor(replace(model, mask_refiner=""), segmenter)
+            f"by the decoder, refined by {asked.mask_model}",
+            SegmentedPredictor(replace(model, mask_refiner=""), segmenter),
         ),
-        Contestant(f"by the painter, refined by {asked.refine}", SegmentedPredictor(model, segmenter)),
+        Contestant(f"by the painter, refined by {asked.mask_model}", SegmentedPredictor(model, segmenter)),
     ]
     race(contestants, load_ground_truth(asked.data, asked.images, asked.limit).paths, asked.rounds)
     grid = Grid(asked.data.name, ["masks", "keypoint AP", "mask AP", "AP50", "AP75", "person IoU", "ms", "/ first"])

@@ -10,9 +10,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from poseg.cli import evaluate as command
+from poseg.cli import predict_options as opt
 from poseg.cli.main import app
-from poseg.cli.predict_options import DetectOptions
 from poseg.people import People
 from poseg.skeletons import COCO17, LSP14
 
@@ -51,7 +50,7 @@ def options(monkeypatch):
         used.update(asdict(self))
         return NoPeople()
 
-    monkeypatch.setattr(DetectOptions, "build", build)
+    monkeypatch.setattr(opt.DetectOptions, "build", build)
     return used
 
 
@@ -75,7 +74,7 @@ def arguments(tmp_path, monkeypatch):
     """Builds the arguments for a model and a file with that one person."""
 
     def build(model, *more):
-        monkeypatch.setattr(DetectOptions, "build", lambda options, **more: model)
+        monkeypatch.setattr(opt.DetectOptions, "build", lambda options, **more: model)
         triplets = np.column_stack([POSE[0] - 0.5, np.full(14, 2)]).reshape(-1).tolist()
         plain = {
             "images": [{"id": 1, "file_name": "a.png", "height": 100, "width": 100}],
@@ -141,8 +140,8 @@ def test_evaluate_pck_writes_tables_scores_and_curves(arguments, tmp_path, model
 
 def test_evaluate_pck_gives_boxes_to_a_top_down_model(arguments, monkeypatch):
     asked = {}
-    monkeypatch.setattr(command, "is_top_down", lambda model: model == "crops")
-    monkeypatch.setattr(command, "build_top_down", lambda options: asked.update(asdict(options)) or PerfectTopDown())
+    monkeypatch.setattr(opt, "is_top_down", lambda model: model == "crops")
+    monkeypatch.setattr(opt, "build_top_down", lambda options: asked.update(asdict(options)) or PerfectTopDown())
     given = arguments(None, "--metric", "pck", "--model", "crops", "--no-flip", "--threads", "1")
     done = runner.invoke(app, given)
     assert done.exit_code == 0, done.output

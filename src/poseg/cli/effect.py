@@ -10,22 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from poseg.cli import predict_options as opt
 from poseg.cli.image_outputs import provided_people
 from poseg.cli.outputs import error_console, exclude_outputs, make_folder, process_images, unique_names
-from poseg.cli.predict_options import (
-    MAX_PEOPLE,
-    MIN_SCORE,
-    AdaptiveOption,
-    DetectOptions,
-    FlipOption,
-    LongEdgeOption,
-    MaskModelOption,
-    MaxPeopleOption,
-    MinScoreOption,
-    ModelOption,
-    ScalesOption,
-    ThreadsOption,
-)
 from poseg.cli.video_jobs import MaxFramesOption, OfflineOption, SmoothOption, VideoOptions, VideoSourcesArgument
 from poseg.errors import EffectError, OutputError, PosegError
 from poseg.io.overrides import InvalidValueError, parse_value, split_override
@@ -74,18 +61,18 @@ def effect(
         Path | None,
         typer.Option("--people", metavar="FILE", help="People, as predict wrote them; no model runs."),
     ] = None,
-    model: ModelOption = None,
-    long_edge: LongEdgeOption = None,
-    max_people: MaxPeopleOption = MAX_PEOPLE,
-    min_score: MinScoreOption = MIN_SCORE,
-    scales: ScalesOption = None,
-    flip: FlipOption = None,
-    adaptive: AdaptiveOption = None,
-    mask_model: MaskModelOption = None,
+    model: opt.ModelOption = None,
+    long_edge: opt.LongEdgeOption = None,
+    max_people: opt.MaxPeopleOption = opt.MAX_PEOPLE,
+    min_score: opt.MinScoreOption = opt.MIN_SCORE,
+    scales: opt.ScalesOption = None,
+    flip: opt.FlipOption = None,
+    adaptive: opt.AdaptiveOption = None,
+    mask_model: opt.MaskModelOption = None,
     smooth: SmoothOption = True,
     offline: OfflineOption = False,
     max_frames: MaxFramesOption = None,
-    threads: ThreadsOption = None,
+    threads: opt.ThreadsOption = None,
 ) -> None:
     """Apply an effect to images and videos and write them to OUT.
 
@@ -110,7 +97,7 @@ def effect(
     paths = exclude_outputs(images.paths, out, (ENDING,))
     clips = video_targets(by_kind, out)
     targets = dict(zip(paths, _targets(paths, out), strict=True))
-    options = DetectOptions(model, long_edge, scales, flip, adaptive, max_people, min_score, threads)
+    options = opt.DetectOptions(model, long_edge, scales, flip, adaptive, max_people, min_score, threads)
     build = cache(lambda: options.with_mask_model(mask_model))
 
     if paths:

@@ -10,23 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from poseg.cli import predict_options as opt
 from poseg.cli.outputs import progress_bar
-from poseg.cli.predict_options import (
-    MAX_PEOPLE,
-    AdaptiveOption,
-    DetectOptions,
-    FlipOption,
-    LongEdgeOption,
-    MaskModelOption,
-    MaxPeopleOption,
-    MinScoreOption,
-    ModelOption,
-    ScalesOption,
-    ThreadsOption,
-    build_segmenter,
-    build_top_down,
-    is_top_down,
-)
 from poseg.errors import OutputError, PosegError
 
 if TYPE_CHECKING:
@@ -36,7 +21,7 @@ if TYPE_CHECKING:
     from poseg.runtime.predictor import Predictor
 
 MIN_SCORE = 0.0  # average precision counts people of low scores too
-DEFAULT = DetectOptions(min_score=MIN_SCORE)
+DEFAULT = opt.DetectOptions(min_score=MIN_SCORE)
 
 
 class Metric(str, Enum):
@@ -49,18 +34,18 @@ class Metric(str, Enum):
 def evaluate(
     data: Annotated[Path, typer.Option("--data", metavar="JSON", help="COCO annotation file, .json or .json.gz.")],
     images: Annotated[Path, typer.Option("--images", metavar="DIR", help="Folder of its images.")],
-    model: ModelOption = None,
+    model: opt.ModelOption = None,
     metric: Annotated[
         Metric,
         typer.Option("--metric", help="COCO's average precision, or PCK, PDJ and PCP of the joints of any skeleton."),
     ] = Metric.coco,
-    long_edge: LongEdgeOption = None,
-    max_people: MaxPeopleOption = MAX_PEOPLE,
-    min_score: MinScoreOption = MIN_SCORE,
-    scales: ScalesOption = None,
-    flip: FlipOption = None,
-    adaptive: AdaptiveOption = None,
-    mask_model: MaskModelOption = None,
+    long_edge: opt.LongEdgeOption = None,
+    max_people: opt.MaxPeopleOption = opt.MAX_PEOPLE,
+    min_score: opt.MinScoreOption = MIN_SCORE,
+    scales: opt.ScalesOption = None,
+    flip: opt.FlipOption = None,
+    adaptive: opt.AdaptiveOption = None,
+    mask_model: opt.MaskModelOption = None,
     people: Annotated[
         Path | None,
         typer.Option("--people", metavar="FILE", help="Give --mask-model these people, COCO ground truth or results."),
@@ -68,7 +53,7 @@ def evaluate(
     keypoints_only: Annotated[
         bool, typer.Option("--keypoints-only", help="Ignore people without annotated joints, as COCOPersons does.")
     ] = False,
-    threads: ThreadsOption = None,
+    threads: opt.ThreadsOption = None,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Evaluate the first images only.")] = None,
     json: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Write the scores here.")] = None,
     results: Annotated[
@@ -87,7 +72,7 @@ def evaluate(
     With --metric pck the joints alone are measured, on the skeleton of the file: PCK, PCKh, PDJ and PCP.
     """
     _check_folders(json, results, pck_plot)
-    options = DetectOptions(model, long_edge, scales, flip, adaptive, max_people, min_score, threads)
+    options = opt.DetectOptions(model, long_edge, scales, flip, adaptive, max_people, min_score, threads)
     if metric is Metric.pck:
         _reject_with_pck(
             {"--mask-model": mask_model, "--people": people, "--keypoints-only": keypoints_only or None,
@@ -129,7 +114,7 @@ def _coco(
 
 
 def _joints(
-    options: DetectOptions, data: Path, images: Path, limit: int | None, json: Path | None, pck_plot: Path | None
+    options: opt.DetectOptions, data: Path, images: Path, limit: int | None, json: Path | None, pck_plot: Path | None
 ) -> None:
     """PCK, PCKh, PDJ and PCP; a top-down model is given the boxes of the file."""
     from rich.console import Console
@@ -152,14 +137,14 @@ def _joints(
     Console().print(joint_tables(report, poses))
 
 
-def _joint_model(options: DetectOptions) -> Predictor | TopDownPose:
+def _joint_model(options: opt.DetectOptions) -> Predictor | TopDownPose:
     """What predicts joints: a top-down model is given boxes, so options about detecting people would do nothing."""
-    if not is_top_down(options.model):
+    if not opt.is_top_down(options.model):
         return options.build(masks=False)
     names = options.changed(DEFAULT, ["flip"])
     if names:
         raise PosegError(f"{options.model} is given the boxes of the file, so {', '.join(names)} would do nothing.")
-    return build_top_down(options)
+    return opt.build_top_down(options)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,7 +163,7 @@ class _Evaluated:
     options: Mapping[str, Any]
 
 
-def _detector(options: DetectOptions, mask_model: str | None) -> _Evaluated:
+def _detector(options: opt.DetectOptions, mask_model: str | None) -> _Evaluated:
     from poseg.runtime.pose2seg import SegmentedPredictor
 
     detector = options.with_mask_model(mask_model)
@@ -187,7 +172,7 @@ def _detector(options: DetectOptions, mask_model: str | None) -> _Evaluated:
 
 
 def _with_provided_people(
-    options: DetectOptions, mask_model: str | None, file: Path, data: Path, keypoints_only: bool
+    options: opt.DetectOptions, mask_model: str | None, file: Path, data: Path, keypoints_only: bool
 ) -> _Evaluated:
     from poseg.evaluation.ground_truth import match_people
     from poseg.io.people_file import read_people
@@ -197,14 +182,14 @@ def _with_provided_people(
     names = ["--model"] * (options.model is not None) + options.changed(DEFAULT, ["long_edge"])
     if names:
         raise PosegError(f"With --people nothing is detected, so {', '.join(names)} would do nothing; leave it out.")
-    segmenter = build_segmenter(mask_model, threads=options.threads, long_edge=options.long_edge)
+    segmenter = opt.build_segmenter(mask_model, threads=options.threads, long_edge=options.long_edge)
     people = read_people(file)
     poses = f"{'ground truth of' if people.is_ground_truth else 'results in'} {file.name}"
     used = {"long_edge": options.long_edge, "threads": options.threads}
     return _Evaluated(segmenter, segmenter.name, poses, match_people(people, data, keypoints_only=keypoints_only), used)
 
 
-def _recorded(options: DetectOptions) -> dict[str, Any]:
+def _recorded(options: opt.DetectOptions) -> dict[str, Any]:
     """The options as the file of scores records them."""
     return {name: value for name, value in asdict(options).items() if name != "model"}
 

@@ -10,24 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from poseg.cli import predict_options as opt
 from poseg.cli.image_outputs import MasksOption, OverlayOption, predict_images
-from poseg.cli.predict_options import (
-    MAX_PEOPLE,
-    MIN_SCORE,
-    AdaptiveOption,
-    DetectOptions,
-    FlipOption,
-    LiftOption,
-    LongEdgeOption,
-    MaskModelOption,
-    MaxPeopleOption,
-    MinScoreOption,
-    ModelOption,
-    OutOption,
-    PredictOptions,
-    ScalesOption,
-    ThreadsOption,
-)
 from poseg.cli.video_jobs import (
     MaxFramesOption,
     OfflineOption,
@@ -48,15 +32,15 @@ if TYPE_CHECKING:
 
 def predict(
     sources: VideoSourcesArgument,
-    out: OutOption,
-    model: ModelOption = None,
-    long_edge: LongEdgeOption = None,
-    max_people: MaxPeopleOption = MAX_PEOPLE,
-    min_score: MinScoreOption = MIN_SCORE,
-    scales: ScalesOption = None,
-    flip: FlipOption = None,
-    adaptive: AdaptiveOption = None,
-    mask_model: MaskModelOption = None,
+    out: opt.OutOption,
+    model: opt.ModelOption = None,
+    long_edge: opt.LongEdgeOption = None,
+    max_people: opt.MaxPeopleOption = opt.MAX_PEOPLE,
+    min_score: opt.MinScoreOption = opt.MIN_SCORE,
+    scales: opt.ScalesOption = None,
+    flip: opt.FlipOption = None,
+    adaptive: opt.AdaptiveOption = None,
+    mask_model: opt.MaskModelOption = None,
     detector: Annotated[
         str | None,
         typer.Option("--detector", metavar="MODEL", help="For a top-down model: the model that detects people."),
@@ -65,14 +49,14 @@ def predict(
         Path | None,
         typer.Option("--people", metavar="FILE", help="For a top-down model: COCO ground truth or results with boxes."),
     ] = None,
-    lift: LiftOption = False,
+    lift: opt.LiftOption = False,
     masks: MasksOption = False,
     overlay: OverlayOption = True,
     smooth: SmoothOption = True,
     offline: OfflineOption = False,
     webm: Annotated[bool, typer.Option("--webm", help="Videos: write .webm (VP9) rather than .mp4 (H.264).")] = False,
     max_frames: MaxFramesOption = None,
-    threads: ThreadsOption = None,
+    threads: opt.ThreadsOption = None,
 ) -> None:
     """Find the people of images and videos, and write them to DIR.
 
@@ -85,8 +69,8 @@ def predict(
     """
     from poseg.cli.video_jobs import VideoJob, classify_sources
 
-    detect = DetectOptions(model, long_edge, scales, flip, adaptive, max_people, min_score, threads)
-    options = PredictOptions(detect, mask_model, detector, people, lift)
+    detect = opt.DetectOptions(model, long_edge, scales, flip, adaptive, max_people, min_score, threads)
+    options = opt.PredictOptions(detect, mask_model, detector, people, lift)
     build = cache(options.build)
     by_kind = classify_sources(sources, out)
     failed = bool(by_kind.errors)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from poseg.cli import predict_options as opt
 from poseg.cli.image_outputs import MasksOption, OverlayOption, SourcesArgument, predict_images, provided_people
-from poseg.cli.predict_options import LongEdgeOption, OutOption, ThreadsOption, build_segmenter
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,18 +23,18 @@ def segment(
         Path,
         typer.Option("--people", metavar="FILE", help="Their people: COCO ground truth or results, .json or .gz."),
     ],
-    out: OutOption,
+    out: opt.OutOption,
     model: Annotated[
         str, typer.Option("--model", "-m", help="Name of a bundled Pose2Seg model, or path of an ONNX file.")
     ] = "pose2seg",
-    long_edge: LongEdgeOption = None,
+    long_edge: opt.LongEdgeOption = None,
     exclusive: Annotated[
         bool,
         typer.Option("--exclusive/--overlapping", help="Whether a pixel belongs to one person only, or masks overlap."),
     ] = True,
     masks: MasksOption = False,
     overlay: OverlayOption = True,
-    threads: ThreadsOption = None,
+    threads: opt.ThreadsOption = None,
 ) -> None:
     """Make masks of people whose poses are in FILE, and write them to DIR as `poseg predict` does.
 
@@ -43,7 +43,7 @@ def segment(
     """
 
     def make_segmenter(paths: Sequence[Path], console: Console) -> tuple[DetectAt, Any]:
-        segmenter = build_segmenter(model, threads=threads, long_edge=long_edge, exclusive=exclusive)
+        segmenter = opt.build_segmenter(model, threads=threads, long_edge=long_edge, exclusive=exclusive)
         people_at, ids = provided_people(people, paths, console)
         return lambda image, path: segmenter(image, people_at(path)), ids
 

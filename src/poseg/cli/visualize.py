@@ -8,16 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from poseg.cli.predict_options import (
-    AdaptiveOption,
-    DetectOptions,
-    FlipOption,
-    LongEdgeOption,
-    ModelOption,
-    OutOption,
-    ScalesOption,
-    ThreadsOption,
-)
+from poseg.cli import predict_options as opt
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,13 +22,13 @@ if TYPE_CHECKING:
 
 def visualize(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image.")],
-    out: OutOption,
-    model: ModelOption = None,
-    long_edge: LongEdgeOption = None,
-    scales: ScalesOption = None,
-    flip: FlipOption = None,
-    adaptive: AdaptiveOption = None,
-    threads: ThreadsOption = None,
+    out: opt.OutOption,
+    model: opt.ModelOption = None,
+    long_edge: opt.LongEdgeOption = None,
+    scales: opt.ScalesOption = None,
+    flip: opt.FlipOption = None,
+    adaptive: opt.AdaptiveOption = None,
+    threads: opt.ThreadsOption = None,
 ) -> None:
     """Draw what the network predicts for an image: heatmaps, offsets or limbs, person map, people.
 
@@ -46,7 +37,7 @@ def visualize(
     from poseg.cli.outputs import make_folder
     from poseg.io.images import read_image, write_png
 
-    predictor = DetectOptions(model, long_edge, scales, flip, adaptive, threads=threads).build()
+    predictor = opt.DetectOptions(model, long_edge, scales, flip, adaptive, threads=threads).build()
     pixels = read_image(image)
     views = predictor.views(pixels)
     make_folder(out)
