@@ -1,13 +1,12 @@
-"""How far joints in space are from the truth when a lifter makes them of noisy joints in a picture.
+"""Errors of 3D joints that a lifter predicts from noisy 2D joints.
 
 run    python benchmarks/lifting.py --mocap DATA/mocap [--model lifter | --run RUN] [--noise 0.01] [--part test|val]
 
-Poses of motion capture that were held out of training by subject and by action (`datasets.mocap.split`) stand before
-four random cameras each. Their joints come as networks find them: on COCO's skeleton, which has no spine and no top of
-the head, each moved by a normal noise whose standard deviation is a part of the person's longer side. Errors are in mm
-with 95 % bootstrap intervals over clips; every line says its protocol. "mean pose" is the mean of the training poses as
-their cameras see them, and "flat" lays the joints of the picture into a plane at the true scale: what knows nothing of
-space.
+Motion capture poses that were held out of training by subject and by action (`datasets.mocap.split`) are projected by
+four random cameras each. The 2D joints are like those of a network: on COCO's skeleton, without spine and top of the
+head, each with normal noise whose standard deviation is a fraction of the person's longer side. Errors are in mm with
+95 % bootstrap intervals over clips, with their protocols. Two baselines: "mean pose" is the mean of the training
+poses in camera coordinates, and "flat" places the 2D joints in a plane at the true scale.
 """
 
 from __future__ import annotations
@@ -33,15 +32,15 @@ Floats = NDArray[np.float32]
 CAMERAS = 4
 
 
-def as_found(points: Floats, skeleton: Skeleton, noise: float, rng: np.random.Generator) -> People:
-    """Joints (N, 17, 2) as a network on a skeleton finds them."""
+def as_detected(points: Floats, skeleton: Skeleton, noise: float, rng: np.random.Generator) -> People:
+    """Joints (N, 17, 2) as a network with this skeleton predicts them."""
     side = np.ptp(points, axis=1).max(axis=1)[:, None, None]
-    moved = points + rng.normal(size=points.shape) * noise * side
-    return People.from_poses(BODY17_3D, moved, np.ones(points.shape[:2])).remap_to(skeleton)
+    noisy = points + rng.normal(size=points.shape) * noise * side
+    return People.from_poses(BODY17_3D, noisy, np.ones(points.shape[:2])).remap_to(skeleton)
 
 
 def flat(points: Floats, joints_mm: Floats) -> Floats:
-    """Joints of the picture in a plane, as large as they truly are."""
+    """The 2D joints in a plane, at the true scale."""
     centred = points - points[:, :1]
     scale = np.linalg.norm(joints_mm, axis=2).mean(axis=1) / np.maximum(
         np.linalg.norm(centred, axis=2).mean(axis=1), 1e-6
@@ -50,27 +49,30 @@ def flat(points: Floats, joints_mm: Floats) -> Floats:
 
 
 def mean_pose(train: Poses, rng: np.random.Generator) -> Floats:
-    """(17, 3) of training poses before random cameras."""
+    """(17, 3) mean of training poses in coordinates of random cameras."""
     return views(train.joints_mm, rng).joints_mm.mean(axis=0)
 
 
-def lifter_of(given: argparse.Namespace) -> Lifter:
-    """The lifter of a run, or the one that is named."""
-    if given.run is None:
-        return poseg.load(given.model)  # type: ignore[return-value]
+def load_lifter(args: argparse.Namespace) -> Lifter:
+    """The lifter of --run, or of --model."""
+    if args.run is None:
+        return poseg.load(args.model)  # type: ignore[return-value]
     from poseg.export.torch_model import TorchModel, make_card
     from poseg.recipes import find_recipe
     from poseg.recipes.train_run import load_recipe
+    from poseg.runtime.inference import InferenceConfig
     from poseg.training.checkpoint import read_weights
 
-    recipe = load_recipe(given.run, find_recipe)
+    recipe = load_recipe(args.run, find_recipe)
     network = recipe.system.network()
-    network.load_state_dict(read_weights(given.run))
-    card = make_card(recipe.system, name="run", size_px=1, mean=recipe.input.mean, std=recipe.input.std)
+    network.load_state_dict(read_weights(args.run))
+    card = make_card(
+        recipe.system, name="run", inference=InferenceConfig(1), mean=recipe.input.mean, std=recipe.input.std
+    )
     return Lifter(TorchModel(network.eval(), recipe.system.codec, card))
 
 
-def asked() -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     """The command's arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mocap", type=Path, required=True)
@@ -84,19 +86,19 @@ def asked() -> argparse.Namespace:
 
 def main() -> None:
     """Print the table."""
-    given, rng = asked(), np.random.default_rng(0)
-    train, val, test = split(read_mocap(given.mocap, CMU_SOURCES))
-    poses = {"val": val, "test": test}[given.part]
-    seen = views(poses.joints_mm, rng, CAMERAS)
-    true = seen.joints_mm - seen.joints_mm[:, :1]
-    people = as_found(seen.keypoints, SKELETONS[given.skeleton], given.noise, rng)
+    args, rng = parse_args(), np.random.default_rng(0)
+    train, val, test = split(read_mocap(args.mocap, CMU_SOURCES))
+    poses = {"val": val, "test": test}[args.part]
+    projected = views(poses.joints_mm, rng, CAMERAS)
+    truth = projected.joints_mm - projected.joints_mm[:, :1]
+    people = as_detected(projected.keypoints, SKELETONS[args.skeleton], args.noise, rng)
     centre = mean_pose(train, rng)
-    found = {
-        "lifter": lifter_of(given)(people).keypoints_3d,
-        "flat": flat(seen.keypoints, true),
-        "mean pose": np.repeat((centre - centre[:1])[None], len(true), axis=0),
+    predictions = {
+        "lifter": load_lifter(args)(people).keypoints_3d,
+        "flat": flat(projected.keypoints, truth),
+        "mean pose": np.repeat((centre - centre[:1])[None], len(truth), axis=0),
     }
-    clips = poses.clip[seen.pose]
+    clips = poses.clip[projected.pose]
     draws = image_counts(np.random.default_rng(0), len(poses.clips), 500)
     names = {
         clip.source + (f", subject {clip.subject}" if clip.subject else f", {clip.action}") for clip in poses.clips
@@ -107,11 +109,11 @@ def main() -> None:
         "N-MPJPE",
         "PA-MPJPE",
         "3DPCK@150",
-        title=f"{len(true):,} views of {len(poses):,} poses: {'; '.join(sorted(names))}",
+        title=f"{len(truth):,} views of {len(poses):,} poses: {'; '.join(sorted(names))}",
     )
     protocol = ""
-    for name, joints in found.items():
-        pairs = make_pairs(BODY17_3D, true, joints, image_index=clips, num_images=len(poses.clips))
+    for name, joints in predictions.items():
+        pairs = make_pairs(BODY17_3D, truth, joints, image_index=clips, num_images=len(poses.clips))
         scores = [
             mpjpe(pairs, draws=draws),
             n_mpjpe(pairs, draws=draws),
@@ -127,7 +129,7 @@ def main() -> None:
         protocol = "\n".join(f"{score.name}: {score.protocol}" for score in scores)
     console = Console(width=140)
     console.print(table)
-    console.print(f"noise {given.noise} of the longer side, {given.skeleton}\n{protocol}")
+    console.print(f"noise {args.noise} of the longer side, {args.skeleton}\n{protocol}")
 
 
 if __name__ == "__main__":

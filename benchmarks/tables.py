@@ -1,4 +1,4 @@
-"""One table, three ways: on the terminal, as Markdown for the docs, and its numbers as JSON."""
+"""A table for the terminal, as Markdown for the docs, and its numbers as JSON."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Grid:
     def rich(self) -> Table:
         """For the terminal."""
         table = Table(title=self.title)
-        for place, column in enumerate(self.columns):
-            table.add_column(column, justify="right" if place else "left")
+        for index, column in enumerate(self.columns):
+            table.add_column(column, justify="right" if index else "left")
         for row in self.rows:
             table.add_row(*row)
         return table
@@ -39,23 +39,25 @@ class Grid:
         return "\n".join([f"{self.title}\n", *("| " + " | ".join(line) + " |" for line in lines)]) + "\n"
 
 
-def ask_for_outputs(parser: argparse.ArgumentParser) -> None:
+def add_output_args(parser: argparse.ArgumentParser) -> None:
     """Add --json and --markdown."""
     parser.add_argument("--json", type=Path, help="write the numbers here")
     parser.add_argument("--markdown", type=Path, help="write the tables here, as Markdown")
 
 
-def put_out(asked: argparse.Namespace, grids: Sequence[Grid], numbers: dict[str, Any], remarks: Sequence[str]) -> None:
-    """Print tables and remarks, and write the files that were asked for."""
+def write_outputs(
+    args: argparse.Namespace, grids: Sequence[Grid], numbers: dict[str, Any], remarks: Sequence[str] = ()
+) -> None:
+    """Print tables and remarks, and write the files of --json and --markdown."""
     console = Console(width=WIDTH)
     for grid in grids:
         console.print(grid.rich())
     for remark in remarks:
         console.print(remark, highlight=False, markup=False)
-    if asked.json:
-        write_json(asked.json, numbers)
-    if asked.markdown:
-        asked.markdown.write_text("\n".join([*(grid.markdown() for grid in grids), *remarks]) + "\n")
+    if args.json:
+        write_json(args.json, numbers)
+    if args.markdown:
+        args.markdown.write_text("\n".join([*(grid.markdown() for grid in grids), *remarks]) + "\n")
 
 
 def score(value: float, interval: Sequence[float] | None = None) -> str:

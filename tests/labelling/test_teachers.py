@@ -10,7 +10,7 @@ import pytest
 
 from poseg.errors import WeightsError
 from poseg.geometry import affine
-from poseg.labelling import ModelTeacher, Pose2SegSegmenter, load_teacher
+from poseg.labelling import ModelTeacher, Segmenter, load_teacher
 from poseg.runtime.onnx_model import OnnxModel
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,7 +69,7 @@ def test_what_is_no_teacher_is_refused(text, factory):
 
 def test_model_teacher_detects_and_segments(model_path, spots):
     teacher = load_teacher(str(model_path))
-    assert isinstance(teacher, Pose2SegSegmenter)
+    assert isinstance(teacher, Segmenter)
     image = spots((70, 90), (180, 100))
     people = teacher(image, 257)
     assert len(people) == 2

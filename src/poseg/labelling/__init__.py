@@ -3,7 +3,7 @@
 from poseg.labelling.ensemble import EnsembleConfig, TeacherConfig, ensemble_image
 from poseg.labelling.label import LabelingJob, LabelingSummary, label
 from poseg.labelling.records import LabelThresholds
-from poseg.labelling.teachers import ModelTeacher, Pose2SegSegmenter, Teacher, load_teacher
+from poseg.labelling.teachers import ModelTeacher, Segmenter, Teacher, load_teacher
 
 __all__ = [
     "EnsembleConfig",
@@ -11,7 +11,7 @@ __all__ = [
     "LabelingJob",
     "LabelingSummary",
     "ModelTeacher",
-    "Pose2SegSegmenter",
+    "Segmenter",
     "Teacher",
     "TeacherConfig",
     "ensemble_image",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from poseg.codecs.pose_fusion import FusedPeople, FusionConfig, ViewDetections, fuse_poses
 from poseg.errors import PosegError
-from poseg.labelling.teachers import Image, Pose2SegSegmenter, Teacher
+from poseg.labelling.teachers import Image, Segmenter, Teacher
 from poseg.people import People
 from poseg.skeletons import COCO17
 
@@ -200,7 +200,7 @@ def _add_teacher_masks(
 ) -> None:
     """Append to the masks of each person, as (index of the teacher, mask), those of every teacher that segments."""
     for index, teacher in enumerate(config.teachers):
-        if isinstance(teacher.teacher, Pose2SegSegmenter):
+        if isinstance(teacher.teacher, Segmenter):
             for size in teacher.input_sizes:
                 for view in views:
                     segmented = teacher.teacher.segment(view.image, view.people(people), size)

@@ -49,7 +49,7 @@ class Teacher(Protocol):
 
 
 @runtime_checkable
-class Pose2SegSegmenter(Protocol):
+class Segmenter(Protocol):
     """A teacher that also segments people whose poses are provided.
 
     With an attribute `masks_only` that is true it predicts no people itself, which is then no vote against any.
@@ -82,7 +82,7 @@ class ModelTeacher:
         return self._predictor(size).decode(image, self._views(image, size))
 
     def segment(self, image: Image, people: People, size: int | None = None) -> NDArray[np.bool_]:
-        """As `Pose2SegSegmenter`; all false for a model without masks."""
+        """As `Segmenter`; all false for a model without masks."""
         (view,) = self._views(image, size)
         if "long_offsets" not in view.fields or not len(people):
             return np.zeros((len(people), image.shape[0], image.shape[1]), np.bool_)

@@ -69,7 +69,7 @@ FINETUNE = replace(SMALL, optim=replace(SMALL.optim, steps=2000, lr=6e-4, warmup
 # run     poseg train multitask_paper --data DATA --out runs/paper
 #         (DATA holds `lspet` and `lsp`)
 # or      ... --set system.tasks=joints     regression alone, which the paper compares with
-# expect  benchmarks/multitask_claim.py prints both, for several seeds
+# expect  benchmarks/multitask_lsp.py prints both, for several seeds
 # differs from the published training in AdamW with half a cosine in place of SGD with milestones, in shifts drawn anew
 #         for each crop in place of 16 prepared beforehand, in the joints (LSP's 14 in place of the upper body's 8), and
 #         in the first weights of all layers but the last ones (scaled to the width of the layers)
@@ -99,7 +99,7 @@ PAPER = Recipe(
 #         --set init.backbone=runs/windows
 #         strategy 2: the backbone learns from windows alone, then regression starts from it, with a head of its own
 # alone   ... --set system.tasks=bones, from random weights, for comparison
-# expect  benchmarks/in_space.py trains and measures them side by side
+# expect  benchmarks/multitask_3d.py trains and measures them side by side
 # differs from the published one in its data: photographs of Human3.6M are licensed to each user alone, so poses of
 #         motion capture are rendered as figures here
 NUM_IMAGES = 1_000_000  # as good as endless: each is rendered when it is read

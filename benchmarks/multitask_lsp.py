@@ -1,13 +1,13 @@
-"""Does detecting joints and parts help regressing them? The published claim on Leeds Sports Pose, over several seeds.
+"""Whether the detection tasks improve the regression of joints, as published, on Leeds Sports Pose, over several seeds.
 
-run    python benchmarks/multitask_claim.py --data DATA --out RUNS [--recipe multitask_paper] [--seeds 3]
+run    python benchmarks/multitask_lsp.py --data DATA --out RUNS [--recipe multitask_paper] [--seeds 3]
        [--set optim.steps=1000] [--variants joints joints+joint_windows all] [--measure]
 
-Trains a recipe for each variant of its tasks and each seed (runs that are there go on; `--measure` trains nothing), on
+Trains a recipe for each variant of its tasks and each seed (existing runs are resumed; `--measure` trains nothing), on
 LSPET and LSP 1-1000, and measures all on LSP 1001-2000. A crop is the box of the annotated joints with the recipe's
-margin, not mirrored. The table has the mean over seeds and the spread (standard deviation), in per cent: PCK@0.2 by
-torso and by box, and strict PCP. The last column is how much predictions vary over pictures, in parts of how much true
-poses do: a network that has learnt one mean pose has 0.
+padding, not flipped. The table has the mean and the standard deviation over seeds, in per cent: PCK@0.2 by torso and by
+box, and strict PCP. The last column is the variance of predictions over images, relative to that of the ground truth: a
+network that predicts one mean pose has 0.
 """
 
 from __future__ import annotations
@@ -43,52 +43,52 @@ VARIANTS = {
     "joints+part_windows": (JOINTS, PART_WINDOWS),
     "all": (JOINTS, JOINT_WINDOWS, PART_WINDOWS),
 }
-METRICS = ("PCK torso", "PCK box", "PCP strict", "variation")
+METRICS = ("PCK torso", "PCK box", "PCP strict", "variance")
 
 
-def settings_of(variant: str, seed: int, given: list[str]) -> list[str]:
-    """What `--set` says of a run."""
-    return [*given, f"system.tasks={','.join(VARIANTS[variant])}", f"seed={seed}"]
+def overrides(variant: str, seed: int, settings: list[str]) -> list[str]:
+    """The `--set` of a run."""
+    return [*settings, f"system.tasks={','.join(VARIANTS[variant])}", f"seed={seed}"]
 
 
-def trained(name: str, settings: list[str], data: Path, folder: Path) -> None:
-    """Train a recipe in a folder, or go on there; in a process of its own, as forks of one that has trained hang."""
-    chosen = [part for setting in settings for part in ("--set", setting)]
-    command = [sys.executable, "-m", "poseg", "train", name, "--data", str(data), "--out", str(folder), *chosen]
+def train(name: str, settings: list[str], data: Path, folder: Path) -> None:
+    """Train a recipe in a folder, or resume; in a process of its own, as forks of one that has trained hang."""
+    options = [part for setting in settings for part in ("--set", setting)]
+    command = [sys.executable, "-m", "poseg", "train", name, "--data", str(data), "--out", str(folder), *options]
     subprocess.run([*command, "--log-images-every", "0"], check=True)
 
 
-def measured(recipe: Recipe, folder: Path, data: Path, limit: int | None) -> dict[str, float]:
+def evaluate(recipe: Recipe, folder: Path, data: Path, limit: int | None) -> dict[str, float]:
     """Scores of a run on LSP's test part."""
     network = recipe.system.network()
     network.load_state_dict(read_weights(folder))
     network.eval()
     card = make_card(
-        recipe.system, name=recipe.name, size_px=recipe.card.size_px, mean=recipe.input.mean, std=recipe.input.std
+        recipe.system, name=recipe.name, inference=recipe.card.inference, mean=recipe.input.mean, std=recipe.input.std
     )
     poser = TopDownPose(TorchModel(network, recipe.system.codec, card), flip=False)
     last = 2000 if limit is None else 1000 + limit
     test = Lsp("lsp", data / "lsp", "im{:04d}.jpg", 1001, last, hidden_counts=True, skeleton=LSP14)
-    true, found, seen_true, seen_found = [], [], [], []
+    truth, predicted, truth_in_box, predicted_in_box = [], [], [], []
     for index in range(len(test)):
         sample = test[index]
         joints = sample.people.keypoints
         box = boxes.boxes_from_points(joints, np.ones(joints.shape[:2], bool))
         people = poser(sample.image, box + np.float32([-1, -1, 1, 1]) * BODY * (box[:, 2:] - box[:, :2]).max())
-        true.append(joints[0])
-        found.append(people.keypoints[0])
+        truth.append(joints[0])
+        predicted.append(people.keypoints[0])
         side = (box[0, 2:] - box[0, :2]).max()
-        seen_true.append((joints[0] - box[0, :2]) / side)
-        seen_found.append((people.keypoints[0] - box[0, :2]) / side)
-    pairs = make_pairs(LSP14, true, found)
-    variation = np.var(seen_found, axis=0).sum() / np.var(seen_true, axis=0).sum()
+        truth_in_box.append((joints[0] - box[0, :2]) / side)
+        predicted_in_box.append((people.keypoints[0] - box[0, :2]) / side)
+    pairs = make_pairs(LSP14, truth, predicted)
+    variance = np.var(predicted_in_box, axis=0).sum() / np.var(truth_in_box, axis=0).sum()
     return {
         "PCK torso": pck(pairs, "torso").overall.value, "PCK box": pck(pairs, "box").overall.value,
-        "PCP strict": pcp(pairs, strict=True).overall.value, "variation": float(variation), "pictures": len(pairs),
+        "PCP strict": pcp(pairs, strict=True).overall.value, "variance": float(variance), "images": len(pairs),
     }  # fmt: skip
 
 
-def asked() -> argparse.Namespace:
+def parse_args() -> argparse.Namespace:
     """The command's arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="holds lsp, lspet and backgrounds_inria")
@@ -97,34 +97,34 @@ def asked() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS))
     parser.add_argument("--set", dest="settings", action="append", default=[], metavar="FIELD=VALUE")
-    parser.add_argument("--measure", action="store_true", help="measure the runs that are there; train nothing")
-    parser.add_argument("--limit", type=int, help="the first test pictures only")
+    parser.add_argument("--measure", action="store_true", help="measure existing runs; train nothing")
+    parser.add_argument("--limit", type=int, help="the first test images only")
     return parser.parse_args()
 
 
 def main() -> None:
     """Train, measure, print."""
-    given = asked()
+    args = parse_args()
     torch.set_num_threads(2)
-    rows: dict[str, list[dict[str, float]]] = {variant: [] for variant in given.variants}
-    for seed in range(given.seeds):
-        for variant in given.variants:
-            settings = settings_of(variant, seed, given.settings)
-            recipe = apply_overrides(find_recipe(given.recipe), settings)
-            folder = given.out / f"{given.recipe}.{variant}.{seed}"
-            scores = folder / "claim.json"
-            if not given.measure and not scores.exists():
-                trained(given.recipe, settings, given.data, folder)
-            if given.measure and not folder.exists():
+    rows: dict[str, list[dict[str, float]]] = {variant: [] for variant in args.variants}
+    for seed in range(args.seeds):
+        for variant in args.variants:
+            settings = overrides(variant, seed, args.settings)
+            recipe = apply_overrides(find_recipe(args.recipe), settings)
+            folder = args.out / f"{args.recipe}.{variant}.{seed}"
+            scores = folder / "scores.json"
+            if not args.measure and not scores.exists():
+                train(args.recipe, settings, args.data, folder)
+            if args.measure and not folder.exists():
                 continue
-            if not scores.exists() or given.limit:
-                scores.write_text(json.dumps(measured(recipe, folder, given.data, given.limit)))
+            if not scores.exists() or args.limit:
+                scores.write_text(json.dumps(evaluate(recipe, folder, args.data, args.limit)))
             rows[variant].append(json.loads(scores.read_text()))
             print(folder.name, scores.read_text(), flush=True)
-    shown(given.recipe, rows)
+    print_table(args.recipe, rows)
 
 
-def shown(recipe: str, rows: dict[str, Sequence[dict[str, float]]]) -> None:
+def print_table(recipe: str, rows: dict[str, Sequence[dict[str, float]]]) -> None:
     """Print the table."""
     table = Table("tasks", "seeds", *METRICS, title=f"{recipe}, trained on LSPET + LSP 1-1000, tested on LSP 1001-2000")
     for variant, runs in rows.items():
