@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from poseg.errors import WeightsError
 from poseg.people import People
 from poseg.skeletons import COCO17
-from poseg.transforms.letterbox import plan
+from poseg.transforms.letterbox import make_letterbox
 
 STRIDE_PX = 32  # the network takes any multiple of it, also not square
 MAX_INTERPRETERS = 8  # 30 MB each and more
@@ -56,8 +56,10 @@ class MoveNetMultiPose:
 
         `size` overrides that of the constructor.
         """
-        letterbox = plan((image.shape[0], image.shape[1]), size or self.size, multiple=STRIDE_PX, remainder=0)
-        rows = self._run(letterbox.canvas(image, (0, 0, 0)))
+        letterbox = make_letterbox(
+            (image.shape[0], image.shape[1]), size or self.size, size_divisor=STRIDE_PX, size_offset=0
+        )
+        rows = self._run(letterbox.padded_image(image, (0, 0, 0)))
         rows = rows[rows[:, 55] >= self.min_score]
         rows = rows[np.argsort(-rows[:, 55], kind="stable")]
         triplets = rows[:, :51].reshape(-1, 17, 3)  # y, x and score; y and x as fractions of the input's sides

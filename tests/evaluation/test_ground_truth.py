@@ -182,7 +182,7 @@ def test_file_of_other_images_is_refused(made):
     plain = json.loads(made.read_text())
     plain["images"] = [{**plain["images"][0], "id": 7, "file_name": "7.png"}]
     other = read_people(save(made.parent, {**plain, "annotations": []}, "other.json"))
-    with pytest.raises(AnnotationError, match=r"it speaks of 7\.png, they are such as 1\.png"):
+    with pytest.raises(AnnotationError, match=r"it lists 7\.png, they are such as 1\.png"):
         match_people(other, made)
 
 

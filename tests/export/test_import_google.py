@@ -250,7 +250,7 @@ def test_card_in_the_file_has_the_input_rule_and_licence(tmp_path: Path) -> None
     read = Card.from_metadata(metadata, source="small.onnx")
     assert read.to_json() == card.to_json()
     assert PersonLabCodec.from_dict(read.codec, COCO17) == PersonLabCodec(stride=16)
-    assert (read.size_divisor, read.size_offset, read.size_px % read.size_divisor) == (16, 1, 1)
+    assert (read.size_divisor, read.size_offset, read.inference.long_edge_px % read.size_divisor) == (16, 1, 1)
     assert read.mean == read.std == (127.5,) * 3
     assert read.licences["weights"].startswith("Apache-2.0")
 

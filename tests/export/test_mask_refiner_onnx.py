@@ -12,6 +12,7 @@ from poseg.codecs.mask_refiner import INPUT_CHANNELS  # noqa: E402
 from poseg.export.quantize import quantize  # noqa: E402
 from poseg.export.torch_model import TorchModel, make_card  # noqa: E402
 from poseg.export.torch_onnx import export_onnx, fold_batchnorm  # noqa: E402
+from poseg.runtime.inference import InferenceConfig  # noqa: E402
 from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
 from poseg.systems.painter import Painter  # noqa: E402
 
@@ -26,7 +27,9 @@ def exported(tmp_path_factory):
     network = SYSTEM.network().eval()
     path = tmp_path_factory.mktemp("model") / "refiner.onnx"
     mean, std = SYSTEM.normalisation
-    card = make_card(SYSTEM, name="fresh", size_px=64, mean=mean, std=std, licences={"code": "Apache-2.0"})
+    card = make_card(
+        SYSTEM, name="fresh", inference=InferenceConfig(64), mean=mean, std=std, licences={"code": "Apache-2.0"}
+    )
     images = [np.random.default_rng(seed).integers(0, 256, (90, 70, 3), np.uint8) for seed in range(2)]
     result = export_onnx(network, SYSTEM, card, path, images)
     assert result.difference < 1e-4

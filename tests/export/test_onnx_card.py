@@ -9,6 +9,7 @@ import pytest
 
 from poseg.export.onnx_card import hash_without_card, save_with_card, with_card
 from poseg.runtime.card import CARD_KEY, Card
+from poseg.runtime.inference import InferenceConfig
 
 onnx = pytest.importorskip("onnx")
 
@@ -26,7 +27,7 @@ def tiny(name: str = "same") -> Any:
 
 def card(name: str = "tiny") -> Card:
     return Card(
-        name=name, system="personlab", codec={}, skeleton={}, size_px=33, size_divisor=16, size_offset=1,
+        name=name, system="personlab", codec={}, skeleton={}, inference=InferenceConfig(33), size_divisor=16, size_offset=1,
         mean=(0, 0, 0), std=(1, 1, 1), outputs={"heatmap": "heatmap"}, notes=("Größe: ½",),
     )  # fmt: skip
 

@@ -21,6 +21,7 @@ from poseg.export.torch_model import TorchModel, make_card  # noqa: E402
 from poseg.export.torch_onnx import export_onnx, per_person_input_shape  # noqa: E402
 from poseg.people import People  # noqa: E402
 from poseg.runtime.crop_pose import TopDownPose  # noqa: E402
+from poseg.runtime.inference import InferenceConfig  # noqa: E402
 from poseg.runtime.lifter import Lifter as Lifting  # noqa: E402
 from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
 from poseg.runtime.pose2seg import Pose2SegSegmenter  # noqa: E402
@@ -64,7 +65,7 @@ def models(tmp_path_factory):
         network, path = with_distinct_outputs(system.network()), tmp_path_factory.mktemp("models") / f"{name}.onnx"
         mean, std = system.normalisation
         card = make_card(
-            system, name=name, size_px=getattr(system, "crop_px", 1), mean=mean, std=std, licences=LICENCES,
+            system, name=name, inference=InferenceConfig(getattr(system, "crop_px", 1)), mean=mean, std=std, licences=LICENCES,
             data=({"name": "drawn", "pictures": 8},), notes=("Random weights.",),
         )  # fmt: skip
         images = [photo(seed) for seed in range(2)]
@@ -125,7 +126,7 @@ def test_card_is_complete(models, name):
     assert session.codec == system.codec
     assert (card.name, card.system) == (name, "lifter" if name == "lifter" else "multitask")
     assert (card.mean, card.std) == system.normalisation
-    assert card.size_px == card.size_divisor == getattr(system, "crop_px", 1)
+    assert card.inference.long_edge_px == card.size_divisor == getattr(system, "crop_px", 1)
     assert set(card.outputs) == {spec.name for spec in system.codec.specs}
     assert card.licences == LICENCES
     assert card.data[0]["pictures"] == 8

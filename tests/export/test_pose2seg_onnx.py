@@ -13,6 +13,7 @@ from poseg.export.quantize import quantize  # noqa: E402
 from poseg.export.torch_model import TorchModel, make_card  # noqa: E402
 from poseg.export.torch_onnx import export_onnx, fold_batchnorm  # noqa: E402
 from poseg.people import People  # noqa: E402
+from poseg.runtime.inference import InferenceConfig  # noqa: E402
 from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
 from poseg.runtime.pose2seg import Pose2SegSegmenter  # noqa: E402
 from poseg.skeletons import COCO17  # noqa: E402
@@ -31,7 +32,9 @@ def exported(tmp_path_factory):
     network = SYSTEM.network().eval()
     path = tmp_path_factory.mktemp("model") / "pose2seg.onnx"
     mean, std = SYSTEM.normalisation
-    card = make_card(SYSTEM, name="fresh", size_px=161, mean=mean, std=std, licences={"code": "Apache-2.0"})
+    card = make_card(
+        SYSTEM, name="fresh", inference=InferenceConfig(161), mean=mean, std=std, licences={"code": "Apache-2.0"}
+    )
     result = export_onnx(network, SYSTEM, card, path)
     assert result.difference < 1e-4
     return network, path

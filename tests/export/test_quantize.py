@@ -11,6 +11,7 @@ onnx = pytest.importorskip("onnx")
 from poseg.errors import WeightsError  # noqa: E402
 from poseg.export.quantize import last_layers, quantize  # noqa: E402
 from poseg.export.torch_onnx import export_onnx  # noqa: E402
+from poseg.runtime.inference import InferenceConfig  # noqa: E402
 from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
 from poseg.systems.personlab import PersonLab  # noqa: E402
 
@@ -40,7 +41,12 @@ def exported(tmp_path_factory):
     path = tmp_path_factory.mktemp("model") / "fp32.onnx"
     mean, std = SYSTEM.normalisation
     card = make_card(
-        SYSTEM, name="fresh", size_px=129, mean=mean, std=std, licences={"code": "Apache-2.0", "weights": "Apache-2.0"}
+        SYSTEM,
+        name="fresh",
+        inference=InferenceConfig(129),
+        mean=mean,
+        std=std,
+        licences={"code": "Apache-2.0", "weights": "Apache-2.0"},
     )
     export_onnx(network, SYSTEM, card, path)
     return path

@@ -13,6 +13,7 @@ from poseg.errors import WeightsError  # noqa: E402
 from poseg.export import torch_onnx  # noqa: E402
 from poseg.export.torch_model import make_card  # noqa: E402
 from poseg.export.torch_onnx import export_onnx, fold_batchnorm  # noqa: E402
+from poseg.runtime.inference import InferenceConfig  # noqa: E402
 from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
 from poseg.systems.personlab import PersonLab  # noqa: E402
 
@@ -36,7 +37,9 @@ def network():
 @pytest.fixture(scope="module")
 def card():
     mean, std = SYSTEM.normalisation
-    return make_card(SYSTEM, name="fresh", size_px=257, mean=mean, std=std, licences={"code": "Apache-2.0"})
+    return make_card(
+        SYSTEM, name="fresh", inference=InferenceConfig(257), mean=mean, std=std, licences={"code": "Apache-2.0"}
+    )
 
 
 def test_fold_batchnorm_keeps_fields_and_leaves_no_norm(network):

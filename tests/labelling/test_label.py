@@ -109,7 +109,7 @@ def test_masks_only_teacher_has_no_vote_on_people(scene):
     both = ensemble(Oracle(made.people), segmenter)
     consensus = ensemble_image(made.image, both)
     assert segmenter.calls == 0
-    assert consensus.fused.agreeing.tolist() == consensus.fused.possible.tolist() == [4, 4]
+    assert consensus.fused.votes.tolist() == consensus.fused.max_votes.tolist() == [4, 4]
     assert np.asarray(consensus.masks).any(axis=(1, 2)).all()
     with pytest.raises(PosegError, match="detects people"):
         ensemble(segmenter)
@@ -305,7 +305,7 @@ def test_people_in_tiles_are_mapped_to_the_image(cast):
     fused = ensemble_image(image, config).fused
     assert len(fused.people) == 1
     np.testing.assert_allclose(fused.people.keypoints, made.people.keypoints[:1] + 0.5, atol=1)
-    assert 2 <= fused.agreeing[0] <= fused.possible[0]
+    assert 2 <= fused.votes[0] <= fused.max_votes[0]
 
 
 def test_masks_of_the_scene_differ(cast):

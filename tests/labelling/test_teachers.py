@@ -85,7 +85,7 @@ def test_model_teacher_runs_once_per_image(model_path, spots):
     runs = []
 
     class Counting:
-        card, codec, name = session.card, session.codec, "counting"
+        card, codec, name, prepare = session.card, session.codec, "counting", session.prepare
 
         def run(self, tensor):
             runs.append(tensor.shape)
