@@ -25,8 +25,8 @@ from poseg.io.overrides import apply_overrides
 from poseg.recipes import find_recipe
 from poseg.recipes.tasks import train_dataset
 from poseg.training.dataset import TrainDataset
-from poseg.training.micro_batches import ResumableSampler, micro_batches
 from poseg.training.loop import Progress, train
+from poseg.training.micro_batches import ResumableSampler, micro_batches
 from poseg.training.recipe import Recipe
 
 

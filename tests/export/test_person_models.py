@@ -65,8 +65,8 @@ def models(tmp_path_factory):
         network, path = with_distinct_outputs(system.network()), tmp_path_factory.mktemp("models") / f"{name}.onnx"
         mean, std = system.normalisation
         card = make_card(
-            system, name=name, inference=InferenceConfig(getattr(system, "crop_px", 1)), mean=mean, std=std, licences=LICENCES,
-            data=({"name": "drawn", "pictures": 8},), notes=("Random weights.",),
+            system, name=name, inference=InferenceConfig(getattr(system, "crop_px", 1)), mean=mean, std=std,
+            licences=LICENCES, data=({"name": "drawn", "pictures": 8},), notes=("Random weights.",),
         )  # fmt: skip
         images = [photo(seed) for seed in range(2)]
         made[name] = SimpleNamespace(
