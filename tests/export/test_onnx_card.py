@@ -28,7 +28,8 @@ def tiny(name: str = "same") -> Any:
 def card(name: str = "tiny") -> Card:
     return Card(
         name=name, system="personlab", codec={}, skeleton={}, inference=InferenceConfig(33),
-        size_divisor=16, size_offset=1, mean=(0, 0, 0), std=(1, 1, 1), outputs={"heatmap": "heatmap"}, notes=("Größe: ½",),
+        size_divisor=16, size_offset=1, mean=(0, 0, 0), std=(1, 1, 1),
+        outputs={"heatmap": "heatmap"}, notes=("Größe: ½",),
     )  # fmt: skip
 
 
