@@ -87,7 +87,7 @@ def paper_distance(embedding: Floats, keypoints: Floats, weights: Floats, scales
 
 
 def _product(left: Floats, right: Floats) -> Floats:
-    """left @ right, (N, K) by (K, M), on the calling thread."""
+    """Left @ right, (N, K) by (K, M), on the calling thread."""
     step = max(1, MAX_PRODUCT // max(left.size, 1))
     right = np.ascontiguousarray(right)
     blocks = [left @ right[:, first : first + step] for first in range(0, right.shape[1], step)]
