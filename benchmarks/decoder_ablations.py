@@ -37,8 +37,8 @@ from poseg.metrics.bootstrap import bootstrap_ap, image_counts, percentile_inter
 from poseg.metrics.coco_objects import Kind
 from poseg.people import People
 from poseg.runtime.models import build_predictor
+from poseg.runtime.multi_scale import View
 from poseg.runtime.predictor import Predictor
-from poseg.runtime.view import View
 
 KINDS: tuple[Kind, ...] = ("keypoints", "masks")
 BASE = "default"

@@ -16,8 +16,8 @@ from poseg.errors import PosegError
 from poseg.fields import Fields
 from poseg.people import People
 from poseg.runtime.card import Card
+from poseg.runtime.multi_scale import View
 from poseg.runtime.predictor import Predictor
-from poseg.runtime.view import View
 
 SIZE = (480, 640)
 SIZE_PX, SCALES = 1025, (0.375, 0.625, 1.0)

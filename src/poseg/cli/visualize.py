@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from poseg.runtime.multi_scale import View
     from poseg.runtime.predictor import Predictor
-    from poseg.runtime.view import View
 
     Figure = Callable[[], NDArray[np.uint8]]
 

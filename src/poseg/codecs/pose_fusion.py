@@ -27,7 +27,7 @@ Box = tuple[float, float, float, float]
 
 
 class Detections(Protocol):
-    """What one view detected: `ViewDetections`, or a view that was run (`runtime.view`)."""
+    """What one view detected: `ViewDetections`, or a view that was run (`runtime.multi_scale`)."""
 
     @property
     def people(self) -> People:

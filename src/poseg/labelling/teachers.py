@@ -19,9 +19,9 @@ from poseg.errors import WeightsError
 from poseg.people import People
 from poseg.runtime.inference import InferenceConfig
 from poseg.runtime.models import build_predictor, load_model, models
+from poseg.runtime.multi_scale import View
 from poseg.runtime.onnx_model import OnnxModel
 from poseg.runtime.predictor import Predictor
-from poseg.runtime.view import View
 
 Image = NDArray[np.uint8]
 

@@ -17,11 +17,37 @@ from poseg.codecs.scale_selection import any_too_large, focus_crop, select_views
 from poseg.fields import Fields
 from poseg.people import People, Timings
 from poseg.runtime.inference import InferenceConfig, InferenceModel
-from poseg.runtime.view import View
 from poseg.transforms.letterbox import Crop, Letterbox, make_letterbox
 
 # What one view alone hardly believes may be what all of them see.
 MAX_PER_VIEW, MIN_VIEW_SCORE = 100, 0.02
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """An image at one scale, whole or cropped, with its fields and the poses in it.
+
+    letterbox  where it lies on the network's input
+    fields     over that input; of the image and its flip, their mean
+    people     the poses detected in it, highest score first, in pixels of the image
+    timings    milliseconds of each step
+    """
+
+    letterbox: Letterbox
+    fields: Fields
+    people: People
+    timings: Timings
+    weight: float = 1.0
+
+    @property
+    def scale(self) -> float:
+        """Input pixels per image pixel."""
+        return max(self.letterbox.scale_xy)
+
+    @property
+    def crop_xyxy(self) -> Crop | None:
+        """The part of the image that is shown; all of it where None."""
+        return self.letterbox.crop_xyxy
 
 
 @dataclass(frozen=True, slots=True, eq=False)

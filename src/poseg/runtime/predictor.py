@@ -17,8 +17,7 @@ from poseg.people import People, Timings
 from poseg.runtime.card import Card
 from poseg.runtime.inference import InferenceConfig, InferenceModel
 from poseg.runtime.mask_refiner import MaskRefiner
-from poseg.runtime.multi_scale import ViewInstances, assign_masks, detect_views, render_instances
-from poseg.runtime.view import View
+from poseg.runtime.multi_scale import View, ViewInstances, assign_masks, detect_views, render_instances
 
 SYSTEMS = ("personlab", "poseg")
 
