@@ -2,9 +2,9 @@
 
 run    python benchmarks/effects.py [--threads 2] [--repeats 15] [--people 3]
 
-People and image are synthetic (`poseg.datasets.drawn_people`), with exact joints and masks. Each number is the median
-of the repeats, effects taken in turn; the first round is left out. "CPU ms" is the sum over all threads: on a busy
-machine it is more reliable than wall time. "mattes" is part of nearly all of them: the people's mattes from their
+People and image are synthetic (`poseg.datasets.synthetic_people`), with exact joints and masks. Each number is the
+median of the repeats, effects taken in turn; the first round is left out. "CPU ms" is the sum over all threads: on a
+busy machine it is more reliable than wall time. "mattes" is part of nearly all of them: the people's mattes from their
 masks.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from poseg.datasets.drawn_people import drawn_scene
+from poseg.datasets.synthetic_people import render_scene
 from poseg.effects import EFFECTS
 from poseg.effects.matte import Mattes
 
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=3)
     args = parser.parse_args()
     cv2.setNumThreads(args.threads)
-    scene = drawn_scene(np.random.default_rng(3), SIZE, args.people)
+    scene = render_scene(np.random.default_rng(3), SIZE, args.people)
     steps: dict[str, Callable[[], object]] = {"mattes": lambda: list(Mattes(scene.image, scene.people))}
     for name, effect in EFFECTS.items():
         steps[name] = lambda effect=effect: effect()(scene.image, scene.people)

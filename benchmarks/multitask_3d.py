@@ -7,7 +7,7 @@ run    python benchmarks/multitask_3d.py --data DATA --out RUNS [--set optim.ste
     together   strategy 1: regression and detection together
     after      strategy 2: the backbone trains by detection alone for as many steps, then regression from its weights
 
-Motion capture poses are rendered as figures (`datasets.drawn_in_space`); those measured were held out by subject and by
+Motion capture poses are rendered as figures (`datasets.render_3d`); those measured were held out by subject and by
 action. Existing runs are resumed; `--measure` trains nothing. Errors are in mm with 95 % bootstrap intervals over
 clips; then MPJPE by action, with the standard deviation over poses, as in the paper. The last column is the variance of
 predictions relative to that of the ground truth: 0 for the mean of these poses, whose errors are the last row.
@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from poseg.codecs.multitask import BONES, JOINT_WINDOWS
-from poseg.datasets.drawn_in_space import drawn_in_space
+from poseg.datasets.synthetic_people import render_3d
 from poseg.datasets.mocap import Clip, Poses, read_mocap, split
 from poseg.export.torch_model import TorchModel, make_card
 from poseg.geometry import boxes
@@ -66,7 +66,7 @@ def evaluate(recipe: Recipe, folder: Path, poses: Poses, rows: np.ndarray) -> tu
     runner = TorchModel(network.eval(), codec, card)
     poser, truth, predicted = TopDownPose(runner), [], []
     for number, row in enumerate(rows):
-        sample = drawn_in_space(poses.joints_mm[row], np.random.default_rng((7, number)))
+        sample = render_3d(poses.joints_mm[row], np.random.default_rng((7, number)))
         box = boxes.boxes_from_points(sample.people.keypoints, np.ones((1, 17), bool))
         maps = codec.crops(box)
         fields = runner.run(poser.crops(sample.image, maps))

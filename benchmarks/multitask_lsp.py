@@ -68,7 +68,7 @@ def evaluate(recipe: Recipe, folder: Path, data: Path, limit: int | None) -> dic
     )
     poser = TopDownPose(TorchModel(network, recipe.system.codec, card), flip=False)
     last = 2000 if limit is None else 1000 + limit
-    test = Lsp("lsp", data / "lsp", "im{:04d}.jpg", 1001, last, hidden_counts=True, skeleton=LSP14)
+    test = Lsp("lsp", data / "lsp", "im{:04d}.jpg", 1001, last, include_occluded=True, skeleton=LSP14)
     truth, predicted, truth_in_box, predicted_in_box = [], [], [], []
     for index in range(len(test)):
         sample = test[index]

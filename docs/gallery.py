@@ -3,7 +3,7 @@
 run    python docs/gallery.py [FOLDER]
 
 The photograph is scikit-image's astronaut (NASA, public domain), with the pose and mask that the bundled models
-predict. The figures are `poseg.datasets.drawn_people`, whose joints and masks are exact.
+predict. The figures are `poseg.datasets.synthetic_people`, whose joints and masks are exact.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rich.console import Console
 from skimage.data import astronaut, rocket
 
 import poseg
-from poseg.datasets.drawn_people import drawn_scene
+from poseg.datasets.synthetic_people import render_scene
 from poseg.draw.figures import contact_sheet, resize_to
 from poseg.effects import EFFECTS, Chain, Effect, Pixelate, Replace, Sticker, Winged, chain
 from poseg.effects.artwork import art_names
@@ -104,7 +104,7 @@ def main() -> None:
     console = Console(stderr=True)
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
     folder.mkdir(parents=True, exist_ok=True)
-    photo, figures = photograph(), drawn_scene(np.random.default_rng(SEED), SIZE, PEOPLE)
+    photo, figures = photograph(), render_scene(np.random.default_rng(SEED), SIZE, PEOPLE)
     tiles = [resize_to(photo.image, SHEET_PX)[0]]
     photos, scenes = on_photograph(), on_figures()
     for name in EFFECTS:

@@ -61,7 +61,7 @@ def test_data_check_explains_and_counts_issues(plain: dict[str, Any], tmp_path: 
     out = tmp_path / "report.json"
     done = run(plain, tmp_path, "check", "--json", str(out))
     assert done.exit_code == 1
-    assert "FAULT  `num_keypoints` disagrees with the joints that have v > 0. (7)" in done.stdout
+    assert "WARNING  `num_keypoints` disagrees with the joints that have v > 0. (7)" in done.stdout
     assert "- annotation 10 of image 1: 1, but 2 have v > 0" in done.stdout
     assert "- and 2 more" in done.stdout
     report = json.loads(out.read_text())

@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import Result
 
 from poseg.cli.effect import build_chain
-from poseg.datasets.drawn_people import drawn_scene
+from poseg.datasets.synthetic_people import render_scene
 from poseg.effects import EFFECTS, Outline, Pixelate, Sticker
 from poseg.errors import PosegError
 from poseg.io.coco_results import coco_results, write_results
@@ -20,7 +20,7 @@ Poseg = Callable[..., Result]
 Spots = Callable[..., NDArray[np.uint8]]
 Save = Callable[[str, NDArray[np.uint8]], None]
 
-SCENE = drawn_scene(np.random.default_rng(6), (160, 240), 2)
+SCENE = render_scene(np.random.default_rng(6), (160, 240), 2)
 
 
 @pytest.fixture

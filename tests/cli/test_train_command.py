@@ -90,10 +90,10 @@ def test_train_then_export(tmp_path: Path):
 
 def two_steps(tmp_path: Path, recipe: str, *settings: str) -> list[dict[str, Any]]:
     """What a run of two steps on drawn people in COCO's layout logs."""
-    from poseg.datasets.drawn_people import write_drawn_people
+    from poseg.datasets.synthetic_people import write_synthetic_people
 
     folder, run = tmp_path / "coco", tmp_path / "run"
-    write_drawn_people(folder, pictures=4, size=(97, 129), seed=1)
+    write_synthetic_people(folder, pictures=4, size=(97, 129), seed=1)
     (folder / "pictures").rename(folder / "train2017")
     (folder / "annotations.json").rename(folder / "person_keypoints_train2017.json")
     small = ("optim.steps=2", "optim.batch_size=2", "input.side_px=97", "init.backbone=", *settings)

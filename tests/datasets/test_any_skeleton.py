@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from poseg.codecs.personlab import PersonLabCodec
-from poseg.datasets import own
+from poseg.datasets import custom_coco
 from poseg.errors import AnnotationError
 from poseg.geometry import affine
 from poseg.people import People
@@ -26,7 +26,7 @@ def odd(plain):
 
 
 def test_sides_are_understood_from_names(plain, write):
-    skeleton = own(write(plain)).skeleton
+    skeleton = custom_coco(write(plain)).skeleton
     assert skeleton.joints == ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
     assert skeleton.flip_index.tolist() == [0, 2, 1, 4, 3]
     assert skeleton.sigmas == (0.03,) * 5
@@ -37,7 +37,7 @@ def test_sides_are_understood_from_names(plain, write):
 @pytest.mark.parametrize("key", ["flip_pairs", "mirror"])
 def test_flip_pairs_of_the_category(odd, write, flips, key):
     odd["categories"][0][key] = flips
-    assert own(write(odd)).skeleton.flip_index.tolist() == [0, 2, 1, 4, 3]
+    assert custom_coco(write(odd)).skeleton.flip_index.tolist() == [0, 2, 1, 4, 3]
 
 
 def test_a_toml_file_beside_completes_the_category(odd, write):
@@ -47,20 +47,20 @@ def test_a_toml_file_beside_completes_the_category(odd, write):
         'name = "dog5"\nflip_pairs = [["port", "starboard"], ["ping", "pong"]]\nsigmas = [0.1, 0.2, 0.2, 0.3, 0.3]\n'
         'bones = [["nose", "port"], ["nose", "starboard"], ["port", "ping"], ["starboard", "pong"]]\n'
     )
-    skeleton = own(path).skeleton
+    skeleton = custom_coco(path).skeleton
     assert (skeleton.name, skeleton.sigmas[3], len(skeleton.tree)) == ("dog5", 0.3, 4)
     assert skeleton.flip_index.tolist() == [0, 2, 1, 4, 3]
     path.with_suffix(".toml").write_text("colour = 'red'")
     with pytest.raises(AnnotationError, match=r"unknown colour; a skeleton has name, joints"):
-        own(path)
+        custom_coco(path)
     path.with_suffix(".toml").write_text("name = ")
     with pytest.raises(AnnotationError, match="as TOML"):
-        own(path)
+        custom_coco(path)
 
 
 def test_mirroring_a_sample_twice_changes_nothing(odd, write):
     odd["categories"][0]["flip_pairs"] = [[2, 3], [4, 5]]
-    data = own(write(odd))
+    data = custom_coco(write(odd))
     sample = data[0]
     size = sample.image.shape[:2]
     matrix = affine.similarity(1.0, 0.0, centre=(64, 48), target=(64, 48), flip=True)
@@ -97,7 +97,7 @@ def test_decoding_undoes_encoding_for_any_number_of_joints(joints):
 
 def test_a_dataset_of_ones_own_survives_the_fields(plain, write):
     plain["annotations"] = plain["annotations"][:1]
-    sample = own(write(plain))[0]
+    sample = custom_coco(write(plain))[0]
     padded = warp(sample, affine.similarity(2.0, 0.0, centre=(64, 48), target=(128, 96), flip=False), (193, 257))
     codec = PersonLabCodec(padded.people.skeleton, stride=8)
     people = codec.decode(codec.encode(padded.people, (193, 257), padded.ignore).as_fields())
@@ -106,6 +106,6 @@ def test_a_dataset_of_ones_own_survives_the_fields(plain, write):
 
 def test_a_card_keeps_the_pairs(odd, write):
     odd["categories"][0]["flip_pairs"] = [[2, 3], [4, 5]]
-    skeleton = own(write(odd)).skeleton
+    skeleton = custom_coco(write(odd)).skeleton
     assert _skeleton(asdict(skeleton)) == skeleton
     assert _skeleton(asdict(replace(skeleton, flip_pairs=()))).flip_index.tolist() == [0, 1, 2, 3, 4]

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from poseg.datasets import own
-from poseg.datasets.check import KINDS, Level, check_file, check_plain
+from poseg.datasets import custom_coco
+from poseg.datasets.check import RULES, Severity, check_dict, check_file
 from poseg.errors import PosegError
 from poseg.geometry.rle import encode_rle
 
@@ -59,13 +59,13 @@ def joint(place, *values):
 
 
 # What is done to the file, and the kind that is found; several ways to one kind where it has several.
-DEEDS = [
+CHANGES = [
     ("list-missing", without("images")),
     ("list-missing", lambda plain: plain.update(annotations={})),
     ("list-missing", lambda plain: plain["categories"].append(3)),
     ("category", without("categories", 0)),
     ("category", lambda plain: plain["categories"].append({"id": 2, "name": "cat"})),
-    ("nobody-at-all", lambda plain: plain["annotations"].clear()),
+    ("no-people", lambda plain: plain["annotations"].clear()),
     ("other-categories", lambda plain: plain["categories"].append({"id": 2, "name": "cat"})
      or plain["categories"][0].update(name="person") or plain["annotations"][1].update(category_id=2)),
     ("id", image(id="7")),
@@ -83,7 +83,7 @@ DEEDS = [
     ("skeleton", category(sigmas=[0.1])),
     ("skeleton", category(flip_pairs=[[0, 1]])),
     ("unpaired", category(keypoints=["nose", "left_eye", "right_eye", "left_ear", "fifth"])),
-    ("lopsided", category(skeleton=[[1, 2], [2, 3], [2, 4], [3, 5]])),
+    ("asymmetric", category(skeleton=[[1, 2], [2, 3], [2, 4], [3, 5]])),
     ("no-sigmas", without("categories", 0, "sigmas")),
     ("not-a-number", joint(0, float("nan"), 1, 2)),
     ("not-a-number", person(bbox=[1, 2, "wide", 4])),
@@ -102,7 +102,7 @@ DEEDS = [
     ("joint-in-corner", joint(0, 0, 0, 2)),
     ("num-keypoints", person(num_keypoints=4)),
     ("num-keypoints", person(num_keypoints="5")),
-    ("joints-unsure", joint(0, 40, 48, 0)),
+    ("joints-uncertain", joint(0, 40, 48, 0)),
     ("no-keypoints", person(keypoints=[0] * 15, num_keypoints=0)),
     ("box-missing", without("annotations", 0, "bbox")),
     ("box-empty", person(bbox=[24, 26, 0, 28])),
@@ -134,28 +134,28 @@ DEEDS = [
     ("crowd-without-rle", person(iscrowd=1)),
     ("crowd-without-rle", lambda plain: plain["annotations"][3].pop("segmentation")),
     ("person-twice", again("annotations", id=9)),
-    ("image-size", image(height=0)),
-    ("image-size", image(width="128")),
-    ("image-size", image(file_name=5)),
+    ("image-entry", image(height=0)),
+    ("image-entry", image(width="128")),
+    ("image-entry", image(file_name=5)),
     ("image-without-size", without("images", 0, "height")),
     ("image-name", without("images", 0, "file_name")),
-    ("picture-missing", image(file_name="zz.png")),
+    ("image-missing", image(file_name="zz.png")),
     ("background-missing", again("images", id=9, file_name="zz.png")),
-    ("no-picture", lambda plain: [i.update(file_name=f"gone/{i['id']}.png") for i in plain["images"]]),
-    ("picture-size", image(height=97)),
-    ("picture-of-nobody", again("images", id=9, file_name="c.png")),
+    ("no-image", lambda plain: [i.update(file_name=f"gone/{i['id']}.png") for i in plain["images"]]),
+    ("image-size", image(height=97)),
+    ("image-empty", again("images", id=9, file_name="c.png")),
 ]  # fmt: skip
-ELSEWHERE = {"unreadable", "no-joints", "bones-ignored", "picture-broken"}  # these have tests of their own
+ELSEWHERE = {"unreadable", "no-joints", "bones-ignored", "image-broken"}  # these have tests of their own
 
 
-def kinds(report):
-    return {fault.kind for fault in report.faults}
+def rules(report):
+    return {issue.rule for issue in report.issues}
 
 
 def trainable(path):
     """Whether every labelled picture can be read."""
     try:
-        data = own(path, path.parent)
+        data = custom_coco(path, path.parent)
         for index in range(len(data)):
             data[index]
     except PosegError:
@@ -165,28 +165,28 @@ def trainable(path):
 
 def test_nothing_is_found_where_nothing_is(plain, write):
     report = check_file(path := write(plain), path.parent)
-    assert kinds(report) == {"no-keypoints"}
-    assert report.worst == Level.NOTE
+    assert rules(report) == {"no-keypoints"}
+    assert report.worst == Severity.NOTE
     assert trainable(path)
 
 
-@pytest.mark.parametrize(("kind", "deed"), DEEDS, ids=[f"{n}-{kind}" for n, (kind, _) in enumerate(DEEDS)])
-def test_a_fault_is_found_where_it_was_put(kind, deed, plain, write):
-    deed(plain)
+@pytest.mark.parametrize(("rule", "change"), CHANGES, ids=[f"{n}-{rule}" for n, (rule, _) in enumerate(CHANGES)])
+def test_a_fault_is_found_where_it_was_put(rule, change, plain, write):
+    change(plain)
     path = write(plain)
     report = check_file(path, path.parent)
-    found = {fault.kind: fault for fault in report.faults}
-    assert kind in found
-    assert found[kind].count >= 1
-    assert found[kind].level == KINDS[kind].level
-    if report.worst < Level.ERROR:
+    found = {issue.rule: issue for issue in report.issues}
+    assert rule in found
+    assert found[rule].count >= 1
+    assert found[rule].severity == RULES[rule].severity
+    if report.worst < Severity.ERROR:
         assert trainable(path), "no error is told, so training must work"
-    if found[kind].level == Level.ERROR:
+    if found[rule].severity == Severity.ERROR:
         assert not trainable(path), "an error is told, so training must fail"
 
 
 def test_every_kind_is_put_somewhere():
-    assert {kind for kind, _ in DEEDS} | ELSEWHERE == set(KINDS)
+    assert {rule for rule, _ in CHANGES} | ELSEWHERE == set(RULES)
 
 
 VALUES = st.sampled_from(
@@ -212,7 +212,7 @@ def test_a_file_without_errors_can_be_trained_on_whatever_is_in_it(plain, write,
         broken[key][place][entry] = value
     path = write(broken)
     report = check_file(path, path.parent)
-    if report.worst < Level.ERROR:
+    if report.worst < Severity.ERROR:
         assert trainable(path)
 
 
@@ -221,10 +221,10 @@ def test_five_examples_at_most_name_the_annotations(plain):
     plain["annotations"] = [
         {**base, "id": n, "keypoints": [1, 2, 2] * 5, "area": 900 + n, "num_keypoints": 3} for n in range(7)
     ]
-    fault = next(fault for fault in check_plain(plain).faults if fault.kind == "num-keypoints")
-    assert fault.count == 7
-    assert fault.examples[0] == "annotation 0 of image 1: 3, but 5 have v > 0"
-    assert len(fault.examples) == 5
+    issue = next(issue for issue in check_dict(plain).issues if issue.rule == "num-keypoints")
+    assert issue.count == 7
+    assert issue.examples[0] == "annotation 0 of image 1: 3, but 5 have v > 0"
+    assert len(issue.examples) == 5
 
 
 def test_what_is_no_annotation_file(tmp_path):
@@ -232,18 +232,18 @@ def test_what_is_no_annotation_file(tmp_path):
     for content in (b"", b"{", b"[]", b"3", b"\xff\xfe", gzip.compress(b"{}")):
         path.write_bytes(content)
         report = check_file(path)
-        assert kinds(report) <= {"unreadable", "list-missing"}
-        assert report.worst == Level.ERROR
-    assert kinds(check_file(tmp_path / "none.json")) == {"unreadable"}
+        assert rules(report) <= {"unreadable", "list-missing"}
+        assert report.worst == Severity.ERROR
+    assert rules(check_file(tmp_path / "none.json")) == {"unreadable"}
 
 
 def test_joints_without_names_are_cocos(plain):
     del plain["categories"][0]["keypoints"], plain["categories"][0]["skeleton"], plain["categories"][0]["sigmas"]
-    assert "skeleton" in kinds(check_plain(plain))
+    assert "skeleton" in rules(check_dict(plain))
     for record in plain["annotations"][:3]:
         record["keypoints"] = record["keypoints"] + [0] * 36
-    report = check_plain(plain)
-    assert kinds(report) == {"no-joints", "no-keypoints"}
+    report = check_dict(plain)
+    assert rules(report) == {"no-joints", "no-keypoints"}
     assert report.summary.joints["nose"] == (2, 0)
     assert report.summary.joints["right_eye"] == (2, 0)
     assert report.summary.joints["right_ear"] == (1, 1)
@@ -256,32 +256,32 @@ def test_pictures_are_compared_by_their_headers(plain, write):
     Image.new("RGB", (128, 96)).save(path.parent / "a.png", exif=exif)
     (path.parent / "b.png").write_bytes(b"no picture")
     report = check_file(path, path.parent)
-    assert kinds(report) == {"picture-size", "picture-broken", "no-keypoints"}
-    assert "EXIF" in report.faults[1].examples[0] + report.faults[0].examples[0]
+    assert rules(report) == {"image-size", "image-broken", "no-keypoints"}
+    assert "EXIF" in report.issues[1].examples[0] + report.issues[0].examples[0]
     Image.new("RGB", (8, 96)).save(path.parent / "b.png")
-    assert "cannot show a person" in str(check_file(path, path.parent).faults)
+    assert "cannot show a person" in str(check_file(path, path.parent).issues)
 
 
 def test_a_toml_file_completes_the_category(plain, write, tmp_path):
     del plain["categories"][0]["sigmas"]
     path = write(plain)
-    assert "no-sigmas" in kinds(check_file(path))
+    assert "no-sigmas" in rules(check_file(path))
     (tmp_path / "other.toml").write_text("sigmas = [0.1, 0.1, 0.1, 0.1, 0.1]")
-    assert "no-sigmas" not in kinds(check_file(path, skeleton_file=tmp_path / "other.toml"))
+    assert "no-sigmas" not in rules(check_file(path, skeleton_file=tmp_path / "other.toml"))
     (tmp_path / "labels.toml").write_text("sigmas = [0.1]")
-    assert "skeleton" in kinds(check_file(path))
+    assert "skeleton" in rules(check_file(path))
 
 
 def test_the_summary_counts(plain):
-    summary = check_plain(plain).summary
-    assert (summary.pictures, summary.pictures_with_people, summary.people, summary.crowds) == (2, 2, 3, 1)
+    summary = check_dict(plain).summary
+    assert (summary.images, summary.images_with_people, summary.people, summary.crowds) == (2, 2, 3, 1)
     assert (summary.with_joints, summary.with_masks) == (2, 3)
     assert summary.joints == {
         "nose": (2, 0), "left_eye": (2, 0), "right_eye": (2, 0), "left_ear": (1, 1), "right_ear": (1, 1),
     }  # fmt: skip
-    assert summary.sides_px == (32.0,) * 5
+    assert summary.person_sizes_px == (32.0,) * 5
     assert summary.sizes == {"small": 3, "medium": 0, "large": 0}
-    json.dumps(check_plain(plain).to_plain(), allow_nan=False)
+    json.dumps(check_dict(plain).to_dict(), allow_nan=False)
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="needs real annotation beside the repository")
@@ -297,4 +297,4 @@ def test_the_summary_counts(plain):
 )
 def test_real_files_have_the_faults_they_have(file, expected):
     report = check_file(SHARED / file)
-    assert {fault.kind for fault in report.faults if fault.level > Level.NOTE} == expected
+    assert {issue.rule for issue in report.issues if issue.severity > Severity.NOTE} == expected

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from poseg.codecs.personlab import PersonLabCodec
-from poseg.datasets import DATASETS, coco, crowdpose, masks, ochuman, own
+from poseg.datasets import DATASETS, coco, coco_masks, crowdpose, custom_coco, ochuman
 from poseg.errors import AnnotationError
 from poseg.io.coco_json import read_coco
 from poseg.skeletons import COCO17, CROWDPOSE14, LSP14, OCHUMAN19, OPENPOSE18
@@ -23,7 +23,7 @@ needs_coco = pytest.mark.skipif(not (SHARED / "coco_mini").exists(), reason="nee
 
 
 def sample_of(data, name):
-    return next(data[i] for i in range(len(data)) if data.key(i).endswith(name))
+    return next(data[i] for i in range(len(data)) if data.sample_id(i).endswith(name))
 
 
 def weights_of(sample, skeleton):
@@ -36,7 +36,7 @@ def weights_of(sample, skeleton):
 
 
 def test_crowds_are_ignored_and_people_without_joints_have_no_negatives_in_their_mask(plain, write):
-    data = own(write(plain))
+    data = custom_coco(write(plain))
     sample = sample_of(data, "a.png")
     assert len(sample.people) == 2
     assert sample.ignore[60:90, 80:120].all()
@@ -54,7 +54,7 @@ def test_crowds_are_ignored_and_people_without_joints_have_no_negatives_in_their
 def test_a_box_and_nothing_else_is_ignored_and_joints_without_mask_leave_the_box_open(plain, write):
     boxed, bare = plain["annotations"][2], plain["annotations"][0]
     del boxed["segmentation"], bare["segmentation"]
-    data = own(write(plain))
+    data = custom_coco(write(plain))
     sample = sample_of(data, "a.png")
     assert len(sample.people) == 1
     assert sample.ignore[16:44, 84:116].all()
@@ -69,26 +69,26 @@ def test_pictures_of_nobody_and_missing_ones_are_left_out_unless_wanted(plain, w
         {"id": 4, "file_name": "b.png", "height": 96, "width": 128},
     ]
     path = write(plain)
-    assert len(own(path)) == 2
-    assert len(own(path, with_nobody=True)) == 3, "c.png is not there"
-    with pytest.raises(AnnotationError, match=r"None of the 2 labelled pictures .* such as a\.png"):
-        own(path, path.parent / "elsewhere")
+    assert len(custom_coco(path)) == 2
+    assert len(custom_coco(path, include_empty=True)) == 3, "c.png is not there"
+    with pytest.raises(AnnotationError, match=r"None of the 2 labelled images .* such as a\.png"):
+        custom_coco(path, path.parent / "elsewhere")
     (path.parent / "labels").mkdir()
     moved = path.rename(path.parent / "labels" / "labels.json")
-    assert len(own(moved)) == 2, "found one folder up"
+    assert len(custom_coco(moved)) == 2, "found one folder up"
 
 
 def test_a_picture_of_another_size_than_stated_is_refused(plain, write):
     path = write(plain)
     Image.new("RGB", (64, 48)).save(path.parent / "a.png")
-    data = own(path)
+    data = custom_coco(path)
     with pytest.raises(AnnotationError, match="image 1"):
         sample_of(data, "a.png")
 
 
 def test_masks_alone_teach_no_joint(plain, write):
-    data = masks(write(plain))
-    assert not data.known.any()
+    data = coco_masks(write(plain))
+    assert not data.annotated_joints.any()
     sample = sample_of(data, "a.png")
     assert (sample.people.keypoint_scores == 0).all()
     assert np.asarray(sample.people.masks).any(axis=(1, 2)).all()
@@ -96,20 +96,20 @@ def test_masks_alone_teach_no_joint(plain, write):
 
 
 def test_own_joints_go_onto_another_skeleton_by_name(plain, write):
-    data = own(write(plain), skeleton=COCO17)
-    assert data.known.tolist() == [True] * 5 + [False] * 12
+    data = custom_coco(write(plain), skeleton=COCO17)
+    assert data.annotated_joints.tolist() == [True] * 5 + [False] * 12
     people = sample_of(data, "a.png").people
     assert people.keypoints[0, COCO17.index("left_ear")].tolist() == [52.5, 32.5]
     plain["categories"][0]["keypoints"] = ["tail", "paw", "back", "belly", "tongue"]
     with pytest.raises(AnnotationError, match="none of which is a joint of coco17"):
-        own(write(plain), skeleton=COCO17)
+        custom_coco(write(plain), skeleton=COCO17)
 
 
 def test_places_without_visibility_are_unsure_on_the_target_skeleton(plain, write):
     plain["annotations"][1]["keypoints"][9:12] = [72, 42, 0]
-    sample = sample_of(own(write(plain), skeleton=COCO17), "b.png")
+    sample = sample_of(custom_coco(write(plain), skeleton=COCO17), "b.png")
     assert sample.uncertain.tolist() == [[COCO17.index("left_ear"), 72.5, 42.5]]
-    assert len(sample_of(masks(write(plain)), "b.png").uncertain) == 0
+    assert len(sample_of(coco_masks(write(plain)), "b.png").uncertain) == 0
 
 
 @pytest.mark.parametrize("target", [COCO17, LSP14, OPENPOSE18, OCHUMAN19], ids=lambda skeleton: skeleton.name)
@@ -144,20 +144,20 @@ def unpack(tmp_path: Path, sample: str, file: str, place: str) -> Path:
 def test_crowdpose_gives_twelve_of_cocos_joints(tmp_path):
     folder = unpack(tmp_path, "crowdpose", "test_crowdpose.json", "json/crowdpose_train.json")
     data = DATASETS["crowdpose_train"](folder)
-    assert (len(data), data.complete, data.known.sum(), data.skeleton) == (2, False, 12, COCO17)
+    assert (len(data), data.exhaustive, data.annotated_joints.sum(), data.skeleton) == (2, False, 12, COCO17)
     sample = sample_of(data, "106848.jpg")
     assert len(sample.people) == 2, "the third person is a box alone"
     assert sample.ignore.any()
     shoulder = sample.people.keypoints[0, COCO17.index("right_shoulder")]
     assert shoulder.tolist() == [208.5, 108.5]
-    assert crowdpose(folder, skeleton=CROWDPOSE14).known.all()
+    assert crowdpose(folder, skeleton=CROWDPOSE14).annotated_joints.all()
 
 
 @needs_samples
 def test_ochuman_in_cocos_format(tmp_path):
     folder = unpack(tmp_path, "ochuman", "test_ochuman.json", "ochuman_coco_format_val_range_0.00_1.00.json")
     data = ochuman(folder)
-    assert (len(data), data.complete, data.known.all()) == (3, True, True)
+    assert (len(data), data.exhaustive, data.annotated_joints.all()) == (3, True, True)
     sample = data[0]
     assert np.asarray(sample.people.masks).any(axis=(1, 2)).all()
 
@@ -176,7 +176,7 @@ def test_ochuman_in_its_own_layout(tmp_path):
         sample = data[0]
         assert (len(sample.people), int((sample.people.keypoint_scores > 0).sum())) == (1, joints)
         assert sample.ignore.sum() == sample.ignore[20:40, 50:70].sum() == 400
-    with pytest.raises(AnnotationError, match="None of the 0 labelled pictures"):
+    with pytest.raises(AnnotationError, match="None of the 0 labelled images"):
         ochuman(tmp_path, "test")
 
 
@@ -184,7 +184,7 @@ def test_ochuman_in_its_own_layout(tmp_path):
 def test_coco_persons_are_those_of_the_file():
     data = coco(SHARED / "coco_mini", "val2017")
     file = read_coco(SHARED / "coco_mini" / "person_keypoints_val2017.json")
-    assert (len(data), data.name, data.key(0)[:13]) == (39, "coco_val2017", "coco_val2017/")
+    assert (len(data), data.name, data.sample_id(0)[:13]) == (39, "coco_val2017", "coco_val2017/")
     samples = [data[i] for i in range(0, len(data), 8)]
     for sample in samples:
         image = next(image for image in file.images.values() if image.file_name == sample.name)
@@ -205,4 +205,4 @@ def test_a_folder_without_the_set_is_refused_with_a_sentence(name, tmp_path):
 def test_a_file_of_other_things_is_refused(tmp_path):
     (tmp_path / "x.json").write_text(json.dumps([1]))
     with pytest.raises(AnnotationError, match="a list is a result file"):
-        own(tmp_path / "x.json")
+        custom_coco(tmp_path / "x.json")

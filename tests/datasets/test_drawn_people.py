@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from poseg.datasets.coco_format import CocoFormat
-from poseg.datasets.drawn_people import drawn_scene, write_drawn_people
+from poseg.datasets.coco_people import CocoPeople
+from poseg.datasets.synthetic_people import render_scene, write_synthetic_people
 from poseg.geometry.rle import tight_boxes
 from poseg.io.coco_json import read_coco
 
@@ -16,7 +16,7 @@ SIZE = (129, 161)
 @pytest.mark.parametrize("people", [1, 2, 3])
 def test_joints_lie_on_their_own_figure(people):
     for seed in range(5):
-        sample = drawn_scene(np.random.default_rng(seed), SIZE, people)
+        sample = render_scene(np.random.default_rng(seed), SIZE, people)
         assert sample.people.masks is not None
         assert (np.asarray(sample.people.masks).sum(axis=0) <= 1).all(), "whoever is in front hides the others"
         anybody = np.asarray(sample.people.masks).any(axis=0)
@@ -28,23 +28,23 @@ def test_joints_lie_on_their_own_figure(people):
 
 
 def test_the_same_seed_draws_the_same_picture_and_another_another():
-    one, again, other = (drawn_scene(np.random.default_rng(seed), SIZE, 2) for seed in (1, 1, 2))
+    one, again, other = (render_scene(np.random.default_rng(seed), SIZE, 2) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one.image, again.image)
     np.testing.assert_array_equal(one.people.keypoints, again.people.keypoints)
     assert (one.image != other.image).mean() > 0.5
 
 
 def test_files_hold_what_was_drawn(tmp_path):
-    write_drawn_people(tmp_path, pictures=5, size=SIZE, seed=5)
+    write_synthetic_people(tmp_path, images=5, size=SIZE, seed=5)
     first = {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    data = CocoFormat("drawn", read_coco(tmp_path / "annotations.json"), tmp_path / "pictures")
+    data = CocoPeople("drawn", read_coco(tmp_path / "annotations.json"), tmp_path / "images")
     assert [len(data[i].people) for i in range(5)] == [1, 2, 1, 2, 3]
-    drawn = drawn_scene(np.random.default_rng((5, 2)), SIZE, 2)
+    drawn = render_scene(np.random.default_rng((5, 2)), SIZE, 2)
     read = data[1]
     np.testing.assert_array_equal(read.image, drawn.image)
     np.testing.assert_array_equal(read.people.masks, drawn.people.masks)
     seen = drawn.people.keypoint_scores > 0
     np.testing.assert_array_equal(read.people.keypoint_scores > 0, seen)
     np.testing.assert_allclose(read.people.keypoints[seen], drawn.people.keypoints[seen], atol=0.011)
-    write_drawn_people(tmp_path, pictures=5, size=SIZE, seed=5)
+    write_synthetic_people(tmp_path, images=5, size=SIZE, seed=5)
     assert {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == first

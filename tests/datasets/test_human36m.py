@@ -48,20 +48,20 @@ def test_training_and_test_share_no_subject_and_all_are_there(sample):
 
 def test_an_action_has_one_name_whatever_a_subject_calls_it(sample):
     dogs = recordings(sample, ["S1", "S9"], actions=["WalkingDog"])
-    assert [(r.subject, r.take) for r in dogs[::2]] == [("S1", "WalkingDog"), ("S9", "WalkDog")]
+    assert [(r.subject, r.subaction) for r in dogs[::2]] == [("S1", "WalkingDog"), ("S9", "WalkDog")]
     walks = recordings(sample, ["S5"], actions=["Walking"])
-    assert {r.take for r in walks} == {"Walking", "Walking 1"}
+    assert {r.subaction for r in walks} == {"Walking", "Walking 1"}
 
 
 def test_points_of_the_picture_and_pictures_come_along_where_they_are(sample):
     found = recordings(sample, ["S1"])[0]
-    assert found.pictures() == ()
-    folder = sample / "S1" / "Images" / f"{found.take}.{found.camera}"
+    assert found.images() == ()
+    folder = sample / "S1" / "Images" / f"{found.subaction}.{found.camera}"
     folder.mkdir(parents=True)
     for number in (2, 1):
         (folder / f"{number:06d}.jpg").touch()
     (folder / "notes.txt").touch()
-    assert [path.name for path in found.pictures()] == ["000001.jpg", "000002.jpg"]
+    assert [path.name for path in found.images()] == ["000001.jpg", "000002.jpg"]
     np.savez(found.path, positions_3d=marked(5), positions_2d=marked(5, 2))
     np.testing.assert_allclose(found.read().keypoints, marked(5, 2)[:, JOINTS_OF_32], rtol=1e-6)
 
@@ -81,7 +81,7 @@ def test_points_of_the_picture_may_lie_in_the_folder_beside(tmp_path):
         ({"positions_3d": np.full((3, 32, 3), np.nan)}, "3 poses of 3 in `positions_3d` that are not finite"),
         ({"positions_3d": np.zeros((3, 17, 3))}, r"shape \(3, 17, 3\), expected \(frames, 32, 3\)"),
         ({"poses": np.zeros((3, 32, 3))}, "no `positions_3d`"),
-        ({"positions_3d": np.zeros((3, 32, 3)), "positions_2d": np.zeros((2, 32, 2))}, "3 poses in space, 2"),
+        ({"positions_3d": np.zeros((3, 32, 3)), "positions_2d": np.zeros((2, 32, 2))}, "3 poses in 3D, 2"),
         ({"positions_3d": np.array([{"a": 1}], object)}, "allow_pickle"),
     ],
 )

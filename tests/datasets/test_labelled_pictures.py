@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from poseg.datasets.labelled_folder import LabelledFolder
+from poseg.datasets.coco_people import CocoPeople, pseudo_labels
+from poseg.datasets.dataset import BackgroundImages
 from poseg.datasets.lsp import Lsp
-from poseg.datasets.person_free import PersonFree
 from poseg.errors import AnnotationError
 from poseg.skeletons import COCO17
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 
-def folder(tmp_path: Path) -> LabelledFolder:
+def folder(tmp_path: Path) -> CocoPeople:
     Image.new("RGB", (40, 40), (9, 9, 9)).save(tmp_path / "a.png")
     keypoints = [10, 20, 2, 12, 18, 1, *[5, 5, 0] * 2, *[0, 0, 0] * 13]
     annotations = [
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> LabelledFolder:
     categories = [{"id": 1, "name": "person"}]
     plain = {"images": images, "annotations": annotations, "categories": categories}
     (tmp_path / "ann.json").write_text(json.dumps(plain))
-    return LabelledFolder("made", tmp_path / "ann.json", tmp_path, complete=False, least_visibility=2, least_score=0.2)
+    return pseudo_labels("made", tmp_path / "ann.json", tmp_path, exhaustive=False, min_score=0.2)
 
 
 def test_a_labelled_folder_stretches_shifts_and_ignores(tmp_path):
@@ -50,31 +50,32 @@ def test_a_labelled_folder_stretches_shifts_and_ignores(tmp_path):
     assert sample.ignore[40, 40], "marked ignore"
     assert sample.ignore[5, 65], "scored below the least score"
     assert not sample.ignore[10, 10]
-    assert data.key(0) == "made/a.png"
+    assert data.sample_id(0) == "made/a.png"
     placed = sample.uncertain[sample.uncertain[:, 1] < 40]
     np.testing.assert_allclose(placed[:3], [[1, 12.5, 18.5], [2, 5.5, 5.5], [3, 5.5, 5.5]])
 
 
 def test_pictures_are_chosen_by_the_beginning_of_their_name(tmp_path):
     folder(tmp_path)
-    for beginning, count in (("a", 1), ("b", 0)):
-        chosen = LabelledFolder("m", tmp_path / "ann.json", tmp_path, complete=False, beginning=(beginning,))
-        assert len(chosen) == count
+    for prefix in ("a", ""):
+        assert len(pseudo_labels("m", tmp_path / "ann.json", tmp_path, exhaustive=False, prefixes=("b", prefix))) == 1
+    with pytest.raises(AnnotationError, match="None of the 0 labelled images"):
+        pseudo_labels("m", tmp_path / "ann.json", tmp_path, exhaustive=False, prefixes=("b",))
 
 
 def test_person_free_pictures_have_nobody(tmp_path):
     Image.new("RGB", (40, 30)).save(tmp_path / "x.jpg")
-    sample = PersonFree("empty", tmp_path)[0]
+    sample = BackgroundImages("empty", tmp_path)[0]
     assert len(sample.people) == 0
     with pytest.raises(AnnotationError, match=r"no \.jpg"):
-        PersonFree("empty", tmp_path / "nowhere")
+        BackgroundImages("empty", tmp_path / "nowhere")
 
 
 @pytest.mark.skipif(not (SHARED / "lsp").exists(), reason="needs the LSP photographs beside the repository")
 def test_lsp_maps_twelve_joints_to_coco():
-    data = Lsp("lsp", SHARED / "lsp", "im{:04d}.jpg", 1, 1000, hidden_counts=True)
+    data = Lsp("lsp", SHARED / "lsp", "im{:04d}.jpg", 1, 1000, include_occluded=True)
     assert len(data) == 1000
-    assert data.known.sum() == 12
+    assert data.annotated_joints.sum() == 12
     sample = data[0]
     assert (sample.people.keypoint_scores[0] > 0).sum() == 12
     assert not sample.people.keypoint_scores[0, : COCO17.index("left_shoulder")].any()
@@ -84,4 +85,4 @@ def test_lsp_maps_twelve_joints_to_coco():
 
 def test_a_folder_that_is_not_lsp_is_refused(tmp_path):
     with pytest.raises(AnnotationError, match="folder of LSP"):
-        Lsp("lsp", tmp_path, "im{:04d}.jpg", 1, 10, hidden_counts=True)
+        Lsp("lsp", tmp_path, "im{:04d}.jpg", 1, 10, include_occluded=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from poseg.datasets.lsp import Lsp, read_joints
-from poseg.datasets.lsp_file import lsp_as_coco
+from poseg.datasets.lsp import Lsp, lsp_to_coco, read_joints
 from poseg.errors import AnnotationError, ImageError
 
 
@@ -31,15 +30,15 @@ def one_array(path):
         (one_array, "Cannot read"),
         (lambda path: np.savez(path, places=np.zeros((3, 14, 3))), "Cannot read .*joints is not a file in the archive"),
         (lambda path: np.savez(path, joints=np.array([["a"]])), "Cannot read .*could not convert"),
-        (lambda path: np.savez(path, joints=np.zeros((3, 13, 3))), r"shape \(3, 13, 3\), expected \(pictures, 14, 3\)"),
+        (lambda path: np.savez(path, joints=np.zeros((3, 13, 3))), r"shape \(3, 13, 3\), expected \(images, 14, 3\)"),
         (lambda path: np.savez(path, joints=np.zeros((0, 14, 3))), r"shape \(0, 14, 3\)"),
-        (lambda path: np.savez(path, joints=np.full((3, 14, 3), np.inf)), "infinity among the joints of picture 1"),
+        (lambda path: np.savez(path, joints=np.full((3, 14, 3), np.inf)), "infinity among the joints of image 1"),
     ],
     ids=["none", "empty", "text", "folder", "damaged", "array", "key", "letters", "joints", "nobody", "infinite"],
 )
 def test_folders_that_are_not_lsp_are_told_in_a_sentence(tmp_path, make, complaint):
     make(tmp_path / "joints.npz")
-    for read in (lsp_as_coco, lambda folder: Lsp("lsp", folder, "im{:04d}.jpg", 1, 1000, hidden_counts=True)):
+    for read in (lsp_to_coco, lambda folder: Lsp("lsp", folder, "im{:04d}.jpg", 1, 1000, include_occluded=True)):
         with pytest.raises(AnnotationError, match=complaint) as told:
             read(tmp_path)
         assert "\n" not in str(told.value)
@@ -47,7 +46,7 @@ def test_folders_that_are_not_lsp_are_told_in_a_sentence(tmp_path, make, complai
 
 def test_a_picture_that_is_not_there_is_named(tmp_path):
     np.savez(tmp_path / "joints.npz", joints=np.ones((3, 14, 3)))
-    data = Lsp("lsp", tmp_path, "im{:04d}.jpg", 2, 1000, hidden_counts=True)
+    data = Lsp("lsp", tmp_path, "im{:04d}.jpg", 2, 1000, include_occluded=True)
     assert (len(data), len(read_joints(tmp_path))) == (2, 3)
     with pytest.raises(ImageError, match=r"im0003\.jpg"):
         data[1]

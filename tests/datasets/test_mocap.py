@@ -8,8 +8,17 @@ import numpy as np
 import pytest
 
 from poseg.datasets import mocap
-from poseg.datasets.mocap import CMU_SOURCES, SOURCES, Clip, Poses, read_mocap, split, views
-from poseg.datasets.mocap_joints import HEAD_TOP_MM, NOSE_MM
+from poseg.datasets.mocap import (
+    CMU_SOURCES,
+    HEAD_TOP_MM,
+    NOSE_MM,
+    SOURCES,
+    Clip,
+    MocapPoses,
+    project,
+    read_mocap,
+    split,
+)
 from poseg.errors import AnnotationError, GeometryError
 from poseg.skeletons import BODY17_3D, LSP14, remap
 from poseg.skeletons.bones import bone_lengths
@@ -23,19 +32,19 @@ CMU_NAMES = [
 
 
 def joint(poses, name):
-    joints = poses.joints_mm if isinstance(poses, Poses) else poses
+    joints = poses.joints_mm if isinstance(poses, MocapPoses) else poses
     return joints[..., BODY17_3D.index(name), :]
 
 
 @pytest.fixture(scope="module")
-def poses() -> Poses:
+def poses() -> MocapPoses:
     if not FOLDER.is_dir():
         pytest.skip(f"The motion capture files are not in {FOLDER}.")
     return read_mocap(FOLDER)
 
 
 @pytest.fixture(params=SOURCES)
-def source(poses, request) -> Poses:
+def source(poses, request) -> MocapPoses:
     return poses[poses.sources == request.param]
 
 
@@ -187,24 +196,26 @@ def test_sources_may_be_chosen(poses):
 def test_views_are_what_their_cameras_see():
     rng = np.random.default_rng(0)
     joints = rng.normal(0, 300, (5, 17, 3)).astype(np.float32)
-    seen = views(joints, rng, 3)
+    seen = project(joints, rng, 3)
     assert seen.pose.tolist() == np.repeat(np.arange(5), 3).tolist()
     np.testing.assert_allclose(seen.keypoints, seen.cameras.project(joints[seen.pose]), rtol=1e-5)
     np.testing.assert_allclose(joint(seen.keypoints, "pelvis"), np.full((15, 2), 500), atol=1e-2)
     np.testing.assert_allclose(
         bone_lengths(seen.joints_mm, BODY17_3D), bone_lengths(joints[seen.pose], BODY17_3D), rtol=1e-3
     )
-    again = views(joints, np.random.default_rng(1), 3, roll_deg=0.0)
+    again = project(joints, np.random.default_rng(1), 3, roll_deg=0.0)
     assert not np.allclose(again.keypoints, seen.keypoints)
 
 
 def test_a_limb_behind_the_camera_is_refused():
     with pytest.raises(GeometryError, match="in front of the camera"):
-        views(np.full((1, 17, 3), 5.0) * np.arange(17)[:, None], np.random.default_rng(0), 40, distance_mm=(10, 20))
+        project(np.full((1, 17, 3), 5.0) * np.arange(17)[:, None], np.random.default_rng(0), 40, distance_mm=(10, 20))
 
 
 def test_chosen_poses_bring_their_own_clips():
-    poses = Poses(np.zeros((4, 17, 3), np.float32), np.array([0, 1, 1, 2]), tuple(Clip("a", name) for name in "xyz"))
+    poses = MocapPoses(
+        np.zeros((4, 17, 3), np.float32), np.array([0, 1, 1, 2]), tuple(Clip("a", name) for name in "xyz")
+    )
     some = poses[[3, 1]]
     assert [some.clips[place].name for place in some.clip] == ["z", "y"]
     assert len(some.clips) == 2

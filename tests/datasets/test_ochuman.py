@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from poseg.datasets.ochuman import HARD, MODERATE, ochuman
+from poseg.datasets import ochuman
 from poseg.errors import AnnotationError
-from poseg.io.ochuman import OCHumanSubset, ochuman_to_coco
+from poseg.io.ochuman import HARD, MODERATE, OCHumanSubset, ochuman_to_coco
 from poseg.skeletons import COCO17, OCHUMAN19
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "mmpose_samples" / "ochuman"
@@ -104,7 +104,7 @@ def test_a_converted_file_gives_the_same_people(plain, unpack, bounds, name):
 
 def test_what_cannot_be_chosen_is_refused(plain, unpack):
     folder = unpack(plain)
-    with pytest.raises(AnnotationError, match="None of the 0 labelled pictures"):
+    with pytest.raises(AnnotationError, match="None of the 0 labelled images"):
         ochuman(folder, "test")
     with pytest.raises(AnnotationError, match="splits val, test, all"):
         ochuman(folder, "train")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from poseg.datasets.renamed import Renamed
+from poseg.datasets.dataset import RemappedDataset
 from poseg.people import People, Sample
 from poseg.skeletons import COCO17, LSP14, OPENPOSE18, Skeleton
 
@@ -30,13 +30,13 @@ def sample(index: int, skeleton: Skeleton) -> Sample:
 @dataclass
 class Pictures:
     skeleton: Skeleton = COCO17
-    complete: bool = False
+    exhaustive: bool = False
     name: str = "pictures"
     unknown: tuple[str, ...] = ()
     known: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        self.known = np.array([joint not in self.unknown for joint in self.skeleton.joints])
+        self.annotated_joints = np.array([joint not in self.unknown for joint in self.skeleton.joints])
 
     def __len__(self) -> int:
         return 4
@@ -44,13 +44,13 @@ class Pictures:
     def __getitem__(self, index: int) -> Sample:
         return sample(index, self.skeleton)
 
-    def key(self, index: int) -> str:
+    def sample_id(self, index: int) -> str:
         return f"pictures/{index}"
 
 
 @TARGETS
 def test_people_are_those_of_the_other_skeleton(target):
-    data, renamed = Pictures(), Renamed(Pictures(), target)
+    data, renamed = Pictures(), RemappedDataset(Pictures(), target)
     assert len(renamed) == len(data)
     for index in range(len(data)):
         seen, expected = renamed[index], data[index].people.remap_to(target)
@@ -61,7 +61,7 @@ def test_people_are_those_of_the_other_skeleton(target):
 
 @TARGETS
 def test_the_picture_masks_boxes_and_lesson_stay(target):
-    data, renamed = Pictures(), Renamed(Pictures(), target)
+    data, renamed = Pictures(), RemappedDataset(Pictures(), target)
     for index in range(len(data)):
         seen, plain = renamed[index], data[index]
         for one, other in (
@@ -69,32 +69,32 @@ def test_the_picture_masks_boxes_and_lesson_stay(target):
             (seen.people.boxes_xyxy, plain.people.boxes_xyxy), (seen.people.scores, plain.people.scores),
         ):  # fmt: skip
             np.testing.assert_array_equal(one, other)
-        assert (seen.name, renamed.key(index)) == (plain.name, data.key(index))
+        assert (seen.name, renamed.sample_id(index)) == (plain.name, data.sample_id(index))
     assert renamed.name == data.name
 
 
-@pytest.mark.parametrize("complete", [True, False])
-def test_it_is_as_complete_as_it_was(complete):
-    assert Renamed(Pictures(complete=complete), OPENPOSE18).complete is complete
+@pytest.mark.parametrize("exhaustive", [True, False])
+def test_it_is_as_exhaustive_as_it_was(exhaustive):
+    assert RemappedDataset(Pictures(exhaustive=exhaustive), OPENPOSE18).exhaustive is exhaustive
 
 
 @TARGETS
 @pytest.mark.parametrize("unknown", [(), ("left_shoulder",), ("nose", "right_hip", "left_knee")], ids=str)
 def test_a_joint_is_known_where_all_that_it_is_made_from_are(target, unknown):
     """And then only can a sample have one."""
-    renamed = Renamed(Pictures(unknown=unknown), target)
+    renamed = RemappedDataset(Pictures(unknown=unknown), target)
     made_from = {"neck": ("left_shoulder", "right_shoulder")}
-    for joint, known in zip(target.joints, renamed.known, strict=True):
+    for joint, known in zip(target.joints, renamed.annotated_joints, strict=True):
         parts = made_from.get(joint, (joint,))
         assert known == (all(part in COCO17.joints for part in parts) and not set(parts) & set(unknown)), joint
     everything = np.concatenate([renamed[index].people.keypoint_scores for index in range(4)])
-    assert not everything[:, ~Renamed(Pictures(), target).known].any()
+    assert not everything[:, ~RemappedDataset(Pictures(), target).annotated_joints].any()
 
 
 @TARGETS
 def test_doubt_follows_its_joint_by_name(target):
     expected = {COCO17.joints[int(j)]: (x, y) for j, x, y in sample(0, COCO17).uncertain}
-    seen = {target.joints[int(j)]: (x, y) for j, x, y in Renamed(Pictures(), target)[0].uncertain}
+    seen = {target.joints[int(j)]: (x, y) for j, x, y in RemappedDataset(Pictures(), target)[0].uncertain}
     assert seen == {joint: expected[joint] for joint in target.joints if joint in expected}
     assert "neck" not in seen, "a shoulder's doubt is no place of the neck"
     assert len(seen) >= 12
@@ -107,7 +107,7 @@ def test_no_doubt_is_no_doubt():
             plain = sample(index, COCO17)
             return Sample(plain.image, plain.people)
 
-    assert Renamed(Sure(), OPENPOSE18)[0].uncertain.shape == (0, 3)
+    assert RemappedDataset(Sure(), OPENPOSE18)[0].uncertain.shape == (0, 3)
 
 
 def test_what_is_underneath_is_left_alone():
@@ -121,13 +121,13 @@ def test_what_is_underneath_is_left_alone():
             return self.kept
 
     data = Kept()
-    first, second = (Renamed(data, OPENPOSE18)[0] for _ in range(2))
+    first, second = (RemappedDataset(data, OPENPOSE18)[0] for _ in range(2))
     np.testing.assert_array_equal(data.kept.uncertain, sample(0, COCO17).uncertain)
     np.testing.assert_array_equal(second.uncertain, first.uncertain)
 
 
 def test_a_neck_is_between_the_shoulders_that_are_there():
-    data, renamed = Pictures(), Renamed(Pictures(), OPENPOSE18)
+    data, renamed = Pictures(), RemappedDataset(Pictures(), OPENPOSE18)
     halves = 0
     for index in range(4):
         plain, seen = data[index].people, renamed[index].people
@@ -140,8 +140,8 @@ def test_a_neck_is_between_the_shoulders_that_are_there():
 
 @pytest.mark.parametrize("source", [COCO17, LSP14], ids=lambda skeleton: skeleton.name)
 def test_on_its_own_skeleton_nothing_changes(source):
-    data, renamed = Pictures(source), Renamed(Pictures(source), source)
-    np.testing.assert_array_equal(renamed.known, data.known)
+    data, renamed = Pictures(source), RemappedDataset(Pictures(source), source)
+    np.testing.assert_array_equal(renamed.annotated_joints, data.annotated_joints)
     for index in range(4):
         np.testing.assert_array_equal(renamed[index].uncertain, data[index].uncertain)
         np.testing.assert_array_equal(renamed[index].people.keypoint_scores, data[index].people.keypoint_scores)
@@ -149,7 +149,7 @@ def test_on_its_own_skeleton_nothing_changes(source):
 
 def test_joints_that_no_name_leads_to_are_unknown():
     tail = Skeleton("tail", ("nose", "tail"), (("nose", "tail"),))
-    renamed = Renamed(Pictures(), tail)
-    assert renamed.known.tolist() == [True, False]
+    renamed = RemappedDataset(Pictures(), tail)
+    assert renamed.annotated_joints.tolist() == [True, False]
     assert not renamed[0].people.keypoint_scores[:, 1].any()
     assert set(renamed[0].uncertain[:, 0]) == {0}

@@ -4,13 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
-from poseg.datasets.drawn_people import drawn_scene
+from poseg.datasets.synthetic_people import render_scene
 from poseg.effects import Blur, Cutout, Grey, Replace
 from poseg.effects.background import bokeh, disc, resize_to_cover
 from poseg.effects.compositing import estimate_foreground
 from poseg.errors import EffectError, ShapeError
 
-SCENE = drawn_scene(np.random.default_rng(4), (240, 400), 2)
+SCENE = render_scene(np.random.default_rng(4), (240, 400), 2)
 PEOPLE = np.asarray(SCENE.people.masks).any(axis=0).astype(np.uint8)
 
 

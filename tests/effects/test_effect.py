@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poseg.datasets.drawn_people import drawn_scene
+from poseg.datasets.synthetic_people import render_scene
 from poseg.effects import EFFECTS, Blur, Cutout, Effect, Grey, Outline, Sticker, Winged, chain
 from poseg.errors import EffectError, ShapeError
 from poseg.people import People
@@ -19,8 +19,8 @@ from poseg.skeletons import COCO17
 NAMES = list(EFFECTS)
 BACKGROUNDS = ("blur", "cutout", "grey", "replace")
 ON_PEOPLE = [name for name in NAMES if name not in BACKGROUNDS]
-SCENE = drawn_scene(np.random.default_rng(11), (140, 450), 2)
-SINGLE = drawn_scene(np.random.default_rng(8), (200, 300), 1)
+SCENE = render_scene(np.random.default_rng(11), (140, 450), 2)
+SINGLE = render_scene(np.random.default_rng(8), (200, 300), 1)
 
 
 def test_effects_registry_keys_match_names():
@@ -82,7 +82,7 @@ def test_effect_skips_people_without_joints_and_masks(name):
     st.floats(-300, 300), st.floats(0.1, 3),
 )  # fmt: skip
 def test_effect_accepts_missing_joints_and_people_outside_the_image(name, visible, masks, shift, scale):
-    small = drawn_scene(np.random.default_rng(2), (90, 120), 1)
+    small = render_scene(np.random.default_rng(2), (90, 120), 1)
     people = replace(
         small.people,
         keypoints=small.people.keypoints * scale + shift,

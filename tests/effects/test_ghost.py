@@ -4,13 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
-from poseg.datasets.drawn_people import drawn_scene
+from poseg.datasets.synthetic_people import render_scene
 from poseg.effects import Ghost
 from poseg.effects.inpaint_patchmatch import inpaint
 from poseg.effects.inpaint_shift_map import apply_shifts
 from poseg.errors import EffectError
 
-SCENE = drawn_scene(np.random.default_rng(4), (240, 400), 2)
+SCENE = render_scene(np.random.default_rng(4), (240, 400), 2)
 
 
 def grown(mask, margin):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poseg.datasets.drawn_people import drawn_scene
+from poseg.datasets.synthetic_people import render_scene
 from poseg.effects.matte import Mattes, matte
 from poseg.errors import EffectError, ShapeError
 from poseg.people import People
@@ -30,7 +30,7 @@ def distance(mask):
 
 @given(seeds, st.integers(1, 3))
 def test_matte_is_one_inside_and_zero_away_from_the_person(seed, people):
-    sample = drawn_scene(np.random.default_rng(seed), SIZE, people)
+    sample = render_scene(np.random.default_rng(seed), SIZE, people)
     for shape, mask in zip(Mattes(sample.image, sample.people), sample.people.masks, strict=True):
         alpha = shape.full_size()
         assert alpha.min() >= 0
@@ -42,7 +42,7 @@ def test_matte_is_one_inside_and_zero_away_from_the_person(seed, people):
 
 @given(seeds)
 def test_matte_has_the_area_of_its_mask(seed):
-    sample = drawn_scene(np.random.default_rng(seed), (240, 200), 1)
+    sample = render_scene(np.random.default_rng(seed), (240, 200), 1)
     shape = Mattes(sample.image, sample.people)[0]
     assert shape.alpha.sum() == pytest.approx(np.asarray(sample.people.masks)[0].sum(), rel=0.05)
 
@@ -140,7 +140,7 @@ def test_matte_is_solid_up_to_the_image_border():
 
 
 def test_mattes_reject_masks_of_another_size_and_negative_feather():
-    sample = drawn_scene(np.random.default_rng(0), SIZE, 1)
+    sample = render_scene(np.random.default_rng(0), SIZE, 1)
     with pytest.raises(ShapeError, match=r"people\.masks"):
         Mattes(sample.image[:-1], sample.people)
     with pytest.raises(EffectError, match="0 or more"):

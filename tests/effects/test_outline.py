@@ -4,12 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
-from poseg.datasets.drawn_people import drawn_scene
+from poseg.datasets.synthetic_people import render_scene
 from poseg.effects import Glow, Outline
 from poseg.effects.body import bodies, depth_order
 from poseg.errors import EffectError
 
-SCENE = drawn_scene(np.random.default_rng(4), (240, 400), 2)
+SCENE = render_scene(np.random.default_rng(4), (240, 400), 2)
 PEOPLE = np.asarray(SCENE.people.masks).any(axis=0).astype(np.uint8)
 AWAY = cv2.distanceTransform(1 - PEOPLE, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
 INSIDE = cv2.erode(PEOPLE, np.ones((9, 9))) > 0

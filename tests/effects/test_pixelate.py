@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from poseg.datasets.drawn_people import HEAD, drawn_scene
+from poseg.datasets.synthetic_people import HEAD, render_scene
 from poseg.effects import Pixelate
 from poseg.effects.pixelate import PrivacyRegion, draw_mosaic
 from poseg.errors import EffectError
 from poseg.skeletons import COCO17
 
-SCENE = drawn_scene(np.random.default_rng(6), (240, 320), 1)
+SCENE = render_scene(np.random.default_rng(6), (240, 320), 1)
 NOISE = np.random.default_rng(0).integers(0, 256, SCENE.image.shape, np.uint8)
 # The circle that was drawn as the head.
 CENTRE = SCENE.people.keypoints[0, 3:5].mean(axis=0)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poseg.datasets.drawn_people import drawn_scene
+from poseg.datasets.synthetic_people import render_scene
 from poseg.effects import Sticker
 from poseg.effects.body import bodies
 from poseg.effects.sticker import sticker_frame
@@ -17,7 +17,7 @@ from poseg.geometry.affine import apply, compose, similarity
 from poseg.people import People
 from poseg.skeletons import COCO17
 
-SCENE = drawn_scene(np.random.default_rng(6), (240, 320), 1)
+SCENE = render_scene(np.random.default_rng(6), (240, 320), 1)
 RED = np.full((8, 8, 4), (255, 0, 0, 255), np.uint8)
 PLACES = ("eyes", "head", "left_wrist", "right_elbow-right_wrist")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from poseg.datasets.drawn_people import drawn_scene
+from poseg.datasets.synthetic_people import render_scene
 from poseg.effects.body import bodies, depth_order
 from poseg.effects.displacement import torso_frame, torso_width_warp
 from poseg.effects.matte import Mattes
@@ -25,7 +25,7 @@ GROUND, SHIRT = 40, 210
 
 
 def scene(seed, people=1, size=SIZE):
-    return drawn_scene(np.random.default_rng(seed), size, people)
+    return render_scene(np.random.default_rng(seed), size, people)
 
 
 def figure(half_width=30, shift=(0, 0), size=(420, 320)):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poseg.datasets.drawn_people import drawn_scene
+from poseg.datasets.synthetic_people import render_scene
 from poseg.effects.artwork import art_names
 from poseg.effects.body import bodies, depth_order
 from poseg.effects.matte import Mattes
@@ -23,7 +23,7 @@ styles = st.sampled_from(art_names("wings"))
 
 
 def scene(seed, people=1, size=SIZE):
-    return drawn_scene(np.random.default_rng(seed), size, people)
+    return render_scene(np.random.default_rng(seed), size, people)
 
 
 def turned(people: People, degrees: float, about) -> People:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poseg.datasets.labelled_folder import LabelledFolder
+from poseg.datasets.coco_people import pseudo_labels
 from poseg.errors import FieldError, ImageError, OutputError, PosegError
 from poseg.io.files import read_json
 from poseg.io.images import write_png
@@ -81,7 +81,7 @@ def test_labels_of_oracle_match_ground_truth(scene, tmp_path):
     folder, made = scene
     summary = label(job(folder, tmp_path / "ann.json.gz", SegmentingOracle(made.people)))
     assert (summary.images, summary.people, summary.masks, summary.errors) == (1, 2, 2, ())
-    labels = LabelledFolder("l", tmp_path / "ann.json.gz", folder, complete=False, least_visibility=2, least_score=0.2)
+    labels = pseudo_labels("l", tmp_path / "ann.json.gz", folder, exhaustive=False, min_score=0.2)
     sample = labels[0]
     order = np.argsort(sample.people.keypoints[:, 0, 0])
     np.testing.assert_allclose(sample.people.keypoints[order], made.people.keypoints, atol=0.06)

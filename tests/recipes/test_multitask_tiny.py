@@ -51,7 +51,7 @@ def trained(tmp_path_factory):
     first = (run / "log.jsonl").read_text().splitlines()
     finished = invoke(*command)
     assert finished.exit_code == 0, finished.output
-    exported = invoke("export", run, "-o", model, "--images", data / "pictures")
+    exported = invoke("export", run, "-o", model, "--images", data / "images")
     assert exported.exit_code == 0, exported.output
     return SimpleNamespace(data=data, run=run, model=model, first=first, exported=exported.stdout)
 
@@ -73,7 +73,7 @@ def test_multitask_overfits_eight_images(trained):
     scores = trained.run / "scores.json"
     done = invoke(
         "evaluate", "--metric", "pck", "--model", trained.model, "--data", trained.data / "annotations.json",
-        "--images", trained.data / "pictures", "--json", scores,
+        "--images", trained.data / "images", "--json", scores,
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     plain = json.loads(scores.read_text())

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 from poseg.codecs.lifting import LiftingCodec  # noqa: E402
 from poseg.codecs.multitask import TASKS, MultitaskCodec  # noqa: E402
-from poseg.datasets.drawn_in_space import DrawnInSpace, drawn_in_space  # noqa: E402
+from poseg.datasets.synthetic_people import Synthetic3D, render_3d  # noqa: E402
 from poseg.datasets.mocap import Clip, Poses  # noqa: E402
 from poseg.errors import AnnotationError  # noqa: E402
 from poseg.people import People, Sample  # noqa: E402
@@ -114,7 +114,7 @@ def captured(n: int = 4) -> Poses:
 
 
 def test_a_synthetic_figure_has_its_joints_and_is_the_same_each_time():
-    data = DrawnInSpace("space", captured(), length=10, seed=1)
+    data = Synthetic3D("space", captured(), length=10, seed=1)
     a, b = data[2], data[2]
     np.testing.assert_array_equal(a.image, b.image)
     assert a.people.keypoints_3d.shape == (1, 17, 3)
@@ -132,7 +132,7 @@ def test_nearer_limbs_are_drawn_over_farther_ones():
     rng = np.random.default_rng(0)
     hidden = 0
     for _ in range(40):
-        sample = drawn_in_space(pose, rng)
+        sample = render_3d(pose, rng)
         x, y = sample.people.keypoints[0, BODY17_3D.index("left_wrist")]
         x0, y0 = sample.people.keypoints[0, BODY17_3D.index("spine")]
         if np.hypot(x - x0, y - y0) > 12:
@@ -149,7 +149,7 @@ def test_nearer_limbs_are_drawn_over_farther_ones():
 def test_crops_rotate_3d_joints_with_the_image(flip_prob):
     codec = MultitaskCodec(BODY17_3D, TASKS, bone_scale_mm=600.0)
     config = CropInput(112, MEAN, STD, zoom=(1.0, 1.0), shift=0.0, rotation_deg=90.0, flip_prob=flip_prob)
-    data = DrawnInSpace("space", captured(), length=10, seed=1)
+    data = Synthetic3D("space", captured(), length=10, seed=1)
     encoder = CropTargets(Mixture([WeightedDataset(data, 1.0)], BODY17_3D), codec, config)
     sample = data[0]
     _, people, joints = encoder.crop(sample, np.random.default_rng(2))

@@ -14,7 +14,7 @@ pytest.importorskip("accelerate")
 
 from poseg.codecs import PersonLabCodec, PoSegCodec  # noqa: E402
 from poseg.codecs.flip_fusion import flip_fields  # noqa: E402
-from poseg.datasets.renamed import Renamed  # noqa: E402
+from poseg.datasets.dataset import RemappedDataset  # noqa: E402
 from poseg.errors import AnnotationError  # noqa: E402
 from poseg.fields import Fields  # noqa: E402
 from poseg.fields.segmentation import sample_at_cells  # noqa: E402
@@ -80,7 +80,7 @@ def dataset(data, codec: PoSegCodec, config: TrainInput, teacher_dir: Path | Non
 
 def item(data, augmentation: AugmentConfig = PLAIN, codec: PoSegCodec | None = None, teacher_dir: Path | None = None):
     codec = CODECS["coco17"] if codec is None else codec
-    data = data if codec.skeleton == data.skeleton else Renamed(data, codec.skeleton)
+    data = data if codec.skeleton == data.skeleton else RemappedDataset(data, codec.skeleton)
     config = TrainInput(SIDE_PX, (0.0,) * 3, (1.0,) * 3, augmentation)
     return dataset(data, codec, config, teacher_dir, length=4, seed=5)[0]
 
@@ -289,7 +289,7 @@ def save_teacher_fields(folder: Path, sample: Sample) -> None:
 
 def test_items_have_the_shapes_of_the_specs_and_follow_from_seed_and_position(codec):
     config = TrainInput(SIDE_PX, (127.0,) * 3, (128.0,) * 3)
-    views = dataset(Renamed(One(), codec.skeleton), codec, config, length=3, seed=1)
+    views = dataset(RemappedDataset(One(), codec.skeleton), codec, config, length=3, seed=1)
     assert len(views) == 3
     one, again, next_one = views[0], views[0], views[1]
     assert torch.equal(one["image"], again["image"])

@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
-from poseg.datasets.found_people import FoundPeople, FoundPerson, write_found  # noqa: E402
+from poseg.datasets.refiner_samples import RefinerSamples, RefinerSample, write_samples  # noqa: E402
 from poseg.errors import AnnotationError, PosegError  # noqa: E402
 from poseg.recipes import find_recipe  # noqa: E402
 from poseg.recipes.tasks import train_dataset  # noqa: E402
@@ -25,24 +25,24 @@ SIDE, MARGIN = 96, 0.22
 LEFT = [COCO17.index(name) for name in ("left_shoulder", "left_elbow")]
 
 
-def bar() -> FoundPerson:
+def bar() -> RefinerSample:
     """A person who is a bar, bright on dark, with an arm along its centre; the cues are exactly that."""
     mask = np.zeros((SIDE, SIDE), np.float32)
     mask[25:70, 40:52] = 1
     joints = np.zeros((17, 3), np.float32)
     joints[LEFT] = [[46, 30, 1], [46, 65, 1]]
     picture = np.repeat((40 + 170 * mask).astype(np.uint8)[..., None], 3, axis=2)
-    return FoundPerson(picture, np.stack([mask, 2 * mask - 1]), joints, mask, np.ones(mask.shape, bool), "bar.png")
+    return RefinerSample(picture, np.stack([mask, 2 * mask - 1]), joints, mask, np.ones(mask.shape, bool), "bar.png")
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> FoundPeople:
+def data(tmp_path_factory) -> RefinerSamples:
     path = tmp_path_factory.mktemp("found") / "bars.npz"
-    write_found(path, [bar(), bar()], MARGIN)
-    return FoundPeople("bars", path)
+    write_samples(path, [bar(), bar()], MARGIN)
+    return RefinerSamples("bars", path)
 
 
-def dataset(data: FoundPeople, **changes) -> TrainDataset:
+def dataset(data: RefinerSamples, **changes) -> TrainDataset:
     system = Painter()
     config = RefinerInput(64, *system.normalisation, AugmentConfig(color_jitter=0.0))
     mixture = Mixture([WeightedDataset(data, 1.0)], COCO17)

@@ -30,12 +30,12 @@ OPTIM = OptimConfig(steps=12, batch_size=4, checkpoint_every=5, warmup_steps=2, 
 class Stickmen:
     """Four images of a bright box with a pose in it."""
 
-    name, complete, known, skeleton = "stickmen", True, np.ones(17, bool), COCO17
+    name, exhaustive, annotated_joints, skeleton = "stickmen", True, np.ones(17, bool), COCO17
 
     def __len__(self) -> int:
         return 4
 
-    def key(self, index: int) -> str:
+    def sample_id(self, index: int) -> str:
         return f"stickmen/{index}"
 
     def __getitem__(self, index: int) -> Sample:

@@ -12,7 +12,7 @@ from poseg.cli.outputs import make_folder, unique_names
 from poseg.cli.predict_options import OutOption
 
 if TYPE_CHECKING:
-    from poseg.datasets.check import Fault, Report, Summary
+    from poseg.datasets.check import CheckReport, Issue, Summary
 
 data = typer.Typer(name="data", help="Check, draw and convert annotations.", no_args_is_help=True)
 
@@ -46,7 +46,7 @@ def check(
         raise AnnotationError(f"There is no folder {images}; give the folder of the images.")
     report = check_file(annotations, images, skeleton)
     if json is not None:
-        write_json(json, report.to_plain())
+        write_json(json, report.to_dict())
     _print(annotations, report)
     if report.worst:
         raise typer.Exit(int(report.worst))
@@ -63,40 +63,40 @@ def show(
     boxes: Annotated[bool, typer.Option("--boxes", help="Draw the boxes of all people too.")] = False,
 ) -> None:
     """Draw labelled images as training sees them: poses, masks, and what is ignored darkened."""
-    from poseg.datasets.own import own
-    from poseg.datasets.show import draw_sample
+    from poseg.datasets import custom_coco
+    from poseg.datasets.dataset import draw_sample
     from poseg.io.images import write_png
 
-    labelled = own(annotations, images)
+    labelled = custom_coco(annotations, images)
     make_folder(out)
     count = min(limit, len(labelled))
-    names = unique_names([Path(labelled.key(index)) for index in range(count)])
+    names = unique_names([Path(labelled.sample_id(index)) for index in range(count)])
     for index, name in enumerate(names):
         write_png(out / f"{name}.labels.png", draw_sample(labelled[index], boxes=boxes))
     typer.echo(f"{count} of {len(labelled)} labelled images are drawn in {out}.")
 
 
-def _print(annotations: Path, report: Report) -> None:
+def _print(annotations: Path, report: CheckReport) -> None:
     from rich.console import Console
 
-    for fault in report.faults:
-        typer.echo(_paragraph(fault))
+    for issue in report.issues:
+        typer.echo(_paragraph(issue))
     if report.summary.people:
         Console().print(_table(report.summary))
     verdict = ("Nothing is wrong.", "Training works, but see the issues above.", "Training on this is impossible.")
-    kinds = sum(fault.level > 0 for fault in report.faults)
+    kinds = sum(issue.severity > 0 for issue in report.issues)
     counted = f" {kinds} kind{'s' * (kinds != 1)} of issue." if kinds else ""
     typer.echo(f"{annotations}: {verdict[report.worst]}{counted}")
 
 
-def _paragraph(fault: Fault) -> str:
+def _paragraph(issue: Issue) -> str:
     """An issue as a paragraph."""
-    lines = [f"{fault.level.name}  {fault.sentence} ({fault.count:,})"]
-    indent = " " * (len(fault.level.name) + 2)
-    lines += [f"{indent}{fault.advice}"] if fault.advice else []
-    lines += [f"{indent}- {example}" for example in fault.examples]
-    if fault.examples and fault.count > len(fault.examples):
-        lines.append(f"{indent}- and {fault.count - len(fault.examples):,} more")
+    lines = [f"{issue.severity.name}  {issue.message} ({issue.count:,})"]
+    indent = " " * (len(issue.severity.name) + 2)
+    lines += [f"{indent}{issue.hint}"] if issue.hint else []
+    lines += [f"{indent}- {example}" for example in issue.examples]
+    if issue.examples and issue.count > len(issue.examples):
+        lines.append(f"{indent}- and {issue.count - len(issue.examples):,} more")
     return "\n".join([*lines, ""])
 
 
@@ -106,10 +106,10 @@ def _table(summary: Summary) -> object:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    sides = " ".join(f"{side:g}" for side in summary.sides_px)
+    sides = " ".join(f"{side:g}" for side in summary.person_sizes_px)
     seen = ", ".join(f"{name} {seen}+{hidden}" for name, (seen, hidden) in summary.joints.items())
     rows = {
-        "images": f"{summary.pictures:,}, {summary.pictures_with_people:,} with people",
+        "images": f"{summary.images:,}, {summary.images_with_people:,} with people",
         "people": f"{summary.people:,}, {summary.with_joints:,} with joints, {summary.with_masks:,} with masks; "
         f"{summary.crowds:,} crowds or ignored",
         "skeleton": summary.skeleton or "unknown",
@@ -232,10 +232,10 @@ def lsp(
 
     LSP is split by number: 1 to 1000 to train on, 1001 to 2000 to test on.
     """
-    from poseg.datasets.lsp_file import lsp_as_coco
+    from poseg.datasets.lsp import lsp_to_coco
     from poseg.io.files import write_json
 
-    made = lsp_as_coco(folder, first, last)
+    made = lsp_to_coco(folder, first, last)
     write_json(out, made)
     people = len(made["annotations"])
     typer.echo(f"{made['info']['description']}. {people:,} people.\nWritten to {out}; its images: {folder / 'images'}.")

@@ -1,20 +1,20 @@
-"""Human3.6M's poses, read from the folders and names it is handed out in, one plain `.npz` a recording.
+"""Human3.6M's poses, read from its official folders and file names, with one plain `.npz` per recording.
 
     FOLDER/S1/MyPoseFeatures/D3_Positions_mono/Walking 1.54138969.npz      or FOLDER/S1/Walking 1.54138969.npz
-    FOLDER/S1/MyPoseFeatures/D2_Positions/Walking 1.54138969.npz           positions_2d, where they are apart
+    FOLDER/S1/MyPoseFeatures/D2_Positions/Walking 1.54138969.npz           positions_2d, where stored separately
     FOLDER/S1/Images/Walking 1.54138969/000001.jpg ...                     optional; any names, in order of frames
 
     positions_3d   (T, 32, 3) or (T, 96), mm in the camera's frame: x right, y down, z away
-    positions_2d   (T, 32, 2) or (T, 64), optional: pixels of the original picture
+    positions_2d   (T, 32, 2) or (T, 64), optional: pixels of the original image
 
-The official archives hold CDF files of these very names. Of what the field makes of them, the one `.npz` for all
-subjects keeps Python objects, which run code when they are read, and the `.h5` files need one more library than this
-package does. A CDF file becomes a plain one by its own library, once, with names and folders kept:
+The official archives hold CDF files of the same names. Of the common conversions, the single `.npz` for all subjects
+holds pickled Python objects, which run code when they are read, and the `.h5` files need one more library. Convert a
+CDF file with its own library, once, keeping names and folders:
 
     pose = cdflib.CDF(path).varget("Pose")[0]
     numpy.savez_compressed(path.with_suffix(".npz"), positions_3d=pose)
 
-The data set may not be handed on; its terms allow academic use (Ionescu et al., PAMI 2014).
+The data set may not be redistributed; its terms allow academic use (Ionescu et al., PAMI 2014).
 """
 
 from __future__ import annotations
@@ -38,29 +38,29 @@ TEST_SUBJECTS = ("S9", "S11")
 # The 17 of 32 joints that are BODY17_3D, in its order.
 JOINTS_OF_32 = (0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27)
 
-# Subjects 5 to 11 call three actions by shorter names than subject 1 and the papers do.
+# Subjects 5 to 11 have shorter names for three actions than subject 1 and the papers.
 _ACTIONS = {"Photo": "TakingPhoto", "WalkDog": "WalkingDog", "WalkTogether": "WalkingTogether"}
 _POSITIONS = ("MyPoseFeatures/D3_Positions_mono", "")
-_PICTURES = frozenset({".jpg", ".jpeg", ".png"})
+_IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One subject doing one action once before one camera: where its files are; `read` reads them.
+    """One subject doing one action once before one camera; `read` reads its files.
 
-    subject   "S1"
-    action    as the papers name it, without number: "Walking"
-    take      the name of its file without the camera: "Walking 1"
-    camera    its serial number: "54138969"
+    subject    "S1"
+    action     as the papers name it, without number: "Walking"
+    subaction  the name of its file without the camera: "Walking 1"
+    camera     its serial number: "54138969"
     """
 
     subject: str
     action: str
-    take: str
+    subaction: str
     camera: str
     path: Path
 
-    def read(self) -> PosesBefore:
+    def read(self) -> RecordedPoses:
         """The poses, on BODY17_3D. Raises AnnotationError for a broken file and for joints that are not finite."""
         arrays = _arrays(self.path)
         joints_mm = self._joints(arrays, "positions_3d", 3)
@@ -70,27 +70,27 @@ class Recording:
         keypoints = self._joints(arrays, "positions_2d", 2) if "positions_2d" in arrays else None
         if keypoints is not None and len(keypoints) != len(joints_mm):
             raise AnnotationError(
-                f"{self.path} has {len(joints_mm)} poses in space, {len(keypoints)} in the picture; convert it again."
+                f"{self.path} has {len(joints_mm)} poses in 3D, {len(keypoints)} in 2D; convert it again."
             )
-        return PosesBefore(joints_mm, keypoints)
+        return RecordedPoses(joints_mm, keypoints)
 
-    def pictures(self) -> tuple[Path, ...]:
-        """The frames in order, empty where there are none on disk."""
-        folder = _subject_folder(self.path) / "Images" / f"{self.take}.{self.camera}"
+    def images(self) -> tuple[Path, ...]:
+        """The frames in order; empty where there are none on disk."""
+        folder = _subject_folder(self.path) / "Images" / f"{self.subaction}.{self.camera}"
         if not folder.is_dir():
             return ()
-        return tuple(sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURES))
+        return tuple(sorted(path for path in folder.iterdir() if path.suffix.lower() in _IMAGE_SUFFIXES))
 
     def _joints(self, arrays: dict[str, NDArray[Any]], key: str, axes: int) -> Floats:
         """(T, 17, axes) of an array of all 32 joints."""
         if key not in arrays:
-            raise AnnotationError(f"{self.path} has no `{key}`; convert it as `poseg.datasets.human36m` says.")
-        given = arrays[key]
-        if given.ndim not in (2, 3) or given[:1].size not in (0, 32 * axes):
+            raise AnnotationError(f"{self.path} has no `{key}`; convert it as in `poseg.datasets.human36m`.")
+        stored = arrays[key]
+        if stored.ndim not in (2, 3) or stored[:1].size not in (0, 32 * axes):
             raise AnnotationError(
-                f"{self.path} has `{key}` of shape {given.shape}, expected (frames, 32, {axes}); convert it again."
+                f"{self.path} has `{key}` of shape {stored.shape}, expected (frames, 32, {axes}); convert it again."
             )
-        joints: Floats = given.reshape(-1, 32, axes)[:, JOINTS_OF_32].astype(np.float32)
+        joints: Floats = stored.reshape(-1, 32, axes)[:, JOINTS_OF_32].astype(np.float32)
         broken = int(np.count_nonzero(~np.isfinite(joints).all(axis=(1, 2))))
         if broken:
             raise AnnotationError(
@@ -100,8 +100,8 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PosesBefore:
-    """Poses of one recording before its camera.
+class RecordedPoses:
+    """Poses of one recording in the frame of its camera.
 
     joints_mm   (T, 17, 3) float32 on BODY17_3D in the camera's frame: x right, y down, z away
     keypoints   (T, 17, 2) float32, continuous pixels, or None
@@ -114,44 +114,44 @@ class PosesBefore:
 def recordings(
     folder: Path, subjects: Collection[str] = TRAIN_SUBJECTS, *, actions: Collection[str] = ()
 ) -> tuple[Recording, ...]:
-    """The recordings of some subjects, ordered by subject, take and camera.
+    """The recordings of some subjects, ordered by subject, subaction and camera.
 
-    subjects   TRAIN_SUBJECTS and TEST_SUBJECTS are the split that everyone uses
+    subjects   TRAIN_SUBJECTS and TEST_SUBJECTS are the usual split
     actions    keep these only, as the papers name them ("WalkingDog"); all where empty. The published networks of
                Li & Chan are each trained on one
 
-    Raises AnnotationError where a subject has no files, or nobody does one of the actions.
+    Raises AnnotationError where a subject has no files, or no subject has one of the actions.
     """
-    found = [recording for subject in subjects for recording in _of_subject(folder, subject)]
-    known = {recording.action for recording in found}
-    missing = sorted(set(actions) - known)
+    available = [recording for subject in subjects for recording in _of_subject(folder, subject)]
+    existing = {recording.action for recording in available}
+    missing = sorted(set(actions) - existing)
     if missing:
         raise AnnotationError(
-            f"{folder} has no recording of {', '.join(missing)}; it has {', '.join(sorted(known))}."
+            f"{folder} has no recording of {', '.join(missing)}; it has {', '.join(sorted(existing))}."
         )  # fmt: skip
-    return tuple(recording for recording in found if not actions or recording.action in actions)
+    return tuple(recording for recording in available if not actions or recording.action in actions)
 
 
 def _of_subject(folder: Path, subject: str) -> list[Recording]:
-    for place in _POSITIONS:
-        paths = sorted((folder / subject / place).glob("*.npz"))
+    for subfolder in _POSITIONS:
+        paths = sorted((folder / subject / subfolder).glob("*.npz"))
         if paths:
             return [_named(subject, path) for path in paths]
-    tried = " or ".join(str(folder / subject / place) for place in _POSITIONS)
+    tried = " or ".join(str(folder / subject / subfolder) for subfolder in _POSITIONS)
     raise AnnotationError(f"There are no recordings in {tried}; give the folder that holds {subject} and others.")
 
 
 def _named(subject: str, path: Path) -> Recording:
-    """What a file's name tells: "Walking 1.54138969.npz"."""
+    """A recording by its file name, such as "Walking 1.54138969.npz"."""
     parts = re.fullmatch(r"(([A-Za-z]+)(?: [0-9]+)?)\.([0-9]+)", path.stem)
     if parts is None:
         raise AnnotationError(f"{path} is not called ACTION NUMBER.CAMERA.npz; name it as its CDF file is named.")
-    take, action, camera = parts.groups()
-    return Recording(subject, _ACTIONS.get(action, action), take, camera, path)
+    subaction, action, camera = parts.groups()
+    return Recording(subject, _ACTIONS.get(action, action), subaction, camera, path)
 
 
 def _subject_folder(path: Path) -> Path:
-    """The subject's folder, from a file in either place."""
+    """The subject's folder, from a file in either layout."""
     return path.parents[2] if path.parent.name == "D3_Positions_mono" else path.parent
 
 
@@ -160,4 +160,4 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files if key in ("positions_3d", "positions_2d")}
     except (OSError, ValueError, EOFError, AttributeError) as fault:
-        raise AnnotationError(f"Cannot read {path}: {fault}; convert it as `poseg.datasets.human36m` says.") from None
+        raise AnnotationError(f"Cannot read {path}: {fault}; convert it as in `poseg.datasets.human36m`.") from None

@@ -14,9 +14,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from poseg.datasets.coco_format import CocoFormat
+from poseg.datasets.coco_people import CocoPeople
 from poseg.datasets.dataset import Dataset
-from poseg.datasets.drawn_people import write_drawn_people
+from poseg.datasets.synthetic_people import write_synthetic_people
 from poseg.io.coco_json import read_coco
 from poseg.networks.backbones.build import input_normalisation
 from poseg.runtime.inference import InferenceConfig
@@ -38,8 +38,8 @@ BACKBONE = "mobilenet_v3_small"
 
 def synthetic(folder: Path, side_px: int = SIDE_PX) -> tuple[WeightedDataset[Dataset], ...]:
     """The synthetic images, written into the data folder first."""
-    write_drawn_people(folder, pictures=NUM_IMAGES, size=(side_px, side_px), seed=SEED)
-    data = CocoFormat("synthetic", read_coco(folder / "annotations.json"), folder / "pictures")
+    write_synthetic_people(folder, pictures=NUM_IMAGES, size=(side_px, side_px), seed=SEED)
+    data = CocoPeople("synthetic", read_coco(folder / "annotations.json"), folder / "pictures")
     return (WeightedDataset(data, 1.0),)
 
 

@@ -1,7 +1,6 @@
-"""What is wrong with an annotation file, all of it, in plain sentences."""
+"""Checks of annotation files: everything that is wrong, in plain sentences with hints."""
 
-from poseg.datasets.check.faults import KINDS, Fault, Kind, Level
-from poseg.datasets.check.report import Report, check_file, check_plain
-from poseg.datasets.check.summary import Summary
+from poseg.datasets.check.report import CheckReport, Summary, check_dict, check_file
+from poseg.datasets.check.rules import RULES, Issue, Rule, Severity
 
-__all__ = ["KINDS", "Fault", "Kind", "Level", "Report", "Summary", "check_file", "check_plain"]
+__all__ = ["RULES", "CheckReport", "Issue", "Rule", "Severity", "Summary", "check_dict", "check_file"]

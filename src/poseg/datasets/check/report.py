@@ -1,50 +1,92 @@
-"""The check of an annotation file from beginning to end."""
+"""The whole check of an annotation file: its issues, and a summary in numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from poseg.datasets.check.faults import Fault, Findings, Level
-from poseg.datasets.check.masks import check_masks
-from poseg.datasets.check.people import check_people
-from poseg.datasets.check.pictures import check_pictures
-from poseg.datasets.check.skeleton import check_skeleton
-from poseg.datasets.check.structure import check_images, find_category, image_sizes, lists_of, persons_of, whole
-from poseg.datasets.check.summary import Summary, summarise
-from poseg.datasets.check.table import build_table
-from poseg.errors import AnnotationError
-from poseg.io.coco_skeleton import read_skeleton_file, skeleton_file_beside
+import numpy as np
+
+from poseg.datasets.check.annotations import check_masks, check_people
+from poseg.datasets.check.rules import Issue, Issues, Severity
+from poseg.datasets.check.tables import (
+    AnnotationTable,
+    Size,
+    build_table,
+    find_category,
+    image_sizes,
+    person_annotations,
+    required_lists,
+    unique_images,
+)
+from poseg.datasets.coco_people import existing_files
+from poseg.errors import AnnotationError, ImageError, SkeletonError
+from poseg.io.coco_skeleton import (
+    build_skeleton,
+    describe_skeleton,
+    parse_pairs,
+    read_skeleton_file,
+    skeleton_file_beside,
+    unpaired_joints,
+)
+from poseg.io.coco_table import Record, has_key, is_integer
 from poseg.io.files import read_json
+from poseg.io.images import image_size
 from poseg.io.ochuman import is_ochuman, ochuman_to_coco
+from poseg.skeletons import Skeleton
+
+PERCENTILES = (5, 25, 50, 75, 95)
+SMALL_PX, LARGE_PX = 32.0, 96.0  # COCO's limits: sides of squares of the same area
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What was found: faults by kind, worst first, and what the file holds."""
+class Summary:
+    """Counts of a file.
 
-    faults: tuple[Fault, ...]
+    joints           by name: how many are visible (v = 2), and hidden (v = 1)
+    person_sizes_px  percentiles (`PERCENTILES`) of the longer side of people's boxes
+    sizes            people by COCO's classes of area: small, medium, large
+    """
+
+    images: int = 0
+    images_with_people: int = 0
+    people: int = 0
+    with_joints: int = 0
+    with_masks: int = 0
+    crowds: int = 0
+    skeleton: str = ""
+    joints: dict[str, tuple[int, int]] = field(default_factory=dict)
+    person_sizes_px: tuple[float, ...] = ()
+    sizes: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """Issues by rule, the most severe first, and what the file holds."""
+
+    issues: tuple[Issue, ...]
     summary: Summary
 
     @property
-    def worst(self) -> Level:
-        """Level of the worst fault; NOTE where there is none. Also what `poseg data check` exits with."""
-        return max((fault.level for fault in self.faults), default=Level.NOTE)
+    def worst(self) -> Severity:
+        """The highest severity; NOTE where there are no issues. Also the exit code of `poseg data check`."""
+        return max((issue.severity for issue in self.issues), default=Severity.NOTE)
 
-    def to_plain(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As plain data for JSON."""
-        return {"faults": [fault.to_plain() for fault in self.faults], "summary": self.summary.to_plain()}
+        return {"issues": [issue.to_dict() for issue in self.issues], "summary": asdict(self.summary)}
 
 
-def check_file(annotations: Path, pictures: Path | None = None, skeleton_file: Path | None = None) -> Report:
-    """Everything that is wrong with an annotation file, plain or gzipped; OCHuman's own layout is converted first.
+def check_file(annotations: Path, image_dir: Path | None = None, skeleton_file: Path | None = None) -> CheckReport:
+    """All issues of an annotation file, plain or gzipped; OCHuman's own layout is converted first.
 
-    pictures       folder of the pictures, to compare their headers with the file
+    image_dir      folder of the images, to compare their headers with the file
     skeleton_file  TOML that completes the category, instead of the one beside the annotation file
 
-    Nothing about the file raises; a TOML that cannot be read is an AnnotationError.
+    No content of the file raises; a TOML that cannot be read raises AnnotationError.
     """
     beside = skeleton_file or skeleton_file_beside(annotations)
     overrides = None if beside is None else read_skeleton_file(beside)
@@ -53,27 +95,132 @@ def check_file(annotations: Path, pictures: Path | None = None, skeleton_file: P
         if is_ochuman(plain):
             plain = ochuman_to_coco(plain, source=str(annotations))
     except AnnotationError as fault:
-        findings = Findings()
-        findings.add("unreadable", str(fault))
-        return Report(findings.faults(), Summary())
-    return check_plain(plain, pictures=pictures, overrides=overrides)
+        issues = Issues()
+        issues.add("unreadable", str(fault))
+        return CheckReport(issues.by_rule(), Summary())
+    return check_dict(plain, image_dir=image_dir, overrides=overrides)
 
 
-def check_plain(plain: object, *, pictures: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Report:
-    """The same for what a JSON file held; `overrides` as in a skeleton's TOML file."""
-    findings = Findings()
-    lists = lists_of(plain, findings)
+def check_dict(
+    plain: object, *, image_dir: Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> CheckReport:
+    """The same for the content of a JSON file; `overrides` as in a skeleton's TOML file."""
+    issues = Issues()
+    lists = required_lists(plain, issues)
     if lists is None:
-        return Report(findings.faults(), Summary())
-    images = check_images(lists["images"], findings)
-    labelled = {record["image_id"] for record in lists["annotations"] if whole(record.get("image_id"))}
-    sizes = image_sizes(images) if pictures is None else check_pictures(images, labelled, pictures, findings)
-    category = find_category(lists["categories"], findings)
+        return CheckReport(issues.by_rule(), Summary())
+    images = unique_images(lists["images"], issues)
+    labelled = {record["image_id"] for record in lists["annotations"] if is_integer(record.get("image_id"))}
+    sizes = image_sizes(images) if image_dir is None else check_images(images, labelled, image_dir, issues)
+    category = find_category(lists["categories"], issues)
     if category is None:
-        return Report(findings.faults(), Summary(pictures=len(images)))
-    people = persons_of(lists["annotations"], category, images, findings)
-    skeleton, joints = check_skeleton(category, people, overrides, findings)
-    table = build_table(people, sizes, joints, findings)
-    check_people(table, skeleton, findings)
-    masked = check_masks(table, findings)
-    return Report(findings.faults(), summarise(table, len(images), skeleton, masked))
+        return CheckReport(issues.by_rule(), Summary(images=len(images)))
+    people = person_annotations(lists["annotations"], category, images, issues)
+    skeleton, joints = check_skeleton(category, people, overrides, issues)
+    table = build_table(people, sizes, joints, issues)
+    check_people(table, skeleton, issues)
+    masked = check_masks(table, issues)
+    return CheckReport(issues.by_rule(), summarise(table, len(images), skeleton, masked))
+
+
+def check_images(
+    images: Mapping[int, Record], labelled: Collection[int], image_dir: Path, issues: Issues
+) -> dict[int, Size]:
+    """Check that the images exist with the size in the file, from their headers; their sizes, else as stated.
+
+    labelled  ids of the images that have annotations
+    """
+    stated = image_sizes(images)
+    named = {n: name for n, record in images.items() if isinstance(name := record.get("file_name"), str) and name}
+    exists = existing_files(image_dir, named.values())
+    for rule, with_people in (("image-missing", True), ("background-missing", False)):
+        missing = [n for n, name in named.items() if name not in exists and (n in labelled) == with_people]
+        issues.add_all(rule, missing, lambda number: f"image {number}: {named[number]}")
+    if not any(named.get(number) in exists for number in labelled):
+        issues.add("no-image", f"{image_dir} has none of {len(labelled)}")
+    sizes = dict(stated)
+    for number, name in named.items():
+        if name not in exists:
+            continue
+        try:
+            size = image_size(image_dir / name)
+        except ImageError as fault:
+            issues.add("image-broken", f"image {number}: {fault}")
+            continue
+        if number in stated and size != stated[number]:
+            issues.add("image-size", f"image {number} ({name}): {_size_mismatch(size, stated[number])}")
+        sizes.setdefault(number, size)
+    return sizes
+
+
+def _size_mismatch(size: Size, stated: Size) -> str:
+    rotated = "; the image is rotated by its EXIF orientation" if size == stated[::-1] else ""
+    return f"{size[1]} x {size[0]} pixels, the file says {stated[1]} x {stated[0]} (width x height){rotated}"
+
+
+def check_skeleton(
+    category: Record, people: Sequence[Record], overrides: Mapping[str, Any] | None, issues: Issues
+) -> tuple[Skeleton | None, int]:
+    """The skeleton and the number of joints; without a skeleton as many as the category names or most records have."""
+    description = describe_skeleton(category, overrides)
+    keypoints = [record["keypoints"] for record in people if has_key(record, "keypoints")]
+    lengths = Counter(len(triplets) for triplets in keypoints if isinstance(triplets, list))
+    common = lengths.most_common(1)[0][0] // 3 if lengths else None
+    names = description.get("joints")
+    try:
+        skeleton = build_skeleton(description, common)
+    except SkeletonError as fault:
+        issues.add("skeleton", str(fault))
+        return None, len(names) if isinstance(names, (list, tuple)) else common or 0
+    if names is None and lengths:
+        issues.add("no-joints")
+    bones = description.get("bones", ())
+    for bone in bones if isinstance(bones, (list, tuple)) else ():
+        try:
+            parse_pairs([bone], skeleton.joints, "bone")
+        except SkeletonError as fault:  # only where the bones of a built-in skeleton were used instead
+            issues.add("bones-ignored", str(fault))
+    unpaired = unpaired_joints(skeleton)
+    issues.add_all("unpaired", unpaired, str)
+    if not unpaired and not _symmetric(skeleton):
+        issues.add("asymmetric", f"tree: {', '.join(f'{a}-{b}' for a, b in skeleton.tree)}")
+    if not skeleton.sigmas:
+        issues.add("no-sigmas", f"skeleton {skeleton.name} of {len(skeleton)} joints")
+    return skeleton, len(skeleton)
+
+
+def _symmetric(skeleton: Skeleton) -> bool:
+    try:
+        return len(skeleton.edge_flip_index) >= 0
+    except SkeletonError:
+        return False
+
+
+def summarise(table: AnnotationTable, images: int, skeleton: Skeleton | None, masked: Sequence[bool]) -> Summary:
+    """Counts of the valid records of a file."""
+    people = ~table.crowds
+    v, annotated = table.triplets[people, :, 2], table.annotated[people]
+    names = skeleton.joints if skeleton is not None else [f"joint {i + 1}" for i in range(v.shape[1])]
+    sides = table.boxes_xywh[people, 2:].max(axis=1, initial=0)
+    sides = sides[np.isfinite(sides) & (sides > 0)]
+    areas = np.where(table.areas > 0, table.areas, table.boxes_xywh[:, 2:].prod(axis=1) / 2)[people]
+    areas = areas[np.isfinite(areas)]
+    return Summary(
+        images=images,
+        images_with_people=len({r["image_id"] for r, person in zip(table.records, people, strict=True) if person}),
+        people=int(people.sum()),
+        with_joints=int(annotated.any(axis=1).sum()),
+        with_masks=int((np.array(masked, bool).reshape(-1) & people).sum()),
+        crowds=int(table.crowds.sum()),
+        skeleton="" if skeleton is None else skeleton.name,
+        joints={
+            name: (int((v[:, i] >= 2).sum()), int((annotated[:, i] & (v[:, i] < 2)).sum()))
+            for i, name in enumerate(names)
+        },
+        person_sizes_px=tuple(round(float(p), 1) for p in np.percentile(sides, PERCENTILES)) if len(sides) else (),
+        sizes={
+            "small": int((areas < SMALL_PX**2).sum()),
+            "medium": int(((areas >= SMALL_PX**2) & (areas < LARGE_PX**2)).sum()),
+            "large": int((areas >= LARGE_PX**2).sum()),
+        },
+    )
