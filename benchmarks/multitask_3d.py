@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.table import Table
 
 from poseg.codecs.multitask import BONES, JOINT_WINDOWS
-from poseg.datasets.synthetic_people import render_3d
 from poseg.datasets.mocap import Clip, Poses, read_mocap, split
+from poseg.datasets.synthetic_people import render_3d
 from poseg.export.torch_model import TorchModel, make_card
 from poseg.geometry import boxes
 from poseg.io.overrides import apply_overrides

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from poseg.cli.main import app
 from poseg.datasets import DATASETS
-from poseg.datasets.lsp_file import lsp_as_coco
+from poseg.datasets.lsp import lsp_to_coco
 from poseg.errors import AnnotationError
 from poseg.geometry.rle import encode_rle
 from poseg.io.coco_json import parse_coco, read_coco
@@ -152,7 +152,7 @@ def test_data_lsp_file_reads_back(folder, digits, name):
 
 
 def test_data_lsp_boxes_hold_the_joints_and_stay_inside(folder):
-    data = parse_coco(lsp_as_coco(folder()), "made")
+    data = parse_coco(lsp_to_coco(folder()), "made")
     for number in (1, 2, 3):
         people = data.people(number)
         left, top, right, bottom = people.boxes_xyxy[0]
@@ -167,34 +167,34 @@ def test_data_lsp_boxes_hold_the_joints_and_stay_inside(folder):
 @pytest.mark.parametrize(("first", "last"), [(0, 2), (3, 2), (1, 5), (5, None)])
 def test_data_lsp_rejects_numbers_out_of_range(folder, first, last):
     with pytest.raises(AnnotationError, match="has pictures 1 to 4"):
-        lsp_as_coco(folder(), first, last)
+        lsp_to_coco(folder(), first, last)
 
 
 def test_data_lsp_rejects_other_folders(folder, tmp_path):
     with pytest.raises(AnnotationError, match=r"There is no .*joints\.npz"):
-        lsp_as_coco(tmp_path / "nowhere")
+        lsp_to_coco(tmp_path / "nowhere")
     home = folder()
     (home / "images" / "im0003.jpg").unlink()
     with pytest.raises(AnnotationError, match=r"lacks 1 of the pictures, the first is im0003\.jpg"):
-        lsp_as_coco(home)
+        lsp_to_coco(home)
     with pytest.raises(AnnotationError, match=r"neither im0003\.jpg nor im00003\.jpg"):
-        lsp_as_coco(home, first=3)
+        lsp_to_coco(home, first=3)
     for joints, message in (
         (np.zeros((4, 13, 3)), r"expected \(pictures, 14, 3\)"),
         (np.full((4, 14, 3), np.nan), "NaN or infinity among the joints of picture 1"),
     ):
         np.savez(home / "joints.npz", joints=joints)
         with pytest.raises(AnnotationError, match=message):
-            lsp_as_coco(home)
+            lsp_to_coco(home)
     (home / "joints.npz").write_text("not numbers")
     with pytest.raises(AnnotationError, match="Cannot read"):
-        lsp_as_coco(home)
+        lsp_to_coco(home)
 
 
 def test_data_lsp_reads_as_training_does():
     if not (SHARED / "lsp" / "joints.npz").is_file():
         pytest.skip("needs LSP in shared/data/lsp beside the repository")
-    data = parse_coco(lsp_as_coco(SHARED / "lsp", 1, 3), "made")
+    data = parse_coco(lsp_to_coco(SHARED / "lsp", 1, 3), "made")
     training = DATASETS["lsp_train"](SHARED / "lsp")
     for number in (1, 2, 3):
         people, theirs = data.people(number), training[number - 1].people

@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch")
 
 from poseg.codecs.lifting import LiftingCodec  # noqa: E402
 from poseg.codecs.multitask import TASKS, MultitaskCodec  # noqa: E402
-from poseg.datasets.synthetic_people import Synthetic3D, render_3d  # noqa: E402
 from poseg.datasets.mocap import Clip, Poses  # noqa: E402
+from poseg.datasets.synthetic_people import Synthetic3D, render_3d  # noqa: E402
 from poseg.errors import AnnotationError  # noqa: E402
 from poseg.people import People, Sample  # noqa: E402
 from poseg.skeletons import BODY17_3D, LSP14  # noqa: E402

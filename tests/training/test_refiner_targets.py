@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
-from poseg.datasets.refiner_samples import RefinerSamples, RefinerSample, write_samples  # noqa: E402
+from poseg.datasets.refiner_samples import RefinerSample, RefinerSamples, write_samples  # noqa: E402
 from poseg.errors import AnnotationError, PosegError  # noqa: E402
 from poseg.recipes import find_recipe  # noqa: E402
 from poseg.recipes.tasks import train_dataset  # noqa: E402

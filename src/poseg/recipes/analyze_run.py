@@ -76,7 +76,7 @@ def _crops(
         rng = np.random.default_rng((seed, number))
         data, index = encoder.mixture.draw(rng)
         image, person, joints_mm = encoder.crop(data[index], rng)
-        visible = (person.keypoint_scores[0] > 0) & np.asarray(data.known)
+        visible = (person.keypoint_scores[0] > 0) & np.asarray(data.annotated_joints)
         if progress is not None:
             progress(number + 1, crops)
         if not visible.any():
@@ -86,7 +86,7 @@ def _crops(
         targets.append(np.where(annotated, encoded.targets[task][..., 0, 0], np.nan).astype(np.float32))
         tensor = torch.from_numpy(np.ascontiguousarray(((image - mean) / std).transpose(2, 0, 1), np.float32))
         joints = np.where(visible[:, None], person.keypoints[0], np.nan).astype(np.float32)
-        yield Crop(image, tensor, data.key(index), joints)
+        yield Crop(image, tensor, data.sample_id(index), joints)
 
 
 def _layers(network: nn.Module) -> Mapping[str, nn.Module]:

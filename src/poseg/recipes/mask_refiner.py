@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from poseg.datasets.found_people import FoundPeople
+from poseg.datasets.refiner_samples import RefinerSamples
 from poseg.recipes.training_sets import LABEL_SOURCES, LICENCES, REFINER_SETS
 from poseg.runtime.inference import InferenceConfig
 from poseg.systems.painter import Painter
@@ -26,9 +26,9 @@ SYSTEM = Painter()
 WEIGHTS = {"people_unlabelled": 5.0, "coco_person_masks": 1.0, "clothing_coparsing": 0.5}
 
 
-def detected_people(data: Path) -> tuple[WeightedDataset[FoundPeople], ...]:
+def detected_people(data: Path) -> tuple[WeightedDataset[RefinerSamples], ...]:
     """The people detected in the sets that `recipes.write_refiner_crops` wrote."""
-    return tuple(WeightedDataset(FoundPeople(name, data / f"{name}.npz"), weight) for name, weight in WEIGHTS.items())
+    return tuple(WeightedDataset(RefinerSamples(name, data / f"{name}.npz"), weight) for name, weight in WEIGHTS.items())
 
 
 RECIPE = Recipe(

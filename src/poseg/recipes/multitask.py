@@ -7,8 +7,8 @@ from pathlib import Path
 
 from poseg.codecs.multitask import BONES, JOINT_WINDOWS
 from poseg.datasets.dataset import Dataset
-from poseg.datasets.drawn_in_space import DrawnInSpace
 from poseg.datasets.mocap import read_mocap, split
+from poseg.datasets.synthetic_people import Synthetic3D
 from poseg.recipes.training_sets import BANDAI, CMU_MOCAP, LICENCES, LSP_SETS, lsp_mixture
 from poseg.runtime.inference import InferenceConfig
 from poseg.skeletons import BODY17_3D
@@ -108,7 +108,7 @@ NUM_IMAGES = 1_000_000  # as good as endless: each is rendered when it is read
 def rendered_figures(data: Path) -> tuple[WeightedDataset[Dataset], ...]:
     """Figures of the training poses of all sources of motion capture."""
     poses = split(read_mocap(data / "mocap"))[0]
-    return (WeightedDataset(DrawnInSpace("mocap", poses, length=NUM_IMAGES, seed=0), 1.0),)
+    return (WeightedDataset(Synthetic3D("mocap", poses, length=NUM_IMAGES, seed=0), 1.0),)
 
 
 SYSTEM_3D = Multitask(

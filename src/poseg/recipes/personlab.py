@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from poseg.datasets.coco import coco
+from poseg.datasets import coco
 from poseg.datasets.dataset import Dataset
 from poseg.networks.backbones.build import input_normalisation
 from poseg.recipes.training_sets import BODYPIX, LICENCES, MOVENET, PHOTO_SETS, REVISED_LABELS, photo_mixture

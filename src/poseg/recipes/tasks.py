@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from poseg.datasets.found_people import FoundPeople
+from poseg.datasets.dataset import RemappedDataset
 from poseg.datasets.mocap import Poses
-from poseg.datasets.renamed import Renamed
+from poseg.datasets.refiner_samples import RefinerSamples
 from poseg.errors import PosegError
 from poseg.evaluation import EvaluationReport, Model, evaluate, ground_truth_people
 from poseg.export.torch_model import TorchModel, make_card
@@ -92,7 +92,7 @@ class PoSegTask(_BottomUpTask):
         """Fields of whole views, with a teacher's negatives where labels are not exhaustive."""
         codec = _system(recipe, PoSeg).codec
         parts = [
-            part if part.data.skeleton == codec.skeleton else replace(part, data=Renamed(part.data, codec.skeleton))
+            part if part.data.skeleton == codec.skeleton else replace(part, data=RemappedDataset(part.data, codec.skeleton))
             for part in _datasets(recipe, data)
         ]
         return PoSegTargets(Mixture(parts, codec.skeleton), codec, recipe.input, recipe.teacher_dir)
@@ -143,7 +143,7 @@ class MaskRefinerTask:
     def encoder(self, recipe: Recipe, data: Path) -> TargetEncoder:
         """Crops of people that another model detected."""
         parts = recipe.data(data)
-        if not isinstance(parts, tuple) or not parts or not all(isinstance(p.data, FoundPeople) for p in parts):
+        if not isinstance(parts, tuple) or not parts or not all(isinstance(p.data, RefinerSamples) for p in parts):
             raise PosegError("A mask refiner learns from detected people; make the recipe's data such.")
         codec = _system(recipe, Painter).codec
         return RefinerTargets(Mixture(parts, codec.skeleton), codec, _input(recipe, RefinerInput))
@@ -212,7 +212,7 @@ def _input(recipe: Recipe, kind: type[Config]) -> Config:
 def _datasets(recipe: Recipe, data: Path) -> tuple[WeightedDataset[Any], ...]:
     """The recipe's images. Raises PosegError for a recipe of poses."""
     parts = recipe.data(data)
-    if isinstance(parts, Poses) or not parts or any(isinstance(part.data, FoundPeople) for part in parts):
+    if isinstance(parts, Poses) or not parts or any(isinstance(part.data, RefinerSamples) for part in parts):
         raise PosegError(f"The recipe {recipe.name} has no images for its data, but its system learns from them.")
     return parts
 

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from poseg.datasets.dataset import Dataset
-from poseg.datasets.labelled_folder import LabelledFolder
+from poseg.datasets.coco_people import pseudo_labels
+from poseg.datasets.dataset import BackgroundImages, Dataset
 from poseg.datasets.lsp import Lsp
-from poseg.datasets.person_free import PersonFree
 from poseg.skeletons import COCO17, LSP14, Skeleton
 from poseg.training.dataset import WeightedDataset
 
@@ -48,7 +47,7 @@ def photo_mixture(data: Path) -> Parts:
         WeightedDataset(_clothing(data), 0.7),
         WeightedDataset(_lsp(data), 0.8),
         WeightedDataset(_lspet(data), 0.5),
-        WeightedDataset(PersonFree("backgrounds_inria", data / "backgrounds_inria"), 0.5),
+        WeightedDataset(BackgroundImages("backgrounds_inria", data / "backgrounds_inria"), 0.5),
     )
 
 
@@ -71,7 +70,7 @@ def lsp_mixture(data: Path) -> Parts:
     return (
         WeightedDataset(_lsp(data, LSP14), 2.0),
         WeightedDataset(_lspet(data, LSP14), 8.0),
-        WeightedDataset(PersonFree("backgrounds_inria", data / "backgrounds_inria", skeleton=LSP14), 0.5),
+        WeightedDataset(BackgroundImages("backgrounds_inria", data / "backgrounds_inria", skeleton=LSP14), 0.5),
     )
 
 
@@ -83,11 +82,11 @@ def _clothing(data: Path) -> LabelledFolder:
 
 
 def _lsp(data: Path, skeleton: Skeleton = COCO17) -> Lsp:
-    return Lsp("lsp", data / "lsp", "im{:04d}.jpg", 1, 1000, hidden_counts=True, skeleton=skeleton)
+    return Lsp("lsp", data / "lsp", "im{:04d}.jpg", 1, 1000, include_occluded=True, skeleton=skeleton)
 
 
 def _lspet(data: Path, skeleton: Skeleton = COCO17) -> Lsp:
-    return Lsp("lspet", data / "lspet", "im{:05d}.jpg", 1, 10_000, hidden_counts=False, skeleton=skeleton)
+    return Lsp("lspet", data / "lspet", "im{:05d}.jpg", 1, 10_000, include_occluded=False, skeleton=skeleton)
 
 
 # What follows is for the cards of models.

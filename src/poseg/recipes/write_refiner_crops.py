@@ -19,7 +19,7 @@ from rich.progress import track
 import poseg
 from poseg.codecs.crop_masks import FIELD
 from poseg.codecs.mask_refiner import MaskRefinerCodec
-from poseg.datasets.found_people import FoundPerson, write_found
+from poseg.datasets.refiner_samples import RefinerSample, write_samples
 from poseg.geometry.masks import Masks
 from poseg.people import Sample
 from poseg.recipes.training_sets import masked_people
@@ -33,7 +33,7 @@ MIN_PIXELS = 100
 MIN_HEIGHT_PX, MIN_SIDE_PX = 80, 32  # of a person in a portrait crop, and of that
 
 
-def refiner_samples(sample: Sample, predictor: Predictor) -> Iterator[FoundPerson]:
+def refiner_samples(sample: Sample, predictor: Predictor) -> Iterator[RefinerSample]:
     """The people that a model detects in an image and that match a ground-truth mask there.
 
     The predictor has no mask refiner: the decoder's masks are matched.
@@ -58,7 +58,7 @@ def refiner_samples(sample: Sample, predictor: Predictor) -> Iterator[FoundPerso
         )
         targets = STORAGE_CODEC.encode(truth[true], batch.crops, sample.ignore)
         for row in range(len(detected)):
-            yield FoundPerson(
+            yield RefinerSample(
                 batch.images[row], batch.cues[row], batch.joints[row],
                 targets.targets[FIELD][row], targets.weights[FIELD][row] > 0, sample.name,
             )  # fmt: skip
@@ -121,12 +121,12 @@ def main() -> None:
         path = args.out / f"{part.data.name}.npz"
         if path.exists():
             continue
-        people: list[FoundPerson] = []
+        people: list[RefinerSample] = []
         for index in track(range(len(part.data)), description=part.data.name):
             sample = part.data[index]
             for view in (sample, _flipped(sample), portrait_crop(sample, np.random.default_rng(index))):
                 people += refiner_samples(view, predictor)
-        write_found(path, people, STORAGE_CODEC.padding)
+        write_samples(path, people, STORAGE_CODEC.padding)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def main() -> None:
         if part.data.name in SKIPPED_SETS:
             continue
         for index in track(range(len(part.data)), description=part.data.name):
-            path = teacher_path(args.out, part.data.key(index))
+            path = teacher_path(args.out, part.data.sample_id(index))
             if not path.exists():
                 tensor, letterbox = model.prepare(part.data[index].image, args.long_edge)
                 TeacherFields.from_fields(model.run(tensor), letterbox).save(path)

@@ -52,9 +52,9 @@ class CropTargets:
         """One crop."""
         data, index = self.mixture.draw(rng)
         image, person, joints_mm = self.crop(data[index], rng)
-        scores = person.keypoint_scores * np.asarray(data.known, np.float32)
+        scores = person.keypoint_scores * np.asarray(data.annotated_joints, np.float32)
         targets = self.codec.encode(replace(person, keypoint_scores=scores), joints_mm)
-        return [Example(self.input.normalise(self._cutout(image, rng), rng), targets, name=data.key(index))]
+        return [Example(self.input.normalise(self._cutout(image, rng), rng), targets, name=data.sample_id(index))]
 
     def crop(
         self, sample: Sample, rng: np.random.Generator

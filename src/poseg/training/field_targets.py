@@ -54,21 +54,21 @@ class PersonLabTargets:
         matrix = random_affine(sample, size, rng, self.input.augmentation)
         view = warp(sample, matrix, size)
         targets = self.codec.encode(view.people, size, view.ignore, uncertain=view.uncertain)
-        teacher = find_teacher_fields(self.teacher_dir, data.key(index))
+        teacher = find_teacher_fields(self.teacher_dir, data.sample_id(index))
         if teacher is not None:
             cells = self.codec.grid.shape(*size)
             on_image = _cells_on_image(sample, matrix, size, self.codec.grid)
             targets = merge_teacher(
-                targets, teacher.warped(matrix, self.codec, cells), on_image, exhaustive=data.complete
+                targets, teacher.warped(matrix, self.codec, cells), on_image, exhaustive=data.exhaustive
             )
-        elif not data.complete:
+        elif not data.exhaustive:
             inside = _cells_in_boxes(targets, view.people.boxes_xyxy, self.codec.grid)
             targets = _with_weights(
                 targets, {name: targets.weights[name] * inside for name in ("heatmap", "segmentation")}
             )
-        annotated = np.asarray(data.known)[:, None, None]
+        annotated = np.asarray(data.annotated_joints)[:, None, None]
         targets = _with_weights(targets, {"heatmap": targets.weights["heatmap"] * annotated})
-        return [Example(self.input.normalise(view.image, rng), targets, name=data.key(index))]
+        return [Example(self.input.normalise(view.image, rng), targets, name=data.sample_id(index))]
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,10 @@ class PoSegTargets:
         matrix = random_affine(sample, size, rng, self.input.augmentation)
         view = warp(sample, matrix, size)
         targets = self.codec.encode(view.people, size, view.ignore, uncertain=view.uncertain)
-        if not data.complete:
-            targets = self._supervise_incomplete(targets, data.key(index), view, matrix)
-        targets = _mask_unannotated(targets, np.asarray(data.known), self.codec)
-        return [Example(self.input.normalise(view.image, rng), targets, name=data.key(index))]
+        if not data.exhaustive:
+            targets = self._supervise_incomplete(targets, data.sample_id(index), view, matrix)
+        targets = _mask_unannotated(targets, np.asarray(data.annotated_joints), self.codec)
+        return [Example(self.input.normalise(view.image, rng), targets, name=data.sample_id(index))]
 
     @cached_property
     def _sources(self) -> Bools:

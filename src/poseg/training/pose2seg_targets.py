@@ -77,7 +77,7 @@ class Pose2SegTargets:
         return [
             Example(
                 config.normalise(view.image, rng), _pad_targets(targets, count),
-                {name: _pad(array, count) for name, array in inputs.items()}, data.key(index),
+                {name: _pad(array, count) for name, array in inputs.items()}, data.sample_id(index),
             )
         ]  # fmt: skip
 

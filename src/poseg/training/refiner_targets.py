@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from poseg.codecs.crop_masks import FIELD
 from poseg.codecs.mask_refiner import MaskRefinerCodec
 from poseg.codecs.targets import Targets
-from poseg.datasets.found_people import FoundPeople, FoundPerson
+from poseg.datasets.refiner_samples import RefinerSample, RefinerSamples
 from poseg.geometry import affine
 from poseg.training.dataset import Example, Mixture, TrainInput
 from poseg.transforms.photometric import jitter
@@ -40,7 +40,7 @@ class RefinerInput(TrainInput):
 class RefinerTargets:
     """Crops of detected people with their ground-truth masks."""
 
-    mixture: Mixture[FoundPeople]
+    mixture: Mixture[RefinerSamples]
     codec: MaskRefinerCodec
     input: RefinerInput
 
@@ -57,9 +57,9 @@ class RefinerTargets:
         targets = Targets(
             self.codec.batched_specs(1), {FIELD: person.mask[None]}, {FIELD: person.known[None].astype(np.float32)}
         )  # fmt: skip
-        return [Example(channels, targets, name=data.key(index))]
+        return [Example(channels, targets, name=data.sample_id(index))]
 
-    def _moved(self, person: FoundPerson, padding: float, rng: np.random.Generator) -> FoundPerson:
+    def _moved(self, person: RefinerSample, padding: float, rng: np.random.Generator) -> RefinerSample:
         """The person in a crop of the codec's size, at random near where it is placed in use."""
         stored, side = len(person.picture), self.codec.crop_px
         inner = np.array([[padding, padding, 1 - padding, 1 - padding]]) * stored
@@ -83,7 +83,7 @@ class RefinerTargets:
         joints[:, :2] = affine.apply(matrix, joints[:, :2]) * joints[:, 2:]
         cues = warped(np.ascontiguousarray(person.evidence.transpose(1, 2, 0)), cv2.BORDER_REPLICATE)
         truth = warped(np.dstack([person.mask, person.known.astype(np.float32)]), cv2.BORDER_CONSTANT)
-        return FoundPerson(
+        return RefinerSample(
             warped(person.picture, cv2.BORDER_CONSTANT, BORDER_VALUE), cues.transpose(2, 0, 1), joints,
             truth[..., 0], truth[..., 1] > 0.5, person.name,
         )  # fmt: skip
