@@ -28,7 +28,9 @@ WEIGHTS = {"people_unlabelled": 5.0, "coco_person_masks": 1.0, "clothing_coparsi
 
 def detected_people(data: Path) -> tuple[WeightedDataset[RefinerSamples], ...]:
     """The people detected in the sets that `recipes.write_refiner_crops` wrote."""
-    return tuple(WeightedDataset(RefinerSamples(name, data / f"{name}.npz"), weight) for name, weight in WEIGHTS.items())
+    return tuple(
+        WeightedDataset(RefinerSamples(name, data / f"{name}.npz"), weight) for name, weight in WEIGHTS.items()
+    )
 
 
 RECIPE = Recipe(

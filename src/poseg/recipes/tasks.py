@@ -92,7 +92,9 @@ class PoSegTask(_BottomUpTask):
         """Fields of whole views, with a teacher's negatives where labels are not exhaustive."""
         codec = _system(recipe, PoSeg).codec
         parts = [
-            part if part.data.skeleton == codec.skeleton else replace(part, data=RemappedDataset(part.data, codec.skeleton))
+            part
+            if part.data.skeleton == codec.skeleton
+            else replace(part, data=RemappedDataset(part.data, codec.skeleton))
             for part in _datasets(recipe, data)
         ]
         return PoSegTargets(Mixture(parts, codec.skeleton), codec, recipe.input, recipe.teacher_dir)
