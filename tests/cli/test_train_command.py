@@ -80,7 +80,7 @@ def test_train_then_export(tmp_path: Path):
 
     model = tmp_path / "tiny.onnx"
     result = invoke(
-        "export", run, "-o", model, "--set=card.inference.long_edge_px=97", "--images", tmp_path / "drawn" / "pictures"
+        "export", run, "-o", model, "--set=card.inference.long_edge_px=97", "--images", tmp_path / "drawn" / "images"
     )
     assert result.exit_code == 0, result.output
     assert "on 8 images" in result.stdout
@@ -93,8 +93,8 @@ def two_steps(tmp_path: Path, recipe: str, *settings: str) -> list[dict[str, Any
     from poseg.datasets.synthetic_people import write_synthetic_people
 
     folder, run = tmp_path / "coco", tmp_path / "run"
-    write_synthetic_people(folder, pictures=4, size=(97, 129), seed=1)
-    (folder / "pictures").rename(folder / "train2017")
+    write_synthetic_people(folder, images=4, size=(97, 129), seed=1)
+    (folder / "images").rename(folder / "train2017")
     (folder / "annotations.json").rename(folder / "person_keypoints_train2017.json")
     small = ("optim.steps=2", "optim.batch_size=2", "input.side_px=97", "init.backbone=", *settings)
     result = invoke(

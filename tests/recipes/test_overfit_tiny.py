@@ -25,13 +25,13 @@ def trained_model(recipe: str, folder: Path) -> tuple[Path, Path]:
     runner, data, run, model = CliRunner(), folder / "synthetic", folder / "run", folder / "tiny.onnx"
     trained = runner.invoke(app, ["train", recipe, "--data", str(data), "--out", str(run), "--workers", "0"])
     assert trained.exit_code == 0, trained.output
-    exported = runner.invoke(app, ["export", str(run), "-o", str(model), "--images", str(data / "pictures")])
+    exported = runner.invoke(app, ["export", str(run), "-o", str(model), "--images", str(data / "images")])
     assert exported.exit_code == 0, exported.output
     return data, model
 
 
 def scores(model: object, data: Path, **options) -> EvaluationReport:
-    report = evaluate(model, data / "annotations.json", data / "pictures", **options)
+    report = evaluate(model, data / "annotations.json", data / "images", **options)
     assert report.images == 8
     return report
 

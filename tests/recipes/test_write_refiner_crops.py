@@ -70,8 +70,8 @@ def test_refiner_samples_match_the_mask_of_highest_iou():
     (detected,) = refiner_samples(Sample(image, truth, name="astronaut"), model)
     assert detected.name == "astronaut"
     assert detected.mask.shape == (STORAGE_CODEC.crop_px,) * 2
-    predicted = (detected.evidence[0] >= 0.5) & (detected.evidence[1] >= 0)
-    certain = detected.known & (np.abs(detected.mask - 0.5) > 0.49)
+    predicted = (detected.cues[0] >= 0.5) & (detected.cues[1] >= 0)
+    certain = detected.valid & (np.abs(detected.mask - 0.5) > 0.49)
     assert (predicted == (detected.mask > 0.5))[certain].mean() > 0.98
     inner = STORAGE_CODEC.padding * STORAGE_CODEC.crop_px
     rows = np.flatnonzero((detected.mask > 0.5).any(axis=1))

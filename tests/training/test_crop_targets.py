@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 from poseg.codecs.lifting import LiftingCodec  # noqa: E402
 from poseg.codecs.multitask import TASKS, MultitaskCodec  # noqa: E402
-from poseg.datasets.mocap import Clip, Poses  # noqa: E402
+from poseg.datasets.mocap import Clip, MocapPoses  # noqa: E402
 from poseg.datasets.synthetic_people import Synthetic3D, render_3d  # noqa: E402
 from poseg.errors import AnnotationError  # noqa: E402
 from poseg.people import People, Sample  # noqa: E402
@@ -43,8 +43,8 @@ class Dots:
     """An image whose people's joints are dots."""
 
     def __init__(self, people: int = 1, known: bool = True) -> None:
-        self.name, self.skeleton, self.complete = "dots", LSP14, False
-        self.known = np.full(14, known)
+        self.name, self.skeleton, self.exhaustive = "dots", LSP14, False
+        self.annotated_joints = np.full(14, known)
         rng = np.random.default_rng(3)
         self.points = rng.uniform(30, 170, (people, 14, 2)).astype(np.float32)
         self.image = np.zeros((200, 200, 3), np.uint8)
@@ -54,7 +54,7 @@ class Dots:
     def __len__(self) -> int:
         return 5
 
-    def key(self, index: int) -> str:
+    def sample_id(self, index: int) -> str:
         return f"dots/{index}"
 
     def __getitem__(self, index: int) -> Sample:
@@ -109,8 +109,8 @@ def test_another_skeleton_is_refused():
         crops(Dots(), codec=MultitaskCodec(BODY17_3D, TASKS))
 
 
-def captured(n: int = 4) -> Poses:
-    return Poses(np.repeat(STANDING[None], n, axis=0), np.zeros(n, np.int64), (Clip("drawn", "standing"),))
+def captured(n: int = 4) -> MocapPoses:
+    return MocapPoses(np.repeat(STANDING[None], n, axis=0), np.zeros(n, np.int64), (Clip("drawn", "standing"),))
 
 
 def test_a_synthetic_figure_has_its_joints_and_is_the_same_each_time():

@@ -54,13 +54,13 @@ class One:
     """A data set of one image."""
 
     sample: Sample = field(default_factory=posed)
-    complete: bool = True
+    exhaustive: bool = True
     unknown: tuple[str, ...] = ()
     name: str = "one"
     skeleton: Skeleton = COCO17
 
     @property
-    def known(self) -> np.ndarray:
+    def annotated_joints(self) -> np.ndarray:
         return np.array([joint not in self.unknown for joint in self.skeleton.joints])
 
     def __len__(self) -> int:
@@ -69,7 +69,7 @@ class One:
     def __getitem__(self, index: int) -> Sample:
         return self.sample
 
-    def key(self, index: int) -> str:
+    def sample_id(self, index: int) -> str:
         return "one/0"
 
 
@@ -103,7 +103,7 @@ def codec(request) -> PoSegCodec:
 
 @pytest.mark.parametrize(
     "data",
-    [One(), One(complete=False), One(posed(3, 1), unknown=("nose",))],
+    [One(), One(exhaustive=False), One(posed(3, 1), unknown=("nose",))],
     ids=["exhaustive", "not exhaustive", "no nose"],
 )
 def test_flipped_views_have_flipped_targets(codec, data):
@@ -210,7 +210,7 @@ def test_an_image_with_poses_alone_supervises_them_and_no_person_map_in_the_boxe
 
 def test_where_not_all_people_are_labelled_there_is_no_weight_outside_the_boxes():
     sample = posed()
-    view, plain = item(One(sample, complete=False)), item(One(sample))
+    view, plain = item(One(sample, exhaustive=False)), item(One(sample))
     x, y = CODECS["coco17"].grid.positions(25, 25)
     left, top, right, bottom = sample.people.boxes_xyxy.T[:, :, None, None]
     boxed = ((x >= left) & (x <= right) & (y >= top) & (y <= bottom)).any(axis=0)
@@ -222,7 +222,7 @@ def test_where_not_all_people_are_labelled_there_is_no_weight_outside_the_boxes(
 def test_an_image_without_people_is_background_where_labels_are_exhaustive_and_else_has_no_weight():
     empty = Sample(np.zeros((SIDE_PX, SIDE_PX, 3), np.uint8), People.empty(COCO17, (SIDE_PX, SIDE_PX)))
     for complete in (True, False):
-        weights = item(One(empty, complete=complete))["weights"]
+        weights = item(One(empty, exhaustive=complete))["weights"]
         assert all((weight == float(complete)).all() for weight in weights.values())
 
 
@@ -234,7 +234,7 @@ def test_a_teacher_that_predicts_an_unlabelled_person_takes_weight_from_negative
     both = posed()
     save_teacher_fields(tmp_path, both)
     labelled = replace(both, people=both.people[:1], ignore=None, uncertain=np.zeros((0, 3), np.float32))
-    view = item(One(labelled, complete=False), teacher_dir=tmp_path)
+    view = item(One(labelled, exhaustive=False), teacher_dir=tmp_path)
     full = item(One(replace(labelled, people=both.people)))
     codec = CODECS["coco17"]
     other = codec.encode(both.people[1:], (SIDE_PX, SIDE_PX)).targets
@@ -271,7 +271,7 @@ def test_an_exhaustive_image_ignores_the_teacher(tmp_path):
 def test_teacher_fields_are_flipped_as_the_image_is(tmp_path, codec):
     both = posed()
     save_teacher_fields(tmp_path, both)
-    data = One(replace(both, people=both.people[:1]), complete=False)
+    data = One(replace(both, people=both.people[:1]), exhaustive=False)
     plain, flipped = (arrays(item(data, each, codec, tmp_path)["weights"]) for each in (PLAIN, FLIPPED))
     np.testing.assert_allclose(flipped["heatmap"], plain["heatmap"][codec.flip_rules["joint"][0], :, ::-1], atol=0.02)
     np.testing.assert_allclose(flipped["paf"], plain["paf"][codec.flip_rules["limb"][0], :, ::-1], atol=0.02)

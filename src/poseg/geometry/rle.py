@@ -61,11 +61,27 @@ def fill_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) ->
 
     Polygons of fewer than three points are empty. Raises AnnotationError for odd, infinite or far-off ones.
     """
-    rings = [_ring(polygon) for polygon in polygons]
+    rings = [parse_polygon(polygon) for polygon in polygons]
     rings = [ring for ring in rings if len(ring) >= 6]
     if not rings:
         return np.zeros(size, np.bool_)
     return decode_rle(coco.merge(coco.frPyObjects(rings, *size)))
+
+
+def parse_polygon(polygon: object) -> list[float]:
+    """A polygon of a segmentation as floats, which pycocotools takes for a polygon whatever their number.
+
+    Raises AnnotationError for an odd number of coordinates, and for any that is not finite or far outside an image.
+    """
+    try:
+        ring = np.array(polygon, np.float64)
+    except (TypeError, ValueError, OverflowError):
+        ring = np.zeros((0, 0))
+    if ring.ndim != 1 or len(ring) % 2:
+        raise AnnotationError("A polygon is a flat list x0, y0, x1, y1, ... of an even number of numbers.")
+    if len(ring) and not np.abs(ring).max() <= _MAX_COORDINATE_PX:
+        raise AnnotationError("A polygon has a coordinate that is not a number of pixels near the image.")
+    return [float(value) for value in ring]
 
 
 def segmentation_mask(segmentation: object, size: tuple[int, int]) -> Mask:
@@ -117,19 +133,6 @@ def iou_matrix(masks: Mask, others: Mask) -> NDArray[np.float32]:
 def _first(marks: Mask) -> NDArray[np.intp]:
     """Index of the first true value of each row; 0 without any."""
     return marks.argmax(axis=1) if marks.shape[1] else np.zeros(len(marks), np.intp)
-
-
-def _ring(polygon: Sequence[float]) -> list[float]:
-    """The polygon as Python floats, which pycocotools accepts as a polygon of any length."""
-    try:
-        ring = np.array(polygon, np.float64)
-    except (TypeError, ValueError):
-        ring = np.zeros((0, 0))
-    if ring.ndim != 1 or len(ring) % 2:
-        raise AnnotationError("A polygon is a flat list x0, y0, x1, y1, ... of an even number of numbers.")
-    if len(ring) and not np.abs(ring).max() <= _MAX_COORDINATE_PX:
-        raise AnnotationError("A polygon has a coordinate that is not a number of pixels near the image.")
-    return [float(value) for value in ring]
 
 
 def _run_lengths(packed: bytes) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from poseg.datasets.mocap import CMU_SOURCES, Poses, read_mocap, split
+from poseg.datasets.mocap import CMU_SOURCES, MocapPoses, read_mocap, split
 from poseg.recipes.training_sets import CMU_MOCAP, LICENCES
 from poseg.runtime.inference import InferenceConfig
 from poseg.systems.lifter import Lifter
@@ -19,7 +19,7 @@ from poseg.training.optim import OptimConfig
 from poseg.training.recipe import CardMetadata, Recipe
 
 
-def captured(data: Path) -> Poses:
+def captured(data: Path) -> MocapPoses:
     """The training poses of CMU's motion capture."""
     return split(read_mocap(data / "mocap", CMU_SOURCES))[0]
 

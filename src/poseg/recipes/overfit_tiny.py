@@ -38,8 +38,8 @@ BACKBONE = "mobilenet_v3_small"
 
 def synthetic(folder: Path, side_px: int = SIDE_PX) -> tuple[WeightedDataset[Dataset], ...]:
     """The synthetic images, written into the data folder first."""
-    write_synthetic_people(folder, pictures=NUM_IMAGES, size=(side_px, side_px), seed=SEED)
-    data = CocoPeople("synthetic", read_coco(folder / "annotations.json"), folder / "pictures")
+    write_synthetic_people(folder, images=NUM_IMAGES, size=(side_px, side_px), seed=SEED)
+    data = CocoPeople("synthetic", read_coco(folder / "annotations.json"), folder / "images")
     return (WeightedDataset(data, 1.0),)
 
 

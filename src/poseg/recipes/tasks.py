@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from poseg.datasets.dataset import RemappedDataset
-from poseg.datasets.mocap import Poses
+from poseg.datasets.mocap import MocapPoses
 from poseg.datasets.refiner_samples import RefinerSamples
 from poseg.errors import PosegError
 from poseg.evaluation import EvaluationReport, Model, evaluate, ground_truth_people
@@ -166,7 +166,7 @@ class LifterTask:
     def encoder(self, recipe: Recipe, data: Path) -> TargetEncoder:
         """Projected poses of motion capture, without images."""
         poses = recipe.data(data)
-        if not isinstance(poses, Poses):
+        if not isinstance(poses, MocapPoses):
             raise PosegError("A lifter learns from poses of motion capture; make the recipe's data such.")
         return LifterTargets(poses, _system(recipe, Lifter).codec, _input(recipe, LiftInput))
 
@@ -214,7 +214,7 @@ def _input(recipe: Recipe, kind: type[Config]) -> Config:
 def _datasets(recipe: Recipe, data: Path) -> tuple[WeightedDataset[Any], ...]:
     """The recipe's images. Raises PosegError for a recipe of poses."""
     parts = recipe.data(data)
-    if isinstance(parts, Poses) or not parts or any(isinstance(part.data, RefinerSamples) for part in parts):
+    if isinstance(parts, MocapPoses) or not parts or any(isinstance(part.data, RefinerSamples) for part in parts):
         raise PosegError(f"The recipe {recipe.name} has no images for its data, but its system learns from them.")
     return parts
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from poseg.datasets.coco_people import pseudo_labels
+from poseg.datasets.coco_people import CocoPeople, pseudo_labels
 from poseg.datasets.dataset import BackgroundImages, Dataset
 from poseg.datasets.lsp import Lsp
 from poseg.skeletons import COCO17, LSP14, Skeleton
@@ -29,16 +29,15 @@ def photo_mixture(data: Path) -> Parts:
     labels = data / "pseudo_labels"
     revised = labels / "people_unlabelled.revised.json.gz"
 
-    def unlabelled(prefixes: tuple[str, ...]) -> LabelledFolder:
-        return LabelledFolder(
+    def unlabelled(prefixes: tuple[str, ...]) -> CocoPeople:
+        return pseudo_labels(
             "people_unlabelled", revised if revised.exists() else labels / "people_unlabelled.json.gz",
-            data / "people_unlabelled",
-            complete=False, least_visibility=2, least_score=0.2, beginning=prefixes,
+            data / "people_unlabelled", exhaustive=False, min_score=0.2, prefixes=prefixes,
         )  # fmt: skip
 
-    coco = LabelledFolder(
+    coco = pseudo_labels(
         "coco_person_masks", labels / "coco_person_masks.json.gz", data / "coco_person_masks" / "train2017",
-        complete=True, least_visibility=2,
+        exhaustive=True,
     )  # fmt: skip
     return (
         WeightedDataset(unlabelled(DOWNSCALED_PREFIXES), 4.0),
@@ -54,13 +53,13 @@ def photo_mixture(data: Path) -> Parts:
 def masked_people(data: Path) -> Parts:
     """The photographs whose people have masks, drawn by people or agreed on by networks. coco_mini is not in it."""
     labels = data / "pseudo_labels"
-    unlabelled = LabelledFolder(
+    unlabelled = pseudo_labels(
         "people_unlabelled", labels / "people_unlabelled.json.gz", data / "people_unlabelled",
-        complete=False, least_visibility=2, least_score=0.2,
+        exhaustive=False, min_score=0.2,
     )  # fmt: skip
-    coco = LabelledFolder(
+    coco = pseudo_labels(
         "coco_person_masks", labels / "coco_person_masks.json.gz", data / "coco_person_masks" / "train2017",
-        complete=False, least_visibility=2,
+        exhaustive=False,
     )  # fmt: skip
     return WeightedDataset(unlabelled, 5.0), WeightedDataset(coco, 3.0), WeightedDataset(_clothing(data), 1.0)
 
@@ -74,10 +73,10 @@ def lsp_mixture(data: Path) -> Parts:
     )
 
 
-def _clothing(data: Path) -> LabelledFolder:
-    return LabelledFolder(
+def _clothing(data: Path) -> CocoPeople:
+    return pseudo_labels(
         "clothing_coparsing", data / "pseudo_labels" / "clothing_coparsing.json.gz", data / "clothing_coparsing",
-        complete=False, least_visibility=2,
+        exhaustive=False,
     )  # fmt: skip
 
 

@@ -102,7 +102,7 @@ class Samples(Protocol):
         """How many samples."""
         ...
 
-    def key(self, index: int) -> str:
+    def sample_id(self, index: int) -> str:
         """Name of a sample that is stable between runs."""
         ...
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from poseg.codecs.lifting import FIELD, LiftingCodec
 from poseg.codecs.targets import Targets
-from poseg.datasets.mocap import Poses, views
+from poseg.datasets.mocap import MocapPoses, project
 from poseg.geometry import boxes
 from poseg.people import People
 from poseg.skeletons import BODY17_3D, COCO17, LSP14, OPENPOSE18, Skeleton
@@ -51,7 +51,7 @@ class LiftInput(TrainInput):
 class LifterTargets:
     """Projected poses; a source of motion capture is drawn in proportion to the root of its size."""
 
-    poses: Poses
+    poses: MocapPoses
     codec: LiftingCodec
     input: LiftInput
 
@@ -99,7 +99,7 @@ def augment_poses(joints_mm: Floats, config: LiftInput, rng: np.random.Generator
 
 def project_poses(joints_mm: Floats, config: LiftInput, rng: np.random.Generator) -> tuple[People, Floats]:
     """People (N) as a network would predict them, and their joints (N, K, 3) in camera axes, for poses (N, K, 3)."""
-    pairs = views(joints_mm, rng)
+    pairs = project(joints_mm, rng)
     points, n = pairs.keypoints.astype(np.float64), len(pairs)
     box = boxes.boxes_from_points(points, np.ones(points.shape[:2], bool))
     side = (box[:, 2:] - box[:, :2]).max(axis=1)[:, None, None]

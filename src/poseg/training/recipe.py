@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from poseg.datasets.mocap import Poses
+from poseg.datasets.mocap import MocapPoses
 from poseg.runtime.inference import InferenceConfig
 from poseg.systems.lifter import Lifter
 from poseg.systems.multitask import Multitask
@@ -73,7 +73,7 @@ class Recipe:
     system: Lifter | Multitask | Painter | PersonLab | Pose2Seg | PoSeg
     input: TrainInput
     optim: OptimConfig
-    data: Callable[[Path], tuple[WeightedDataset[Any], ...] | Poses]
+    data: Callable[[Path], tuple[WeightedDataset[Any], ...] | MocapPoses]
     init: Init = field(default_factory=Init)
     teacher_dir: Path | None = None
     validation: Validation = Validation()

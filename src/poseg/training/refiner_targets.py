@@ -49,19 +49,19 @@ class RefinerTargets:
     def targets(self, rng: np.random.Generator) -> list[Example]:
         """One crop."""
         data, index = self.mixture.draw(rng)
-        person = self._moved(data[index], data.margin, rng)
-        image = jitter(person.picture, rng, self.input.augmentation.color_jitter)
+        person = self._moved(data[index], data.padding, rng)
+        image = jitter(person.image, rng, self.input.augmentation.color_jitter)
         channels = self.codec.network_input(
-            image[None], person.evidence[None], person.joints[None], self.input.mean, self.input.std
+            image[None], person.cues[None], person.joints[None], self.input.mean, self.input.std
         )[0]  # fmt: skip
         targets = Targets(
-            self.codec.batched_specs(1), {FIELD: person.mask[None]}, {FIELD: person.known[None].astype(np.float32)}
+            self.codec.batched_specs(1), {FIELD: person.mask[None]}, {FIELD: person.valid[None].astype(np.float32)}
         )  # fmt: skip
         return [Example(channels, targets, name=data.sample_id(index))]
 
     def _moved(self, person: RefinerSample, padding: float, rng: np.random.Generator) -> RefinerSample:
         """The person in a crop of the codec's size, at random near where it is placed in use."""
-        stored, side = len(person.picture), self.codec.crop_px
+        stored, side = len(person.image), self.codec.crop_px
         inner = np.array([[padding, padding, 1 - padding, 1 - padding]]) * stored
         placed = self.codec.crops(inner, (stored, stored)).matrices[0]
         centre = (side / 2, side / 2)
@@ -81,9 +81,9 @@ class RefinerTargets:
 
         joints = person.joints.copy()
         joints[:, :2] = affine.apply(matrix, joints[:, :2]) * joints[:, 2:]
-        cues = warped(np.ascontiguousarray(person.evidence.transpose(1, 2, 0)), cv2.BORDER_REPLICATE)
-        truth = warped(np.dstack([person.mask, person.known.astype(np.float32)]), cv2.BORDER_CONSTANT)
+        cues = warped(np.ascontiguousarray(person.cues.transpose(1, 2, 0)), cv2.BORDER_REPLICATE)
+        truth = warped(np.dstack([person.mask, person.valid.astype(np.float32)]), cv2.BORDER_CONSTANT)
         return RefinerSample(
-            warped(person.picture, cv2.BORDER_CONSTANT, BORDER_VALUE), cues.transpose(2, 0, 1), joints,
+            warped(person.image, cv2.BORDER_CONSTANT, BORDER_VALUE), cues.transpose(2, 0, 1), joints,
             truth[..., 0], truth[..., 1] > 0.5, person.name,
         )  # fmt: skip
