@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from poseg.codecs import PersonLabCodec
 from poseg.codecs.instances import segment_people
-from poseg.geometry.similarity import mask_iou_matrix
 from poseg.people import People
 from poseg.transforms.letterbox import make_letterbox
 
@@ -28,4 +27,4 @@ def test_the_outlines_of_the_true_poses_are_the_true_masks(cast):
     found = segment_people(codec.encode(people, size).as_fields(), poses)
     assert found.masks is not None
     assert people.masks is not None
-    assert (np.diag(mask_iou_matrix(found.masks, people.masks)) > 0.8).all()
+    assert (np.diag(found.masks.iou(people.masks)) > 0.8).all()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from poseg.errors import ShapeError
-from poseg.geometry.similarity import box_iou_matrix, greedy_match, mask_iou_matrix, oks_matrix
+from poseg.geometry.similarity import box_iou_matrix, greedy_match, oks_matrix
 from poseg.skeletons import COCO17
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -72,15 +72,6 @@ def test_box_iou_agrees_with_pycocotools_and_is_symmetric(seed):
     np.testing.assert_allclose(iou[:4], iou[:4].T, atol=1e-6)
 
 
-@settings(max_examples=25, deadline=None)
-@given(SEEDS)
-def test_mask_iou_is_intersection_over_union(seed):
-    rng = np.random.default_rng(seed)
-    masks = rng.random((4, 9, 7)) < 0.5
-    expected = [[(a & b).sum() / max((a | b).sum(), 1) for b in masks] for a in masks]
-    np.testing.assert_allclose(mask_iou_matrix(masks, masks), expected, atol=1e-6)
-
-
 def test_empty_boxes_and_no_people_give_no_similarity():
     assert box_iou_matrix(np.zeros((2, 4)), np.zeros((2, 4))).tolist() == [[0, 0], [0, 0]]
     assert box_iou_matrix(np.zeros((0, 4)), np.zeros((3, 4))).shape == (0, 3)
@@ -115,3 +106,14 @@ def test_shapes_that_do_not_fit_are_refused():
         oks_matrix(np.zeros((2, 17, 2)), np.zeros((2, 17, 2)), areas_px=np.ones(2), sigmas=SIGMAS, weights=np.ones(17))
     with pytest.raises(ShapeError, match="similarity"):
         greedy_match(np.zeros(3), 0.5)
+
+
+def test_oks_of_pairs_uses_their_own_areas_and_weights():
+    rng = np.random.default_rng(0)
+    poses, others = rng.uniform(0, 50, (3, 17, 2)), rng.uniform(0, 50, (2, 17, 2))
+    areas, weights = rng.uniform(100, 900, (3, 2)), rng.random((3, 2, 17))
+    pairs = oks_matrix(poses, others, areas_px=areas, sigmas=SIGMAS, weights=weights)
+    for n in range(3):
+        for m in range(2):
+            one = oks_matrix(poses[[n]], others[[m]], areas_px=[areas[n, m]], sigmas=SIGMAS, weights=weights[n, [m]])
+            assert pairs[n, m] == pytest.approx(one[0, 0], rel=1e-6)

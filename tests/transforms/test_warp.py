@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from poseg.geometry import affine
 from poseg.people import People, Sample
 from poseg.skeletons import COCO17
-from poseg.transforms.photometric import jitter
+from poseg.transforms.jitter import jitter_colours
 from poseg.transforms.warp import warp
 
 SIZE = (96, 128)
@@ -76,8 +76,8 @@ def test_people_outside_the_canvas_are_dropped_and_new_pixels_are_ignored():
 
 def test_jitter_is_repeatable_keeps_the_shape_and_strength_zero_is_the_identity():
     image = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
-    assert jitter(image, np.random.default_rng(1), 0.0) is image
-    once, again = (jitter(image, np.random.default_rng(1)) for _ in range(2))
+    assert jitter_colours(image, np.random.default_rng(1), 0.0) is image
+    once, again = (jitter_colours(image, np.random.default_rng(1)) for _ in range(2))
     np.testing.assert_array_equal(once, again)
     assert once.shape == image.shape
     assert once.dtype == np.uint8

@@ -18,7 +18,7 @@ from poseg.codecs.instances import decode
 from poseg.codecs.pixel_assignment import PixelAssignment, assign_by_offsets
 from poseg.codecs.pose_growing import GrownPoses, grow_poses
 from poseg.codecs.pose_scoring import (
-    box_joints,
+    MIN_BOX_JOINTS,
     expected_oks,
     kappas,
     keypoint_probabilities,
@@ -34,8 +34,8 @@ from poseg.fields import Fields, FieldSpec
 from poseg.fields.heatmap import disk_assignment
 from poseg.fields.hough import Seeds, Votes, accumulate_votes, cast_votes, cell_peaks, hough_peaks, refined_grid
 from poseg.fields.segmentation import area_downsample, nearest_person, sample_at_cells
-from poseg.geometry import boxes
 from poseg.geometry.grid import Grid
+from poseg.geometry.pose_size import pose_boxes
 from poseg.people import People
 from poseg.skeletons import COCO17, Skeleton
 
@@ -263,7 +263,7 @@ class PersonLabCodec:
         scales = person_scales(poses.keypoints, probability)
         keypoint_scores = self._score(fields, votes, poses, probability, scales, config)
         scores = self._suppress(poses.keypoints, keypoint_scores, scales, config)
-        boxes_xyxy = boxes.boxes_from_points(poses.keypoints, box_joints(probability))
+        boxes_xyxy = pose_boxes(poses.keypoints, probability, min_joints=MIN_BOX_JOINTS)
         people = People(self.skeleton, poses.keypoints, keypoint_scores, scores, boxes_xyxy)
         return people.top(len(people))
 

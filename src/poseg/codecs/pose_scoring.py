@@ -11,17 +11,14 @@ from numpy.typing import NDArray
 from poseg.fields import Fields, sigmoid
 from poseg.fields.hough import Seeds, Votes
 from poseg.fields.offsets import sample
-from poseg.geometry import boxes
+from poseg.geometry.pose_size import pose_areas
 from poseg.skeletons import Skeleton
 
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 
-# A joint this probable tells how large the person is; a wild one would stretch the box (spec section 6.2).
-MIN_JOINT_SCORE = 0.1
 MIN_SCALE_PX = 4.0
-# COCO's mean over its joints, for skeletons whose annotators nobody measured.
-DEFAULT_SIGMA = 0.065
+MIN_BOX_JOINTS = 2  # poses with fewer probable joints have the box of all joints
 
 
 def keypoint_probabilities(fields: Fields, keypoints: Floats, sampling: str) -> Floats:
@@ -32,23 +29,15 @@ def keypoint_probabilities(fields: Fields, keypoints: Floats, sampling: str) -> 
     return sigmoid(logits).reshape(n, k)
 
 
-def box_joints(probability: Floats) -> Flags:
-    """The joints (N, K) that a person's box goes around: the probable ones, or all where fewer than two are."""
-    found = probability > MIN_JOINT_SCORE
-    chosen: Flags = found | (found.sum(axis=1, keepdims=True) < 2)
-    return chosen
-
-
 def person_scales(keypoints: Floats, probability: Floats) -> Floats:
-    """Lambda, the square root of the area of the tight box around the joints found: (N,) pixels."""
-    area = boxes.areas(boxes.boxes_from_points(keypoints, box_joints(probability)))
-    scales: Floats = np.maximum(np.sqrt(area), np.float32(MIN_SCALE_PX))
-    return scales
+    """Lambda, the square root of the area of the tight box around the probable joints: (N,) pixels (spec 6.2)."""
+    area = pose_areas(keypoints, probability, min_joints=MIN_BOX_JOINTS, min_aspect=0, min_area_px=MIN_SCALE_PX**2)
+    return np.asarray(np.sqrt(area), np.float32)
 
 
 def kappas(skeleton: Skeleton) -> Floats:
     """Kappa, twice the annotators' sigma of each joint: (K,)."""
-    return 2 * np.array(skeleton.sigmas or [DEFAULT_SIGMA] * len(skeleton), np.float32)
+    return 2 * skeleton.oks_sigmas.astype(np.float32)
 
 
 def with_seed_scores(probability: Floats, seeds: Seeds) -> Floats:

@@ -1,4 +1,4 @@
-"""COCO segmentations to boolean masks and back; tight boxes, areas and IoU of boolean masks.
+"""COCO segmentations to boolean masks and back, and tight boxes of boolean masks.
 
 A COCO segmentation is a list of polygons as flat lists x0, y0, x1, y1, ... in continuous pixels, or run lengths
 {"size": [height, width], "counts": ...} down the columns, as numbers or as compressed text. pycocotools does the
@@ -113,21 +113,6 @@ def tight_boxes(masks: Mask) -> NDArray[np.float32]:
     high = np.stack([columns.shape[1] - _first(columns[:, ::-1]), rows.shape[1] - _first(rows[:, ::-1])], axis=1)
     boxes = np.concatenate([low, high], axis=1)
     return np.where(np.any(columns, axis=1, keepdims=True), boxes, 0).astype(np.float32)
-
-
-def areas(masks: Mask) -> NDArray[np.int64]:
-    """(N,) numbers of pixels of (N, H, W) masks."""
-    return np.asarray(np.count_nonzero(masks, axis=(1, 2)), np.int64)
-
-
-def iou_matrix(masks: Mask, others: Mask) -> NDArray[np.float32]:
-    """(N, M) intersection over union of (N, H, W) and (M, H, W) masks; 0 where both are empty."""
-    if masks.shape[1:] != others.shape[1:]:
-        raise ShapeError("others", expected=("M", *masks.shape[1:]), got=others.shape)
-    if not len(masks) or not len(others):
-        return np.zeros((len(masks), len(others)), np.float32)
-    runs = [coco.encode(np.asfortranarray(stack.transpose(1, 2, 0), np.uint8)) for stack in (masks, others)]
-    return np.asarray(coco.iou(runs[0], runs[1], [0] * len(runs[1])), np.float32)
 
 
 def _first(marks: Mask) -> NDArray[np.intp]:

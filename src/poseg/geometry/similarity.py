@@ -1,4 +1,4 @@
-"""Similarity of people: OKS between poses, IoU between boxes and masks, and matching by it.
+"""Similarity of people: OKS between poses, IoU between boxes, and matching by it (`Masks.iou` compares masks).
 
 Letters: N people against M others, K joints. A matrix (N, M) has the similarity of person n and other m, in [0, 1].
 """
@@ -10,9 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from poseg.errors import ShapeError
 from poseg.geometry.boxes import areas
-from poseg.geometry.rle import iou_matrix as mask_iou_matrix
-
-__all__ = ["box_iou_matrix", "greedy_match", "mask_iou_matrix", "oks_matrix"]
 
 Floats = NDArray[np.float32]
 

@@ -1,16 +1,14 @@
-"""3D joints as vectors from parent to child, and back: two matrices of the skeleton's tree.
+"""3D joints as vectors from parent to child along the skeleton's tree, and back.
 
-    vectors = D joints,   D = 1 - P,   row of the root 0                                      (1)
-    joints - root = A vectors,   A[i, j] = 1 where j is i or an ancestor of i, but the root   (2)
+    vector(joint) = joint - parent                                                             (1)
+    joint - root = sum of the vectors of the joint and its ancestors, but the root             (2)
 
-P takes each joint to its parent. A D takes joints to joints about the root, which is the round trip. Regressing
-vectors rather than joints is the choice of Li & Chan (ACCV 2014, section 3.1): they vary less, and left and right
-share their lengths.
+Regressing vectors instead of joints is the choice of Li & Chan (ACCV 2014, section 3.1): they vary less, and left and
+right have the same lengths.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -46,8 +44,8 @@ def to_parent_relative(joints: ArrayLike, skeleton: Skeleton) -> NDArray[Any]:
 def from_parent_relative(vectors: ArrayLike, skeleton: Skeleton) -> NDArray[Any]:
     """Joints about the root, which lies at 0, equation (2); same shape and unit as `vectors` (..., K, D).
 
-    Walks down the tree instead of multiplying by A, so that NaN affects the joints below it and no others. The root's
-    row of `vectors` is ignored. Float32 stays float32. Raises ShapeError.
+    NaN affects the joints below it and no others. The root's row of `vectors` is
+    ignored. Float32 stays float32. Raises ShapeError.
     """
     joints = _points(vectors, skeleton).copy()
     joints[..., root(skeleton), :] = 0
@@ -62,17 +60,6 @@ def bone_lengths(joints: ArrayLike, skeleton: Skeleton) -> NDArray[Any]:
     points = _points(joints, skeleton)
     lengths: NDArray[Any] = np.linalg.norm(points[..., pairs[:, 1], :] - points[..., pairs[:, 0], :], axis=-1)
     return lengths
-
-
-@lru_cache(maxsize=16)
-def ancestry(skeleton: Skeleton) -> NDArray[np.float64]:
-    """(K, K) matrix A of equation (2), read-only, for code that works on tensors."""
-    rows = np.zeros((len(skeleton), len(skeleton)))
-    for parent, child in skeleton.indices(skeleton.tree):
-        rows[child] = rows[parent]
-        rows[child, child] = 1
-    rows.flags.writeable = False
-    return rows
 
 
 def _points(values: ArrayLike, skeleton: Skeleton) -> NDArray[Any]:

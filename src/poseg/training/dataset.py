@@ -20,7 +20,7 @@ from poseg.errors import AnnotationError
 from poseg.geometry import affine
 from poseg.people import Sample
 from poseg.skeletons import Skeleton
-from poseg.transforms.photometric import jitter
+from poseg.transforms.jitter import jitter_colours
 
 Floats = NDArray[np.float32]
 MIN_PERSON_PX = 8  # smaller people are not zoomed in on
@@ -57,7 +57,7 @@ class TrainInput:
 
     def normalise(self, image: NDArray[np.uint8], rng: np.random.Generator) -> Floats:
         """An image (H, W, 3) with its colours jittered, as the network takes it: (3, H, W)."""
-        jittered = jitter(image, rng, self.augmentation.color_jitter)
+        jittered = jitter_colours(image, rng, self.augmentation.color_jitter)
         mean, std = (np.array(v, np.float32) for v in (self.mean, self.std))
         return ((jittered - mean) / std).transpose(2, 0, 1).astype(np.float32)
 

@@ -15,8 +15,8 @@ from poseg.fields.align import AlignedCrops
 from poseg.geometry import affine
 from poseg.people import People, Sample
 from poseg.training.dataset import Example, Mixture, TrainInput, random_affine
+from poseg.transforms.jitter import jitter_poses
 from poseg.transforms.occlude import paste_person
-from poseg.transforms.pose_noise import jitter_poses
 from poseg.transforms.warp import warp
 
 MIN_PIXELS = 64  # of a mask in the view; from fewer a network learns only how images are resampled

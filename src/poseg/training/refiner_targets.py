@@ -15,7 +15,7 @@ from poseg.codecs.targets import Targets
 from poseg.datasets.refiner_samples import RefinerSample, RefinerSamples
 from poseg.geometry import affine
 from poseg.training.dataset import Example, Mixture, TrainInput
-from poseg.transforms.photometric import jitter
+from poseg.transforms.jitter import jitter_colours
 
 BORDER_VALUE = 127  # grey, as the codec has it outside an image
 
@@ -50,7 +50,7 @@ class RefinerTargets:
         """One crop."""
         data, index = self.mixture.draw(rng)
         person = self._moved(data[index], data.padding, rng)
-        image = jitter(person.image, rng, self.input.augmentation.color_jitter)
+        image = jitter_colours(person.image, rng, self.input.augmentation.color_jitter)
         channels = self.codec.network_input(
             image[None], person.cues[None], person.joints[None], self.input.mean, self.input.std
         )[0]  # fmt: skip

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from poseg.errors import ShapeError
 from poseg.geometry.masks import Masks
-from poseg.geometry.rle import tight_boxes
 from poseg.people import People, Sample
 
 FEATHER_PX = 1.0
@@ -41,15 +40,19 @@ def _merge(
 ) -> People:
     """People of the target without what is covered, then those of the source."""
     size = (cover.shape[0], cover.shape[1])
-    old = np.zeros((len(target), *size), np.bool_) if target.masks is None else target.masks.full()
-    masks = old & ~cover
+    old = Masks.empty(len(target), size) if target.masks is None else target.masks
+    bitmaps = [old.bitmap(row) for row in range(len(old))]
+    visible = [
+        (bits & ~cover[top : top + bits.shape[0], left : left + bits.shape[1]], left, top)
+        for bits, left, top in bitmaps
+    ]
+    masks = Masks.from_bitmaps(visible, size)
     scores = target.keypoint_scores
     if rng is not None and drop_occluded > 0:
         dropped = _covered(target.keypoints, cover) & (rng.random(scores.shape) < drop_occluded)
         scores = np.where(dropped, 0, scores).astype(np.float32)
-    left = np.asarray(masks.any(axis=(1, 2)))
-    kept = left | ~old.any(axis=(1, 2))
-    boxes_xyxy = np.where(left[:, None], tight_boxes(masks), target.boxes_xyxy)
+    kept = masks.nonempty | ~old.nonempty
+    boxes_xyxy = np.where(masks.nonempty[:, None], masks.boxes_xyxy, target.boxes_xyxy)
     assert source.masks is not None
     return People(
         target.skeleton,
@@ -57,7 +60,7 @@ def _merge(
         np.concatenate([scores[kept], source.keypoint_scores]),
         np.concatenate([target.scores[kept], source.scores]),
         np.concatenate([boxes_xyxy[kept], source.boxes_xyxy]),
-        Masks.concatenate([Masks.from_full(masks[kept]), source.masks]),
+        Masks.concatenate([masks[kept], source.masks]),
     )
 
 

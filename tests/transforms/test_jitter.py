@@ -7,7 +7,7 @@ import pytest
 
 from poseg.people import People
 from poseg.skeletons import COCO17
-from poseg.transforms.pose_noise import jitter_poses
+from poseg.transforms.jitter import jitter_poses
 
 
 def crowd(count: int, side_px: float = 100.0) -> People:
