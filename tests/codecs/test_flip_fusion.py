@@ -35,7 +35,7 @@ def test_mirrored_fields_are_those_of_mirrored_people(crowd: Crowd) -> None:
     people, codec = crowd(2, (161, 161), 70), PersonLabCodec(stride=8)
     mirrored = replace(
         people,
-        keypoints=people.keypoints[:, COCO17.mirror] * np.array([-1, 1]) + np.array([161, 0]),
+        keypoints=people.keypoints[:, COCO17.flip_index] * np.array([-1, 1]) + np.array([161, 0]),
         masks=np.asarray(people.masks)[:, :, ::-1],
     )
     painted = codec.encode(mirrored, (161, 161)).as_fields()
@@ -87,13 +87,13 @@ def test_a_mean_over_looks_lies_where_each_of_them_saw_it() -> None:
 
     finest = look(1.0, 1)
     # Cells beyond the outermost of a coarser look read its border.
-    places = np.clip(codec.grid.positions(*finest.cells).reshape(2, -1).T, 1, 97)
+    places = np.clip(codec.grid.positions(*finest.shape_hw).reshape(2, -1).T, 1, 97)
     mixed = average_over_scales(finest, [(finest, places), (look(0.5, 3), places / 2)], codec.average_over_scales)
-    x, y = places.T.reshape(2, *finest.cells)
+    x, y = places.T.reshape(2, *finest.shape_hw)
     np.testing.assert_allclose(mixed["segmentation"], 2 * (0.1 * x - 0.2 * y + 3), atol=1e-3)
     np.testing.assert_array_equal(mixed["paf"], finest["paf"])
     same = average_over_scales(
-        finest, [(finest, codec.grid.positions(*finest.cells).reshape(2, -1).T)], codec.average_over_scales
+        finest, [(finest, codec.grid.positions(*finest.shape_hw).reshape(2, -1).T)], codec.average_over_scales
     )
     np.testing.assert_allclose(same["segmentation"], finest["segmentation"], atol=1e-5)
 
@@ -104,5 +104,5 @@ def test_a_lopsided_tree_cannot_be_mirrored() -> None:
     )
     codec = PersonLabCodec(skeleton)
     fields = Fields(codec.specs, {s.name: np.zeros((*s.shape, 2, 2), np.float32) for s in codec.specs})
-    with pytest.raises(SkeletonError, match="mirrored"):
+    with pytest.raises(SkeletonError, match="flipped"):
         flip_fields(fields, codec.flip_rules)

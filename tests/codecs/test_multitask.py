@@ -144,7 +144,7 @@ def test_the_nearest_window_alone():
 @given(st.integers(0, 1000))
 def test_a_mirrored_person_in_a_mirrored_crop_is_the_same_person(seed):
     people, joints_mm = crowd(seed, 2, EVERYTHING)
-    mirror = BODY17_3D.mirror
+    mirror = BODY17_3D.flip_index
     flipped = replace(people, keypoints=(np.array([112, 0]) + people.keypoints * [-1, 1])[:, mirror])
     flipped_mm = joints_mm[:, mirror] * [-1, 1, 1]
     fields = EVERYTHING.encode(people, joints_mm).as_fields()
@@ -160,7 +160,7 @@ def test_a_networks_outputs_are_put_in_rows():
     rng = np.random.default_rng(0)
     outputs = {spec.name: rng.normal(size=(4, spec.channels, 1, 1)).astype(np.float32) for spec in EVERYTHING.specs}
     fields = EVERYTHING.fields_from_outputs(outputs)
-    assert fields.cells == (4, 1)
+    assert fields.shape_hw == (4, 1)
     np.testing.assert_array_equal(fields[BONES][:, :, 2, 0].reshape(-1), outputs[BONES][2, :, 0, 0])
 
 

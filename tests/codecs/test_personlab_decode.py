@@ -138,7 +138,7 @@ def test_mirrored_fields_hold_mirrored_people(crowd: Crowd) -> None:
     codec = PersonLabCodec(stride=8)
     fields = codec.encode(crowd(3, (257, 257), 90), (257, 257)).as_fields()
     plain, mirrored = codec.decode(fields), codec.decode(flip_fields(fields, codec.flip_rules))
-    flipped = plain.keypoints[:, COCO17.mirror] * [-1, 1] + [257, 0]
+    flipped = plain.keypoints[:, COCO17.flip_index] * [-1, 1] + [257, 0]
     assert gaps(mirrored, replace(plain, keypoints=flipped)).max() < 0.01
     for mask in mirrored.masks:
         assert any((mask[:, ::-1] == other).mean() > 0.9999 for other in plain.masks)

@@ -52,7 +52,7 @@ def person(motion, *, template=0, noise=0.0, seed=0, masks=None) -> People:
     """Someone of a template whose unit square `motion` carries into the picture."""
     rng = np.random.default_rng(seed)
     points = affine.apply(motion, TEMPLATES.points[template] + rng.normal(0, noise, (17, 2)))[None]
-    return People.from_poses(COCO17, points, TEMPLATES.known[[template]], masks=masks)
+    return People.from_poses(COCO17, points, TEMPLATES.visible[[template]], masks=masks)
 
 
 def crowd(*motions) -> People:
@@ -434,12 +434,12 @@ def test_paper_templates_hold_for_skeletons_with_coco_names_and_are_symmetric(sk
     for joint, name in enumerate(skeleton.joints):
         if name in COCO17.joints:
             np.testing.assert_array_equal(found.points[:, joint], TEMPLATES.points[:, COCO17.index(name)])
-            np.testing.assert_array_equal(found.known[:, joint], TEMPLATES.known[:, COCO17.index(name)])
+            np.testing.assert_array_equal(found.visible[:, joint], TEMPLATES.visible[:, COCO17.index(name)])
         else:
-            assert not found.known[:, joint].any()
-    mirrored = np.where(found.known[..., None], found.points[:, skeleton.mirror] * (-1, 1) + (1, 0), 0)
+            assert not found.visible[:, joint].any()
+    mirrored = np.where(found.visible[..., None], found.points[:, skeleton.flip_index] * (-1, 1) + (1, 0), 0)
     np.testing.assert_allclose(found.points, mirrored, atol=1e-12)
-    assert CODEC.templates.known.sum(axis=1).tolist() == [17, 14, 13] * 2
+    assert CODEC.templates.visible.sum(axis=1).tolist() == [17, 14, 13] * 2
 
 
 @pytest.mark.parametrize(

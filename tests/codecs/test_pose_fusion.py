@@ -39,7 +39,7 @@ def shaken(rng, people, px=1.0):
 
 
 def mirror(people):
-    order = COCO17.mirror
+    order = COCO17.flip_index
     return People.from_poses(
         COCO17,
         people.keypoints[:, order] * (-1, 1) + (WIDTH, 0),

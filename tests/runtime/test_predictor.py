@@ -66,7 +66,7 @@ def test_every_scale_and_its_mirror_image_goes_through_the_network(cast: Callabl
     seen = Predictor(scene.session, size_px=256, scales=(1.0, 0.5, 1.5), flip=True).see(scene.image)
     assert [max(size) for size in scene.session.inputs] == [257, 257, 129, 129, 385, 385]
     assert max(seen.box.input_size) == 385
-    assert seen.fields.cells == scene.model.codec.grid.shape(*seen.box.input_size)
+    assert seen.fields.shape_hw == scene.model.codec.grid.shape(*seen.box.input_size)
 
 
 def test_somebody_too_long_for_the_finest_look_is_outlined_in_a_coarser_one(cast: Callable[..., Any]) -> None:
