@@ -56,7 +56,7 @@ def test_a_written_network_takes_any_number_of_people_and_is_read_back(tmp_path)
 def test_other_files_are_refused(tmp_path):
     file = tmp_path / "crop.onnx"
     write(small(), file, (64, 32))
-    with pytest.raises(WeightsError, match="convolutions, wanted 269"):
+    with pytest.raises(WeightsError, match="convolutions, expected 269"):
         load_tinypose(LiteHRNetPose(), file)
     with pytest.raises(WeightsError, match="has weights"):
         load_tinypose(LiteHRNetPose(LiteHRNet((8, 16, 24, 48), (1, 1, 1), stem=8), joints=5), file)

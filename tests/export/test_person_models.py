@@ -66,7 +66,7 @@ def models(tmp_path_factory):
         mean, std = system.normalisation
         card = make_card(
             system, name=name, inference=InferenceConfig(getattr(system, "crop_px", 1)), mean=mean, std=std,
-            licences=LICENCES, data=({"name": "drawn", "pictures": 8},), notes=("Random weights.",),
+            licences=LICENCES, data=({"name": "drawn", "images": 8},), notes=("Random weights.",),
         )  # fmt: skip
         images = [photo(seed) for seed in range(2)]
         made[name] = SimpleNamespace(
@@ -129,7 +129,7 @@ def test_card_is_complete(models, name):
     assert card.inference.long_edge_px == card.size_divisor == getattr(system, "crop_px", 1)
     assert set(card.outputs) == {spec.name for spec in system.codec.specs}
     assert card.licences == LICENCES
-    assert card.data[0]["pictures"] == 8
+    assert card.data[0]["images"] == 8
     assert card.notes == ("Random weights.",)
     assert len(card.sha256) == 64
     printed = CliRunner(env={"COLUMNS": "120"}).invoke(app, ["models", str(models[name].path)])
@@ -250,7 +250,7 @@ def test_int8_lifter_is_refused(models, tmp_path):
 def test_models_that_take_people_do_not_detect_them(models):
     for name in ("published", "lifter"):
         session = OnnxModel(models[name].path)
-        with pytest.raises(PosegError, match=f"{name!r} is of the system .* is given people and does not find them"):
+        with pytest.raises(PosegError, match=f"{name!r} is of the system .* does not detect people by itself"):
             Predictor(session)
         with pytest.raises(PosegError, match=f"{name!r} is of the system"):
             Pose2SegSegmenter(session)

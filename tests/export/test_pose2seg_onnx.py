@@ -73,13 +73,14 @@ def test_int8_masks_are_nearly_the_same(exported, tmp_path):
     segmenter = Pose2SegSegmenter(OnnxModel(exported[1]), rescore=False)
     batches = [segmenter.ask(noise(seed), crowd(4, seed)) for seed in range(8)]
     calibration = (
-        {"image": batch.tensor, **{name: array[None] for name, array in batch.given.items()}} for batch in batches
+        {"image": batch.tensor, **{name: array[None] for name, array in batch.extra_inputs.items()}}
+        for batch in batches
     )
     card = quantize(exported[1], calibration, tmp_path / "int8.onnx")
     assert card.system == "pose2seg"
     small = OnnxModel(tmp_path / "int8.onnx")
     batch = segmenter.ask(noise(99), crowd(4, 99))
-    extra_inputs = {name: array[None] for name, array in batch.given.items()}
+    extra_inputs = {name: array[None] for name, array in batch.extra_inputs.items()}
     fp32, int8 = (s.run(batch.tensor, **extra_inputs)["window_mask"] for s in (segmenter.session, small))
     assert np.abs(fp32 - int8).max() < 0.15 * np.abs(fp32).max()
     assert np.abs(fp32 - int8).max() > 0

@@ -82,21 +82,21 @@ def _codec_text(codec: Mapping[str, Any]) -> str:
     )
 
 
-def _score(plain: Mapping[str, Any]) -> str:
+def _score(record: Mapping[str, Any]) -> str:
     """Such as "keypoints.AP 0.136 (0.0915 to 0.2227): data val.json, images 39"; with whatever else is recorded."""
-    rest = {key: value for key, value in plain.items() if key not in ("metric", "value", "interval")}
-    interval = f" ({_short(plain['interval'])})" if "interval" in plain else ""
-    return f"{plain.get('metric', 'score')} {_short(plain.get('value', '?'))}{interval}: {_pairs(rest)}"
+    rest = {key: value for key, value in record.items() if key not in ("metric", "value", "interval")}
+    interval = f" ({_short(record['interval'])})" if "interval" in record else ""
+    return f"{record.get('metric', 'score')} {_short(record.get('value', '?'))}{interval}: {_pairs(rest)}"
 
 
-def _data(plain: Mapping[str, Any]) -> str:
-    """Such as "lsp 0001-1000, 1000 pictures: 12 of 14 joints (research use)"."""
-    pictures = f", {plain['pictures']} pictures" if "pictures" in plain else ""
-    return f"{plain.get('name', '?')}{pictures}: {plain.get('use', '?')} ({plain.get('terms', 'no terms stated')})"
+def _data(record: Mapping[str, Any]) -> str:
+    """Such as "lsp 0001-1000, 1000 images: 12 of 14 joints (research use)"."""
+    images = f", {record['images']} images" if "images" in record else ""
+    return f"{record.get('name', '?')}{images}: {record.get('use', '?')} ({record.get('terms', 'no terms stated')})"
 
 
-def _pairs(plain: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {_short(value)}" for key, value in plain.items())
+def _pairs(fields: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {_short(value)}" for key, value in fields.items())
 
 
 def _short(value: Any) -> str:

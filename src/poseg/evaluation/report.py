@@ -123,8 +123,8 @@ def evaluate(
     return replace(report, keypoints_only=keypoints_only)
 
 
-def card_scores(reports: Sequence[Path], size_px: int) -> tuple[dict[str, Any], ...]:
-    """The scores of a model's card, from the files of `poseg evaluate --json`; `size_px` is the model's own size."""
+def card_scores(reports: Sequence[Path], long_edge_px: int) -> tuple[dict[str, Any], ...]:
+    """The scores of a model's card, from files of `poseg evaluate --json`; `long_edge_px` is the model's own."""
     scores: list[dict[str, Any]] = []
     for path in reports:
         report = read_json(path)
@@ -137,8 +137,8 @@ def card_scores(reports: Sequence[Path], size_px: int) -> tuple[dict[str, Any], 
             scores.append(
                 {
                     "data": Path(report["data"]).name,
-                    "pictures": report["images"],
-                    "size_px": report["options"]["long_edge"] or size_px,
+                    "images": report["images"],
+                    "long_edge_px": report["options"]["long_edge"] or long_edge_px,
                     **({"poses": report["poses"]} if provided else {}),
                     **({"counted": "people with joints"} if report.get("keypoints_only") else {}),
                     "metric": metric,
@@ -225,7 +225,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _card_joint_scores(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The card's scores from a file of `--metric pck`."""
-    common = {"data": Path(report["data"]).name, "pictures": report["images"], "joints": len(report["joints"])}
+    common = {"data": Path(report["data"]).name, "images": report["images"], "joints": len(report["joints"])}
     return [
         {
             **common,

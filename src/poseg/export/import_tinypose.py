@@ -24,19 +24,19 @@ def load_tinypose(network: LiteHRNetPose, source: Path) -> None:
     or one that holds another network; the network is unchanged then.
     """
     published = _convolutions(source)
-    wanted = list(network.convolutions())
-    if len(published) != len(wanted):
+    expected = list(network.convolutions())
+    if len(published) != len(expected):
         raise WeightsError(
-            f"{source.name} has {len(published)} convolutions, wanted {len(wanted)}; give PP-TinyPose of this size."
+            f"{source.name} has {len(published)} convolutions, expected {len(expected)}; give PP-TinyPose of this size."
         )
-    for (name, conv), (weight, bias, stride) in zip(wanted, published, strict=True):
+    for (name, conv), (weight, bias, stride) in zip(expected, published, strict=True):
         if (tuple(conv.weight.shape), conv.stride) != (weight.shape, stride) or len(bias) != len(weight):
             raise WeightsError(
-                f"A convolution of {source.name} has weights {weight.shape} and stride {stride[0]}, wanted "
+                f"A convolution of {source.name} has weights {weight.shape} and stride {stride[0]}, expected "
                 f"{tuple(conv.weight.shape)} and {conv.stride[0]} ({name}); give PP-TinyPose of this size."
             )
     with torch.no_grad():
-        for (_, conv), (weight, bias, _) in zip(wanted, published, strict=True):
+        for (_, conv), (weight, bias, _) in zip(expected, published, strict=True):
             assert conv.bias is not None
             conv.weight.copy_(torch.from_numpy(weight))
             conv.bias.copy_(torch.from_numpy(bias))
@@ -46,10 +46,10 @@ def _convolutions(source: Path) -> list[tuple[np.ndarray, np.ndarray, tuple[int,
     """Weight (O, I / groups, h, w), bias (O,) and stride of every convolution, in the order of the graph."""
     try:
         graph = onnx.load(source).graph
-    except Exception as fault:  # protobuf has no typed error for a damaged file
-        raise WeightsError(f"{source} cannot be read as an ONNX file ({fault}); check the path.") from None
+    except Exception as error:  # protobuf has no typed error for a damaged file
+        raise WeightsError(f"{source} cannot be read as an ONNX file ({error}); check the path.") from None
     arrays = {tensor.name: tensor for tensor in graph.initializer}
-    found = []
+    convolutions = []
     for node in graph.node:
         if node.op_type != "Conv":
             continue
@@ -57,5 +57,5 @@ def _convolutions(source: Path) -> list[tuple[np.ndarray, np.ndarray, tuple[int,
             raise WeightsError(f"A convolution of {source.name} has no stored weights and bias; fold its batch norms.")
         weight, bias = (numpy_helper.to_array(arrays[name]).astype(np.float32) for name in node.input[1:])
         strides = {attribute.name: tuple(attribute.ints) for attribute in node.attribute}.get("strides", (1, 1))
-        found.append((weight, bias, strides))
-    return found
+        convolutions.append((weight, bias, strides))
+    return convolutions

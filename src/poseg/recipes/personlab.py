@@ -162,7 +162,7 @@ COCO = Recipe(
         licences=LICENCES,
         data=(
             {
-                "name": "COCO 2017 train", "pictures": 64115, "use": "keypoints and masks",
+                "name": "COCO 2017 train", "images": 64115, "use": "keypoints and masks",
                 "terms": "annotations CC BY 4.0; Flickr photographs under their own licences",
             },
             {"name": "ImageNet", "use": "weights at the start", "terms": "research use"},

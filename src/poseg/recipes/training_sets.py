@@ -92,36 +92,36 @@ def _lspet(data: Path, skeleton: Skeleton = COCO17) -> Lsp:
 LICENCES = {"code": "Apache-2.0", "weights": "Apache-2.0"}
 PEOPLE_UNLABELLED = {
     "name": "people_unlabelled",
-    "pictures": 2885,
+    "images": 2885,
     "use": "keypoints and masks made by networks (see the notes)",
     "terms": "Flickr8k, INRIA, BSDS and COCO photographs; research use, not shipped",
 }
 COCO_PERSON_MASKS = {
     "name": "coco_person_masks train",
-    "pictures": 91,
+    "images": 91,
     "use": "COCO instance masks; keypoints made by networks",
     "terms": "annotations CC BY 4.0; Flickr photographs under mixed Creative Commons licences",
 }
 CLOTHING = {
     "name": "clothing_coparsing 0001-0900",
-    "pictures": 899,
+    "images": 899,
     "use": "person masks; keypoints made by networks",
     "terms": "labels Apache-2.0; photographs for research use",
 }
-LSP = {"name": "lsp 0001-1000", "pictures": 1000, "use": "12 of 14 joints", "terms": "research use"}
-LSPET = {"name": "lspet", "pictures": 10000, "use": "12 of 14 joints", "terms": "research use"}
-BACKGROUNDS = {"name": "backgrounds_inria", "pictures": 204, "use": "person-free pictures", "terms": "research use"}
+LSP = {"name": "lsp 0001-1000", "images": 1000, "use": "12 of 14 joints", "terms": "research use"}
+LSPET = {"name": "lspet", "images": 10000, "use": "12 of 14 joints", "terms": "research use"}
+BACKGROUNDS = {"name": "backgrounds_inria", "images": 204, "use": "person-free pictures", "terms": "research use"}
 BODYPIX = {"name": "BodyPix MobileNetV1 0.75", "use": "weights at the start", "terms": "Apache-2.0"}
 MOVENET = {
     "name": "MoveNet MultiPose Lightning", "use": "weights of the backbone at the start", "terms": "Apache-2.0"
 }  # fmt: skip
 CMU_MOCAP = {
     "name": "CMU motion capture (mocap.cs.cmu.edu)",
-    "pictures": 0,
+    "images": 0,
     "use": "3D poses",
     "terms": "free for research and commercial use; created with funding from NSF EIA-0196217",
 }
-BANDAI = {"name": "Bandai Namco Research motion data", "pictures": 0, "use": "3D poses", "terms": "CC BY-NC 4.0"}
+BANDAI = {"name": "Bandai Namco Research motion data", "images": 0, "use": "3D poses", "terms": "CC BY-NC 4.0"}
 
 PHOTO_SETS = (PEOPLE_UNLABELLED, COCO_PERSON_MASKS, CLOTHING, LSP, LSPET, BACKGROUNDS)
 REFINER_SETS = (
