@@ -19,7 +19,7 @@ from poseg.codecs.decoder_config import PersonLabDecoder
 from poseg.codecs.pose_scoring import keypoint_probabilities
 from poseg.fields import Fields
 from poseg.fields.hough import Seeds
-from poseg.fields.offsets import clamp, refine, sample
+from poseg.fields.offsets import clamp, follow, refine, sample
 from poseg.skeletons import Skeleton
 
 Floats = NDArray[np.float32]
@@ -68,10 +68,11 @@ def follow_edge(fields: Fields, points: Floats, edge: Indices, target: Indices, 
 
     The mid offset gives a first guess and the target's short offsets correct it `steps` times.
     """
-    grid, nearest = fields.grid, sampling == "nearest"
-    start = points if nearest else clamp(points, grid, fields.shape_hw)
-    guess = start + sample(fields["mid_offsets"], edge, points, grid, sampling)
-    return refine(guess, fields["short_offsets"], target, grid, steps, sampling, from_cells=nearest)
+    mid, short, grid = fields["mid_offsets"], fields["short_offsets"], fields.grid
+    if sampling == "bilinear":
+        return follow(points, (mid, edge), (short, target), grid, steps)
+    guess = points + sample(mid, edge, points, grid, sampling)
+    return refine(guess, short, target, grid, steps, sampling, from_cells=True)
 
 
 def decode_seeds(fields: Fields, skeleton: Skeleton, seeds: Seeds, config: PersonLabDecoder) -> Floats:

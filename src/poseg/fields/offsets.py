@@ -110,7 +110,25 @@ def refine(
             points = start + sample_nearest(offsets, channel, start, grid)
         return points
     at, last = _split_xy(points, grid, h, w)
+    return grid.to_image(_walk(at, last, offsets, channel, grid.stride, steps)).T
+
+
+def follow(
+    points: Floats,
+    first: tuple[Floats, Indices],
+    then: tuple[Floats, Indices],
+    grid: Grid,
+    steps: int,
+) -> Floats:
+    """`refine` by one step along offsets (C, 2, h, w) in channels (n,), then by `steps` along others, bilinearly."""
+    at, last = _split_xy(points, grid, *first[0].shape[-2:])
+    at = _walk(at, last, *first, grid.stride, 1)
+    return grid.to_image(_walk(at, last, *then, grid.stride, steps)).T
+
+
+def _walk(at: Floats, last: Floats, offsets: Floats, channel: Indices, stride: int, steps: int) -> Floats:
+    """Fractional cells (2, n) moved along offsets, each step from inside the frame."""
     for _ in range(steps):
         at = np.minimum(np.maximum(at, 0), last)
-        at += _bilinear(offsets, channel, at) * np.float32(1 / grid.stride)
-    return grid.to_image(at).T
+        at += _bilinear(offsets, channel, at) * np.float32(1 / stride)
+    return at
