@@ -1,4 +1,4 @@
-"""What several tests share: people to find, a network that makes no mistake, and a small real model file."""
+"""What several tests share: people to detect, a network that makes no mistake, and a small real model file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ settings.register_profile("home", max_examples=25, deadline=None)
 settings.register_profile("ci", max_examples=25, deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "home")
 
-# A standing person in units of its height, x to the right of the middle; the person looks at us.
+# A standing person in units of the height, x to the right of the centre, facing the camera.
 STANDING = np.array(
     [(0, 0.08), (0.03, 0.06), (-0.03, 0.06), (0.06, 0.07), (-0.06, 0.07), (0.12, 0.22), (-0.12, 0.22), (0.17, 0.38),
      (-0.17, 0.38), (0.19, 0.52), (-0.19, 0.52), (0.08, 0.54), (-0.08, 0.54), (0.1, 0.74), (-0.1, 0.74), (0.1, 0.94),
@@ -43,7 +43,7 @@ def card_of(codec: PersonLabCodec) -> Card:
 
 
 def standing(size: tuple[int, int], feet: list[tuple[float, float, float]]) -> People:
-    """People of a height at a place: (x of the middle, y of the top, height) in pixels; thick limbs make the mask."""
+    """People at (x of the centre, y of the top, height) in pixels; thick limbs make the mask."""
     points = np.stack([STANDING * height + (x, y) for x, y, height in feet]).astype(np.float32)
     masks = np.zeros((len(feet), *size), np.uint8)
     for mask, joints, (_, _, height) in zip(masks, points, feet, strict=True):
@@ -54,22 +54,21 @@ def standing(size: tuple[int, int], feet: list[tuple[float, float, float]]) -> P
     return People.from_poses(COCO17, points, np.ones(points.shape[:2]), masks=masks.astype(bool))
 
 
-def onto_input(people: People, box: Letterbox) -> People:
-    """People of a picture on the network's input: what `Letterbox.people_to_image` undoes."""
+def onto_input(people: People, letterbox: Letterbox) -> People:
+    """People of an image on the network's input, with masks: what `Letterbox.people_to_image` undoes."""
     assert people.masks is not None
-    rows, columns = box.content_size
-    masks = np.zeros((len(people), *box.input_size), np.uint8)
+    rows, columns = letterbox.content_size
+    masks = np.zeros((len(people), *letterbox.input_size), np.uint8)
     for target, mask in zip(masks, people.masks, strict=True):
         target[:rows, :columns] = cv2.resize(mask.astype(np.uint8) * 255, (columns, rows)) > 127
-    boxes = box.to_input(people.boxes_xyxy.reshape(-1, 2, 2)).reshape(-1, 4)
-    return replace(people, keypoints=box.to_input(people.keypoints), boxes_xyxy=boxes, masks=masks.astype(bool))
+    return replace(letterbox.people_to_input(people), masks=masks.astype(bool))
 
 
 @dataclass
-class FakeSession:
-    """A network that knows the people of the one picture it is shown, and notices when it is mirrored.
+class FakeModel:
+    """A model that knows the people of the one image it is shown, and notices when the image is flipped.
 
-    The picture must be brightest in its top left corner. `inputs` are the sizes that were asked of it.
+    The image must be brightest in its top left corner. `inputs` are the sizes that it was run on.
     """
 
     people: People
@@ -87,9 +86,11 @@ class FakeSession:
         self.inputs.append((height, width))
         assert self.people.masks is not None
         rows, columns = self.people.masks.shape[1:]
-        box = make_letterbox((rows, columns), max(height, width), size_divisor=self.card.size_divisor, size_offset=1)
-        assert box.input_size == (height, width)
-        people = onto_input(self.people, box)
+        letterbox = make_letterbox(
+            (rows, columns), max(height, width), size_divisor=self.card.size_divisor, size_offset=1
+        )
+        assert letterbox.input_size == (height, width)
+        people = onto_input(self.people, letterbox)
         if tensor[0, :, 0, 0].sum() < tensor[0, :, 0, -1].sum():
             people = people.flipped(width)
         return self.codec.encode(people, (height, width)).as_fields()
@@ -98,37 +99,37 @@ class FakeSession:
         return self.run(first), self.run(second)
 
 
-def picture(size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A grey picture with a white corner at the top left."""
+def corner_image(size: tuple[int, int]) -> NDArray[np.uint8]:
+    """A grey image with a white corner at the top left."""
     image = np.full((*size, 3), 100, np.uint8)
     image[: size[0] // 8, : size[1] // 8] = 255
     return image
 
 
 @dataclass(frozen=True)
-class Cast:
-    """A picture, its people, and a network that finds them."""
+class Scene:
+    """An image, its people, and a model that detects them."""
 
     image: NDArray[np.uint8]
     people: People
-    session: FakeSession
+    model: FakeModel
 
 
 @pytest.fixture(name="standing")
 def standing_fixture() -> Callable[..., People]:
-    """Places people in a picture: its size, and of each person the middle, the top and the height."""
+    """People in an image of a size, each given by the centre, the top and the height."""
     return standing
 
 
 @pytest.fixture
-def cast() -> Callable[..., Cast]:
-    """Builds a cast: two people side by side in a picture of a size (height, width)."""
+def make_scene() -> Callable[..., Scene]:
+    """Builds a scene: two people side by side in an image of a size (height, width)."""
 
-    def build(height: int = 480, width: int = 640) -> Cast:
+    def build(height: int = 480, width: int = 640) -> Scene:
         tall = min(height, width)
         feet = [(0.3 * width, 0.1 * height, 0.8 * tall), (0.72 * width, 0.25 * height, 0.6 * tall)]
         people = standing((height, width), feet)
-        return Cast(picture((height, width)), people, FakeSession(people))
+        return Scene(corner_image((height, width)), people, FakeModel(people))
 
     return build
 
@@ -140,7 +141,7 @@ SPOT_JOINTS = (STANDING - (0, 0.5)) * 50
 
 
 def spot_model(codec: PersonLabCodec, metadata: dict[str, str], **channels: int) -> bytes:
-    """A model of one convolution: a person of 50 pixels stands in each red spot (`spots`) of a picture.
+    """A model of one convolution: a person of 50 pixels stands in each red spot (`spots`) of an image.
 
     Each offset is that of the cell from the spot's centre, which the colour tells, and of the joint from there.
     `channels` overrides how many an output has.
@@ -184,14 +185,14 @@ def model_bytes() -> Callable[..., bytes]:
 
 @pytest.fixture
 def model_path(tmp_path: Path, model_bytes: Callable[..., bytes]) -> Path:
-    """A model that sees people in red spots."""
+    """A model that detects people in red spots."""
     path = tmp_path / "spots.onnx"
     path.write_bytes(model_bytes())
     return path
 
 
 def spots(*centres: tuple[int, int], size: tuple[int, int] = (193, 257)) -> NDArray[np.uint8]:
-    """A picture with a red spot at each centre (x, y), for the model of `model_path` at the picture's own size."""
+    """An image with a red spot at each centre (x, y), for the model of `model_path` at the image's own size."""
     image = np.full((*size, 3), (0, 127, 127), np.uint8)
     y, x = np.mgrid[: size[0], : size[1]] + 0.5
     for left, top in centres:
@@ -202,5 +203,5 @@ def spots(*centres: tuple[int, int], size: tuple[int, int] = (193, 257)) -> NDAr
 
 @pytest.fixture(name="spots")
 def spots_fixture() -> Callable[..., NDArray[np.uint8]]:
-    """Draws pictures in which the model of `model_path` sees people."""
+    """Draws images in which the model of `model_path` detects people."""
     return spots

@@ -59,9 +59,9 @@ class SegmentingOracle(Oracle):
 
 
 @pytest.fixture
-def scene(cast, tmp_path):
+def scene(make_scene, tmp_path):
     """A folder with one image of two people."""
-    made = cast(*SIZE)
+    made = make_scene(*SIZE)
     made = replace(made, people=replace(made.people, scores=np.array([0.98, 0.96], np.float32)))
     folder = tmp_path / "images"
     (folder / "deep").mkdir(parents=True)
@@ -285,8 +285,8 @@ def test_tiles_cover_the_image():
     assert min(min(w[:2]) for w in tiles) == 0
 
 
-def test_people_in_tiles_are_mapped_to_the_image(cast):
-    made = cast(*SIZE)
+def test_people_in_tiles_are_mapped_to_the_image(make_scene):
+    made = make_scene(*SIZE)
     spot = np.array([200.0, 130.0], np.float32)
 
     class PointDetector:
@@ -308,8 +308,8 @@ def test_people_in_tiles_are_mapped_to_the_image(cast):
     assert 2 <= fused.votes[0] <= fused.max_votes[0]
 
 
-def test_masks_of_the_scene_differ(cast):
-    masks = cast(*SIZE).people.masks
+def test_masks_of_the_scene_differ(make_scene):
+    masks = make_scene(*SIZE).people.masks
     assert masks.iou(masks)[0, 1] < 0.5
 
 
