@@ -47,13 +47,13 @@ def test_file_and_network_agree_for_any_number_of_crops(exported, count):
     session = OnnxModel(path)
     ours = TorchModel(fold_batchnorm(network), SYSTEM.codec, session.card).run(crops(count))
     theirs = session.run(crops(count))
-    assert theirs["window_mask"].shape == (count, 64, 64)
-    np.testing.assert_allclose(theirs["window_mask"], ours["window_mask"], atol=2e-2)  # weights in half precision
+    assert theirs["mask"].shape == (count, 64, 64)
+    np.testing.assert_allclose(theirs["mask"], ours["mask"], atol=2e-2)  # weights in half precision
 
 
 def test_int8_masks_are_nearly_the_same(exported, tmp_path):
     _, path = exported
     quantize(path, ({"image": crops(2, seed)} for seed in range(8)), tmp_path / "int8.onnx")
-    fp32, int8 = (OnnxModel(model).run(crops(6, 99))["window_mask"] for model in (path, tmp_path / "int8.onnx"))
+    fp32, int8 = (OnnxModel(model).run(crops(6, 99))["mask"] for model in (path, tmp_path / "int8.onnx"))
     assert np.corrcoef(fp32.ravel(), int8.ravel())[0, 1] > 0.95
     assert (tmp_path / "int8.onnx").stat().st_size < path.stat().st_size

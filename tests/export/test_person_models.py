@@ -23,9 +23,9 @@ from poseg.people import People  # noqa: E402
 from poseg.runtime.crop_pose import TopDownPose  # noqa: E402
 from poseg.runtime.inference import InferenceConfig  # noqa: E402
 from poseg.runtime.lifter import Lifter as Lifting  # noqa: E402
+from poseg.runtime.models import build_predictor  # noqa: E402
 from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
 from poseg.runtime.pose2seg import Pose2SegSegmenter  # noqa: E402
-from poseg.runtime.predictor import Predictor  # noqa: E402
 from poseg.skeletons import BODY17_3D, COCO17, LSP14  # noqa: E402
 from poseg.systems.lifter import Lifter  # noqa: E402
 from poseg.systems.multitask import Multitask  # noqa: E402
@@ -251,10 +251,10 @@ def test_models_that_take_people_do_not_detect_them(models):
     for name in ("published", "lifter"):
         session = OnnxModel(models[name].path)
         with pytest.raises(PosegError, match=f"{name!r} is of the system .* does not detect people by itself"):
-            Predictor(session)
+            build_predictor(session)
         with pytest.raises(PosegError, match=f"{name!r} is of the system"):
             Pose2SegSegmenter(session)
-    with pytest.raises(PosegError, match="'lifter' is of the system 'lifter'; joints in crops"):
+    with pytest.raises(PosegError, match="'lifter' is of the system 'lifter'; poses in crops"):
         TopDownPose(OnnxModel(models["lifter"].path))
     with pytest.raises(PosegError, match="'maps' is of the system 'multitask'; people are lifted"):
         Lifting(OnnxModel(models["maps"].path))

@@ -71,7 +71,7 @@ def test_people_of_one_image_are_independent(exported):
 
 def test_int8_masks_are_nearly_the_same(exported, tmp_path):
     segmenter = Pose2SegSegmenter(OnnxModel(exported[1]), rescore=False)
-    batches = [segmenter.ask(noise(seed), crowd(4, seed)) for seed in range(8)]
+    batches = [segmenter.make_batch(noise(seed), crowd(4, seed)) for seed in range(8)]
     calibration = (
         {"image": batch.tensor, **{name: array[None] for name, array in batch.extra_inputs.items()}}
         for batch in batches
@@ -79,8 +79,8 @@ def test_int8_masks_are_nearly_the_same(exported, tmp_path):
     card = quantize(exported[1], calibration, tmp_path / "int8.onnx")
     assert card.system == "pose2seg"
     small = OnnxModel(tmp_path / "int8.onnx")
-    batch = segmenter.ask(noise(99), crowd(4, 99))
+    batch = segmenter.make_batch(noise(99), crowd(4, 99))
     extra_inputs = {name: array[None] for name, array in batch.extra_inputs.items()}
-    fp32, int8 = (s.run(batch.tensor, **extra_inputs)["window_mask"] for s in (segmenter.session, small))
+    fp32, int8 = (s.run(batch.tensor, **extra_inputs)["mask"] for s in (segmenter.model, small))
     assert np.abs(fp32 - int8).max() < 0.15 * np.abs(fp32).max()
     assert np.abs(fp32 - int8).max() > 0
