@@ -30,7 +30,7 @@ from poseg.codecs import CORAL, DEFAULT, PAPER, TFJS, PersonLabCodec, PersonLabD
 from poseg.evaluation.ground_truth import GroundTruth, load_ground_truth
 from poseg.fields import Fields
 from poseg.geometry.masks import Masks
-from poseg.io.coco_json import coco_results
+from poseg.io.coco_results import coco_results
 from poseg.io.images import read_image
 from poseg.metrics.average_precision import Matching, match
 from poseg.metrics.bootstrap import bootstrap_ap, image_counts, percentile_interval

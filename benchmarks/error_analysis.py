@@ -34,7 +34,7 @@ import poseg
 from poseg.evaluation.ground_truth import GroundTruth, load_ground_truth
 from poseg.geometry.masks import Masks
 from poseg.geometry.similarity import oks_matrix
-from poseg.io.coco_json import coco_results
+from poseg.io.coco_results import coco_results
 from poseg.metrics.average_precision import match
 from poseg.metrics.coco_objects import Kind
 from poseg.people import People

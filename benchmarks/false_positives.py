@@ -22,7 +22,7 @@ from tables import Grid, add_output_args, write_outputs
 
 import poseg
 from poseg.evaluation.ground_truth import GroundTruth, load_ground_truth
-from poseg.io.coco_json import coco_results
+from poseg.io.coco_results import coco_results
 from poseg.io.images import read_image
 from poseg.metrics.average_precision import match
 from poseg.metrics.coco_objects import Kind

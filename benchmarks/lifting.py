@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 import poseg
-from poseg.datasets.mocap import CMU_SOURCES, Poses, read_mocap, split, views
+from poseg.datasets.mocap import CMU_SOURCES, MocapPoses, project, read_mocap, split
 from poseg.metrics.bootstrap import image_counts
 from poseg.metrics.mpjpe import mpjpe, n_mpjpe, pa_mpjpe, pck3d
 from poseg.metrics.pairs import make_pairs
@@ -48,9 +48,9 @@ def flat(points: Floats, joints_mm: Floats) -> Floats:
     return np.concatenate([centred * scale[:, None, None], np.zeros((*points.shape[:2], 1))], axis=2).astype(np.float32)
 
 
-def mean_pose(train: Poses, rng: np.random.Generator) -> Floats:
+def mean_pose(train: MocapPoses, rng: np.random.Generator) -> Floats:
     """(17, 3) mean of training poses in coordinates of random cameras."""
-    return views(train.joints_mm, rng).joints_mm.mean(axis=0)
+    return project(train.joints_mm, rng).joints_mm.mean(axis=0)
 
 
 def load_lifter(args: argparse.Namespace) -> Lifter:
@@ -89,7 +89,7 @@ def main() -> None:
     args, rng = parse_args(), np.random.default_rng(0)
     train, val, test = split(read_mocap(args.mocap, CMU_SOURCES))
     poses = {"val": val, "test": test}[args.part]
-    projected = views(poses.joints_mm, rng, CAMERAS)
+    projected = project(poses.joints_mm, rng, CAMERAS)
     truth = projected.joints_mm - projected.joints_mm[:, :1]
     people = as_detected(projected.keypoints, SKELETONS[args.skeleton], args.noise, rng)
     centre = mean_pose(train, rng)

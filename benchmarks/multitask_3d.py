@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from poseg.codecs.multitask import BONES, JOINT_WINDOWS
-from poseg.datasets.mocap import Clip, Poses, read_mocap, split
+from poseg.datasets.mocap import Clip, MocapPoses, read_mocap, split
 from poseg.datasets.synthetic_people import render_3d
 from poseg.export.torch_model import TorchModel, make_card
 from poseg.geometry import boxes
@@ -57,7 +57,7 @@ def overrides(run: str, settings: list[str], folder: Path) -> list[str]:
     return [*settings, f"system.tasks={','.join(tasks)}", *([f"init.backbone={folder / start}"] if start else [])]
 
 
-def evaluate(recipe: Recipe, folder: Path, poses: Poses, rows: np.ndarray) -> tuple[PosePairs, float]:
+def evaluate(recipe: Recipe, folder: Path, poses: MocapPoses, rows: np.ndarray) -> tuple[PosePairs, float]:
     """Pairs of true and predicted poses of rendered images, and the relative variance of the predictions."""
     network = recipe.system.network()
     network.load_state_dict(read_weights(folder))

@@ -25,7 +25,8 @@ from poseg.fields import Fields
 from poseg.fields.segmentation import area_downsample
 from poseg.geometry import affine
 from poseg.geometry.masks import Masks
-from poseg.io.coco_json import CocoDataset, coco_results, read_coco
+from poseg.io.coco_json import CocoDataset, read_coco
+from poseg.io.coco_results import coco_results
 from poseg.io.files import read_json
 from poseg.metrics.average_precision import match
 from poseg.people import People, Sample

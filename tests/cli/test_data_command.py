@@ -65,8 +65,8 @@ def test_data_check_explains_and_counts_issues(plain: dict[str, Any], tmp_path: 
     assert "- annotation 10 of image 1: 1, but 2 have v > 0" in done.stdout
     assert "- and 2 more" in done.stdout
     report = json.loads(out.read_text())
-    fault = next(fault for fault in report["faults"] if fault["kind"] == "num-keypoints")
-    assert (fault["level"], fault["count"], len(fault["examples"])) == ("fault", 7, 5)
+    issue = next(issue for issue in report["issues"] if issue["rule"] == "num-keypoints")
+    assert (issue["severity"], issue["count"], len(issue["examples"])) == ("warning", 7, 5)
     assert report["summary"]["people"] == 8
 
 
@@ -136,7 +136,7 @@ def test_data_lsp_file_reads_back(folder, digits, name):
     out = home / "ann.json"
     done = runner.invoke(app, ["data", "lsp", str(home), "-o", str(out), "--first", "2"])
     assert done.exit_code == 0, done.output
-    assert f"{name}, pictures 2 to 4: one person of each is annotated. 2 people." in done.stdout
+    assert f"{name}, images 2 to 4: one person of each is annotated. 2 people." in done.stdout
     data = read_coco(out)
     assert data.skeleton == LSP14
     joints = np.load(home / "joints.npz")["joints"]
@@ -166,7 +166,7 @@ def test_data_lsp_boxes_hold_the_joints_and_stay_inside(folder):
 
 @pytest.mark.parametrize(("first", "last"), [(0, 2), (3, 2), (1, 5), (5, None)])
 def test_data_lsp_rejects_numbers_out_of_range(folder, first, last):
-    with pytest.raises(AnnotationError, match="has pictures 1 to 4"):
+    with pytest.raises(AnnotationError, match="has images 1 to 4"):
         lsp_to_coco(folder(), first, last)
 
 
@@ -175,13 +175,13 @@ def test_data_lsp_rejects_other_folders(folder, tmp_path):
         lsp_to_coco(tmp_path / "nowhere")
     home = folder()
     (home / "images" / "im0003.jpg").unlink()
-    with pytest.raises(AnnotationError, match=r"lacks 1 of the pictures, the first is im0003\.jpg"):
+    with pytest.raises(AnnotationError, match=r"lacks 1 of the images, the first is im0003\.jpg"):
         lsp_to_coco(home)
     with pytest.raises(AnnotationError, match=r"neither im0003\.jpg nor im00003\.jpg"):
         lsp_to_coco(home, first=3)
     for joints, message in (
-        (np.zeros((4, 13, 3)), r"expected \(pictures, 14, 3\)"),
-        (np.full((4, 14, 3), np.nan), "NaN or infinity among the joints of picture 1"),
+        (np.zeros((4, 13, 3)), r"expected \(images, 14, 3\)"),
+        (np.full((4, 14, 3), np.nan), "NaN or infinity among the joints of image 1"),
     ):
         np.savez(home / "joints.npz", joints=joints)
         with pytest.raises(AnnotationError, match=message):

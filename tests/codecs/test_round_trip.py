@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from poseg.codecs import DEFAULT, PAF_DEFAULT, PersonLabCodec, PoSegCodec
-from poseg.io.coco_json import coco_results, read_coco
+from poseg.io.coco_json import read_coco
+from poseg.io.coco_results import coco_results
 from poseg.io.files import read_json
 from poseg.metrics.average_precision import match
 

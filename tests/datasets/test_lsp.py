@@ -28,7 +28,7 @@ def one_array(path):
         (lambda path: path.mkdir(), "Cannot read .*directory"),
         (damaged, "Cannot read .*: File is not a zip file"),
         (one_array, "Cannot read"),
-        (lambda path: np.savez(path, places=np.zeros((3, 14, 3))), "Cannot read .*joints is not a file in the archive"),
+        (lambda path: np.savez(path, places=np.zeros((3, 14, 3))), "Cannot read the array `joints`"),
         (lambda path: np.savez(path, joints=np.array([["a"]])), "Cannot read .*could not convert"),
         (lambda path: np.savez(path, joints=np.zeros((3, 13, 3))), r"shape \(3, 13, 3\), expected \(images, 14, 3\)"),
         (lambda path: np.savez(path, joints=np.zeros((0, 14, 3))), r"shape \(0, 14, 3\)"),

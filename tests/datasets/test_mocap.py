@@ -258,7 +258,7 @@ def test_a_file_that_was_copied_by_half_is_refused(tmp_path):
 def test_unknown_sources_and_missing_files_are_said(tmp_path):
     with pytest.raises(AnnotationError, match="no motion capture called 'h36m'; choose from cmu_asfamc"):
         read_mocap(tmp_path, ("h36m",))
-    with pytest.raises(AnnotationError, match=r"Cannot read .*bandai_namco"):
+    with pytest.raises(AnnotationError, match=r"There is no .*bandai_namco"):
         read_mocap(tmp_path, ("bandai_namco",))
     with pytest.raises(AnnotationError, match="No source"):
         read_mocap(tmp_path, ())

@@ -13,7 +13,8 @@ from poseg.evaluation import evaluate, ground_truth_people
 from poseg.evaluation.ground_truth import match_people
 from poseg.geometry.masks import Masks
 from poseg.geometry.rle import encode_rle
-from poseg.io.coco_json import coco_results, read_coco
+from poseg.io.coco_json import read_coco
+from poseg.io.coco_results import coco_results
 from poseg.io.images import write_png
 from poseg.io.people_file import read_people
 from poseg.people import People

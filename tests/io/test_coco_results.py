@@ -14,7 +14,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from poseg.errors import AnnotationError, OutputError
-from poseg.io.coco_json import coco_results, read_coco, read_results, write_results
+from poseg.io.coco_json import read_coco
+from poseg.io.coco_results import coco_results, read_results, write_results
 from poseg.people import People
 from poseg.skeletons import COCO17, LSP14, SKELETONS, Skeleton
 

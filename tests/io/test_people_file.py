@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poseg.errors import AnnotationError
-from poseg.io.coco_json import coco_results, read_coco, read_results
+from poseg.io.coco_json import read_coco
+from poseg.io.coco_results import coco_results, read_results
 from poseg.io.people_file import find_image_id, match_images, people_for_image, read_people
 from poseg.people import People
 from poseg.skeletons import COCO17, OCHUMAN19

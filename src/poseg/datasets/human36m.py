@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.errors import AnnotationError
+from poseg.io.files import read_arrays
 
 Floats = NDArray[np.float32]
 
@@ -156,8 +157,4 @@ def _subject_folder(path: Path) -> Path:
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files if key in ("positions_3d", "positions_2d")}
-    except (OSError, ValueError, EOFError, AttributeError) as fault:
-        raise AnnotationError(f"Cannot read {path}: {fault}; convert it as in `poseg.datasets.human36m`.") from None
+    return read_arrays(path, ("positions_3d", "positions_2d"), "convert it as in `poseg.datasets.human36m`")

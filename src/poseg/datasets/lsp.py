@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,8 @@ from numpy.typing import NDArray
 from poseg.errors import AnnotationError
 from poseg.geometry.boxes import boxes_from_points, xyxy_to_xywh
 from poseg.geometry.grid import pixel_centres
+from poseg.io.coco_skeleton import coco_category
+from poseg.io.files import read_arrays
 from poseg.io.images import image_size, read_image
 from poseg.people import People, Sample
 from poseg.skeletons import COCO17, LSP14, Skeleton, remap_weights
@@ -74,15 +75,11 @@ class Lsp:
 def read_joints(folder: Path) -> NDArray[np.float64]:
     """(images, 14, 3) joints of LSP or LSPET as they are stored. Raises AnnotationError."""
     path = folder / "joints.npz"
+    arrays = read_arrays(path, ("joints",), "give the folder of LSP or LSPET, with joints.npz and images")
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            joints: NDArray[np.float64] = file["joints"].astype(np.float64)
-    except FileNotFoundError:
-        raise AnnotationError(
-            f"There is no {path}; give the folder of LSP or LSPET, with joints.npz and images."
-        ) from None
-    except (OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile) as fault:
-        raise AnnotationError(f"Cannot read {path}: {fault}; give the folder of LSP or LSPET.") from None
+        joints: NDArray[np.float64] = arrays["joints"].astype(np.float64)
+    except (KeyError, ValueError) as fault:
+        raise AnnotationError(f"Cannot read the array `joints` of {path} ({fault}); get it again.") from None
     if joints.ndim != 3 or joints.shape[1:] != (len(LSP14), 3) or len(joints) == 0:
         raise AnnotationError(f"{path} has joints of shape {joints.shape}, expected (images, 14, 3); get it again.")
     if not np.isfinite(joints).all():
@@ -116,7 +113,6 @@ def lsp_to_coco(folder: Path, first: int = 1, last: int | None = None) -> dict[s
         )
     sizes = np.array([image_size(folder / "images" / name) for name in names], np.int64)
     set_name = "LSP" if pattern == PATTERNS[0] else "LSPET"
-    bones = [[LSP14.index(a) + 1, LSP14.index(b) + 1] for a, b in LSP14.bones]
     return {
         "info": {"description": f"{set_name}, images {first} to {end}: one person of each is annotated"},
         "images": [
@@ -124,7 +120,7 @@ def lsp_to_coco(folder: Path, first: int = 1, last: int | None = None) -> dict[s
             for number, name, (height, width) in zip(numbers, names, sizes.tolist(), strict=True)
         ],
         "annotations": _records(joints[first - 1 : end], sizes, first),
-        "categories": [{"id": 1, "name": "person", "keypoints": list(LSP14.joints), "skeleton": bones}],
+        "categories": [coco_category(LSP14)],
     }
 
 

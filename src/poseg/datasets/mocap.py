@@ -32,13 +32,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from poseg.errors import AnnotationError
 from poseg.geometry.camera import Camera, random_camera
+from poseg.io.files import read_arrays
 from poseg.skeletons import BODY17_3D
 
 Floats = NDArray[np.float32]
@@ -249,16 +249,16 @@ def _read(folder: Path, source: str) -> MocapPoses:
     if source not in _FILES:
         raise AnnotationError(f"There is no motion capture called {source!r}; choose from {', '.join(SOURCES)}.")
     path = folder / _FILES[source]
+    hint = "give the folder of the motion capture files"
+    arrays = read_arrays(path, ("joints_cm", "joints_mm", "joint_names", "clip", "clip_names"), hint)
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
         joints_mm = READERS[source](arrays)
         number = arrays["clip"].astype(np.int64)
         clips = tuple(_clip(source, str(name)) for name in arrays["clip_names"])
         if len(number) != len(joints_mm) or (number < 0).any() or (number >= len(clips)).any():
             raise IndexError(f"{len(joints_mm)} poses do not go with {len(number)} numbers of {len(clips)} clips")
-    except (OSError, KeyError, ValueError, TypeError, IndexError, EOFError, BadZipFile) as fault:
-        raise AnnotationError(f"Cannot read {path}: {fault}; give the folder of the motion capture files.") from None
+    except (KeyError, ValueError, TypeError, IndexError) as fault:
+        raise AnnotationError(f"Cannot read {path}: {fault}; {hint}.") from None
     broken = np.flatnonzero(~np.isfinite(joints_mm).all(axis=(1, 2)))
     if len(broken):
         raise AnnotationError(

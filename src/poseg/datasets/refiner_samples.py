@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from poseg.errors import AnnotationError
-from poseg.io.files import atomic_write
+from poseg.io.files import atomic_write, read_arrays
 from poseg.skeletons import COCO17, Skeleton
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
 _ARRAYS = ("images", "cues", "joints", "masks", "valid", "names", "padding")
+_WRITER = "python -m poseg.recipes.write_refiner_crops"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,14 +76,9 @@ class RefinerSamples:
 
     def __init__(self, name: str, path: Path, skeleton: Skeleton = COCO17) -> None:
         self.name, self.skeleton = name, skeleton
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                self._arrays = {key: file[key] for key in _ARRAYS}
-        except (BadZipFile, EOFError, KeyError, OSError, ValueError) as fault:
-            raise AnnotationError(
-                f"{path} is not a set of refiner samples ({fault}); "
-                "write it with `python -m poseg.recipes.find_people`."
-            ) from None
+        self._arrays = read_arrays(path, _ARRAYS, f"write it with `{_WRITER}`")
+        if len(self._arrays) != len(_ARRAYS):
+            raise AnnotationError(f"{path} is not a set of refiner samples; write it with `{_WRITER}`.")
         shape = self._arrays["images"].shape
         if len(shape) != 4 or self._arrays["joints"].shape[1:] != (len(skeleton), 3):
             raise AnnotationError(f"{path} holds crops or joints of other shapes; write it again.")

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from poseg.datasets.mocap import MocapPoses, project
 from poseg.geometry.masks import Masks
-from poseg.io.coco_json import coco_results
+from poseg.io.coco_results import coco_results
+from poseg.io.coco_skeleton import coco_category
 from poseg.io.files import write_json
 from poseg.io.images import write_png
 from poseg.people import People, Sample
@@ -93,9 +94,8 @@ def write_synthetic_people(folder: Path, *, images: int, size: tuple[int, int], 
             record["keypoints"][2::3] = [2 * flag for flag in record["keypoints"][2::3]]
             visible = sum(flag > 0 for flag in record["keypoints"][2::3])
             annotations.append({**record, "num_keypoints": visible, "iscrowd": 0})
-    bones = [[a + 1, b + 1] for a, b in COCO17.indices(COCO17.bones).tolist()]
-    category = {"id": 1, "name": "person", "keypoints": list(COCO17.joints), "skeleton": bones}
-    write_json(folder / "annotations.json", {"images": entries, "annotations": annotations, "categories": [category]})
+    plain = {"images": entries, "annotations": annotations, "categories": [coco_category(COCO17)]}
+    write_json(folder / "annotations.json", plain)
 
 
 class Synthetic3D:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.evaluation.ground_truth import GroundTruth, load_ground_truth
-from poseg.io.coco_json import coco_results
+from poseg.io.coco_results import coco_results
 from poseg.io.files import read_json
 from poseg.io.images import read_image
 from poseg.metrics.average_precision import MEASURES, Matching, match

@@ -1,7 +1,7 @@
 """COCO annotation files, plain or gzipped: the people of each image, and the pixels to ignore.
 
 COCO's keypoints are pixel indices, its boxes and polygons are continuous coordinates already: the half pixel is
-added to keypoints here, and nowhere else. Result files are in `io.coco_results`, whose names are exported here too.
+added to keypoints here, and nowhere else. Result files are in `io.coco_results`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from poseg.errors import AnnotationError
 from poseg.geometry.grid import pixel_centres
 from poseg.geometry.masks import Masks
 from poseg.geometry.rle import segmentation_mask
-from poseg.io.coco_results import coco_results, read_results, write_results
 from poseg.io.coco_table import (
     CocoImage,
     CocoTable,
@@ -29,20 +28,8 @@ from poseg.io.coco_table import (
     record_list,
 )
 from poseg.io.files import read_json
-from poseg.io.sources import image_ids
 from poseg.people import People
 from poseg.skeletons import Skeleton
-
-__all__ = [
-    "CocoDataset",
-    "CocoImage",
-    "coco_results",
-    "image_ids",
-    "parse_coco",
-    "read_coco",
-    "read_results",
-    "write_results",
-]
 
 Size = tuple[int, int]
 

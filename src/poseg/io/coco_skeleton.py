@@ -114,6 +114,12 @@ def build_skeleton(description: Description, joints_in_records: int | None = Non
     return Skeleton(str(description.get("name", "custom")), joints, bones, tree, sigmas, flips)
 
 
+def coco_category(skeleton: Skeleton) -> dict[str, Any]:
+    """COCO's category entry of people on a skeleton, with bones as pairs of joint numbers from 1."""
+    bones = [[skeleton.index(a) + 1, skeleton.index(b) + 1] for a, b in skeleton.bones]
+    return {"id": 1, "name": "person", "keypoints": list(skeleton.joints), "skeleton": bones}
+
+
 def parse_pairs(entries: object, joints: Sequence[str], what: str) -> tuple[Pair, ...]:
     """Pairs of joint names, from pairs of names or of numbers from 1. Raises SkeletonError that names the pair."""
     pairs = []

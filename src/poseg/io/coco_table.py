@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,7 +159,7 @@ def has_key(record: Record, key: str) -> bool:
     return record.get(key) not in (None, [])
 
 
-def is_integer(value: object) -> bool:
+def is_integer(value: object) -> TypeGuard[int]:
     """Whether it is an integer of 64 bits, and no boolean."""
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _INT64_LIMIT
 
@@ -209,4 +209,4 @@ def _integer(record: Record, key: str, where: str, source: str) -> int:
     value = record.get(key)
     if not is_integer(value):
         raise AnnotationError(f"{source}: an entry of {where} has {key} {value!r}, expected an integer of 64 bits.")
-    return int(value)  # type: ignore[arg-type]
+    return value

@@ -16,11 +16,15 @@ import json
 import os
 import secrets
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
 
 from poseg.errors import AnnotationError, OutputError
 
@@ -123,6 +127,22 @@ def write_json(path: str | Path, value: object) -> None:
     except ValueError as fault:
         raise AnnotationError(f"Cannot write {path}: {fault}; every number must be finite.") from None
     write_bytes(path, gzip.compress(data, mtime=0) if Path(path).suffix == ".gz" else data)
+
+
+def read_arrays(path: Path, keys: Collection[str], hint: str) -> dict[str, NDArray[Any]]:
+    """Those of the arrays `keys` that an `.npz` archive holds; nothing is unpickled.
+
+    hint  what to do about a file that cannot be read, for messages
+
+    Raises AnnotationError.
+    """
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files if key in keys}
+    except FileNotFoundError:
+        raise AnnotationError(f"There is no {path}; {hint}.") from None
+    except (OSError, AttributeError, KeyError, ValueError, TypeError, EOFError, BadZipFile) as fault:
+        raise AnnotationError(f"Cannot read {path}: {fault}; {hint}.") from None
 
 
 def _resolve_target(path: str | Path) -> Path:

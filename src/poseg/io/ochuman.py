@@ -24,7 +24,7 @@ from poseg.errors import AnnotationError
 from poseg.geometry.rle import encode_rle, fill_polygons
 from poseg.geometry.similarity import box_iou_matrix
 from poseg.io.coco_json import parse_coco
-from poseg.io.coco_skeleton import joint_names
+from poseg.io.coco_skeleton import coco_category, joint_names
 from poseg.io.coco_table import Record, person_category, record_list
 from poseg.skeletons import OCHUMAN19, Skeleton
 
@@ -164,12 +164,11 @@ def ochuman_to_coco(
             unlabelled += sum(not _is_proper(person) for person in image["annotations"])
     evaluated = sum(not record["iscrowd"] for record in records)
     stats = SubsetStats(len(images), evaluated, unlabelled, boxed - unlabelled - evaluated)
-    bones = [[skeleton.index(a) + 1, skeleton.index(b) + 1] for a, b in skeleton.bones]
     return {
         "info": {"description": subset.describe(stats)},
         "images": images,
         "annotations": records,
-        "categories": [{"id": 1, "name": "person", "keypoints": list(skeleton.joints), "skeleton": bones}],
+        "categories": [coco_category(skeleton)],
     }
 
 

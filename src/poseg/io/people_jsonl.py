@@ -21,6 +21,7 @@ import numpy as np
 
 from poseg.errors import AnnotationError, OutputError, SkeletonError, VideoError
 from poseg.io.coco_results import coco_results, people_from_records
+from poseg.io.coco_table import is_integer
 from poseg.io.files import PartialFile
 from poseg.people import People
 from poseg.skeletons import SKELETONS, Skeleton
@@ -272,6 +273,6 @@ def _ids(records: list[dict[str, Any]], where: str) -> np.ndarray[Any, np.dtype[
 
 
 def _integer(value: object, key: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not is_integer(value):
         raise ValueError(f"{key} is {value!r}, expected an integer")
     return value
