@@ -34,9 +34,8 @@ def test_sides_are_understood_from_names(plain, write):
 
 
 @pytest.mark.parametrize("flips", [[["port", "starboard"], ["ping", "pong"]], [[2, 3], [4, 5]]])
-@pytest.mark.parametrize("key", ["flip_pairs", "mirror"])
-def test_flip_pairs_of_the_category(odd, write, flips, key):
-    odd["categories"][0][key] = flips
+def test_flip_pairs_of_the_category(odd, write, flips):
+    odd["categories"][0]["flip_pairs"] = flips
     assert custom_coco(write(odd)).skeleton.flip_index.tolist() == [0, 2, 1, 4, 3]
 
 

@@ -200,7 +200,7 @@ PLACES = st.one_of(
          "segmentation", "score", "keypoint_scores"])),
     st.tuples(st.just("images"), st.integers(0, 1), st.sampled_from(["id", "file_name", "height", "width"])),
     st.tuples(st.just("categories"), st.just(0), st.sampled_from(
-        ["id", "name", "keypoints", "skeleton", "sigmas", "flip_pairs", "mirror", "tree"])),
+        ["id", "name", "keypoints", "skeleton", "sigmas", "flip_pairs", "tree"])),
 )  # fmt: skip
 
 

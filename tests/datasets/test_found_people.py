@@ -39,13 +39,13 @@ def test_what_is_written_is_read(tmp_path):
 def test_bad_files_get_a_sentence(tmp_path):
     with pytest.raises(AnnotationError, match="No people"):
         write_samples(tmp_path / "set.npz", [], 0.2)
-    with pytest.raises(AnnotationError, match="There is no|Cannot read|not a set of refiner samples"):
+    with pytest.raises(AnnotationError, match="There is no"):
         RefinerSamples("set", tmp_path / "none.npz")
     (tmp_path / "text.npz").write_text("not an archive")
-    with pytest.raises(AnnotationError, match="There is no|Cannot read|not a set of refiner samples"):
+    with pytest.raises(AnnotationError, match="Cannot read"):
         RefinerSamples("set", tmp_path / "text.npz")
     np.savez(tmp_path / "objects.npz", images=np.array([{}], object))
-    with pytest.raises(AnnotationError, match="There is no|Cannot read|not a set of refiner samples"):
+    with pytest.raises(AnnotationError, match="Cannot read"):
         RefinerSamples("set", tmp_path / "objects.npz")
     write_samples(tmp_path / "set.npz", [make_sample(0)], 0.2)
     with pytest.raises(AnnotationError, match="other shapes"):

@@ -1,4 +1,4 @@
-"""The protocol of data sets, data sets that wrap others or have no people, and a sample drawn as training sees it."""
+"""The protocol of data sets, a remapped data set, images without people, and a rendering of samples."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ def split(poses: MocapPoses) -> tuple[MocapPoses, MocapPoses, MocapPoses]:
 
 
 def project(joints_mm: Floats, rng: np.random.Generator, cameras: int = 1, **choices: Any) -> ProjectedPoses:
-    """Poses projected by random cameras that look at their pelvis, `cameras` for each pose, pose after pose.
+    """Poses projected by random cameras that are aimed at their pelvis, `cameras` for each pose, pose after pose.
 
     joints_mm   (N, 17, 3) of the y-up world, millimetres
     choices     as `geometry.camera.random_camera`

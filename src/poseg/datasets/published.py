@@ -75,9 +75,9 @@ def ochuman(
     subset = OCHumanSubset(split, max_iou, fully_labelled, others_as_ignore=True)
     names = ("ochuman.json", f"ochuman_coco_format_{split}_range_0.00_1.00.json", OCHumanSubset(split).file_name())
     annotations = first_existing(folder, [f"{parent}{name}" for name in names for parent in ("", "annotations/")])
-    plain = select_people(read_json(annotations), subset, str(annotations))
+    raw = select_people(read_json(annotations), subset, str(annotations))
     images = first_existing(folder, ("images",))
-    return CocoPeople(f"ochuman_{split}", parse_coco(plain, str(annotations)), images, skeleton=skeleton)
+    return CocoPeople(f"ochuman_{split}", parse_coco(raw, str(annotations)), images, skeleton=skeleton)
 
 
 def first_existing(folder: Path, names: Sequence[str]) -> Path:

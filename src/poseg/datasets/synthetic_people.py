@@ -94,8 +94,8 @@ def write_synthetic_people(folder: Path, *, images: int, size: tuple[int, int], 
             record["keypoints"][2::3] = [2 * flag for flag in record["keypoints"][2::3]]
             visible = sum(flag > 0 for flag in record["keypoints"][2::3])
             annotations.append({**record, "num_keypoints": visible, "iscrowd": 0})
-    plain = {"images": entries, "annotations": annotations, "categories": [coco_category(COCO17)]}
-    write_json(folder / "annotations.json", plain)
+    raw = {"images": entries, "annotations": annotations, "categories": [coco_category(COCO17)]}
+    write_json(folder / "annotations.json", raw)
 
 
 class Synthetic3D:

@@ -157,12 +157,12 @@ def read_coco(path: str | Path) -> CocoDataset:
     return parse_coco(read_json(path), str(path))
 
 
-def parse_coco(plain: object, source: str) -> CocoDataset:
+def parse_coco(raw: object, source: str) -> CocoDataset:
     """As `read_coco`, from a file that is in memory already; `source` is its name in messages."""
-    images = parse_images(record_list(plain, "images", source), source)
-    category = person_category(record_list(plain, "categories", source), source)
+    images = parse_images(record_list(raw, "images", source), source)
+    category = person_category(record_list(raw, "categories", source), source)
     annotations = []
-    for record in record_list(plain, "annotations", source):
+    for record in record_list(raw, "annotations", source):
         if "category_id" not in record:
             raise AnnotationError(f"{source}: annotation {record.get('id')} has no category_id; add it.")
         if record["category_id"] == category["id"]:

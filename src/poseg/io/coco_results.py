@@ -86,11 +86,11 @@ def write_results(
     """
     listed = list(records)
     if images is not None:
-        known = set(images)
+        ids = set(images)
         for record in listed:
-            if record["image_id"] not in known:
+            if record["image_id"] not in ids:
                 raise AnnotationError(
-                    f"Cannot write {path}: image {record['image_id']!r} is not one of the {len(known)} of the ground "
+                    f"Cannot write {path}: image {record['image_id']!r} is not one of the {len(ids)} of the ground "
                     "truth; predict on its images, or name them as it does."
                 )
     write_json(path, listed)
@@ -104,19 +104,19 @@ def read_results(path: str | Path, *, skeleton: Skeleton = COCO17) -> dict[Image
     records is absent. Raises AnnotationError.
     """
     source = str(path)
-    plain = read_json(path)
-    if not isinstance(plain, list) or not all(isinstance(record, dict) for record in plain):
+    raw = read_json(path)
+    if not isinstance(raw, list) or not all(isinstance(record, dict) for record in raw):
         raise AnnotationError(f"{source} is not a list of records; give a COCO result file, not ground truth.")
     return {
         image_id: people_from_records(records, skeleton, f"{source}: image {image_id}")
-        for image_id, records in group_by_image(plain, PERSON, source).items()
+        for image_id, records in group_by_image(raw, PERSON, source).items()
     }
 
 
-def group_by_image(plain: Sequence[Record], category: int, source: str) -> dict[ImageId, list[Record]]:
+def group_by_image(raw: Sequence[Record], category: int, source: str) -> dict[ImageId, list[Record]]:
     """Records of one category by image id, in the order of the file. Raises AnnotationError for invalid ids."""
     by_image: dict[ImageId, list[Record]] = {}
-    for index, record in enumerate(plain):
+    for index, record in enumerate(raw):
         if record.get("category_id", category) != category:
             continue
         image_id = record.get("image_id")

@@ -36,9 +36,9 @@ def joint_names(names: Sequence[object]) -> tuple[str, ...]:
 
     A letter or word counts as a side only where the joint of the other side is in the list too.
     """
-    plain = [_snake(str(name)) for name in names]
-    sided = [_with_side_first(name) for name in plain]
-    return tuple(side if side and _other_side(side) in sided else name for name, side in zip(plain, sided, strict=True))
+    raw = [_snake(str(name)) for name in names]
+    sided = [_with_side_first(name) for name in raw]
+    return tuple(side if side and _other_side(side) in sided else name for name, side in zip(raw, sided, strict=True))
 
 
 def built_in_skeleton(joints: Sequence[str]) -> Skeleton | None:
@@ -55,15 +55,15 @@ def read_skeleton_file(path: str | Path) -> dict[str, Any]:
     """The content of a skeleton's TOML file, with the names in `KEYS`. Raises AnnotationError."""
     try:
         with open(path, "rb") as stream:
-            plain = tomllib.load(stream)
+            raw = tomllib.load(stream)
     except FileNotFoundError:
         raise AnnotationError(f"There is no file {path}; check the name.") from None
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
         raise AnnotationError(f"Cannot read {path} as TOML: {fault}; correct it.") from None
-    unknown = sorted(set(plain) - set(KEYS))
+    unknown = sorted(set(raw) - set(KEYS))
     if unknown:
         raise AnnotationError(f"{path} has the unknown {', '.join(unknown)}; a skeleton has {', '.join(KEYS)}.")
-    return plain
+    return raw
 
 
 def skeleton_file_beside(annotations: str | Path) -> Path | None:
@@ -77,7 +77,6 @@ def skeleton_file_beside(annotations: str | Path) -> Path | None:
 def describe_skeleton(category: Description, overrides: Description | None = None) -> dict[str, Any]:
     """The entries of a category, overridden by those of a TOML file, with the names in `KEYS`; no empty ones."""
     entries = {key: category.get(_CATEGORY_KEYS.get(key, key)) for key in KEYS}
-    entries["flip_pairs"] = category.get("flip_pairs") or category.get("mirror")
     entries |= overrides or {}
     return {key: value for key, value in entries.items() if value not in (None, [], "")}
 

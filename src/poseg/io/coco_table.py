@@ -59,10 +59,10 @@ class CocoTable:
     segmentations: tuple[object, ...]
 
 
-def parse_images(plain: Sequence[Record], source: str) -> dict[int, CocoImage]:
+def parse_images(raw: Sequence[Record], source: str) -> dict[int, CocoImage]:
     """Images by id; identical repeated entries count once. Raises AnnotationError."""
     images: dict[int, CocoImage] = {}
-    for record in plain:
+    for record in raw:
         number = _integer(record, "id", "images", source)
         name = record.get("file_name", "")
         sides = record.get("height"), record.get("width")
@@ -74,14 +74,14 @@ def parse_images(plain: Sequence[Record], source: str) -> dict[int, CocoImage]:
     return images
 
 
-def person_category(plain: Sequence[Record], source: str) -> Record:
+def person_category(raw: Sequence[Record], source: str) -> Record:
     """The category named person, else the only one. Raises AnnotationError."""
-    named = [category for category in plain if str(category.get("name", "")).lower() == "person"]
-    for candidates in (named, plain):
+    named = [category for category in raw if str(category.get("name", "")).lower() == "person"]
+    for candidates in (named, raw):
         if len(candidates) == 1:
             _integer(candidates[0], "id", "categories", source)
             return candidates[0]
-    names = ", ".join(str(category.get("name", "?")) for category in plain) or "none"
+    names = ", ".join(str(category.get("name", "?")) for category in raw) or "none"
     raise AnnotationError(f"{source}: expected one category named 'person', got {names}; rename the right one.")
 
 
@@ -102,45 +102,45 @@ def parse_skeleton(category: Record, annotations: Sequence[Record], source: str)
         ) from None
 
 
-def parse_annotations(plain: Sequence[Record], images: Mapping[int, CocoImage], joints: int, source: str) -> CocoTable:
+def parse_annotations(raw: Sequence[Record], images: Mapping[int, CocoImage], joints: int, source: str) -> CocoTable:
     """The records as a table. Raises AnnotationError that names the annotation."""
-    ids = [_integer(record, "id", "annotations", source) for record in plain]
+    ids = [_integer(record, "id", "annotations", source) for record in raw]
     if len(set(ids)) != len(ids):
         twice = next(number for number in ids if ids.count(number) > 1)
         raise AnnotationError(f"{source}: two annotations have the id {twice}; give each its own.")
     image_ids = [
-        _integer(record, "image_id", f"annotation {number}", source) for number, record in zip(ids, plain, strict=True)
+        _integer(record, "image_id", f"annotation {number}", source) for number, record in zip(ids, raw, strict=True)
     ]
     for number, image_id in zip(ids, image_ids, strict=True):
         if image_id not in images:
             raise AnnotationError(
                 f"{source}: annotation {number} belongs to image {image_id}, which `images` does not list; add it."
             )
-    triplets = _rows(plain, ids, "keypoints", [0.0] * (3 * joints), source).reshape(-1, joints, 3)
-    boxes = _rows(plain, ids, "bbox", [np.nan] * 4, source)
+    triplets = _rows(raw, ids, "keypoints", [0.0] * (3 * joints), source).reshape(-1, joints, 3)
+    boxes = _rows(raw, ids, "bbox", [np.nan] * 4, source)
     return CocoTable(
         ids=np.array(ids, np.int64),
         image_ids=np.array(image_ids, np.int64),
         triplets=triplets,
-        joint_scores=_rows(plain, ids, "keypoint_scores", [1.0] * joints, source),
-        scores=_rows(plain, ids, "score", 1.0, source),
+        joint_scores=_rows(raw, ids, "keypoint_scores", [1.0] * joints, source),
+        scores=_rows(raw, ids, "score", 1.0, source),
         boxes_xyxy=xywh_to_xyxy(boxes),
-        areas=_rows(plain, ids, "area", np.nan, source),
-        crowd_or_ignore=np.array([bool(record.get("iscrowd") or record.get("ignore")) for record in plain], np.bool_),
+        areas=_rows(raw, ids, "area", np.nan, source),
+        crowd_or_ignore=np.array([bool(record.get("iscrowd") or record.get("ignore")) for record in raw], np.bool_),
         segmentations=tuple(
-            _segmentation(record, f"{source}: annotation {number}") for number, record in zip(ids, plain, strict=True)
+            _segmentation(record, f"{source}: annotation {number}") for number, record in zip(ids, raw, strict=True)
         ),
     )
 
 
-def record_list(plain: object, key: str, source: str) -> list[Record]:
+def record_list(raw: object, key: str, source: str) -> list[Record]:
     """The list of objects under `key` of an annotation file. Raises AnnotationError."""
-    if not isinstance(plain, Mapping):
+    if not isinstance(raw, Mapping):
         raise AnnotationError(
-            f"{source} holds a {type(plain).__name__}, expected an object with images, annotations and categories; "
+            f"{source} holds a {type(raw).__name__}, expected an object with images, annotations and categories; "
             "a list is a result file, not ground truth."
         )
-    records = plain.get(key)
+    records = raw.get(key)
     if not isinstance(records, list) or not all(isinstance(record, Mapping) for record in records):
         raise AnnotationError(f"{source} has no list of objects under `{key}`; give a COCO annotation file.")
     return records
@@ -180,18 +180,18 @@ def parse_numbers(value: Any, key: str, shape: tuple[int, ...], where: str) -> F
     return numbers
 
 
-def _rows(plain: Sequence[Record], ids: Sequence[int], key: str, default: Any, source: str) -> Floats:
+def _rows(raw: Sequence[Record], ids: Sequence[int], key: str, default: Any, source: str) -> Floats:
     """(A, ...) float32 of one key of every record; `default` where a record lacks it or it is empty."""
     shape = np.shape(default)
-    table = np.full((len(plain), *shape), default, np.float32)
-    rows = [row for row, record in enumerate(plain) if has_key(record, key)]
+    table = np.full((len(raw), *shape), default, np.float32)
+    rows = [row for row, record in enumerate(raw) if has_key(record, key)]
     if not rows:
         return table
     try:
-        table[rows] = parse_numbers([plain[row][key] for row in rows], key, (len(rows), *shape), source)
+        table[rows] = parse_numbers([raw[row][key] for row in rows], key, (len(rows), *shape), source)
     except AnnotationError:  # again one by one, to name the annotation
         for row in rows:
-            table[row] = parse_numbers(plain[row][key], key, shape, f"{source}: annotation {ids[row]}")
+            table[row] = parse_numbers(raw[row][key], key, shape, f"{source}: annotation {ids[row]}")
     return table
 
 

@@ -55,7 +55,7 @@ class FrameSource(Protocol):
 
     @property
     def has_audio(self) -> bool:
-        """Whether it has sound."""
+        """Whether it has an audio stream."""
 
     def __iter__(self) -> Iterator[Frame]: ...
 

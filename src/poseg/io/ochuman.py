@@ -123,32 +123,32 @@ class OCHumanSubset:
 ALL_PEOPLE = OCHumanSubset(others_as_ignore=True)
 
 
-def is_ochuman(plain: object) -> bool:
+def is_ochuman(raw: object) -> bool:
     """Whether a JSON file has OCHuman's own layout."""
-    return isinstance(plain, Mapping) and "keypoint_names" in plain and "annotations" not in plain
+    return isinstance(raw, Mapping) and "keypoint_names" in raw and "annotations" not in raw
 
 
-def select_people(plain: object, subset: OCHumanSubset, source: str, skeleton: Skeleton = OCHUMAN19) -> dict[str, Any]:
+def select_people(raw: object, subset: OCHumanSubset, source: str, skeleton: Skeleton = OCHUMAN19) -> dict[str, Any]:
     """The COCO file of a protocol from either layout; `skeleton` is for OCHuman's own."""
-    if is_ochuman(plain):
-        return ochuman_to_coco(plain, subset, source, skeleton)
-    return filter_converted(plain, subset, source)
+    if is_ochuman(raw):
+        return ochuman_to_coco(raw, subset, source, skeleton)
+    return filter_converted(raw, subset, source)
 
 
 def ochuman_to_coco(
-    plain: object, subset: OCHumanSubset = ALL_PEOPLE, source: str = "ochuman.json", skeleton: Skeleton = OCHUMAN19
+    raw: object, subset: OCHumanSubset = ALL_PEOPLE, source: str = "ochuman.json", skeleton: Skeleton = OCHUMAN19
 ) -> dict[str, Any]:
     """OCHuman's own layout in COCO's, as the authors convert it; `info.description` is the protocol.
 
-    plain     the content of `ochuman.json`
+    raw       the content of `ochuman.json`
     skeleton  of the result; its joints are looked up by the file's names, and must be among OCHuman's
 
     Images and people are numbered from 1 in the order of the file. Areas are those of the boxes, so that OKS equals
     the authors'. MaxIoU is the file's, else that of the boxes, and is kept as `max_iou` of each person. Ignored people
     keep the labels that they have, with their box as mask. Raises AnnotationError that names the image.
     """
-    order = _joint_order(plain, skeleton, source)
-    proper = [image for image in record_list(plain, "images", source) if any(map(_is_proper, _people(image, source)))]
+    order = _joint_order(raw, skeleton, source)
+    proper = [image for image in record_list(raw, "images", source) if any(map(_is_proper, _people(image, source)))]
     chosen = proper[SPLITS[subset.split]]
     if subset.fully_labelled:
         chosen = [image for image in chosen if all(person.get("segms") for person in image["annotations"])]
@@ -172,10 +172,10 @@ def ochuman_to_coco(
     }
 
 
-def filter_converted(plain: object, subset: OCHumanSubset, source: str) -> dict[str, Any]:
+def filter_converted(raw: object, subset: OCHumanSubset, source: str) -> dict[str, Any]:
     """The people of a COCO file whose MaxIoU is in range, and the images that have one; ids are kept.
 
-    plain  content of a file of the authors' conversion, or of ours. It is one split, which `subset.split` only names
+    raw  content of a file of the authors' conversion, or of ours. It is one split, which `subset.split` only names
 
     MaxIoU is the record's `max_iou`, which ours have, else that of the boxes in the file. The authors' lack the boxes
     of people without mask, so that may be smaller than in OCHuman's own file. Raises AnnotationError, also for
@@ -186,10 +186,10 @@ def filter_converted(plain: object, subset: OCHumanSubset, source: str) -> dict[
             f"{source} is converted already, and a converted file does not list people without a mask; "
             "give OCHuman's own ochuman.json to keep the fully labelled images."
         )
-    data = parse_coco(plain, source)
-    assert isinstance(plain, Mapping), "parse_coco takes nothing else"
-    category = person_category(plain["categories"], source)["id"]
-    records = [record for record in plain["annotations"] if record["category_id"] == category]
+    data = parse_coco(raw, source)
+    assert isinstance(raw, Mapping), "parse_coco takes nothing else"
+    category = person_category(raw["categories"], source)["id"]
+    records = [record for record in raw["annotations"] if record["category_id"] == category]
     inside = np.zeros(len(records), np.bool_)
     for rows, _ in data.rows.values():
         try:
@@ -202,19 +202,19 @@ def filter_converted(plain: object, subset: OCHumanSubset, source: str) -> dict[
     outside = listed & ~inside & ~data.table.crowd_or_ignore
     kept = listed & (subset.others_as_ignore | ~outside)
     numbers = set(data.table.image_ids[listed].tolist())
-    images = [image for image in plain["images"] if image["id"] in numbers]
+    images = [image for image in raw["images"] if image["id"] in numbers]
     ignored = [{**record, "iscrowd": 1} if out else record for record, out in zip(records, outside, strict=True)]
     stats = SubsetStats(len(numbers), int(inside.sum()), 0, int(outside.sum()))
-    info = dict(plain["info"]) if isinstance(plain.get("info"), Mapping) else {}
+    info = dict(raw["info"]) if isinstance(raw.get("info"), Mapping) else {}
     before = f' Description of the source: "{info["description"]}"' if info.get("description") else ""
     info["description"] = subset.describe(stats, converted=Path(source).name) + before
     annotations = [record for record, keep in zip(ignored, kept, strict=True) if keep]
-    return {**plain, "info": info, "images": images, "annotations": annotations}
+    return {**raw, "info": info, "images": images, "annotations": annotations}
 
 
-def _joint_order(plain: object, skeleton: Skeleton, source: str) -> list[int]:
+def _joint_order(raw: object, skeleton: Skeleton, source: str) -> list[int]:
     """Positions of the skeleton's joints in the file; without names it has OCHuman's own order."""
-    listed = plain.get("keypoint_names") if isinstance(plain, Mapping) else None
+    listed = raw.get("keypoint_names") if isinstance(raw, Mapping) else None
     if not isinstance(listed, list):
         raise AnnotationError(f"{source} has no list of names under `keypoint_names`; give OCHuman's ochuman.json.")
     names = [{"head": "head_top"}.get(name, name) for name in joint_names(listed)] or list(OCHUMAN19.joints)

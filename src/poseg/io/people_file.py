@@ -69,11 +69,11 @@ def read_people(path: str | Path) -> PeopleFile:
     `keypoint_scores` and the third number of its joints is a fraction instead of a flag, as many pose estimators
     write it, that is the joint's score. Raises AnnotationError.
     """
-    source, plain = str(path), read_json(path)
-    if isinstance(plain, list) and all(isinstance(record, Mapping) for record in plain):
-        return _from_results(plain, source)
-    if isinstance(plain, Mapping) and "annotations" in plain:
-        data = parse_coco(plain, source)
+    source, raw = str(path), read_json(path)
+    if isinstance(raw, list) and all(isinstance(record, Mapping) for record in raw):
+        return _from_results(raw, source)
+    if isinstance(raw, Mapping) and "annotations" in raw:
+        data = parse_coco(raw, source)
         by_image: dict[ImageId, People] = dict(annotated_people(data).items())
         names: dict[ImageId, str] = {
             number: _normalised_name(image.file_name) for number, image in data.images.items() if image.file_name
@@ -180,10 +180,10 @@ def _last_number(name: str) -> int | None:
     return int(digits[1]) if digits else None
 
 
-def _from_results(plain: Sequence[Record], source: str) -> PeopleFile:
-    skeletons = {str(record.get("skeleton", COCO17.name)) for record in plain}
+def _from_results(raw: Sequence[Record], source: str) -> PeopleFile:
+    skeletons = {str(record.get("skeleton", COCO17.name)) for record in raw}
     skeleton = SKELETONS.get(skeletons.pop(), COCO17) if len(skeletons) == 1 else COCO17
-    by_image = group_by_image(plain, _person_category(plain, source), source)
+    by_image = group_by_image(raw, _person_category(raw, source), source)
     names: dict[ImageId, str] = {}
     for image_id, records in by_image.items():
         for name in (record.get("file_name") or image_id for record in records):
@@ -202,9 +202,9 @@ def _from_results(plain: Sequence[Record], source: str) -> PeopleFile:
     return PeopleFile(source, False, skeleton, people, names, segmentations)
 
 
-def _person_category(plain: Sequence[Record], source: str) -> int:
+def _person_category(raw: Sequence[Record], source: str) -> int:
     """COCO's category of people, or the only one there is, since a data set may number it otherwise."""
-    numbers = {n if isinstance(n := record.get("category_id", PERSON), int) else repr(n) for record in plain}
+    numbers = {n if isinstance(n := record.get("category_id", PERSON), int) else repr(n) for record in raw}
     if not numbers or PERSON in numbers:
         return PERSON
     only = next(iter(numbers))

@@ -229,15 +229,15 @@ def _header(record: dict[str, Any], path: str) -> FramesFile:
         raise AnnotationError(f"{path}, line 1: {fault!r} in the header; write the file again.") from None
 
 
-def _skeleton(plain: str | dict[str, Any]) -> Skeleton:
+def _skeleton(raw: str | dict[str, Any]) -> Skeleton:
     """A built-in skeleton by its name, or one that is written out."""
-    if isinstance(plain, str):
-        return SKELETONS[plain]
-    pairs = {key: tuple((str(a), str(b)) for a, b in plain[key]) for key in ("bones", "tree", "flip_pairs")}
+    if isinstance(raw, str):
+        return SKELETONS[stored]
+    pairs = {key: tuple((str(a), str(b)) for a, b in raw[key]) for key in ("bones", "tree", "flip_pairs")}
     return Skeleton(
-        name=str(plain["name"]),
-        joints=tuple(str(joint) for joint in plain["joints"]),
-        sigmas=tuple(float(sigma) for sigma in plain["sigmas"]),
+        name=str(raw["name"]),
+        joints=tuple(str(joint) for joint in raw["joints"]),
+        sigmas=tuple(float(sigma) for sigma in raw["sigmas"]),
         **pairs,
     )
 

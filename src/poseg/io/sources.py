@@ -73,8 +73,8 @@ def _expand(source: str) -> list[Path]:
     if source.startswith(("http://", "https://")):
         raise ImageError(f"{source} is an address; download the image and name the file.")
     if glob.has_magic(source):
-        found = (path for path in glob.iglob(source, recursive=True) if os.path.isfile(path))
-        return _nonempty(found, f"No file that matches {source} is an image; check the pattern and its quotes.")
+        files = (path for path in glob.iglob(source, recursive=True) if os.path.isfile(path))
+        return _nonempty(files, f"No file that matches {source} is an image; check the pattern and its quotes.")
     raise ImageError(f"There is no file or folder {source}; check the name.")
 
 
@@ -86,8 +86,8 @@ def _in_folder(folder: str) -> Iterator[str]:
         raise ImageError(f"Cannot list folder {folder}: {fault.strerror}; check its permissions.") from None
 
 
-def _nonempty(found: Iterable[str], otherwise: str) -> list[Path]:
-    images = sorted(Path(path) for path in found if Path(path).suffix.lower() in IMAGE_SUFFIXES)
+def _nonempty(files: Iterable[str], otherwise: str) -> list[Path]:
+    images = sorted(Path(path) for path in files if Path(path).suffix.lower() in IMAGE_SUFFIXES)
     if not images:
         raise ImageError(otherwise)
     return images

@@ -94,7 +94,7 @@ class VideoWriter:
     def write(self, image: NDArray[Any], time_s: float | None = None) -> None:
         """Add one frame.
 
-        image    (H, W, 3) uint8 RGB of the size given to the constructor
+        image    (H, W, 3) uint8 RGB of the writer's size
         time_s   presentation time in seconds, later than that of the frame before; one frame period later by default.
                  The file starts with its first frame: frames from 5 s to 8 s make a file of 3 s, with their audio
 

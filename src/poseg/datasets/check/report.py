@@ -91,22 +91,22 @@ def check_file(annotations: Path, image_dir: Path | None = None, skeleton_file: 
     beside = skeleton_file or skeleton_file_beside(annotations)
     overrides = None if beside is None else read_skeleton_file(beside)
     try:
-        plain = read_json(annotations)
-        if is_ochuman(plain):
-            plain = ochuman_to_coco(plain, source=str(annotations))
+        raw = read_json(annotations)
+        if is_ochuman(raw):
+            raw = ochuman_to_coco(raw, source=str(annotations))
     except AnnotationError as fault:
         issues = Issues()
         issues.add("unreadable", str(fault))
         return CheckReport(issues.by_rule(), Summary())
-    return check_dict(plain, image_dir=image_dir, overrides=overrides)
+    return check_dict(raw, image_dir=image_dir, overrides=overrides)
 
 
 def check_dict(
-    plain: object, *, image_dir: Path | None = None, overrides: Mapping[str, Any] | None = None
+    raw: object, *, image_dir: Path | None = None, overrides: Mapping[str, Any] | None = None
 ) -> CheckReport:
     """The same for the content of a JSON file; `overrides` as in a skeleton's TOML file."""
     issues = Issues()
-    lists = required_lists(plain, issues)
+    lists = required_lists(raw, issues)
     if lists is None:
         return CheckReport(issues.by_rule(), Summary())
     images = unique_images(lists["images"], issues)
@@ -155,7 +155,7 @@ def check_images(
 
 def _size_mismatch(size: Size, stated: Size) -> str:
     rotated = "; the image is rotated by its EXIF orientation" if size == stated[::-1] else ""
-    return f"{size[1]} x {size[0]} pixels, the file says {stated[1]} x {stated[0]} (width x height){rotated}"
+    return f"{size[1]} x {size[0]} pixels, the file has {stated[1]} x {stated[0]} (width x height){rotated}"
 
 
 def check_skeleton(

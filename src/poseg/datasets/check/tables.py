@@ -57,17 +57,17 @@ class AnnotationTable:
         return np.concatenate([self.boxes_xywh[:, :2], self.boxes_xywh[:, :2] + self.boxes_xywh[:, 2:]], axis=1)
 
 
-def required_lists(plain: object, issues: Issues) -> dict[str, list[Record]] | None:
+def required_lists(raw: object, issues: Issues) -> dict[str, list[Record]] | None:
     """The three lists, None where one is missing."""
     lists = {}
     for key in ("images", "annotations", "categories"):
         try:
-            lists[key] = record_list(plain, key, "The file")
+            lists[key] = record_list(raw, key, "The file")
         except AnnotationError as fault:
-            if not isinstance(plain, Mapping):
+            if not isinstance(raw, Mapping):
                 issues.add("unreadable", str(fault))
                 return None
-            issues.add("list-missing", f"`{key}`: {_list_state(plain, key)}")
+            issues.add("list-missing", f"`{key}`: {_list_state(raw, key)}")
     return lists if len(lists) == 3 else None
 
 
@@ -172,10 +172,10 @@ def _is_side(value: Any) -> bool:
     return is_integer(value) and 0 < value < _MAX_SIDE_PX
 
 
-def _list_state(plain: Mapping[str, Any], key: str) -> str:
-    if key not in plain:
-        return f"missing; the file has {', '.join(map(str, list(plain)[:8])) or 'nothing'}"
-    return f"a {type(plain[key]).__name__}" if not isinstance(plain[key], list) else "not only objects"
+def _list_state(raw: Mapping[str, Any], key: str) -> str:
+    if key not in raw:
+        return f"missing; the file has {', '.join(map(str, list(raw)[:8])) or 'nothing'}"
+    return f"a {type(raw[key]).__name__}" if not isinstance(raw[key], list) else "not only objects"
 
 
 def _column(records: Sequence[Record], key: str, length: int, issues: Issues) -> Floats:
