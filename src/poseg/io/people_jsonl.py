@@ -232,7 +232,7 @@ def _header(record: dict[str, Any], path: str) -> FramesFile:
 def _skeleton(raw: str | dict[str, Any]) -> Skeleton:
     """A built-in skeleton by its name, or one that is written out."""
     if isinstance(raw, str):
-        return SKELETONS[stored]
+        return SKELETONS[raw]
     pairs = {key: tuple((str(a), str(b)) for a, b in raw[key]) for key in ("bones", "tree", "flip_pairs")}
     return Skeleton(
         name=str(raw["name"]),
