@@ -78,7 +78,7 @@ def label(
 def _run(job: LabelingJob, contact_sheets: Path | None) -> LabelingSummary:
     """Label with a progress bar, drawing on the way."""
     from poseg.labelling import label as label_folder
-    from poseg.labelling.contact_sheets import ContactSheets
+    from poseg.labelling.records import ContactSheets
 
     if contact_sheets is not None:
         make_folder(contact_sheets)

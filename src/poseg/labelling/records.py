@@ -1,23 +1,33 @@
-"""A consensus as COCO annotations: certain people are labels, uncertain ones are regions to ignore."""
+"""A consensus as COCO annotations (certain people are labels, uncertain ones regions to ignore), and labels drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from poseg.draw.figures import contact_sheet, resize_to
+from poseg.draw.overlay import overlay
 from poseg.geometry.boxes import boxes_from_points, xywh_to_xyxy
-from poseg.geometry.grid import pixel_indices
-from poseg.geometry.rle import encode_rle, tight_boxes
+from poseg.geometry.grid import pixel_centres, pixel_indices
+from poseg.geometry.masks import Masks
+from poseg.geometry.rle import encode_rle, segmentation_mask, tight_boxes
+from poseg.io.images import write_png
 from poseg.labelling.ensemble import Consensus
+from poseg.labelling.teachers import Image
+from poseg.people import People
 from poseg.skeletons import COCO17
 
 BOX_PADDING = 0.1  # a body reaches beyond its joints: their box grows by this fraction on each side
 BOX_FILL = 0.5  # fraction of its box that a body without a mask is taken to cover
 MAX_COVERED = 0.6  # a region to ignore of which a label's box covers more is a second detection of that person
+
+ROWS, COLUMNS, TILE_PX = 4, 6, 320  # of a contact sheet
+GREY, HATCH_PX = 128, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +132,54 @@ def _padded_box(points: NDArray[np.float32], counts: NDArray[np.bool_], size: tu
     low, high = box[:2] - padding, box[2:] + padding
     edge = np.array(size[::-1], np.float32)
     return np.concatenate([np.clip(low, 0, edge), np.clip(high, 0, edge)])
+
+
+class ContactSheets:
+    """Sheets 0001.png, 0002.png, ... of 24 images each in a folder, with their names; regions to ignore are hatched."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._tiles: dict[str, Image] = {}
+        self._written = 0
+
+    def add(self, name: str, image: Image, records: Sequence[Mapping[str, Any]]) -> None:
+        """One more image (H, W, 3) with its annotations. Raises OutputError."""
+        self._tiles[name], _ = resize_to(draw_labels(image, records), TILE_PX)
+        if len(self._tiles) == ROWS * COLUMNS:
+            self.finish()
+
+    def finish(self) -> None:
+        """Write the sheet that is not full yet. Raises OutputError."""
+        if self._tiles:
+            self._written += 1
+            sheet = contact_sheet(list(self._tiles.values()), list(self._tiles), COLUMNS)
+            write_png(self.folder / f"{self._written:04d}.png", sheet)
+            self._tiles = {}
+
+
+def draw_labels(image: Image, records: Sequence[Mapping[str, Any]]) -> Image:
+    """The image with its labels: confident joints, masks, scores, and hatched regions to ignore."""
+    labels = [record for record in records if not record.get("ignore")]
+    canvas = image.copy()
+    for record in records:
+        if record.get("ignore"):
+            _hatch(canvas, record["bbox"])
+    triplets = np.array([record["keypoints"] for record in labels], np.float32).reshape(-1, 17, 3)
+    size = (image.shape[0], image.shape[1])
+    masks = [segmentation_mask(record.get("segmentation"), size) for record in labels]
+    people = People(
+        COCO17,
+        pixel_centres(triplets[..., :2]),
+        (triplets[..., 2] > 0).astype(np.float32),
+        np.array([record["score"] for record in labels], np.float32),
+        xywh_to_xyxy([record["bbox"] for record in labels]),
+        Masks.from_full(np.stack(masks)) if masks else None,
+    )
+    return overlay(canvas, people, scores=True)
+
+
+def _hatch(canvas: Image, bbox: Sequence[float]) -> None:
+    left, top, width, height = (round(side) for side in bbox)
+    part = canvas[max(top, 0) : top + height, max(left, 0) : left + width]
+    y, x = np.indices(part.shape[:2])
+    part[(x + y) % HATCH_PX < HATCH_PX // 4] = GREY
