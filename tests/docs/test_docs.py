@@ -1,4 +1,4 @@
-"""Every example of the docs and of the README runs, page by page, in an empty folder that holds one photograph."""
+"""The examples of docs and README run, page by page, in a folder with one photograph; and links lead somewhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def commands(block: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_examples_run(page, tmp_path):
+def test_docs_examples_run(page, tmp_path):
     data = pytest.importorskip("skimage.data")
     import poseg
 
@@ -42,8 +42,16 @@ def run(command: list[str], folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_links_and_pictures_are_there(page):
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+def test_docs_links_lead_to_files_and_headings(page):
+    for target, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", page.read_text()):
         if "://" not in target:
-            assert (page.parent / target).exists(), target
+            there = page.parent / target if target else page
+            assert there.exists(), target
+            assert not anchor or anchor in anchors(there), f"{target}#{anchor}"
