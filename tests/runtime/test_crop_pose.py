@@ -1,4 +1,4 @@
-"""Poses of people whose boxes are given, and people lifted into space, with networks that say what they are told to."""
+"""Poses of people whose boxes are known, and people lifted to 3D, with models that say what they are told to."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from poseg.fields import Fields
 from poseg.people import People, Timings
 from poseg.runtime.card import Card
 from poseg.runtime.crop_pose import TopDownPipeline, TopDownPose
+from poseg.runtime.inference import InferenceConfig
 from poseg.runtime.lifter import Lifter
 from poseg.skeletons import COCO17, LSP14
 
@@ -21,13 +22,13 @@ MEAN, STD = (127.0,) * 3, (128.0,) * 3
 
 def card(system: str, codec) -> Card:
     return Card(
-        "told", system, codec.to_dict(), asdict(codec.skeleton), 112, 112, 0, MEAN, STD,
+        "fake", system, codec.to_dict(), asdict(codec.skeleton), InferenceConfig(112), 112, 0, MEAN, STD,
         {spec.name: spec.name for spec in codec.specs},
     )  # fmt: skip
 
 
 class Brightest:
-    """Says that every joint is where its crop is brightest, and that windows there hold it."""
+    """Says that every joint is where the crop is brightest, and that windows there hold it."""
 
     def __init__(self) -> None:
         self.codec = MultitaskCodec()
@@ -44,87 +45,87 @@ class Brightest:
         return self.codec.encode(people).as_fields()
 
 
-def picture(places, size=(300, 400), radius=6) -> np.ndarray:
+def disks(centres, size=(300, 400), radius=6) -> np.ndarray:
     """Bright disks on grey."""
     image = np.full((*size, 3), 127, np.uint8)
     y, x = np.mgrid[: size[0], : size[1]] + 0.5
-    for px, py in places:
+    for px, py in centres:
         image[(x - px) ** 2 + (y - py) ** 2 < radius**2] = 255
     return image
 
 
 BOXES = np.array([[20, 30, 120, 180], [200, 100, 380, 280]], np.float32)
-PLACES = [(70.0, 100.0), (300.0, 180.0)]
+CENTRES = [(70.0, 100.0), (300.0, 180.0)]
 
 
 @pytest.mark.parametrize("flip", [False, True])
-def test_joints_come_back_in_the_pictures_own_pixels(flip):
-    people = TopDownPose(Brightest(), flip=flip)(picture(PLACES), BOXES)
-    for person, place in zip(people.keypoints, PLACES, strict=True):
-        np.testing.assert_allclose(person, np.broadcast_to(place, (14, 2)), atol=0.5)
+def test_crop_poses_are_in_pixels_of_the_image(flip):
+    people = TopDownPose(Brightest(), flip=flip)(disks(CENTRES), BOXES)
+    for person, centre in zip(people.keypoints, CENTRES, strict=True):
+        np.testing.assert_allclose(person, np.broadcast_to(centre, (14, 2)), atol=0.5)
     np.testing.assert_array_equal(people.boxes_xyxy, BOXES)
     assert (people.keypoint_scores > 0.9).all()
     assert people.timings.total_ms > 0
 
 
-def test_without_boxes_the_picture_is_one_person():
-    people = TopDownPose(Brightest())(picture([(111.0, 222.0)], radius=14))
+def test_crop_pose_without_boxes_is_of_the_whole_image():
+    people = TopDownPose(Brightest())(disks([(111.0, 222.0)], radius=14))
     assert len(people) == 1
     np.testing.assert_allclose(people.keypoints[0], np.broadcast_to((111, 222), (14, 2)), atol=1)
 
 
-def test_a_box_moved_with_the_picture_finds_the_same_pose():
-    poser, image = TopDownPose(Brightest()), picture(PLACES)
+def test_crop_pose_moves_with_image_and_box():
+    pose_model, image = TopDownPose(Brightest()), disks(CENTRES)
     moved = np.roll(image, (-20, 10), axis=(0, 1))
-    a, b = poser(image, BOXES[1:]), poser(moved, BOXES[1:] + np.float32([10, -20, 10, -20]))
+    a, b = pose_model(image, BOXES[1:]), pose_model(moved, BOXES[1:] + np.float32([10, -20, 10, -20]))
     np.testing.assert_allclose(b.keypoints, a.keypoints + np.float32([10, -20]), atol=0.1)
 
 
-def test_many_people_are_looked_at_a_few_at_a_time_and_stay_in_order():
+def test_crop_poses_are_run_in_batches_and_stay_in_order():
     network = Brightest()
     boxes = np.array([[i, 10, i + 60, 100] for i in range(0, 320, 10)], np.float32)
-    people = TopDownPose(network, flip=False)(picture(PLACES), boxes)
+    people = TopDownPose(network, flip=False)(disks(CENTRES), boxes)
     np.testing.assert_array_equal(people.boxes_xyxy, boxes)
     assert max(network.asked) <= 16
     assert sum(network.asked) == len(boxes)
 
 
-def test_nobody_is_a_fine_answer_and_a_box_over_the_edge_too():
-    poser = TopDownPose(Brightest())
-    assert len(poser(picture(PLACES), np.zeros((0, 4)))) == 0
-    assert len(poser(picture(PLACES), [[-50, -50, 100, 150]])) == 1
+def test_crop_poses_take_no_box_and_boxes_over_the_edge():
+    pose_model = TopDownPose(Brightest())
+    assert len(pose_model(disks(CENTRES), np.zeros((0, 4)))) == 0
+    assert len(pose_model(disks(CENTRES), [[-50, -50, 100, 150]])) == 1
 
 
 @pytest.mark.parametrize(
     ("boxes", "error", "words"),
     [
-        ([[500, 10, 600, 90]], PosegError, "Box 0 .* shows nothing of the picture of 400 x 300 pixels"),
+        ([[500, 10, 600, 90]], PosegError, "Box 0 .* shows nothing of the image of 400 x 300 pixels"),
         ([[10, 10, 90, 90], [90, 10, 10, 90]], PosegError, "Box 1"),
         ([[10, np.nan, 90, 90]], PosegError, "Box 0"),
         ([10, 10, 90, 90], ShapeError, "boxes_xyxy"),
     ],
 )
-def test_boxes_that_show_nothing_are_refused(boxes, error, words):
+def test_crop_poses_reject_boxes_that_show_nothing(boxes, error, words):
     with pytest.raises(error, match=words):
-        TopDownPose(Brightest())(picture(PLACES), boxes)
+        TopDownPose(Brightest())(disks(CENTRES), boxes)
 
 
-def test_a_crop_without_anybody_can_be_left_out():
-    class Unsure(Brightest):
+def test_crop_poses_leave_out_people_below_min_score():
+    class Uncertain(Brightest):
         def run(self, tensor):
             fields = super().run(tensor)
             fields["joint_windows"][...] = -8
             return fields
 
-    assert len(TopDownPose(Unsure(), min_score=0.3)(picture(PLACES), BOXES)) == 0
-    assert len(TopDownPose(Unsure())(picture(PLACES), BOXES)) == 2
+    assert len(TopDownPose(Uncertain(), min_score=0.3)(disks(CENTRES), BOXES)) == 0
+    assert len(TopDownPose(Uncertain())(disks(CENTRES), BOXES)) == 2
 
 
-def test_posed_people_keep_masks_scores_and_boxes():
+def test_pipeline_keeps_masks_scores_and_boxes():
     masks = np.zeros((2, 300, 400), bool)
     masks[0, 100:110, 60:90] = True
 
-    def finder(image):
+    def detector(image):
         return People(
             COCO17,
             np.zeros((2, 17, 2)),
@@ -135,31 +136,31 @@ def test_posed_people_keep_masks_scores_and_boxes():
             timings=Timings(1, 2, 3),
         )
 
-    people = TopDownPipeline(finder, TopDownPose(Brightest()))(picture(PLACES))
+    people = TopDownPipeline(detector, TopDownPose(Brightest()))(disks(CENTRES))
     assert people.skeleton == LSP14
     np.testing.assert_array_equal(people.scores, np.float32([0.9, 0.7]))
     np.testing.assert_array_equal(people.masks, masks)
-    np.testing.assert_allclose(people.keypoints[1], np.broadcast_to(PLACES[1], (14, 2)), atol=0.5)
+    np.testing.assert_allclose(people.keypoints[1], np.broadcast_to(CENTRES[1], (14, 2)), atol=0.5)
     assert people.timings.inference_ms > 2
 
 
-def test_posed_people_of_whom_the_poser_is_not_sure_are_left_out_with_all_that_is_theirs():
-    class SureOfTheSecond(Brightest):
+def test_pipeline_leaves_out_people_below_min_score_with_all_that_is_theirs():
+    class CertainOfTheSecond(Brightest):
         def run(self, tensor):
             fields = super().run(tensor)
             fields["joint_windows"][:, :, 0] = -8
             return fields
 
-    def finder(image):
+    def detector(image):
         return People(COCO17, np.zeros((2, 17, 2)), np.zeros((2, 17)), np.array([0.9, 0.7]), BOXES)
 
-    people = TopDownPipeline(finder, TopDownPose(SureOfTheSecond(), flip=False, min_score=0.5))(picture(PLACES))
+    people = TopDownPipeline(detector, TopDownPose(CertainOfTheSecond(), flip=False, min_score=0.5))(disks(CENTRES))
     assert people.scores.tolist() == pytest.approx([0.7])
     np.testing.assert_array_equal(people.boxes_xyxy, BOXES[1:])
 
 
-class Told:
-    """A lifter that says one pose of everybody."""
+class FakeLifter:
+    """A lifter that says one pose of all people."""
 
     def __init__(self, joints_mm: np.ndarray) -> None:
         self.codec, self.joints_mm, self.asked = LiftingCodec(), joints_mm, []
@@ -175,12 +176,12 @@ def standing() -> np.ndarray:
     return joints - joints[0]
 
 
-def test_people_are_lifted_and_keep_everything_else():
-    network = Told(standing())
+def test_lifter_adds_3d_joints_and_keeps_the_rest():
+    network = FakeLifter(standing())
     rng = np.random.default_rng(1)
-    sure = np.ones((3, 17))
-    sure[1] = 0
-    people = People.from_poses(COCO17, rng.uniform(0, 300, (3, 17, 2)), sure)
+    scores = np.ones((3, 17))
+    scores[1] = 0
+    people = People.from_poses(COCO17, rng.uniform(0, 300, (3, 17, 2)), scores)
     lifted = Lifter(network)(people)
     assert network.asked == [(2, 51, 1, 1)]
     np.testing.assert_allclose(lifted.keypoints_3d[[0, 2]], np.repeat(standing()[None], 2, axis=0), atol=0.01)
@@ -191,19 +192,19 @@ def test_people_are_lifted_and_keep_everything_else():
     assert lifted[2:].keypoints_3d.shape == (1, 17, 3)
 
 
-def test_nobody_is_lifted_to_nobody():
-    lifted = Lifter(Told(standing()))(People.empty(COCO17))
+def test_lifter_takes_no_people():
+    lifted = Lifter(FakeLifter(standing()))(People.empty(COCO17))
     assert lifted.keypoints_3d.shape == (0, 17, 3)
 
 
-def test_models_of_another_kind_and_settings_out_of_range_are_refused():
+def test_crop_pose_and_lifter_reject_other_systems_and_settings_out_of_range():
     with pytest.raises(PosegError, match="multitask"):
-        TopDownPose(Told(standing()))
+        TopDownPose(FakeLifter(standing()))
     with pytest.raises(PosegError, match="lifter"):
         Lifter(Brightest())
-    with pytest.raises(PosegError, match="least score"):
+    with pytest.raises(PosegError, match="scores lie between 0 and 1"):
         TopDownPose(Brightest(), min_score=2)
-    broken = Told(standing() * np.nan)
+    broken = FakeLifter(standing() * np.nan)
     broken.run = lambda tensor: (
         f := LiftingCodec().encode(np.zeros((len(tensor), 17, 3))).as_fields(),
         f["bones"].fill(np.nan),

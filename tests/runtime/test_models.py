@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,9 @@ from numpy.typing import NDArray
 
 import poseg
 from poseg.errors import CardError, WeightsError
-from poseg.runtime import models
+
+# `poseg.runtime.models` as an attribute is the function of that name.
+models = import_module("poseg.runtime.models")
 
 
 def test_load_takes_a_path_and_options(model_path: Path, spots: Callable[..., NDArray[np.uint8]]) -> None:
@@ -25,14 +28,14 @@ def test_load_finds_a_file_without_suffix(model_path: Path) -> None:
     assert poseg.load(str(bare)).model.card.name == "test"
 
 
-def test_an_unknown_name_is_told_with_the_known_ones() -> None:
+def test_load_lists_the_bundled_models_for_an_unknown_name() -> None:
     with pytest.raises(WeightsError, match="no model 'gigantic'") as raised:
         poseg.load("gigantic")
     assert all(name in str(raised.value) for name in poseg.models())
 
 
-def test_the_models_inside_say_what_they_are() -> None:
-    """Laws of every model that comes along; their scores are measured elsewhere."""
+def test_bundled_models_have_complete_cards() -> None:
+    """What they are worth is measured elsewhere."""
     for name, card in poseg.models().items():
         assert card.name == name
         assert set(card.licences) >= {"code", "weights"}
@@ -41,7 +44,7 @@ def test_the_models_inside_say_what_they_are() -> None:
         assert models.load(name).model.card == card
 
 
-def test_a_model_inside_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch, model_path: Path) -> None:
+def test_load_takes_the_name_of_a_bundled_model(monkeypatch: pytest.MonkeyPatch, model_path: Path) -> None:
     package = model_path.parent
     (package / "models").mkdir()
     model_path.rename(package / "models" / f"{models.DEFAULT}.onnx")
@@ -50,26 +53,25 @@ def test_a_model_inside_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch, mo
     assert models.load().model.card.name == "test"
 
 
-def test_an_installation_without_models_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_load_reports_an_installation_without_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(models, "files", lambda name: tmp_path)
     assert models.models() == {}
     with pytest.raises(WeightsError, match="none in this installation"):
         models.load()
 
 
-def test_a_model_brings_the_painter_that_its_card_names() -> None:
-    model = poseg.load()
-    assert model.model.card.painter == "painter"
-    assert model.painter is not None
-    assert model.painter.model.card.system == "painter"
-    assert poseg.load(masks=False).painter is None
-    assert poseg.load(mask_refiner="").painter is None
-    assert poseg.load("fast").painter is None
-    other = poseg.load("painter", mask_threshold=0.4)
-    assert poseg.load(painter=other).painter is other
+def test_load_adds_the_mask_refiner_of_the_card() -> None:
+    predictor = poseg.load()
+    assert predictor.inference.mask_refiner == "mask_refiner"
+    assert predictor.mask_refiner is not None
+    assert predictor.mask_refiner.model.card.system == "mask_refiner"
+    for without in (poseg.load(masks=False), poseg.load(mask_refiner=""), poseg.load("fast")):
+        assert without.mask_refiner is None
+    refiner = poseg.load("mask_refiner", mask_threshold=0.4)
+    assert poseg.load("fast", mask_refiner=refiner).mask_refiner is refiner
 
 
-def test_a_card_is_needed(tmp_path: Path) -> None:
+def test_load_rejects_a_file_without_a_card(tmp_path: Path) -> None:
     from onnx import TensorProto, helper
 
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])

@@ -11,31 +11,32 @@ import pytest
 from poseg.codecs import PersonLabCodec
 from poseg.errors import CardError, WeightsError
 from poseg.runtime.card import CARD_VERSION
+from poseg.runtime.inference import InferenceConfig
 from poseg.runtime.onnx_model import OnnxModel, read_card
 from poseg.skeletons import COCO17
 
 ModelBytes = Callable[..., bytes]
 
 
-def test_a_session_knows_everything_from_the_file(model_path: Path) -> None:
-    session = OnnxModel(model_path)
-    assert session.codec == PersonLabCodec(COCO17)
-    assert session.card.size_px == 257
-    assert read_card(model_path) == session.card
+def test_model_reads_card_and_codec_from_the_file(model_path: Path) -> None:
+    model = OnnxModel(model_path)
+    assert model.codec == PersonLabCodec(COCO17)
+    assert model.card.inference == InferenceConfig(257)
+    assert read_card(model_path) == model.card
 
 
 @pytest.mark.parametrize("threads", [None, 1, 2])
-def test_run_gives_the_fields_of_the_codec(model_path: Path, threads: int | None) -> None:
-    session = OnnxModel(model_path.read_bytes(), threads=threads)
+def test_run_returns_the_fields_of_the_codec(model_path: Path, threads: int | None) -> None:
+    model = OnnxModel(model_path.read_bytes(), threads=threads)
     tensor = np.zeros((1, 3, 65, 97), np.float32)
     tensor[0, 0, 16, 48] = 1  # a red pixel on the cell in row 1, column 3
     tensor[0, 1] = 0.5
-    fields = session.run(tensor)
-    assert fields.specs == session.codec.specs
+    fields = model.run(tensor)
+    assert fields.specs == model.codec.specs
     assert fields.shape_hw == (5, 7)
-    wanted = np.zeros((17, 5, 7), np.float32)
-    wanted[:, 1, 3] = 8
-    np.testing.assert_allclose(fields["heatmap"], wanted, atol=1e-5)
+    expected = np.zeros((17, 5, 7), np.float32)
+    expected[:, 1, 3] = 8
+    np.testing.assert_allclose(fields["heatmap"], expected, atol=1e-5)
     assert fields["segmentation"].shape == (5, 7)
     long = fields["long_offsets"]
     assert long.shape == (17, 2, 5, 7)
@@ -46,31 +47,31 @@ def test_run_gives_the_fields_of_the_codec(model_path: Path, threads: int | None
 
 
 @pytest.mark.parametrize("threads", [None, 1, 2, 3])
-def test_a_pair_of_inputs_is_two_inputs(model_path: Path, threads: int | None) -> None:
-    session = OnnxModel(model_path, threads=threads)
+def test_run_two_is_run_of_both(model_path: Path, threads: int | None) -> None:
+    model = OnnxModel(model_path, threads=threads)
     rng = np.random.default_rng(0)
     tensors = [rng.random((1, 3, 65, width), dtype=np.float32) for width in (97, 33)]
-    for fields, tensor in zip(session.run_two(*tensors), tensors, strict=True):
-        alone = session.run(tensor)
+    for fields, tensor in zip(model.run_two(*tensors), tensors, strict=True):
+        alone = model.run(tensor)
         assert fields.specs == alone.specs
         for name in alone:
             np.testing.assert_allclose(fields[name], alone[name], atol=1e-4)
 
 
-def test_a_pair_with_an_input_that_the_network_cannot_take_is_told(model_path: Path) -> None:
-    session, good = OnnxModel(model_path, threads=2), np.zeros((1, 3, 65, 97), np.float32)
+def test_run_two_reports_an_input_that_does_not_fit(model_path: Path) -> None:
+    model, good = OnnxModel(model_path, threads=2), np.zeros((1, 3, 65, 97), np.float32)
     for pair in ((good, good[:, :2]), (good[:, :2], good)):
         with pytest.raises(WeightsError, match="97 x 65 pixels"):
-            session.run_two(*pair)
+            model.run_two(*pair)
 
 
-def test_an_input_that_the_network_cannot_take_is_told(model_path: Path) -> None:
+def test_run_reports_an_input_that_does_not_fit(model_path: Path) -> None:
     with pytest.raises(WeightsError, match="97 x 65 pixels"):
         OnnxModel(model_path).run(np.zeros((1, 4, 65, 97), np.float32))
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100, 0.5])
-def test_a_damaged_file_is_refused(model_path: Path, kept: float, capfd: pytest.CaptureFixture[str]) -> None:
+def test_model_rejects_a_damaged_file(model_path: Path, kept: float, capfd: pytest.CaptureFixture[str]) -> None:
     data = model_path.read_bytes()
     model_path.write_bytes(data[: int(kept * len(data)) if kept == 0.5 else int(kept)])
     with pytest.raises(WeightsError, match=r"spots\.onnx is not an ONNX model"):
@@ -78,31 +79,31 @@ def test_a_damaged_file_is_refused(model_path: Path, kept: float, capfd: pytest.
     assert capfd.readouterr().err == ""
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    for place in (tmp_path / "nothing.onnx", tmp_path):
+def test_model_rejects_a_missing_file(tmp_path: Path) -> None:
+    for path in (tmp_path / "nothing.onnx", tmp_path):
         with pytest.raises(WeightsError, match="no file"):
-            OnnxModel(place)
+            OnnxModel(path)
 
 
-def test_a_file_without_a_card_is_refused(model_bytes: ModelBytes) -> None:
+def test_model_rejects_a_file_without_a_card(model_bytes: ModelBytes) -> None:
     with pytest.raises(CardError, match="carries no poseg card"):
         OnnxModel(model_bytes(card=None), name="theirs.onnx")
 
 
-def test_a_card_from_the_future_is_refused(model_bytes: ModelBytes) -> None:
+def test_model_rejects_a_card_of_a_newer_version(model_bytes: ModelBytes) -> None:
     with pytest.raises(CardError, match="upgrade poseg"):
         OnnxModel(model_bytes(version=CARD_VERSION + 1))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '"card"', json.dumps({"version": 1, "name": "half"})])
-def test_an_unreadable_card_is_refused(model_bytes: ModelBytes, text: str) -> None:
+def test_model_rejects_an_unreadable_card(model_bytes: ModelBytes, text: str) -> None:
     data = model_bytes(card=text or " ")
     with pytest.raises(CardError):
         OnnxModel(data)
 
 
 @pytest.mark.parametrize(
-    ("changes", "complaint"),
+    ("changes", "message"),
     [
         ({"system": "telepathy"}, "telepathy"),
         ({"codec": {}}, "stride"),
@@ -115,6 +116,6 @@ def test_an_unreadable_card_is_refused(model_bytes: ModelBytes, text: str) -> No
     ],
     ids=str,
 )
-def test_a_card_that_does_not_fit_is_refused(model_bytes: ModelBytes, changes: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(CardError, match=complaint):
+def test_model_rejects_a_card_that_does_not_fit(model_bytes: ModelBytes, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(CardError, match=message):
         OnnxModel(model_bytes(**changes), name="odd.onnx")
