@@ -118,6 +118,6 @@ def test_train_runs_the_papers_recipe_on_a_tiny_coco(tmp_path: Path):
 def test_train_runs_the_published_schedule_of_pose2seg(tmp_path: Path):
     lines = two_steps(
         tmp_path, "pose2seg_cocopersons", "input.augmentation.image_px=97,97", "validation.every=0",
-        "system.neck_channels=32", "system.stem=16", "system.planes=8", "system.units=2",
+        "system.neck_channels=32", "system.stem_width=16", "system.width=8", "system.blocks=2",
     )  # fmt: skip
     assert set(lines[0]["losses"]) == {"mask", "total"}

@@ -14,11 +14,11 @@ from poseg.export.torch_model import TorchModel, make_card  # noqa: E402
 from poseg.export.torch_onnx import export_onnx, fold_batchnorm  # noqa: E402
 from poseg.runtime.inference import InferenceConfig  # noqa: E402
 from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
-from poseg.systems.painter import Painter  # noqa: E402
+from poseg.systems.mask_refiner import MaskRefinerSystem  # noqa: E402
 
 pytestmark = pytest.mark.slow  # exports a network
 
-SYSTEM = Painter(width=8, deep=1)
+SYSTEM = MaskRefinerSystem(width=8, bottleneck_blocks=1)
 
 
 @pytest.fixture(scope="module")

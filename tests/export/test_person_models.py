@@ -27,19 +27,21 @@ from poseg.runtime.models import build_predictor  # noqa: E402
 from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
 from poseg.runtime.pose2seg import Pose2SegSegmenter  # noqa: E402
 from poseg.skeletons import BODY17_3D, COCO17, LSP14  # noqa: E402
-from poseg.systems.lifter import Lifter  # noqa: E402
+from poseg.systems.lifter import LifterSystem  # noqa: E402
 from poseg.systems.multitask import Multitask  # noqa: E402
 
 pytestmark = pytest.mark.slow  # exports networks
 
 SYSTEMS = {
-    "published": Multitask(regression=(16, 24), detection=(24, 16)),
+    "published": Multitask(regression_hidden=(16, 24), detection_hidden=(24, 16)),
     "maps": Multitask(
         backbone="mobilenet_v3_small", widths=(8, 8, 8, 8), channels=16, blocks=1, crop_px=97, window_px=26,
         window_stride_px=10,
     ),
-    "bones": Multitask(tasks=("bones", "joint_windows"), skeleton=BODY17_3D, regression=(16, 16), detection=(16, 16)),
-    "lifter": Lifter(width=32, blocks=1),
+    "bones": Multitask(
+        tasks=("bones", "joint_windows"), skeleton=BODY17_3D, regression_hidden=(16, 16), detection_hidden=(16, 16)
+    ),
+    "lifter": LifterSystem(width=32, blocks=1),
 }  # fmt: skip
 CROPPED = [name for name, system in SYSTEMS.items() if isinstance(system, Multitask)]
 BOXES = np.array([[10, 20, 90, 100], [-20, -30, 60, 150], [100, 0, 200, 120], [0, 0, 200, 120], [150, 60, 260, 200]])

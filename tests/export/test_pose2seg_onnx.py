@@ -22,7 +22,7 @@ from poseg.systems.pose2seg import Pose2Seg  # noqa: E402
 pytestmark = pytest.mark.slow  # exports a network
 
 SYSTEM = Pose2Seg(
-    backbone="mobilenet_v3_small", neck="separable", neck_channels=16, stem=16, planes=8, units=2, last_planes=4
+    backbone="mobilenet_v3_small", neck="separable", neck_channels=16, stem_width=16, width=8, blocks=2, out_width=4
 )
 
 

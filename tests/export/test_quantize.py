@@ -17,7 +17,7 @@ from poseg.systems.personlab import PersonLab  # noqa: E402
 
 pytestmark = pytest.mark.slow  # exports a network
 
-SYSTEM = PersonLab(backbone="mobilenet_v1_075", context_levels=1, intermediate="corrected")
+SYSTEM = PersonLab(backbone="mobilenet_v1_075", extra_levels=1, deep_supervision="residual")
 
 
 def images(count: int, seed: int) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""Every backbone there is has the one interface; names that are not there are refused."""
+"""Every backbone has the one interface; unknown names are rejected."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def test_weights_with_a_tensor_missing_are_refused(backbone):
 
 
 @pytest.mark.parametrize("stride", [8, 16, 32])
-def test_a_dilated_backbone_ends_at_the_stride_wanted(stride):
+def test_a_dilated_backbone_ends_at_its_output_stride(stride):
     with torch.device("meta"):
         assert build_backbone("resnet50", stride).strides[-1] == stride
 
 
-def test_every_backbone_says_what_pictures_its_weights_expect():
+def test_every_backbone_has_a_normalisation():
     assert NORMALISATION.keys() == BACKBONES.keys()
     for name in BACKBONES:
         mean, std = input_normalisation(name)
@@ -71,6 +71,6 @@ def test_every_backbone_says_what_pictures_its_weights_expect():
 
 
 @pytest.mark.parametrize("ask", [lambda name: build_backbone(name, 8), input_normalisation])
-def test_an_unknown_name_is_refused_with_those_that_are_known(ask):
+def test_an_unknown_name_is_rejected_with_the_known_ones(ask):
     with pytest.raises(PosegError, match=r"'resnet51'.*lite0.*resnet50.*timm:NAME"):
         ask("resnet51")

@@ -1,4 +1,4 @@
-"""Heads that say something of a crop of one person."""
+"""Heads on crops of one person."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ torch = pytest.importorskip("torch")
 
 from poseg.fields.windows import SlidingWindows  # noqa: E402
 from poseg.networks.heads.crop_heads import (  # noqa: E402
-    ExpectedPlaces,
     FullyConnected,
-    Shared,
-    WindowMaps,
-    window_shares,
+    ScaleGradient,
+    SlidingWindowHead,
+    SoftArgmax,
+    window_weights,
 )
 
 
-def test_shared_features_are_the_same_and_hand_back_a_part_of_the_gradient():
+def test_scale_gradient_keeps_features_and_scales_their_gradient():
     x = torch.randn(3, 4, requires_grad=True)
-    y = Shared.apply(x, 0.25)
+    y = ScaleGradient.apply(x, 0.25)
     assert torch.equal(x, y)
     (y * 8).sum().backward()
     torch.testing.assert_close(x.grad, torch.full_like(x, 2.0))
 
 
-def test_a_peak_is_regressed_to_where_its_cell_stands():
+def test_soft_argmax_of_a_peak_is_the_position_of_its_cell():
     """Cells at 0.5 + 8 i over a crop of 193 px."""
-    head = ExpectedPlaces(1, 1, (0.5 / 96.5 - 1, 8 / 96.5))
+    head = SoftArgmax(1, 1, (0.5 / 96.5 - 1, 8 / 96.5))
     with torch.no_grad():
         head.maps.weight.fill_(1)
         head.maps.bias.zero_()
@@ -37,23 +37,23 @@ def test_a_peak_is_regressed_to_where_its_cell_stands():
     assert (float(y) + 1) * 96.5 == pytest.approx(0.5 + 8 * 7, abs=1e-3)
 
 
-def test_between_two_equal_peaks_lies_the_middle_and_mirrored_maps_are_mirrored_places():
+def test_soft_argmax_of_two_equal_peaks_is_their_centre_and_flips_with_the_maps():
     torch.manual_seed(0)
-    head = ExpectedPlaces(3, 5, (0.5 / 96.5 - 1, 8 / 96.5))
+    head = SoftArgmax(3, 5, (0.5 / 96.5 - 1, 8 / 96.5))
     features = torch.randn(2, 3, 25, 25) * 100
     with torch.no_grad():
         places = head(features)["joints"].reshape(2, 5, 2)
-        mirrored = head(features.flip(3))["joints"].reshape(2, 5, 2)
-    torch.testing.assert_close(mirrored[..., 0], -places[..., 0], atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(mirrored[..., 1], places[..., 1], atol=1e-4, rtol=1e-4)
+        flipped = head(features.flip(3))["joints"].reshape(2, 5, 2)
+    torch.testing.assert_close(flipped[..., 0], -places[..., 0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(flipped[..., 1], places[..., 1], atol=1e-4, rtol=1e-4)
     assert places.abs().max() <= 1
 
 
 @pytest.mark.parametrize(("windows", "stride", "origin"), [
     (SlidingWindows(193, 52, 21), 8, 0.5), (SlidingWindows(112, 30, 12), 8, 4.0),
 ])  # fmt: skip
-def test_windows_read_the_mean_of_what_lies_in_them(windows, stride, origin):
-    shares = window_shares(windows, stride, origin)
+def test_sliding_windows_average_the_features_in_them(windows, stride, origin):
+    shares = window_weights(windows, stride, origin)
     assert shares.shape[0] == windows.per_side
     torch.testing.assert_close(shares.sum(dim=1), torch.ones(windows.per_side))
     cells = origin + stride * torch.arange(shares.shape[1])
@@ -67,9 +67,9 @@ def test_windows_read_the_mean_of_what_lies_in_them(windows, stride, origin):
         assert (cells[held] < start + windows.size_px + stride / 2).all()
 
 
-def test_windows_of_a_bright_spot_light_up_where_it_is():
+def test_sliding_windows_respond_where_a_bright_spot_is():
     windows = SlidingWindows(193, 52, 21)
-    head = WindowMaps(1, 1, {"joint_windows": 1}, windows, 8, 0.5)
+    head = SlidingWindowHead(1, 1, {"joint_windows": 1}, windows, 8, 0.5)
     with torch.no_grad():
         for layer in (head.hidden[0], head.outputs["joint_windows"]):
             layer.weight.fill_(1)
@@ -84,15 +84,15 @@ def test_windows_of_a_bright_spot_light_up_where_it_is():
     assert {tuple(v) for v in held.tolist()} == {tuple(v) for v in lit.tolist()}
 
 
-def test_bounded_numbers_are_bounded():
+def test_tanh_bounds_the_outputs():
     torch.manual_seed(0)
-    head = FullyConnected(48, (8, 6), {"joints": 4}, 0.0, bounded=True).eval()
+    head = FullyConnected(48, (8, 6), {"joints": 4}, 0.0, tanh=True).eval()
     with torch.no_grad():
         head.outputs["joints"].weight.mul_(1e4)
         said = head(torch.randn(5, 3, 4, 4))["joints"]
     assert said.shape == (5, 4, 1, 1)
     assert said.abs().max() <= 1
-    free = FullyConnected(48, (8, 6), {"a": 4, "b": 2}, 0.0, bounded=False).eval()
+    free = FullyConnected(48, (8, 6), {"a": 4, "b": 2}, 0.0, tanh=False).eval()
     assert {n: tuple(v.shape) for n, v in free(torch.randn(5, 3, 4, 4)).items()} == {
         "a": (5, 4, 1, 1),
         "b": (5, 2, 1, 1),

@@ -22,17 +22,17 @@ def test_features_have_the_declared_strides_and_channels(backbone):
         assert feature.shape == (1, channels, 96 // stride + 1, 128 // stride + 1)
 
 
-def test_cells_stand_on_pixels_so_mirroring_the_picture_mirrors_the_features(backbone):
+def test_cells_stand_on_pixels_so_flipping_the_image_flips_the_features(backbone):
     # Only a symmetric alignment survives a mirror; the weights must be symmetric too.
-    mirrored = EfficientNetLite("lite0").eval()
+    flipped = EfficientNetLite("lite0").eval()
     symmetric = {
         name: (tensor + tensor.flip(-1)) / 2 if tensor.ndim == 4 else tensor
         for name, tensor in backbone.state_dict().items()
     }
-    mirrored.load_state_dict(symmetric)
+    flipped.load_state_dict(symmetric)
     image = torch.randn(1, 3, 65, 97, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        for ours, theirs in zip(mirrored(image), mirrored(image.flip(-1)), strict=True):
+        for ours, theirs in zip(flipped(image), flipped(image.flip(-1)), strict=True):
             torch.testing.assert_close(ours, theirs.flip(-1), atol=1e-4, rtol=1e-4)
 
 

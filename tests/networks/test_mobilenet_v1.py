@@ -1,4 +1,4 @@
-"""Laws of the stride-16 MobileNetV1 and of the features beyond a backbone's last stride."""
+"""Laws of the stride-16 MobileNetV1."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ torch = pytest.importorskip("torch")
 
 from poseg.errors import WeightsError  # noqa: E402
 from poseg.networks.backbones.mobilenet_v1 import MobileNetV1  # noqa: E402
-from poseg.networks.necks.context import Context  # noqa: E402
 
 
 def test_a_shift_by_sixteen_pixels_is_a_shift_by_one_cell():
@@ -41,9 +40,3 @@ def test_folded_convolutions_load_in_order_and_others_are_refused():
         network.load_google(dict(list(layers.items())[1:]))
     with pytest.raises(WeightsError, match="this width"):
         MobileNetV1(0.75).load_pretrained(source.state_dict())
-
-
-def test_context_halves_the_grid_level_by_level():
-    features = Context(8, 16, 2)(torch.randn(1, 8, 25, 33))
-    assert [tuple(f.shape) for f in features] == [(1, 16, 13, 17), (1, 16, 7, 9)]
-    assert Context(8, 16, 0)(torch.randn(1, 8, 25, 33)) == []

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402
 
 from poseg.errors import WeightsError  # noqa: E402
-from poseg.networks.backbones.mobilenet_v2 import STEPS_UP, TAPS, MobileNetV2, StepUp  # noqa: E402
+from poseg.networks.backbones.mobilenet_v2 import TAPS, UPSAMPLING, MobileNetV2, UpsampleBlock  # noqa: E402
 
 
 def layers(network):
@@ -64,8 +64,8 @@ def test_a_shift_by_a_coarsest_cell_shifts_every_feature():
         torch.testing.assert_close(a[:, :, inside, edge:-edge], b[:, :, inside, edge - step : -edge - step])
 
 
-def test_a_step_up_adds_an_even_coarse_feature_to_the_fine_one():
-    step = StepUp(4, 4)
+def test_upsampling_adds_an_even_coarse_feature_to_the_fine_one():
+    step = UpsampleBlock(4, 4)
     with torch.no_grad():
         for module in (step.conv_dw, step.conv_pw):
             module.weight.zero_()
@@ -105,7 +105,7 @@ def test_but_for_a_shift_and_the_borders_it_is_the_published_network():
     theirs = Published(copy.deepcopy(ours))
     image = F.pad(torch.randn(1, 3, 33, 33), (496, 496, 496, 496))
     with torch.no_grad():
-        pyramid = ours(image)[1][:, -2 * STEPS_UP[-1][1] : -STEPS_UP[-1][1]]  # of stride 4, sampled at stride 8
+        pyramid = ours(image)[1][:, -2 * UPSAMPLING[-1][1] : -UPSAMPLING[-1][1]]  # of stride 4, sampled at stride 8
         published = theirs(image[..., 1:, 1:])  # cells stand 31 pixels further on here, which is a coarsest cell less 1
     cells = slice(40, -40)
     torch.testing.assert_close(pyramid[..., cells, cells], published[..., 1::2, 1::2][..., 39:-40, 39:-40])

@@ -14,7 +14,7 @@ HEADS = {
     "mobilenet_v3_large": 960 * 1280 + 1280 + 1280 * 1000 + 1000,
     "mobilenet_v3_small": 576 * 1024 + 1024 + 1024 * 1000 + 1000,
 }
-PUBLISHED = {"mobilenet_v3_large": 5_483_032, "mobilenet_v3_small": 2_542_856}
+PAPER_BACKBONE = {"mobilenet_v3_large": 5_483_032, "mobilenet_v3_small": 2_542_856}
 
 
 @pytest.fixture(scope="module", params=sorted(STAGES))
@@ -32,21 +32,21 @@ def test_features_have_the_declared_strides_and_channels(backbone):
 
 def test_parameters_are_as_many_as_published(backbone):
     count = sum(p.numel() for p in backbone.parameters())
-    assert count + HEADS[backbone.variant] == PUBLISHED[backbone.variant]
+    assert count + HEADS[backbone.variant] == PAPER_BACKBONE[backbone.variant]
 
 
-def test_mirroring_the_picture_mirrors_the_features(backbone):
-    mirrored = MobileNetV3(backbone.variant).eval()
-    mirrored.load_state_dict(
+def test_flipping_the_image_flips_the_features(backbone):
+    flipped = MobileNetV3(backbone.variant).eval()
+    flipped.load_state_dict(
         {name: (t + t.flip(-1)) / 2 if t.ndim == 4 else t for name, t in backbone.state_dict().items()}
     )
     image = torch.randn(1, 3, 65, 97, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        for ours, theirs in zip(mirrored(image), mirrored(image.flip(-1)), strict=True):
+        for ours, theirs in zip(flipped(image), flipped(image.flip(-1)), strict=True):
             torch.testing.assert_close(ours, theirs.flip(-1), atol=1e-4, rtol=1e-4)
 
 
-def test_excitation_scales_channels_by_the_whole_picture(backbone):
+def test_excitation_scales_channels_by_the_whole_image(backbone):
     excite = backbone.blocks[2][0].se
     x = 0.1 + torch.rand(1, excite.conv_reduce.in_channels, 9, 9, generator=torch.Generator().manual_seed(1))
     brighter = x.clone()
@@ -62,12 +62,12 @@ def test_excitation_scales_channels_by_the_whole_picture(backbone):
 def test_names_are_those_of_timm(backbone):
     names = set(backbone.state_dict())
     last = len(backbone.blocks) - 1
-    wanted = {"conv_stem.weight", "bn1.bias", "blocks.0.0.conv_dw.weight", "blocks.0.0.bn2.weight"}
-    wanted |= {
+    expected = {"conv_stem.weight", "bn1.bias", "blocks.0.0.conv_dw.weight", "blocks.0.0.bn2.weight"}
+    expected |= {
         f"blocks.2.0.{part}" for part in ("conv_pw.weight", "se.conv_reduce.bias", "conv_pwl.weight", "bn3.bias")
     }
-    wanted |= {f"blocks.{last}.0.conv.weight", f"blocks.{last}.0.bn1.running_mean"}
-    assert wanted <= names
+    expected |= {f"blocks.{last}.0.conv.weight", f"blocks.{last}.0.bn1.running_mean"}
+    assert expected <= names
     assert {name.partition(".")[0] for name in names} == {"conv_stem", "bn1", "blocks"}
 
 

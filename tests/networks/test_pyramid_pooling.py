@@ -13,8 +13,8 @@ from poseg.networks.necks.pyramid_pooling import (  # noqa: E402
     BINS,
     PyramidPooling,
     SegmentationHead,
+    adaptive_pool,
     normalisation,
-    pool_to,
 )
 
 SIDES = st.integers(1, 40)
@@ -27,29 +27,31 @@ def noise(*shape: int, seed: int = 0):
 @given(bins=st.integers(1, 6), rows=st.integers(1, 5), columns=st.integers(1, 5), seed=st.integers(0, 99))
 def test_pooling_is_torchs_where_parts_are_whole_cells(bins, rows, columns, seed):
     x = noise(2, 3, bins * rows, bins * columns, seed=seed)
-    torch.testing.assert_close(pool_to(x, bins), torch.nn.functional.adaptive_avg_pool2d(x, bins), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        adaptive_pool(x, bins), torch.nn.functional.adaptive_avg_pool2d(x, bins), atol=1e-5, rtol=1e-4
+    )
 
 
 @given(bins=st.sampled_from(BINS), rows=SIDES, columns=SIDES)
 def test_pooling_keeps_constants_and_the_mean(bins, rows, columns):
     """Torch's own counts some cells more often than others where parts are no whole cells."""
     constant = torch.full((1, 2, rows, columns), 3.25)
-    torch.testing.assert_close(pool_to(constant, bins), torch.full((1, 2, bins, bins), 3.25))
+    torch.testing.assert_close(adaptive_pool(constant, bins), torch.full((1, 2, bins, bins), 3.25))
     x = noise(1, 2, rows, columns, seed=rows)
-    torch.testing.assert_close(pool_to(x, bins).mean(dim=(2, 3)), x.mean(dim=(2, 3)), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(adaptive_pool(x, bins).mean(dim=(2, 3)), x.mean(dim=(2, 3)), atol=1e-5, rtol=1e-4)
 
 
 @given(bins=st.sampled_from(BINS), rows=SIDES, columns=SIDES)
-def test_pooling_is_that_of_a_picture_enlarged_until_parts_are_whole_cells(bins, rows, columns):
+def test_pooling_is_that_of_a_image_enlarged_until_parts_are_whole_cells(bins, rows, columns):
     x = noise(1, 1, rows, columns, seed=columns)
     large = x.repeat_interleave(bins, dim=2).repeat_interleave(bins, dim=3)
-    wanted = torch.nn.functional.adaptive_avg_pool2d(large, bins)
-    torch.testing.assert_close(pool_to(x, bins), wanted, atol=1e-5, rtol=1e-4)
+    expected = torch.nn.functional.adaptive_avg_pool2d(large, bins)
+    torch.testing.assert_close(adaptive_pool(x, bins), expected, atol=1e-5, rtol=1e-4)
 
 
-def test_pooling_is_mirrored_with_the_picture():
+def test_pooling_is_flipped_with_the_image():
     x = noise(1, 2, 13, 17)
-    torch.testing.assert_close(pool_to(x.flip(3), 6), pool_to(x, 6).flip(3), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(adaptive_pool(x.flip(3), 6), adaptive_pool(x, 6).flip(3), atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("norm", ["batch", "group"])
@@ -70,7 +72,7 @@ def test_parameters_are_a_convolution_and_a_norm_for_each_bin():
     assert sum(p.numel() for p in module.parameters()) == 4 * (64 * 16 + 2 * 16)
 
 
-def test_one_picture_in_training_with_batch_normalisation_is_refused_with_a_way_out():
+def test_one_image_in_training_with_batch_normalisation_is_refused_with_a_way_out():
     module, x = PyramidPooling(16).train(), noise(1, 16, 12, 16)
     with pytest.raises(PosegError, match="norm=group"):
         module(x)

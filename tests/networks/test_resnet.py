@@ -57,7 +57,7 @@ def test_features_have_the_declared_strides_and_channels(output_stride, strides)
 
 @pytest.mark.parametrize("output_stride", [8, 16])
 def test_every_so_many_cells_the_dilated_network_is_the_plain_one(plain, output_stride):
-    # Borders too: zeros outside the picture are zeros in both.
+    # Borders too: zeros outside the image are zeros in both.
     image = torch.randn(1, 3, 97, 65, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         coarse, fine = plain(image), dilated(plain.state_dict(), output_stride)(image)
@@ -66,7 +66,7 @@ def test_every_so_many_cells_the_dilated_network_is_the_plain_one(plain, output_
         torch.testing.assert_close(dense[:, :, ::step, ::step], feature, atol=1e-5, rtol=1e-4)
 
 
-def test_shifting_the_picture_by_the_stride_shifts_the_features_by_a_cell():
+def test_shifting_the_image_by_the_stride_shifts_the_features_by_a_cell():
     # Without bias a black surround stays black, so of a patch amid 129 pixels a cell near the centre feels the border
     # only by a path of 52 pixels out and 56 back; the shortened network sees 97 pixels far, so those cells are exact.
     torch.manual_seed(0)
@@ -83,7 +83,7 @@ def test_shifting_the_picture_by_the_stride_shifts_the_features_by_a_cell():
     assert float((after - before)[:, :, 7:9, 7:10].abs().max()) > 0.01 * size  # else any shift would do
 
 
-def test_mirroring_the_picture_mirrors_the_features(plain):
+def test_flipping_the_image_flips_the_features(plain):
     # Together with the shapes this puts cell c on pixel stride * c: max pool and strided layers lean to no side.
     symmetric = {name: (t + t.flip(-1)) / 2 if t.ndim == 4 else t for name, t in plain.state_dict().items()}
     network = dilated(symmetric, 16)

@@ -42,7 +42,7 @@ class Features(nn.Module):
 
 
 class Fixed(Features):
-    """One that takes pictures of one size only."""
+    """One that takes images of one size only."""
 
     def __init__(self):
         super().__init__(3)
@@ -95,10 +95,10 @@ def test_networks_are_dilated_where_timm_can(timm):
 
 def test_a_classifiers_state_dict_loads(timm):
     backbone = build_backbone("timm:net", 32)
-    wanted = {name: torch.randn_like(tensor) for name, tensor in backbone.model.state_dict().items()}
-    dotted = {name.replace("stages_", "stages.", 1): tensor for name, tensor in wanted.items()}
+    expected = {name: torch.randn_like(tensor) for name, tensor in backbone.model.state_dict().items()}
+    dotted = {name.replace("stages_", "stages.", 1): tensor for name, tensor in expected.items()}
     backbone.load_pretrained({**dotted, "head.fc.weight": torch.zeros(3)})
-    assert all(torch.equal(backbone.model.state_dict()[name], tensor) for name, tensor in wanted.items())
+    assert all(torch.equal(backbone.model.state_dict()[name], tensor) for name, tensor in expected.items())
     with pytest.raises(WeightsError, match="lack"):
         backbone.load_pretrained(dict(list(dotted.items())[2:]))
 

@@ -1,4 +1,4 @@
-"""VGG-19's trunk: torchvision's layers and names, cells in the middle of their blocks."""
+"""VGG-19: torchvision's layers and names, cells at the centres of their blocks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from poseg.networks.backbones.vgg import Vgg19  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def trunk() -> Vgg19:
+def backbone() -> Vgg19:
     torch.manual_seed(0)
     return Vgg19().eval()
 
@@ -22,32 +22,32 @@ LAYERS = {0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128), 10: (128, 256), 
           16: (256, 256), 19: (256, 512), 21: (512, 512)}  # fmt: skip
 
 
-def test_layers_are_torchvisions(trunk):
-    wanted = {f"features.{place}.weight": (out, into, 3, 3) for place, (into, out) in LAYERS.items()}
-    wanted |= {f"features.{place}.bias": (out,) for place, (_, out) in LAYERS.items()}
-    assert {name: tuple(tensor.shape) for name, tensor in trunk.state_dict().items()} == wanted
+def test_layers_are_torchvisions(backbone):
+    expected = {f"features.{place}.weight": (out, into, 3, 3) for place, (into, out) in LAYERS.items()}
+    expected |= {f"features.{place}.bias": (out,) for place, (_, out) in LAYERS.items()}
+    assert {name: tuple(tensor.shape) for name, tensor in backbone.state_dict().items()} == expected
 
 
-def test_ten_convolutions_and_three_pools(trunk):
-    kinds = [type(module).__name__ for module in trunk.features]
+def test_ten_convolutions_and_three_pools(backbone):
+    kinds = [type(module).__name__ for module in backbone.features]
     assert kinds.count("Conv2d") == kinds.count("ReLU") == 10
     assert kinds.count("MaxPool2d") == 3
 
 
 @pytest.mark.parametrize("size", [(64, 96), (40, 56)])
-def test_features_are_those_of_strides_four_and_eight(trunk, size):
+def test_features_are_those_of_strides_four_and_eight(backbone, size):
     with torch.no_grad():
-        features = trunk(torch.randn(1, 3, *size))
+        features = backbone(torch.randn(1, 3, *size))
     assert [tuple(f.shape[1:]) for f in features] == [
-        (c, size[0] // s, size[1] // s) for c, s in zip(trunk.channels, trunk.strides, strict=True)
+        (c, size[0] // s, size[1] // s) for c, s in zip(backbone.channels, backbone.strides, strict=True)
     ]
-    assert trunk.strides == (4, 8)
+    assert backbone.strides == (4, 8)
     assert all((f >= 0).all() for f in features), "after their activation"
 
 
-def test_a_cell_stands_in_the_middle_of_its_block(trunk):
-    """What it hears of the picture is as far to the left of the block as to the right; no cell of another grid does."""
-    # Positive kernels, so that no part of what is heard is cut off; several pictures, as a pool hears its largest only.
+def test_a_cell_is_at_the_centre_of_its_block(backbone):
+    """Its receptive field reaches as far to the left of the block as to the right; that of no other grid does."""
+    # Positive kernels, so that no part of what is heard is cut off; several images, as a pool hears its largest only.
     network = Vgg19().eval()
     for parameter in network.parameters():
         parameter.data.abs_()
@@ -60,7 +60,7 @@ def test_a_cell_stands_in_the_middle_of_its_block(trunk):
     assert not block_aligned("resnet50")
 
 
-def test_mirrored_pictures_have_mirrored_features(trunk):
+def test_flipped_images_have_flipped_features(backbone):
     """With symmetric kernels, which only the right alignment leaves symmetric: no shift between left and right."""
     network = Vgg19().eval()
     for name, parameter in network.named_parameters():
@@ -68,12 +68,12 @@ def test_mirrored_pictures_have_mirrored_features(trunk):
             parameter.data.copy_((parameter.data + parameter.data.flip(3)) / 2)
     image = torch.randn(1, 3, 48, 64)
     with torch.no_grad():
-        for seen, mirrored in zip(network(image), network(image.flip(3)), strict=True):
-            torch.testing.assert_close(mirrored.flip(3), seen, atol=1e-5, rtol=1e-4)
+        for seen, flipped in zip(network(image), network(image.flip(3)), strict=True):
+            torch.testing.assert_close(flipped.flip(3), seen, atol=1e-5, rtol=1e-4)
 
 
-def test_published_weights_fill_it_and_what_lies_beyond_is_left_out(trunk):
-    state = {name: torch.randn_like(tensor) for name, tensor in trunk.state_dict().items()}
+def test_published_weights_fill_it_and_what_lies_beyond_is_left_out(backbone):
+    state = {name: torch.randn_like(tensor) for name, tensor in backbone.state_dict().items()}
     state |= {"features.23.weight": torch.zeros(512, 512, 3, 3), "classifier.0.weight": torch.zeros(4, 4)}
     network = build_backbone("vgg19", 8)
     network.load_pretrained(state)
@@ -82,8 +82,8 @@ def test_published_weights_fill_it_and_what_lies_beyond_is_left_out(trunk):
 
 
 @pytest.mark.parametrize("fault", ["missing", "reshaped"])
-def test_weights_of_another_network_are_refused(trunk, fault):
-    state = dict(trunk.state_dict())
+def test_weights_of_another_network_are_refused(backbone, fault):
+    state = dict(backbone.state_dict())
     if fault == "missing":
         del state["features.12.bias"]
     else:
@@ -92,8 +92,8 @@ def test_weights_of_another_network_are_refused(trunk, fault):
         Vgg19().load_pretrained(state)
 
 
-def test_the_stem_reaches_to_stride_four(trunk):
-    stem = torch.nn.Sequential(*trunk.stem_modules())
+def test_the_stem_reaches_to_stride_four(backbone):
+    stem = torch.nn.Sequential(*backbone.stem_modules())
     image = torch.randn(1, 3, 32, 32)
     with torch.no_grad():
-        torch.testing.assert_close(stem(image), trunk(image)[0])
+        torch.testing.assert_close(stem(image), backbone(image)[0])

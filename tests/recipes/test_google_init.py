@@ -17,7 +17,7 @@ from poseg.systems.personlab import PersonLab  # noqa: E402
 
 WEIGHTS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "weights_bodypix_posenet"
 BODYPIX = WEIGHTS / "bodypix_mnv1_075_s16_dequant.npz"
-CONFIG = PersonLab(backbone="mobilenet_v1_075", context_levels=2, intermediate="corrected")
+CONFIG = PersonLab(backbone="mobilenet_v1_075", extra_levels=2, deep_supervision="residual")
 
 needs_weights = pytest.mark.skipif(not BODYPIX.exists(), reason="the published weights are not beside the repository")
 

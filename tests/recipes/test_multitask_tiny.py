@@ -169,7 +169,7 @@ def test_analyze_rejects_folders_without_a_run_or_its_weights(tmp_path):
     [("multitask_paper", "joints.npz"), ("multitask_3d", "cmu_asfamc_fk_5fps.npz"), ("lifter", ".npz")],
 )
 def test_train_names_a_missing_data_folder(tmp_path, recipe, missing):
-    small = ["--set=system.width=8"] if recipe == "lifter" else ["--set=system.regression=8,8"]
+    small = ["--set=system.width=8"] if recipe == "lifter" else ["--set=system.regression_hidden=8,8"]
     message = rejected(
         "train", recipe, "--data", tmp_path / "none", "--out", tmp_path / "run", "--workers", "0", *small
     )

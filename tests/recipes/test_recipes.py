@@ -14,7 +14,7 @@ from poseg.export.torch_onnx import per_person_input_shape  # noqa: E402
 from poseg.io.overrides import apply_overrides, from_dict, to_dict  # noqa: E402
 from poseg.recipes import RECIPES, find_recipe  # noqa: E402
 from poseg.recipes.train_run import check_resumable, load_recipe  # noqa: E402
-from poseg.systems.painter import Painter  # noqa: E402
+from poseg.systems.mask_refiner import MaskRefinerSystem  # noqa: E402
 from poseg.systems.pose2seg import Pose2Seg  # noqa: E402
 
 
@@ -22,9 +22,9 @@ from poseg.systems.pose2seg import Pose2Seg  # noqa: E402
 def test_recipe_survives_json_and_its_parts_agree(name):
     recipe = find_recipe(name)
     assert from_dict(recipe, json.loads(json.dumps(to_dict(recipe)))) == recipe
-    multiple, remainder = recipe.system.input_rule
-    assert recipe.input.side_px % multiple == remainder % multiple
-    assert recipe.card.inference.long_edge_px % multiple == remainder % multiple or name == "personlab_coco"
+    divisor, offset = recipe.system.size_divisor, recipe.system.size_offset
+    assert recipe.input.side_px % divisor == offset % divisor
+    assert recipe.card.inference.long_edge_px % divisor == offset % divisor or name == "personlab_coco"
     assert recipe.card.licences["code"] == "Apache-2.0"
 
 
@@ -35,7 +35,7 @@ def test_recipe_builds_a_network_with_the_fields_of_its_codec(name):
     codec, image, person = recipe.system.codec, torch.zeros(1, 3, 65, 97), per_person_input_shape(recipe.system)
     with torch.no_grad():
         if person is not None:
-            side = person[1] if isinstance(recipe.system, Painter) else 1
+            side = person[1] if isinstance(recipe.system, MaskRefinerSystem) else 1
             fields, expected = network(torch.zeros(2, *person)), (2, None, side, side)
         elif isinstance(recipe.system, Pose2Seg):
             fields, expected = network(image, torch.ones(1, 2, 2, 3), torch.ones(1, 2, 17, 3)), (2, 1, 64, 64)

@@ -1,4 +1,4 @@
-"""The multi-task system: what its networks put out, and what its loss teaches."""
+"""The multi-task system: outputs of its networks, and its loss."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from poseg.people import People  # noqa: E402
 from poseg.skeletons import BODY17_3D, LSP14  # noqa: E402
 from poseg.systems.multitask import Multitask  # noqa: E402
 
-SMALL = {"regression": (16, 8), "detection": (16, 8)}
-PUBLISHED = Multitask(**SMALL)
+SMALL = {"regression_hidden": (16, 8), "detection_hidden": (16, 8)}
+PAPER = Multitask(**SMALL)
 MODERN = Multitask(
     backbone="mobilenet_v1_075", crop_px=97, window_px=30, window_stride_px=12, widths=(8, 8, 8), channels=16, blocks=1,
     **SMALL,
 )  # fmt: skip
-SPACE = Multitask(skeleton=BODY17_3D, tasks=TASKS, window_px=10, window_stride_px=10, **SMALL)
+IN_3D = Multitask(skeleton=BODY17_3D, tasks=TASKS, window_px=10, window_stride_px=10, **SMALL)
 
 
 def crops(system: Multitask, n: int, seed: int = 0) -> tuple[dict, dict]:
@@ -38,19 +38,19 @@ def crops(system: Multitask, n: int, seed: int = 0) -> tuple[dict, dict]:
     return both[0], both[1]
 
 
-@pytest.mark.parametrize("system", [PUBLISHED, MODERN, SPACE], ids=["published", "modern", "space"])
-@pytest.mark.parametrize("left", [None, JOINT_WINDOWS, PART_WINDOWS, JOINTS])
-def test_a_network_says_what_its_tasks_want(system, left):
-    system = replace(system, tasks=tuple(task for task in system.tasks if task != left))
+@pytest.mark.parametrize("system", [PAPER, MODERN, IN_3D], ids=["published", "modern", "3D"])
+@pytest.mark.parametrize("removed", [None, JOINT_WINDOWS, PART_WINDOWS, JOINTS])
+def test_network_has_the_outputs_of_its_tasks(system, removed):
+    system = replace(system, tasks=tuple(task for task in system.tasks if task != removed))
     network = system.network().eval()
     with torch.no_grad():
-        said = network(torch.randn(2, 3, system.crop_px, system.crop_px))
-    assert {name: tuple(v.shape) for name, v in said.items()} == {
+        outputs = network(torch.randn(2, 3, system.crop_px, system.crop_px))
+    assert {name: tuple(v.shape) for name, v in outputs.items()} == {
         spec.name: (2, spec.channels, 1, 1) for spec in system.codec.specs
     }
 
 
-def test_the_published_numbers():
+def test_paper_network_has_the_published_sizes():
     system = Multitask()
     codec = system.codec
     assert [spec.channels for spec in codec.specs] == [28, 14 * 64, 14 * 64]
@@ -62,15 +62,15 @@ def test_the_published_numbers():
     assert layers["heads.detection.outputs.joint_windows.weight"] == (896, 1024)
 
 
-@pytest.mark.parametrize("system", [PUBLISHED, MODERN], ids=["published", "modern"])
+@pytest.mark.parametrize("system", [PAPER, MODERN], ids=["published", "modern"])
 def test_shared_features_get_the_mean_of_the_tasks_gradients(system):
-    """As eq. 6's text says; a plain sum is what `averaged=False` gives."""
+    """As eq. 6's text says; a plain sum is what `average_task_gradients=False` gives."""
     torch.manual_seed(0)
-    network = replace(system, averaged=True, dropout=0.0).network().train()
+    network = replace(system, average_task_gradients=True, dropout=0.0).network().train()
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.eval()
-    summed = replace(system, averaged=False, dropout=0.0).network().train()
+    summed = replace(system, average_task_gradients=False, dropout=0.0).network().train()
     summed.load_state_dict(network.state_dict())
     for module in summed.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -80,17 +80,17 @@ def test_shared_features_get_the_mean_of_the_tasks_gradients(system):
     for net in (network, summed):
         system.loss()(net(image), targets, weights)["total"].backward()
     grads = [dict((n, p.grad) for n, p in net.named_parameters() if p.grad is not None) for net in (network, summed)]
-    trunk = [name for name in grads[0] if name.startswith("backbone")]
-    assert trunk
-    for name in trunk:
+    backbone = [name for name in grads[0] if name.startswith("backbone")]
+    assert backbone
+    for name in backbone:
         torch.testing.assert_close(2 * grads[0][name], grads[1][name], rtol=1e-3, atol=1e-5)
     heads = [name for name in grads[0] if name.startswith("heads")]
     for name in heads:
         torch.testing.assert_close(grads[0][name], grads[1][name], rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("system", [PUBLISHED, SPACE, replace(PUBLISHED, error="absolute", positive_weight=3.0)])
-def test_a_batch_seen_in_slices_costs_what_it_costs_at_once(system):
+@pytest.mark.parametrize("system", [PAPER, IN_3D, replace(PAPER, regression_loss="l1", positive_weight=3.0)])
+def test_losses_of_micro_batches_add_up_to_that_of_the_batch(system):
     loss, (targets, weights) = system.loss(), crops(system, 6)
     fields = {s.name: torch.randn(6, s.channels, 1, 1) for s in system.codec.specs}
     whole = loss(fields, targets, weights)
@@ -105,9 +105,9 @@ def test_a_batch_seen_in_slices_costs_what_it_costs_at_once(system):
 
 
 def test_the_loss_is_the_published_objective():
-    targets, weights = crops(PUBLISHED, 3)
-    fields = {s.name: torch.randn(3, s.channels, 1, 1) for s in PUBLISHED.codec.specs}
-    terms = PUBLISHED.loss()(fields, targets, weights)
+    targets, weights = crops(PAPER, 3)
+    fields = {s.name: torch.randn(3, s.channels, 1, 1) for s in PAPER.codec.specs}
+    terms = PAPER.loss()(fields, targets, weights)
     gap = (fields[JOINTS].reshape(3, 14, 2) - targets[JOINTS][..., 0, 0]) * weights[JOINTS][:, :, None, 0, 0]
     torch.testing.assert_close(terms[JOINTS], (gap**2).sum() / 3)
     p = torch.sigmoid(fields[JOINT_WINDOWS].reshape(3, 14, 64))
@@ -117,41 +117,41 @@ def test_the_loss_is_the_published_objective():
     torch.testing.assert_close(terms["total"], 0.5 * (terms[JOINTS] + terms[JOINT_WINDOWS] + terms[PART_WINDOWS]))
 
 
-def test_what_nobody_annotated_teaches_nothing():
-    targets, weights = crops(SPACE, 3)
-    fields = {s.name: torch.randn(3, s.channels, 1, 1, requires_grad=True) for s in SPACE.codec.specs}
-    SPACE.loss()(fields, targets, weights)["total"].backward()
+def test_what_is_not_annotated_has_no_gradient():
+    targets, weights = crops(IN_3D, 3)
+    fields = {s.name: torch.randn(3, s.channels, 1, 1, requires_grad=True) for s in IN_3D.codec.specs}
+    IN_3D.loss()(fields, targets, weights)["total"].backward()
     for name in (JOINTS, BONES):
         gradient = fields[name].grad.reshape(3, 17, -1).abs().sum(dim=2)
-        known = weights[name][..., 0, 0] > 0
-        assert (gradient[~known] == 0).all()
-        assert (gradient[known] > 0).all() or name == BONES
+        valid = weights[name][..., 0, 0] > 0
+        assert (gradient[~valid] == 0).all()
+        assert (gradient[valid] > 0).all() or name == BONES
     windows = fields[JOINT_WINDOWS].grad.reshape(3, 17, -1)
     assert (windows[weights[JOINT_WINDOWS][..., 0, 0] == 0] == 0).all()
 
 
-def test_perfect_fields_cost_next_to_nothing():
-    targets, weights = crops(PUBLISHED, 2)
+def test_the_loss_of_perfect_fields_is_near_zero():
+    targets, weights = crops(PAPER, 2)
     fields = {}
-    for spec in PUBLISHED.codec.specs:
+    for spec in PAPER.codec.specs:
         t = targets[spec.name][..., 0, 0]
         t = torch.logit(t, 1e-5) if spec.unit == "logit" else t
         fields[spec.name] = t.reshape(2, -1, 1, 1)
-    assert PUBLISHED.loss()(fields, targets, weights)["total"] < 0.1
+    assert PAPER.loss()(fields, targets, weights)["total"] < 0.1
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"error": "cubic"}, "square, absolute"),
+        ({"regression_loss": "cubic"}, "mse, l1"),
         ({"crop_px": 128}, "112 px"),
         ({"backbone": "resnet50", "crop_px": 192}, "32 n \\+ 1"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(settings, words):
+def test_invalid_settings_are_rejected(settings, words):
     with pytest.raises(PosegError, match=words):
         Multitask(**settings)
 
 
-def test_the_skeleton_is_lsps_by_default():
+def test_the_default_skeleton_is_lsps():
     assert Multitask().skeleton == LSP14

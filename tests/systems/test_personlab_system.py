@@ -26,15 +26,15 @@ def people() -> People:
 CONFIGS = {
     "lite0 at 8": PersonLab(),
     "lite0 at 16": PersonLab(stride=16),
-    "corrected at 8": PersonLab(backbone="mobilenet_v1_075", context_levels=2, intermediate="corrected"),
-    "corrected at 16": PersonLab(backbone="mobilenet_v1_075", stride=16, context_levels=1, intermediate="corrected"),
-    "masks corrected": PersonLab(
+    "residual at 8": PersonLab(backbone="mobilenet_v1_075", extra_levels=2, deep_supervision="residual"),
+    "residual at 16": PersonLab(backbone="mobilenet_v1_075", stride=16, extra_levels=1, deep_supervision="residual"),
+    "residual masks": PersonLab(
         backbone="mobilenet_v1_075",
-        context_levels=1,
-        intermediate="corrected",
-        corrects=("segmentation", "long_offsets"),
+        extra_levels=1,
+        deep_supervision="residual",
+        residual_fields=("segmentation", "long_offsets"),
     ),
-    "the paper's, small": PersonLab(backbone="resnet50", stride=16, neck_channels=0, intermediate="auxiliary"),
+    "the paper's, small": PersonLab(backbone="resnet50", stride=16, neck_channels=0, deep_supervision="auxiliary"),
 }
 
 
@@ -94,50 +94,50 @@ def test_a_batch_of_two_equals_two_batches_of_one(system):
         torch.testing.assert_close(field, torch.cat([one[name] for one in apart]), atol=1e-3, rtol=1e-4)
 
 
-def test_a_corrected_network_begins_as_its_linear_heads():
+def test_residual_heads_start_at_zero():
     torch.manual_seed(0)
-    network = CONFIGS["corrected at 8"].network().eval()
+    network = CONFIGS["residual at 8"].network().eval()
     fields = network(torch.randn(1, 3, *SIZE))
-    for spec in CONFIGS["corrected at 8"].codec.specs:
+    for spec in CONFIGS["residual at 8"].codec.specs:
         torch.testing.assert_close(fields[spec.name][..., ::2, ::2], fields[f"coarse.{spec.name}"])
 
 
-def test_offsets_to_one_place_stay_exact_between_the_coarse_cells():
+def test_upsampled_offsets_are_exact_between_the_coarse_cells():
     from poseg.geometry.grid import Grid
-    from poseg.systems.personlab import _corrected
+    from poseg.systems.personlab import _add_residuals
 
     def pointing(stride: int) -> torch.Tensor:
         at = Grid(stride).positions((SIZE[0] - 1) // stride + 1, (SIZE[1] - 1) // stride + 1)
         return torch.from_numpy(np.array([40.25, 70.5], np.float32)[:, None, None] - at)[None]
 
-    between = _corrected({"short": pointing(16)}, {"short": torch.zeros_like(pointing(8))})["short"]
-    torch.testing.assert_close(between, pointing(8), atol=1e-4, rtol=0)
+    upsampled = _add_residuals({"short": pointing(16)}, {"short": torch.zeros_like(pointing(8))})["short"]
+    torch.testing.assert_close(upsampled, pointing(8), atol=1e-4, rtol=0)
 
 
-def test_intermediate_supervision_adds_its_share_and_vanishes_in_use():
+def test_auxiliary_supervision_adds_its_weight_and_is_absent_in_use():
     config = CONFIGS["the paper's, small"]
     torch.manual_seed(0)
     network, image = config.network(), torch.randn(2, 3, *SIZE)
     fields = network.train()(image)
     terms = config.loss()(fields, *batch(config, 2))
     alone = config.loss()({n: f for n, f in fields.items() if not n.startswith("coarse.")}, *batch(config, 2))
-    torch.testing.assert_close(terms["total"], alone["total"] + config.coarse_share * terms["coarse"])
+    torch.testing.assert_close(terms["total"], alone["total"] + config.aux_weight * terms["coarse"])
     assert not [name for name in network.eval()(image) if name.startswith("coarse.")]
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"intermediate": "some"}, {"neck_channels": 0, "context_levels": 1}, {"neck_channels": 0, "backbone": "lite0"},
-     {"backbone": "resnet5"}, {"corrects": ("masks",)}],
+    [{"deep_supervision": "some"}, {"neck_channels": 0, "extra_levels": 1}, {"neck_channels": 0, "backbone": "lite0"},
+     {"backbone": "resnet5"}, {"residual_fields": ("masks",)}],
 )  # fmt: skip
-def test_what_cannot_be_built_is_said(wrong):
+def test_invalid_settings_are_rejected(wrong):
     with pytest.raises(PosegError, match=r"\w"):
         PersonLab(**wrong).network()
 
 
-def test_fields_that_nothing_corrects_are_interpolated():
+def test_fields_without_residual_heads_are_interpolated():
     torch.manual_seed(0)
-    network, image = CONFIGS["masks corrected"].network().eval(), torch.randn(1, 3, *SIZE)
+    network, image = CONFIGS["residual masks"].network().eval(), torch.randn(1, 3, *SIZE)
     with torch.no_grad():
         for head in network.heads.values():
             torch.nn.init.normal_(head.conv.weight, std=0.1)

@@ -1,4 +1,4 @@
-"""The contract of Pose2Seg: masks of those it is given, whoever else is there, and a loss that adds up."""
+"""The contract of Pose2Seg: masks of the people provided, and a loss that adds up."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from poseg.systems import SYSTEMS  # noqa: E402
 from poseg.systems.pose2seg import Pose2Seg, Pose2SegLoss  # noqa: E402
 
 SIZE = (97, 129)
-NARROW = {"crop_px": 32, "stem": 12, "planes": 4, "units": 2, "last_planes": 4, "neck_channels": 16}
+NARROW = {"crop_px": 32, "stem_width": 12, "width": 4, "blocks": 2, "out_width": 4, "neck_channels": 16}
 CONFIGS = {
-    "light": Pose2Seg(backbone="mobilenet_v3_small", neck="separable", context_levels=1, padding=0.1, **NARROW),
+    "light": Pose2Seg(backbone="mobilenet_v3_small", neck="separable", extra_levels=1, padding=0.1, **NARROW),
     "as published, narrow": Pose2Seg(backbone="mobilenet_v3_small", **NARROW),
 }
 
@@ -36,9 +36,9 @@ def people(skeleton=COCO17) -> People:
     return People.from_poses(COCO17, points, np.ones((3, 17)), masks=masks).remap_to(skeleton)
 
 
-def told(config, someone, copies: int = 1) -> dict[str, torch.Tensor]:
-    given = config.codec.network_inputs(someone, config.codec.crops(someone, SIZE))
-    return {name: torch.from_numpy(np.stack([array] * copies)) for name, array in given.items()}
+def network_inputs(config, people_, copies: int = 1) -> dict[str, torch.Tensor]:
+    inputs = config.codec.network_inputs(people_, config.codec.crops(people_, SIZE))
+    return {name: torch.from_numpy(np.stack([array] * copies)) for name, array in inputs.items()}
 
 
 def learned(config, copies: int = 1):
@@ -58,81 +58,81 @@ def config(request) -> Pose2Seg:
 
 @pytest.fixture(scope="module")
 def network(config):
-    """Random weights, but every channel as loud as in a network that has learned: silence agrees with everything."""
+    """Random weights with batch statistics that fit them, so that outputs differ."""
     torch.manual_seed(0)
     network = config.network().train()
     norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = 1.0
-    run(network, images(2), told(config, people(), 2))
+    run(network, images(2), network_inputs(config, people(), 2))
     return network.eval()
 
 
-def run(network, image, given) -> torch.Tensor:
+def run(network, image, inputs) -> torch.Tensor:
     with torch.no_grad():
-        return network(image, **given)["mask"]
+        return network(image, **inputs)["mask"]
 
 
-def test_everybody_in_every_picture_gets_a_window(config, network):
-    masks = run(network, images(2), told(config, people(), 2))
+def test_all_people_of_all_images_get_a_mask(config, network):
+    masks = run(network, images(2), network_inputs(config, people(), 2))
     assert masks.shape == (6, 1, 32, 32)
     assert torch.isfinite(masks).all()
     assert masks.std() > 0.1
 
 
-def test_what_comes_out_is_what_the_codec_reads(config, network):
-    masks = run(network, images(), told(config, people())).numpy()
+def test_outputs_are_those_that_the_codec_decodes(config, network):
+    masks = run(network, images(), network_inputs(config, people())).numpy()
     windows = config.codec.crops(people(), SIZE)
     found = config.codec.decode(config.codec.fields_from_outputs({"mask": masks}), people(), windows, SIZE)
     assert found.masks.shape == (3, *SIZE)
     assert len(found) == 3
 
 
-def test_a_mask_does_not_depend_on_who_else_is_asked_for_nor_on_the_order(config, network):
-    together = run(network, images(), told(config, people()))
+def test_a_mask_does_not_depend_on_other_people_nor_on_their_order(config, network):
+    together = run(network, images(), network_inputs(config, people()))
     for which in ([0], [1], [2], [2, 0], [2, 1, 0]):
-        fewer = run(network, images(), told(config, people()[which]))
+        fewer = run(network, images(), network_inputs(config, people()[which]))
         torch.testing.assert_close(fewer, together[which], atol=1e-4, rtol=1e-4)
     assert (together[0] - together[1]).abs().max() > 0.1
 
 
-def test_a_batch_of_two_pictures_equals_two_batches_of_one(config, network):
-    pictures, given = images(2), told(config, people(), 2)
-    apart = [
-        run(network, pictures[i : i + 1], {name: array[i : i + 1] for name, array in given.items()}) for i in (0, 1)
-    ]
-    torch.testing.assert_close(run(network, pictures, given), torch.cat(apart), atol=1e-4, rtol=1e-4)
+def test_a_batch_of_two_images_equals_two_batches_of_one(config, network):
+    batch, inputs = images(2), network_inputs(config, people(), 2)
+    apart = [run(network, batch[i : i + 1], {name: array[i : i + 1] for name, array in inputs.items()}) for i in (0, 1)]
+    torch.testing.assert_close(run(network, batch, inputs), torch.cat(apart), atol=1e-4, rtol=1e-4)
     assert (apart[0] - apart[1]).abs().max() > 0.1
 
 
-def test_nobody_gets_no_mask(config, network):
-    assert run(network, images(), told(config, people()[:0])).shape == (0, 1, 32, 32)
+def test_no_people_give_no_masks(config, network):
+    assert run(network, images(), network_inputs(config, people()[:0])).shape == (0, 1, 32, 32)
 
 
-def test_two_people_in_one_place_are_told_apart_by_their_joints(config, network):
-    given = told(config, people()[[0, 0]])
-    given["joints"][0, 1] = torch.rand(17, 3, generator=torch.Generator().manual_seed(1)) * 32
-    given["joints"][0, 1, :, 2] = 1
-    first, second = run(network, images(), given)
+def test_two_people_at_one_position_differ_by_their_joints(config, network):
+    inputs = network_inputs(config, people()[[0, 0]])
+    inputs["joints"][0, 1] = torch.rand(17, 3, generator=torch.Generator().manual_seed(1)) * 32
+    inputs["joints"][0, 1, :, 2] = 1
+    first, second = run(network, images(), inputs)
     assert (first - second).abs().max() > 0.1
 
 
-def test_poses_of_another_skeleton_are_taken_by_name(config, network):
-    wanted = run(network, images(), told(config, people()))
-    torch.testing.assert_close(run(network, images(), told(config, people(OCHUMAN19))), wanted, atol=1e-4, rtol=1e-4)
+def test_poses_of_another_skeleton_are_remapped_by_name(config, network):
+    expected = run(network, images(), network_inputs(config, people()))
+    torch.testing.assert_close(
+        run(network, images(), network_inputs(config, people(OCHUMAN19))), expected, atol=1e-4, rtol=1e-4
+    )
 
 
 def test_a_gradient_reaches_every_parameter(config):
     torch.manual_seed(0)
     network = config.network().train()
-    fields = network(images(2), **told(config, people(), 2))
+    fields = network(images(2), **network_inputs(config, people(), 2))
     config.loss()(fields, *learned(config, 2))["total"].backward()
     deaf = {name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0}
     # Batch normalisation takes the mean away, and with it what a bias of the head's convolutions does.
     assert not [name for name in deaf if not (name.startswith("head.") and name.endswith("bias"))]
 
 
-def test_the_loss_of_perfect_masks_vanishes_and_is_the_mean_over_what_counts(config):
+def test_the_loss_of_perfect_masks_vanishes_and_is_a_mean_over_weighted_pixels(config):
     targets, weights = learned(config)
     truth = (targets["mask"] > 0.5).float()
     perfect = {"mask": (truth.reshape(3, 1, 32, 32) * 2 - 1) * 30}
@@ -144,7 +144,7 @@ def test_the_loss_of_perfect_masks_vanishes_and_is_the_mean_over_what_counts(con
         assert terms["mask"] == terms["total"] == pytest.approx(np.log(2), rel=1e-5)
 
 
-def test_what_does_not_count_does_not_matter(config):
+def test_pixels_of_weight_zero_do_not_matter(config):
     targets, weights = learned(config)
     weights = {"mask": weights["mask"].clone()}
     weights["mask"][0, 1] = 0
@@ -156,7 +156,7 @@ def test_what_does_not_count_does_not_matter(config):
     assert config.loss()(fields, targets, nobody)["total"] == 0
 
 
-def test_the_losses_of_slices_add_up_to_that_of_the_batch(config):
+def test_the_losses_of_micro_batches_add_up_to_that_of_the_batch(config):
     generator = torch.Generator().manual_seed(0)
     targets = {"mask": torch.rand(4, 3, 32, 32, generator=generator)}
     weights = {"mask": (torch.rand(4, 3, 32, 32, generator=generator) > torch.rand(4, 3, 1, 1)).float()}
@@ -171,20 +171,20 @@ def test_the_losses_of_slices_add_up_to_that_of_the_batch(config):
     torch.testing.assert_close(sum(count for _, count in parts), counts)
 
 
-def test_the_papers_network_is_of_the_papers_size():
+def test_the_default_network_has_the_size_of_the_papers():
     with torch.device("meta"):
         network = Pose2Seg().network().eval()
-    trunk = sum(p.numel() for part in (network.backbone, network.neck) for p in part.parameters())
-    assert trunk == pytest.approx(26.9e6 - 3 * (9 * 256 * 256 + 256), rel=0.03)  # without the three unused outputs
+    backbone = sum(p.numel() for part in (network.backbone, network.neck) for p in part.parameters())
+    assert backbone == pytest.approx(26.9e6 - 3 * (9 * 256 * 256 + 256), rel=0.03)  # without the three unused outputs
     head = sum(p.numel() for p in network.head.parameters())
     assert head == pytest.approx(16_030_978, rel=0.003)
 
 
 @pytest.mark.parametrize("skeleton", [LSP14, OCHUMAN19])
-def test_a_system_of_another_skeleton_has_its_own_maps(skeleton):
+def test_a_system_of_another_skeleton_has_its_own_skeleton_features(skeleton):
     config = replace(CONFIGS["light"], skeleton=skeleton)
     torch.manual_seed(0)
-    assert run(config.network().eval(), images(), told(config, people())).shape == (3, 1, 32, 32)
+    assert run(config.network().eval(), images(), network_inputs(config, people())).shape == (3, 1, 32, 32)
 
 
 def test_the_codec_has_the_settings_of_the_system():
@@ -197,8 +197,8 @@ def test_the_codec_has_the_settings_of_the_system():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"neck": "fancy"}, {"neck": "plain", "context_levels": 1}, {"backbone": "resnet5"}]
+    "wrong", [{"neck": "fancy"}, {"neck": "plain", "extra_levels": 1}, {"backbone": "resnet5"}]
 )  # fmt: skip
-def test_what_cannot_be_built_is_said(wrong):
+def test_invalid_settings_are_rejected(wrong):
     with pytest.raises(PosegError, match=r"\w"):
         Pose2Seg(**wrong).network()

@@ -34,9 +34,9 @@ def dataset(data: Path, **changes) -> TrainDataset:
 
 def seen_colours(item) -> tuple[np.ndarray, np.ndarray]:
     """For each crop of the image, inside and outside the target mask: mean colours (P, 3)."""
-    from poseg.networks.windows import cut_windows
+    from poseg.networks.heads.pose2seg_head import affine_align
 
-    cut = cut_windows(item["image"][None], item["inputs"]["windows"][None], 64, 1)
+    cut = affine_align(item["image"][None], item["inputs"]["windows"][None], 64, 1)
     inside = item["targets"]["mask"][:, None] * item["weights"]["mask"][:, None]
     outside = (1 - item["targets"]["mask"][:, None]) * item["weights"]["mask"][:, None]
     return tuple(((cut * m).sum(dim=(2, 3)) / m.sum(dim=(2, 3)).clamp(min=1)).numpy() for m in (inside, outside))

@@ -16,7 +16,7 @@ from poseg.errors import AnnotationError, PosegError  # noqa: E402
 from poseg.recipes import find_recipe  # noqa: E402
 from poseg.recipes.tasks import train_dataset  # noqa: E402
 from poseg.skeletons import COCO17, LSP14  # noqa: E402
-from poseg.systems.painter import Painter  # noqa: E402
+from poseg.systems.mask_refiner import MaskRefinerSystem  # noqa: E402
 from poseg.training.dataset import AugmentConfig, Mixture, TrainDataset, WeightedDataset  # noqa: E402
 from poseg.training.refiner_targets import RefinerInput, RefinerTargets  # noqa: E402
 from poseg.training.visualise import draw_batch_refiner  # noqa: E402
@@ -43,7 +43,7 @@ def data(tmp_path_factory) -> RefinerSamples:
 
 
 def dataset(data: RefinerSamples, **changes) -> TrainDataset:
-    system = Painter()
+    system = MaskRefinerSystem()
     config = RefinerInput(64, *system.normalisation, AugmentConfig(color_jitter=0.0))
     mixture = Mixture([WeightedDataset(data, 1.0)], COCO17)
     return TrainDataset(RefinerTargets(mixture, system.codec, replace(config, **changes)), length=16, seed=0)
@@ -72,7 +72,7 @@ def test_crops_that_are_not_moved_are_placed_as_in_use(data):
     """What the stored crop was placed around fills the part of the codec's crop that it always fills."""
     item = dataset(data, rotation_std_deg=0.0, zoom=0.0, shift=0.0, flip_prob=0.0)[0]
     mask = item["targets"]["mask"].numpy().reshape(64, 64)
-    scale = 64 * (1 - 2 * Painter().padding) / (SIDE * (1 - 2 * MARGIN))
+    scale = 64 * (1 - 2 * MaskRefinerSystem().padding) / (SIDE * (1 - 2 * MARGIN))
     assert mask.sum() == pytest.approx(45 * 12 * scale**2, rel=0.05)
     row, column = (np.average(np.arange(64) + 0.5, weights=mask.sum(axis=axis)) for axis in (1, 0))
     assert row == pytest.approx(32 + (47.5 - 48) * scale, abs=0.1)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from poseg.io.overrides import apply_overrides
-from poseg.networks.heads.field_head import FieldHead
+from poseg.networks.heads.field_heads import FieldHead
 from poseg.people import People, Sample
 from poseg.skeletons import COCO17
 from poseg.systems.personlab import PersonLab

@@ -61,15 +61,15 @@ def make_card(
     **metadata: object,
 ) -> Card:
     """The card of a system's network; `metadata` are its licences, data, scores and notes."""
-    codec, (multiple, remainder) = system.codec, system.input_rule
+    codec = system.codec
     return Card(
         name=name,
         system=next(key for key, kind in SYSTEMS.items() if type(system) is kind),
         codec=codec.to_dict(),
         skeleton=asdict(system.skeleton),
         inference=inference,
-        size_divisor=multiple,
-        size_offset=remainder,
+        size_divisor=system.size_divisor,
+        size_offset=system.size_offset,
         mean=mean,
         std=std,
         outputs={spec.name: spec.name for spec in codec.specs},

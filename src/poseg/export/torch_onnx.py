@@ -34,9 +34,9 @@ from poseg.runtime.card import Card
 from poseg.runtime.crop_pose import TopDownPose
 from poseg.runtime.onnx_model import OnnxModel
 from poseg.systems import System
-from poseg.systems.lifter import Lifter
+from poseg.systems.lifter import LifterSystem
+from poseg.systems.mask_refiner import MaskRefinerSystem
 from poseg.systems.multitask import Multitask
-from poseg.systems.painter import Painter
 from poseg.systems.pose2seg import Pose2Seg
 
 Bytes = NDArray[np.uint8]
@@ -111,9 +111,9 @@ def per_person_input_shape(system: System) -> tuple[int, int, int] | None:
     """(C, h, w) of the input of each person; None for a network whose input is the image."""
     if isinstance(system, Multitask):
         return 3, system.crop_px, system.crop_px
-    if isinstance(system, Painter):
+    if isinstance(system, MaskRefinerSystem):
         return INPUT_CHANNELS, system.crop_px, system.crop_px
-    return (system.codec.inputs, 1, 1) if isinstance(system, Lifter) else None
+    return (system.codec.inputs, 1, 1) if isinstance(system, LifterSystem) else None
 
 
 def fold_batchnorm(network: nn.Module) -> nn.Module:
@@ -151,7 +151,7 @@ def _trace(wrapper: _OnnxWrapper, system: System, example: Floats, extra_inputs:
 
 def _noise(system: System, size: tuple[int, int], people: int) -> Floats:
     """Noise as a network's input: an image of about `size`, or that many people."""
-    offset, per_person = system.input_rule[1], per_person_input_shape(system)
+    offset, per_person = system.size_offset, per_person_input_shape(system)
     shape = (1, 3, *(side + offset for side in size)) if per_person is None else (people, *per_person)
     noise: Floats = torch.randn(*shape, generator=torch.Generator().manual_seed(0)).numpy()
     return noise
@@ -161,16 +161,16 @@ def _image_inputs(system: System, images: Sequence[Bytes], ours: TorchModel[Any]
     """Every image as the network's input: at the card's size and at half of it, or as one person; a lifter has none."""
     card = ours.card
     for image in images:
-        if isinstance(system, Painter):
+        if isinstance(system, MaskRefinerSystem):
             yield _refiner_input(system, image, card)
         elif isinstance(system, Multitask):
             yield TopDownPose(ours).crops(image, ours.codec.crops([[0, 0, image.shape[1], image.shape[0]]], margin=0))
-        elif not isinstance(system, Lifter):
+        elif not isinstance(system, LifterSystem):
             for size_px in (card.inference.long_edge_px, card.inference.long_edge_px // 2):
                 yield card.prepare(image, size_px)[0]
 
 
-def _refiner_input(system: Painter, image: Bytes, card: Card) -> Floats:
+def _refiner_input(system: MaskRefinerSystem, image: Bytes, card: Card) -> Floats:
     """An image as the input of a mask refiner, with a round probability map at the centre and no joints."""
     codec, side = system.codec, system.crop_px
     windows = codec.crops([[0, 0, image.shape[1], image.shape[0]]], (image.shape[0], image.shape[1]))

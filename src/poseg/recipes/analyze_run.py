@@ -21,7 +21,7 @@ from poseg.recipes import find_recipe
 from poseg.recipes.tasks import task_for
 from poseg.recipes.train_run import load_recipe
 from poseg.skeletons.bones import to_parent_relative
-from poseg.systems.multitask import MapsNetwork, Multitask, PublishedNetwork
+from poseg.systems.multitask import FullyConvNetwork, Multitask, PaperNetwork
 from poseg.training.checkpoint import read_weights
 from poseg.training.crop_targets import CropInput, CropTargets
 
@@ -57,7 +57,7 @@ def analyze_run(
     weights, expected = layer_weights(_last_layer(network, task).weight.detach().numpy(), skeleton), np.stack(targets)
     if task == JOINTS:  # positions of neighbours correlate trivially, limbs do not
         weights, expected = parent_relative(weights, skeleton), to_parent_relative(expected, skeleton)
-    if not isinstance(network, PublishedNetwork):
+    if not isinstance(network, PaperNetwork):
         return analyze(network, _layers(network), examples, weights, skeleton, expected, out)
     # Its ReLU is no module, and its normalisation would widen the receptive field of the layers after it.
     return analyze(
@@ -91,9 +91,9 @@ def _crops(
 
 def _layers(network: nn.Module) -> Mapping[str, nn.Module]:
     """Intermediate and high layers: as published the second and third convolution."""
-    if isinstance(network, PublishedNetwork):
+    if isinstance(network, PaperNetwork):
         return {"conv2": network.backbone.conv2, "conv3": network.backbone.conv3}
-    assert isinstance(network, MapsNetwork)
+    assert isinstance(network, FullyConvNetwork)
     return {"merged": network.merge}
 
 

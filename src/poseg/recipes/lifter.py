@@ -13,7 +13,7 @@ from pathlib import Path
 from poseg.datasets.mocap import CMU_SOURCES, MocapPoses, read_mocap, split
 from poseg.recipes.training_sets import CMU_MOCAP, LICENCES
 from poseg.runtime.inference import InferenceConfig
-from poseg.systems.lifter import Lifter
+from poseg.systems.lifter import LifterSystem
 from poseg.training.lifter_targets import LiftInput
 from poseg.training.optim import OptimConfig
 from poseg.training.recipe import CardMetadata, Recipe
@@ -24,7 +24,7 @@ def captured(data: Path) -> MocapPoses:
     return split(read_mocap(data / "mocap", CMU_SOURCES))[0]
 
 
-SYSTEM = Lifter()
+SYSTEM = LifterSystem()
 
 RECIPE = Recipe(
     name="lifter",

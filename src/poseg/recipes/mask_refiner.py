@@ -16,13 +16,13 @@ from pathlib import Path
 from poseg.datasets.refiner_samples import RefinerSamples
 from poseg.recipes.training_sets import LABEL_SOURCES, LICENCES, REFINER_SETS
 from poseg.runtime.inference import InferenceConfig
-from poseg.systems.painter import Painter
+from poseg.systems.mask_refiner import MaskRefinerSystem
 from poseg.training.dataset import WeightedDataset
 from poseg.training.optim import OptimConfig
 from poseg.training.recipe import CardMetadata, Recipe
 from poseg.training.refiner_targets import RefinerInput
 
-SYSTEM = Painter()
+SYSTEM = MaskRefinerSystem()
 WEIGHTS = {"people_unlabelled": 5.0, "coco_person_masks": 1.0, "clothing_coparsing": 0.5}
 
 

@@ -24,7 +24,7 @@ from poseg.training.recipe import CardMetadata, Recipe
 # then    `multitask_finetune`
 # time    three quarters of an hour on two busy cores with bfloat16 instructions
 SYSTEM = Multitask(
-    backbone="mobilenet_v1_075", crop_px=193, window_px=52, window_stride_px=21, error="absolute",
+    backbone="mobilenet_v1_075", crop_px=193, window_px=52, window_stride_px=21, regression_loss="l1",
     regression_weight=20.0, joint_weight=0.05, part_weight=0.05,
 )  # fmt: skip
 

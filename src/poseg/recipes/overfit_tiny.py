@@ -88,7 +88,14 @@ POSE2SEG = replace(
     PERSONLAB,
     name="pose2seg_overfit_tiny",
     system=Pose2Seg(
-        backbone=BACKBONE, neck="separable", neck_channels=32, padding=0.15, stem=32, planes=16, units=4, last_planes=8
+        backbone=BACKBONE,
+        neck="separable",
+        neck_channels=32,
+        padding=0.15,
+        stem_width=32,
+        width=16,
+        blocks=4,
+        out_width=8,
     ),
     input=Pose2SegInput(
         SIDE_PX, *NORMALISATION, NO_AUGMENTATION, people_per_image=4, rotation_deg=0.0, zoom=(1.0, 1.0), shift=0.0
@@ -96,7 +103,7 @@ POSE2SEG = replace(
     optim=replace(PERSONLAB.optim, steps=140),
 )
 
-CROP_SYSTEM = Multitask(skeleton=COCO17, regression=(256, 256), detection=(256, 256), dropout=0.0)
+CROP_SYSTEM = Multitask(skeleton=COCO17, regression_hidden=(256, 256), detection_hidden=(256, 256), dropout=0.0)
 
 MULTITASK = replace(
     PERSONLAB,

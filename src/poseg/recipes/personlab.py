@@ -34,8 +34,8 @@ from poseg.training.recipe import CardMetadata, Recipe, Validation
 #         bundled model, a quarter of an hour for the second. That first run also corrected the pose fields, which lost
 #         keypoint AP and was left out then
 SYSTEM = PersonLab(
-    backbone="mobilenet_v1_075", stride=8, context_levels=2, intermediate="corrected",
-    corrects=("segmentation", "long_offsets"),
+    backbone="mobilenet_v1_075", stride=8, extra_levels=2, deep_supervision="residual",
+    residual_fields=("segmentation", "long_offsets"),
 )  # fmt: skip
 
 SMALL = Recipe(
@@ -98,7 +98,7 @@ FAST = replace(
 #         positives (docs/train.md), which is why it is not bundled
 # time    on two busy cores with bfloat16 instructions: an hour for the first run, a quarter of an hour for the second,
 #         four minutes for the last. 1,200 further steps after the second run gained nothing on the tuning images
-MOVENET_SYSTEM = PersonLab(backbone="mobilenet_v2_150", stride=8, context_levels=1)
+MOVENET_SYSTEM = PersonLab(backbone="mobilenet_v2_150", stride=8, extra_levels=1)
 
 ON_MOVENET = Recipe(
     name="movenet",
@@ -140,7 +140,7 @@ def coco_persons(folder: Path) -> tuple[WeightedDataset[Dataset], ...]:
 
 COCO = Recipe(
     name="personlab_coco",
-    system=PersonLab(backbone=BACKBONE, stride=16, neck_channels=0, intermediate="auxiliary"),
+    system=PersonLab(backbone=BACKBONE, stride=16, neck_channels=0, deep_supervision="auxiliary"),
     # The paper scales the whole image's box by U(0.5, 1.5) and moves it at random, without rotation.
     input=TrainInput(
         SIDE_PX, *input_normalisation(BACKBONE),

@@ -23,8 +23,8 @@ from poseg.training.recipe import CardMetadata, Recipe, Validation
 #         The bundled model got its last limb, the line between the eyes, at step 2,600
 # expect  what the card of the bundled model says (`poseg models pose2seg`)
 SYSTEM = Pose2Seg(
-    backbone="mobilenet_v1_075", neck="separable", neck_channels=64, context_levels=1, padding=0.1,
-    stem=48, planes=32, units=8, last_planes=16,
+    backbone="mobilenet_v1_075", neck="separable", neck_channels=64, extra_levels=1, padding=0.1,
+    stem_width=48, width=32, blocks=8, out_width=16,
 )  # fmt: skip
 
 SMALL = Recipe(

@@ -47,7 +47,7 @@ SMALL = Recipe(
 #
 # run     torchrun --nproc_per_node 2 -m poseg train poseg_coco --data COCO --out runs/poseg_coco
 #         (COCO holds `annotations/person_keypoints_train2017.json` and `train2017/`)
-# or      ... --set system.branch=dense --set system.refining=1 --set system.backbone=mobilenet_v3_large
+# or      ... --set system.pose_branch=dense --set system.refinement_stages=1 --set system.backbone=mobilenet_v3_large
 #         --set system.widths=32,64,128,128 --set input.side_px=385
 # expect  part affinity fields alone are published with keypoint AP 0.584 on 1,160 images of COCO val (six stages) and,
 #         in the light form, 0.40 on val2017, each at one scale. This joint network has not been run on COCO: one needs
@@ -60,7 +60,7 @@ BACKBONE = "vgg19"
 COCO = Recipe(
     name="poseg_coco",
     system=PoSeg(
-        skeleton=OPENPOSE18, backbone=BACKBONE, widths=(64, 256), channels=128, branch="published", refining=5
+        skeleton=OPENPOSE18, backbone=BACKBONE, widths=(64, 256), channels=128, pose_branch="paper", refinement_stages=5
     ),
     # People of 0.3 to 0.66 of the side, rotated by up to 40 degrees.
     input=TrainInput(

@@ -21,9 +21,9 @@ from poseg.export.torch_model import TorchModel, make_card
 from poseg.runtime.mask_refiner import MaskRefiner
 from poseg.runtime.models import build_predictor, load
 from poseg.runtime.pose2seg import Pose2SegSegmenter
-from poseg.systems.lifter import Lifter
+from poseg.systems.lifter import LifterSystem
+from poseg.systems.mask_refiner import MaskRefinerSystem
 from poseg.systems.multitask import Multitask
-from poseg.systems.painter import Painter
 from poseg.systems.personlab import PersonLab
 from poseg.systems.pose2seg import Pose2Seg
 from poseg.systems.poseg import PoSeg
@@ -147,7 +147,7 @@ class MaskRefinerTask:
         parts = recipe.data(data)
         if not isinstance(parts, tuple) or not parts or not all(isinstance(p.data, RefinerSamples) for p in parts):
             raise PosegError("A mask refiner learns from detected people; make the recipe's data such.")
-        codec = _system(recipe, Painter).codec
+        codec = _system(recipe, MaskRefinerSystem).codec
         return RefinerTargets(Mixture(parts, codec.skeleton), codec, _input(recipe, RefinerInput))
 
     def visualise(self, recipe: Recipe, progress: Progress) -> Image:
@@ -168,11 +168,11 @@ class LifterTask:
         poses = recipe.data(data)
         if not isinstance(poses, MocapPoses):
             raise PosegError("A lifter learns from poses of motion capture; make the recipe's data such.")
-        return LifterTargets(poses, _system(recipe, Lifter).codec, _input(recipe, LiftInput))
+        return LifterTargets(poses, _system(recipe, LifterSystem).codec, _input(recipe, LiftInput))
 
     def visualise(self, recipe: Recipe, progress: Progress) -> Image:
         """Input joints, and target and predicted joints from the front and from the side."""
-        return draw_batch_lifter(progress.batch, progress.fields, _system(recipe, Lifter).codec)
+        return draw_batch_lifter(progress.batch, progress.fields, _system(recipe, LifterSystem).codec)
 
     def validate(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> EvaluationReport:
         """Not during a run: 3D joints are evaluated by benchmarks/lifting.py."""
@@ -180,9 +180,9 @@ class LifterTask:
 
 
 TASKS: dict[type, Task] = {
-    Lifter: LifterTask(),
+    LifterSystem: LifterTask(),
     Multitask: MultitaskTask(),
-    Painter: MaskRefinerTask(),
+    MaskRefinerSystem: MaskRefinerTask(),
     PersonLab: PersonLabTask(),
     Pose2Seg: Pose2SegTask(),
     PoSeg: PoSegTask(),

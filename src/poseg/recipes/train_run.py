@@ -149,7 +149,7 @@ def _load_bodypix(network: PersonLabNetwork, archive: Path) -> None:
     published = read_npz(archive)
     if not isinstance(network.backbone, MobileNetV1) or network.linear_head is None:
         raise WeightsError(
-            "Published weights fill a network with backbone mobilenet_v1_075 and intermediate=corrected."
+            "Published weights fill a network with backbone mobilenet_v1_075 and deep_supervision=residual."
         )
     heads = set(published.heads.values())
     backbone = {key: (layer.weight, layer.bias) for key, layer in published.layers.items() if key not in heads}

@@ -1,4 +1,4 @@
-"""The lifter in one file: config, network, codec and loss. Joints in a picture go in, joints in space come out.
+"""The lifter in one file: config, network, codec and loss. From 2D joints to 3D joints.
 
 Fully connected layers with residuals (Martinez et al., ICCV 2017) on what `codecs.lifting` makes of people.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ from poseg.skeletons.bones import from_parent_relative
 
 
 @dataclass(frozen=True, slots=True)
-class Lifter:
+class LifterSystem:
     """A lifter.
 
     skeleton, bone_scale_mm, min_joints, least_score   of the codec
@@ -36,20 +37,18 @@ class Lifter:
     dropout: float = 0.1
     backbone: str = "joints"
 
+    size_divisor: ClassVar[int] = 1  # there is no image: the input has one cell
+    size_offset: ClassVar[int] = 0
+
     @property
     def codec(self) -> LiftingCodec:
-        """The codec that makes the input, paints targets and reads the output."""
+        """The codec that makes the input, encodes targets and decodes the output."""
         return LiftingCodec(self.skeleton, self.bone_scale_mm, self.min_joints, self.least_score)
 
     @property
     def normalisation(self) -> Normalisation:
-        """There is no picture to normalise."""
+        """There is no image to normalise."""
         return (0.0,) * 3, (1.0,) * 3
-
-    @property
-    def input_rule(self) -> tuple[int, int]:
-        """There is no picture: the input has one cell."""
-        return 1, 0
 
     def network(self) -> nn.Module:
         """A fresh network with random weights."""
@@ -63,7 +62,7 @@ class Lifter:
 class LifterNetwork(nn.Module):
     """(B, 3 K, 1, 1) -> "bones" (B, 3 K, 1, 1)."""
 
-    def __init__(self, config: Lifter) -> None:
+    def __init__(self, config: LifterSystem) -> None:
         super().__init__()
         codec, width = config.codec, config.width
         self.backbone = nn.Sequential(
@@ -91,19 +90,19 @@ class _Block(nn.Module):
 
 
 class LifterLoss(nn.Module):
-    """Mean distance of joints about the root, and of bones: what is measured, and what keeps limbs in their lengths."""
+    """Mean distance of joints relative to the root, as evaluated, and of bones, which keeps limbs in their lengths."""
 
-    def __init__(self, config: Lifter) -> None:
+    def __init__(self, config: LifterSystem) -> None:
         super().__init__()
         k = len(config.skeleton)
-        steps = from_parent_relative(torch.eye(k).numpy(), config.skeleton)
-        self.register_buffer("chains", torch.from_numpy(steps).float(), persistent=False)
+        chains = from_parent_relative(torch.eye(k).numpy(), config.skeleton)
+        self.register_buffer("chains", torch.from_numpy(chains).float(), persistent=False)
         self.joints = k
 
     chains: Tensor
 
     def normalisers(self, weights: Mapping[str, Tensor]) -> Tensor:
-        """(1,) how many people there are; those of the slices of a batch add up."""
+        """(1,) the number of people; those of the micro-batches of a batch add up."""
         return weights[FIELD].new_tensor([float(len(weights[FIELD]))])
 
     def forward(
@@ -115,14 +114,14 @@ class LifterLoss(nn.Module):
     ) -> dict[str, Tensor]:
         """Both in units of `bone_scale_mm`, as "joints", "bones" and their sum "total"; targets (B, K, 3, 1, 1)."""
         people = (self.normalisers(weights) if normalisers is None else normalisers)[0]
-        found = fields[FIELD].float().reshape(-1, self.joints, 3)
-        gap = found - targets[FIELD].reshape(found.shape)
-        known = weights[FIELD].reshape(found.shape[:2])
-        whole = (known.min(dim=1, keepdim=True).values > 0).float()  # a joint is where all before it are known
-        places = torch.einsum("ij,bjd->bid", self.chains, gap)
+        predicted = fields[FIELD].float().reshape(-1, self.joints, 3)
+        error = predicted - targets[FIELD].reshape(predicted.shape)
+        weight = weights[FIELD].reshape(predicted.shape[:2])
+        complete = (weight.min(dim=1, keepdim=True).values > 0).float()  # a joint's position needs all bones before it
+        joint_error = torch.einsum("ij,bjd->bid", self.chains, error)
         terms = {
-            "joints": (_length(places) * whole).sum() / (people * self.joints),
-            "bones": (_length(gap) * known).sum() / (people * self.joints),
+            "joints": (_length(joint_error) * complete).sum() / (people * self.joints),
+            "bones": (_length(error) * weight).sum() / (people * self.joints),
         }
         return {**terms, "total": terms["joints"] + terms["bones"]}
 

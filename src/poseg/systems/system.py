@@ -26,17 +26,22 @@ class System(Protocol):
 
     @property
     def codec(self) -> Codec:
-        """What paints targets and reads fields."""
+        """Encodes targets and decodes fields."""
         ...
 
     @property
     def normalisation(self) -> Normalisation:
-        """Mean and standard deviation of the RGB values (0..255) that the network reads."""
+        """Mean and standard deviation of the RGB values (0..255) of the network's input."""
         ...
 
     @property
-    def input_rule(self) -> tuple[int, int]:
-        """(a, b): sides of the network's input are a n + b pixels."""
+    def size_divisor(self) -> int:
+        """Sides of the network's input are multiples of this, plus `size_offset` pixels."""
+        ...
+
+    @property
+    def size_offset(self) -> int:
+        """See `size_divisor`."""
         ...
 
     def network(self) -> nn.Module:

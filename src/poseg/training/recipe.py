@@ -9,9 +9,9 @@ from typing import Any
 
 from poseg.datasets.mocap import MocapPoses
 from poseg.runtime.inference import InferenceConfig
-from poseg.systems.lifter import Lifter
+from poseg.systems.lifter import LifterSystem
+from poseg.systems.mask_refiner import MaskRefinerSystem
 from poseg.systems.multitask import Multitask
-from poseg.systems.painter import Painter
 from poseg.systems.personlab import PersonLab
 from poseg.systems.pose2seg import Pose2Seg
 from poseg.systems.poseg import PoSeg
@@ -70,7 +70,7 @@ class Recipe:
     """
 
     name: str
-    system: Lifter | Multitask | Painter | PersonLab | Pose2Seg | PoSeg
+    system: LifterSystem | Multitask | MaskRefinerSystem | PersonLab | Pose2Seg | PoSeg
     input: TrainInput
     optim: OptimConfig
     data: Callable[[Path], tuple[WeightedDataset[Any], ...] | MocapPoses]

@@ -36,7 +36,7 @@ class Backbone(Protocol):
         """Strides of the features, finest first; a dilated backbone names its output stride several times."""
 
     def __call__(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Features of normalised images (B, 3, 32 n + 1, 32 m + 1), or without the one where blocks are pooled."""
+        """Features of normalised images (B, 3, 32 n + 1, 32 m + 1), or without the 1 for block-aligned backbones."""
 
     def stem_modules(self) -> tuple[nn.Module, ...]:
         """The modules up to stride 4, which may stay frozen."""
@@ -54,8 +54,8 @@ class Backbone(Protocol):
         """As `nn.Module` has it."""
 
 
-# From the output stride wanted to a backbone. Mobile families are not dilated: at their widths a pyramid over the
-# strides they have is the better use of time, so they keep 4 to 32 (MobileNetV1: 4 to 16) whatever is wanted.
+# From the output stride to a backbone. Mobile families are not dilated: at their widths a pyramid over the strides they
+# have is the better use of time, so they keep 4 to 32 (MobileNetV1: 4 to 16) for any output stride.
 BACKBONES: dict[str, Callable[[int], Backbone]] = {
     "lite0": lambda _: EfficientNetLite("lite0"),
     "lite1": lambda _: EfficientNetLite("lite1"),
@@ -72,22 +72,22 @@ BACKBONES: dict[str, Callable[[int], Backbone]] = {
 
 # Mean and standard deviation of RGB values in 0..255 that a family's published weights were trained with.
 Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
-LITE: Normalisation = ((127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
-GOOGLE: Normalisation = ((128.0, 128.0, 128.0), (128.0, 128.0, 128.0))
-MOVENET: Normalisation = ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
-IMAGENET: Normalisation = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+MEAN_STD_LITE: Normalisation = ((127.0, 127.0, 127.0), (128.0, 128.0, 128.0))
+MEAN_STD_BODYPIX: Normalisation = ((128.0, 128.0, 128.0), (128.0, 128.0, 128.0))
+MEAN_STD_MOVENET: Normalisation = ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
+MEAN_STD_IMAGENET: Normalisation = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 NORMALISATION: dict[str, Normalisation] = {
-    "lite0": LITE,
-    "lite1": LITE,
-    "lite2": LITE,
-    "mobilenet_v1_075": GOOGLE,
-    "mobilenet_v2_150": MOVENET,
-    "mobilenet_v3_large": IMAGENET,
-    "mobilenet_v3_small": IMAGENET,
-    "resnet50": IMAGENET,
-    "resnet101": IMAGENET,
-    "resnet152": IMAGENET,
-    "vgg19": IMAGENET,
+    "lite0": MEAN_STD_LITE,
+    "lite1": MEAN_STD_LITE,
+    "lite2": MEAN_STD_LITE,
+    "mobilenet_v1_075": MEAN_STD_BODYPIX,
+    "mobilenet_v2_150": MEAN_STD_MOVENET,
+    "mobilenet_v3_large": MEAN_STD_IMAGENET,
+    "mobilenet_v3_small": MEAN_STD_IMAGENET,
+    "resnet50": MEAN_STD_IMAGENET,
+    "resnet101": MEAN_STD_IMAGENET,
+    "resnet152": MEAN_STD_IMAGENET,
+    "vgg19": MEAN_STD_IMAGENET,
 }
 
 
@@ -95,18 +95,17 @@ def build_backbone(name: str, output_stride: int) -> Backbone:
     """A backbone with random weights.
 
     name           one of `BACKBONES`, or `timm:NAME` where timm is installed
-    output_stride  where a backbone that can be dilated shall end: 8, 16 or 32; the others keep their strides, and
-                   `strides` says which features came
+    output_stride  of a backbone that can be dilated: 8, 16 or 32; the others keep their strides (see `strides`)
 
     Raises PosegError on an unknown name, or an output stride that a dilated backbone cannot have.
     """
     if name.startswith(TIMM):
         return TimmBackbone(name.removeprefix(TIMM), output_stride)
-    return BACKBONES[_known(name)](output_stride)
+    return BACKBONES[_checked(name)](output_stride)
 
 
 def block_aligned(name: str) -> bool:
-    """Whether a backbone's cells stand in the middle of blocks of pixels, and not on a pixel's centre."""
+    """Whether a backbone's cells are at the centres of blocks of pixels, and not at a pixel's centre."""
     return name == "vgg19"
 
 
@@ -117,10 +116,10 @@ def input_normalisation(name: str) -> Normalisation:
     """
     if name.startswith(TIMM):
         return timm_normalisation(name.removeprefix(TIMM))
-    return NORMALISATION[_known(name)]
+    return NORMALISATION[_checked(name)]
 
 
-def _known(name: str) -> str:
+def _checked(name: str) -> str:
     if name not in BACKBONES:
         raise PosegError(
             f"There is no backbone {name!r}; choose one of {', '.join(BACKBONES)}, or {TIMM}NAME for one of timm's."

@@ -73,12 +73,12 @@ class InvertedResidual(nn.Module):
 
     def __init__(self, channels_in: int, channels: int, kernel: int, stride: int, expand: int) -> None:
         super().__init__()
-        middle = channels_in * expand
-        self.conv_pw = nn.Conv2d(channels_in, middle, 1, bias=False)
-        self.bn1 = _norm(middle)
-        self.conv_dw = nn.Conv2d(middle, middle, kernel, stride, kernel // 2, groups=middle, bias=False)
-        self.bn2 = _norm(middle)
-        self.conv_pwl = nn.Conv2d(middle, channels, 1, bias=False)
+        hidden = channels_in * expand
+        self.conv_pw = nn.Conv2d(channels_in, hidden, 1, bias=False)
+        self.bn1 = _norm(hidden)
+        self.conv_dw = nn.Conv2d(hidden, hidden, kernel, stride, kernel // 2, groups=hidden, bias=False)
+        self.bn2 = _norm(hidden)
+        self.conv_pwl = nn.Conv2d(hidden, channels, 1, bias=False)
         self.bn3 = _norm(channels)
         self.act = nn.ReLU6(inplace=True)
         self.residual = stride == 1 and channels_in == channels
@@ -113,9 +113,9 @@ class EfficientNetLite(nn.Module):
         self.bn1 = _norm(STEM_CHANNELS)
         self.act = nn.ReLU6(inplace=True)
         stages, channels = [], STEM_CHANNELS
-        for place, stage in enumerate(STAGES):
-            ends = place in (0, len(STAGES) - 1)  # Lite leaves the first and the last stage as deep as they are
-            repeats = stage.repeats if ends else ceil(stage.repeats * depth)
+        for index, stage in enumerate(STAGES):
+            fixed = index in (0, len(STAGES) - 1)  # Lite leaves the first and the last stage as deep as they are
+            repeats = stage.repeats if fixed else ceil(stage.repeats * depth)
             out = round_channels(stage.channels * width)
             blocks: list[nn.Module] = []
             for i in range(repeats):
@@ -141,7 +141,7 @@ class EfficientNetLite(nn.Module):
         return c2, c3, c4, c5
 
     def stem_modules(self) -> tuple[nn.Module, ...]:
-        """The modules up to stride 4, which may stay frozen: their features are the same for any task."""
+        """The modules up to stride 4, which may stay frozen: their features serve any task."""
         return self.conv_stem, self.bn1, self.blocks[0], self.blocks[1]
 
     def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
@@ -160,7 +160,7 @@ def round_channels(channels: float, divisor: int = 8) -> int:
 
 def _timm_names(network: EfficientNetLite, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename the first port's flat block numbers to stage.block; timm's own names pass unchanged."""
-    places = [(s, b) for s, stage in enumerate(network.blocks) for b in range(len(stage))]  # type: ignore[arg-type]
+    positions = [(s, b) for s, stage in enumerate(network.blocks) for b in range(len(stage))]  # type: ignore[arg-type]
     parts = {
         "_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2",
         "_project_conv": "conv_pwl", "_bn2": "bn3",
@@ -169,12 +169,12 @@ def _timm_names(network: EfficientNetLite, state: Mapping[str, Tensor]) -> dict[
     named = {}
     for name, tensor in state.items():
         block = re.fullmatch(r"_blocks\.(\d+)\.(\w+?)\.(\w+)", name)
-        if block and int(block[1]) < len(places):
-            stage, place = places[int(block[1])]
+        if block and int(block[1]) < len(positions):
+            stage, index = positions[int(block[1])]
             table = first if stage == 0 else parts
-            named[f"blocks.{stage}.{place}.{table.get(block[2], block[2])}.{block[3]}"] = tensor
+            named[f"blocks.{stage}.{index}.{table.get(block[2], block[2])}.{block[3]}"] = tensor
         else:
-            # A block number past the last one stays a block, so that a deeper variant is seen to be one.
+            # A block number past the last one stays a block, so that a deeper variant is recognised.
             plain = name.replace("_blocks.", "blocks.").replace("_conv_stem.", "conv_stem.").replace("_bn0.", "bn1.")
             named[plain] = tensor
     return named

@@ -18,7 +18,7 @@ from poseg.errors import WeightsError
 # Channels and stride of each separable layer at width 1; Howard et al., table 1, without the layers behind stride 16.
 LAYERS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 7)
 STEM_CHANNELS = 32
-ENDS = (2, 4, 12)  # places of the last layers at strides 4, 8 and 16
+OUT_LAYERS = (2, 4, 12)  # the last layers at strides 4, 8 and 16
 
 
 class Separable(nn.Module):
@@ -56,21 +56,21 @@ class MobileNetV1(nn.Module):
             blocks.append(Separable(channels, int(wide * width), stride))
             channels = int(wide * width)
         self.blocks = nn.Sequential(*blocks)
-        self.channels = tuple(int(LAYERS[end][0] * width) for end in ENDS)
+        self.channels = tuple(int(LAYERS[layer][0] * width) for layer in OUT_LAYERS)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Features, finest first."""
         x = self.act(self.conv_stem(image))
         features = []
-        for place, block in enumerate(self.blocks):
+        for index, block in enumerate(self.blocks):
             x = block(x)
-            if place in ENDS:
+            if index in OUT_LAYERS:
                 features.append(x)
         return tuple(features)
 
     def stem_modules(self) -> tuple[nn.Module, ...]:
-        """The modules up to stride 4, which may stay frozen: their features are the same for any task."""
-        return self.conv_stem, *list(self.blocks)[: ENDS[0] + 1]
+        """The modules up to stride 4, which may stay frozen: their features serve any task."""
+        return self.conv_stem, *list(self.blocks)[: OUT_LAYERS[0] + 1]
 
     def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Load a state dict of this class. Raises WeightsError where it is of another network."""
@@ -89,11 +89,11 @@ class MobileNetV1(nn.Module):
         """
         convolutions = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
         if len(convolutions) != len(layers):
-            raise WeightsError(f"Wanted {len(convolutions)} convolutions, got {len(layers)}; give a MobileNetV1.")
+            raise WeightsError(f"Expected {len(convolutions)} convolutions, got {len(layers)}; give a MobileNetV1.")
         for convolution, (name, (weight, bias)) in zip(convolutions, layers.items(), strict=True):
             if tuple(convolution.weight.shape) != weight.shape:
                 raise WeightsError(
-                    f"Layer {name} has weights {weight.shape}, wanted {tuple(convolution.weight.shape)}; "
+                    f"Layer {name} has weights {weight.shape}, expected {tuple(convolution.weight.shape)}; "
                     "give a MobileNetV1 of the same width."
                 )
             assert convolution.bias is not None

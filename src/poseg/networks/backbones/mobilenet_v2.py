@@ -4,7 +4,7 @@ Inverted residuals (Sandler et al., CVPR 2018); the pyramid is CenterNet's mobil
 separable convolutions. Batch norms are folded into the convolutions, as in the published file: this backbone is made to
 start from such weights (`load_google`), not to be trained from nothing.
 
-With an input side of 32 n + 1 pixels every cell of every stage stands on a pixel's centre, as `geometry.grid` has it.
+With an input side of 32 n + 1 pixels every cell of every stage is at a pixel's centre, as `geometry.grid` has it.
 The published network takes sides of 32 n and pads them at the bottom and right alone, so that its cells stand 31 pixels
 further on; that shift apart, both compute the same, but for the borders.
 """
@@ -29,10 +29,10 @@ BLOCKS = (
     (96, 2), (96, 1), (96, 1), (96, 1), (144, 1), (144, 1), (144, 1),
     (240, 2), (240, 1), (240, 1), (480, 1),
 )  # fmt: skip
-TAPS = (1, 4, 8)  # blocks that the pyramid reads at strides 4, 8 and 16
+TAPS = (1, 4, 8)  # blocks whose outputs are the pyramid's inputs at strides 4, 8 and 16
 DEEP = 11  # the last block at stride 16
-PYRAMID = (24, 32, 64, 64)  # what is read at strides 4, 8, 16 and 32
-STEPS_UP = ((64, 32), (32, 24), (24, 24))  # channels in and out of what each step up ends with, coarsest first
+PYRAMID = (24, 32, 64, 64)  # channels of its inputs at strides 4, 8, 16 and 32
+UPSAMPLING = ((64, 32), (32, 24), (24, 24))  # channels in and out of each upsampling block, coarsest first
 
 
 class InvertedResidual(nn.Module):
@@ -40,10 +40,10 @@ class InvertedResidual(nn.Module):
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
         super().__init__()
-        middle = EXPANSION * channels_in
-        self.conv_pw = nn.Conv2d(channels_in, middle, 1)
-        self.conv_dw = nn.Conv2d(middle, middle, 3, stride, 1, groups=middle)
-        self.conv_pwl = nn.Conv2d(middle, channels, 1)
+        hidden = EXPANSION * channels_in
+        self.conv_pw = nn.Conv2d(channels_in, hidden, 1)
+        self.conv_dw = nn.Conv2d(hidden, hidden, 3, stride, 1, groups=hidden)
+        self.conv_pwl = nn.Conv2d(hidden, channels, 1)
         self.act = nn.ReLU6(inplace=True)
         self.adds = stride == 1 and channels_in == channels
 
@@ -53,7 +53,7 @@ class InvertedResidual(nn.Module):
         return x + y if self.adds else y
 
 
-class StepUp(nn.Module):
+class UpsampleBlock(nn.Module):
     """A coarser feature on top of a finer one, then depthwise 3x3 and pointwise."""
 
     def __init__(self, channels_in: int, channels: int) -> None:
@@ -63,7 +63,7 @@ class StepUp(nn.Module):
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
         """(B, C, h, w) and (B, C, 2 h - 1, 2 w - 1) -> (B, C', 2 h - 1, 2 w - 1)."""
-        # Half-pixel centres lay coarse cells a quarter of a cell beside where they are; the weights are used to that.
+        # Half-pixel centres shift coarse cells by a quarter of a cell; the weights were trained with that.
         up = F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)[..., 1:, 1:]
         return F.relu(self.conv_pw(self.conv_dw(up + fine)))
 
@@ -94,8 +94,8 @@ class MobileNetV2(nn.Module):
         self.conv_head = nn.Conv2d(channels, LAST, 1)
         reads = (*(BLOCKS[tap][0] for tap in TAPS), LAST)
         self.laterals = nn.ModuleList(nn.Conv2d(c, wide, 1) for c, wide in zip(reads, PYRAMID, strict=True))
-        self.steps_up = nn.ModuleList(StepUp(*step) for step in STEPS_UP)
-        at16, at8, at4 = (step[1] for step in STEPS_UP)
+        self.steps_up = nn.ModuleList(UpsampleBlock(*step) for step in UPSAMPLING)
+        at16, at8, at4 = (step[1] for step in UPSAMPLING)
         self.channels = (BLOCKS[TAPS[0]][0], BLOCKS[TAPS[1]][0] + at8 + 2 * at4, BLOCKS[DEEP][0] + at16, LAST)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -103,10 +103,10 @@ class MobileNetV2(nn.Module):
         x = self.act(self.conv_dw(self.act(self.conv_stem(image))))
         x = self.conv_pwl(x)
         kept: dict[int, Tensor] = {}
-        for place, block in enumerate(self.blocks):
+        for index, block in enumerate(self.blocks):
             x = block(x)
-            if place in (*TAPS, DEEP):
-                kept[place] = x
+            if index in (*TAPS, DEEP):
+                kept[index] = x
         last = self.act(self.conv_head(x))
         finer = [lateral(kept[tap]) for lateral, tap in zip(self.laterals, TAPS, strict=False)]
         pyramid = self.laterals[-1](last)
@@ -124,7 +124,7 @@ class MobileNetV2(nn.Module):
         )
 
     def stem_modules(self) -> tuple[nn.Module, ...]:
-        """The modules up to stride 4, which may stay frozen: their features are the same for any task."""
+        """The modules up to stride 4, which may stay frozen: their features serve any task."""
         return self.conv_stem, self.conv_dw, self.conv_pwl, *list(self.blocks)[: TAPS[0] + 1]
 
     def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
@@ -140,12 +140,12 @@ class MobileNetV2(nn.Module):
     def convolutions(self) -> list[str]:
         """Names of all convolutions as they are executed where each lateral one follows the block that it reads."""
         names = ["conv_stem", "conv_dw", "conv_pwl"]
-        for place in range(len(BLOCKS)):
-            names += [f"blocks.{place}.{part}" for part in ("conv_pw", "conv_dw", "conv_pwl")]
-            if place in TAPS:
-                names.append(f"laterals.{TAPS.index(place)}")
+        for index in range(len(BLOCKS)):
+            names += [f"blocks.{index}.{part}" for part in ("conv_pw", "conv_dw", "conv_pwl")]
+            if index in TAPS:
+                names.append(f"laterals.{TAPS.index(index)}")
         names += ["conv_head", f"laterals.{len(TAPS)}"]
-        return [*names, *(f"steps_up.{n}.{part}" for n in range(len(STEPS_UP)) for part in ("conv_dw", "conv_pw"))]
+        return [*names, *(f"steps_up.{n}.{part}" for n in range(len(UPSAMPLING)) for part in ("conv_dw", "conv_pw"))]
 
     def load_google(self, layers: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
         """Load folded convolutions by this class's names: weight (O, I / groups, h, w) and bias (O,).

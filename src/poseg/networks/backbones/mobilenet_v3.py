@@ -4,7 +4,7 @@ Parameter names are those of timm's `mobilenetv3_large_100` and `mobilenetv3_sma
 as they are, and so are the details: symmetric padding, batch norms with eps 1e-5. (timm's `tf_mobilenetv3_*` have the
 same names and fit too, but were trained with eps 1e-3 and another normalisation of the picture.)
 
-With an input side of 32 n + 1 pixels every cell of every stage stands on a pixel's centre, as `geometry.grid` has it.
+With an input side of 32 n + 1 pixels every cell of every stage is at a pixel's centre, as `geometry.grid` has it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ STEM_CHANNELS = 16
 SQUEEZE = 4
 
 
-class Row(NamedTuple):
-    """One row of the paper's tables: kernel, channels inside, channels out, squeeze-and-excite, hard swish, stride."""
+class BlockSpec(NamedTuple):
+    """One row of the paper's tables: kernel, hidden channels, channels, squeeze-and-excite, hard swish, stride."""
 
     kernel: int
-    middle: int
+    hidden: int
     channels: int
     excite: bool
     swish: bool
@@ -36,31 +36,43 @@ class Row(NamedTuple):
 
 # Rows by timm's stages: a stage ends where the resolution or the block's form changes.
 LARGE = (
-    (Row(3, 16, 16, False, False, 1),),
-    (Row(3, 64, 24, False, False, 2), Row(3, 72, 24, False, False, 1)),
-    (Row(5, 72, 40, True, False, 2), Row(5, 120, 40, True, False, 1), Row(5, 120, 40, True, False, 1)),
+    (BlockSpec(3, 16, 16, False, False, 1),),
+    (BlockSpec(3, 64, 24, False, False, 2), BlockSpec(3, 72, 24, False, False, 1)),
     (
-        Row(3, 240, 80, False, True, 2),
-        Row(3, 200, 80, False, True, 1),
-        Row(3, 184, 80, False, True, 1),
-        Row(3, 184, 80, False, True, 1),
+        BlockSpec(5, 72, 40, True, False, 2),
+        BlockSpec(5, 120, 40, True, False, 1),
+        BlockSpec(5, 120, 40, True, False, 1),
     ),
-    (Row(3, 480, 112, True, True, 1), Row(3, 672, 112, True, True, 1)),
-    (Row(5, 672, 160, True, True, 2), Row(5, 960, 160, True, True, 1), Row(5, 960, 160, True, True, 1)),
+    (
+        BlockSpec(3, 240, 80, False, True, 2),
+        BlockSpec(3, 200, 80, False, True, 1),
+        BlockSpec(3, 184, 80, False, True, 1),
+        BlockSpec(3, 184, 80, False, True, 1),
+    ),
+    (BlockSpec(3, 480, 112, True, True, 1), BlockSpec(3, 672, 112, True, True, 1)),
+    (
+        BlockSpec(5, 672, 160, True, True, 2),
+        BlockSpec(5, 960, 160, True, True, 1),
+        BlockSpec(5, 960, 160, True, True, 1),
+    ),
 )
 SMALL = (
-    (Row(3, 16, 16, True, False, 2),),
-    (Row(3, 72, 24, False, False, 2), Row(3, 88, 24, False, False, 1)),
-    (Row(5, 96, 40, True, True, 2), Row(5, 240, 40, True, True, 1), Row(5, 240, 40, True, True, 1)),
-    (Row(5, 120, 48, True, True, 1), Row(5, 144, 48, True, True, 1)),
-    (Row(5, 288, 96, True, True, 2), Row(5, 576, 96, True, True, 1), Row(5, 576, 96, True, True, 1)),
+    (BlockSpec(3, 16, 16, True, False, 2),),
+    (BlockSpec(3, 72, 24, False, False, 2), BlockSpec(3, 88, 24, False, False, 1)),
+    (BlockSpec(5, 96, 40, True, True, 2), BlockSpec(5, 240, 40, True, True, 1), BlockSpec(5, 240, 40, True, True, 1)),
+    (BlockSpec(5, 120, 48, True, True, 1), BlockSpec(5, 144, 48, True, True, 1)),
+    (BlockSpec(5, 288, 96, True, True, 2), BlockSpec(5, 576, 96, True, True, 1), BlockSpec(5, 576, 96, True, True, 1)),
 )
 STAGES = {"mobilenet_v3_large": LARGE, "mobilenet_v3_small": SMALL}
-ENDS = {"mobilenet_v3_large": (1, 2, 4, 6), "mobilenet_v3_small": (0, 1, 3, 5)}  # last stages at strides 4, 8, 16, 32
+# The last stages at strides 4, 8, 16 and 32.
+OUT_LAYERS = {
+    "mobilenet_v3_large": (1, 2, 4, 6),
+    "mobilenet_v3_small": (0, 1, 3, 5),
+}
 
 
 class SqueezeExcite(nn.Module):
-    """Scale each channel by what its mean over the picture says."""
+    """Scale each channel by a function of the channels' means over the image."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -74,10 +86,10 @@ class SqueezeExcite(nn.Module):
         return x * F.hardsigmoid(self.conv_expand(squeezed))
 
 
-class OpeningBlock(nn.Module):
+class StemBlock(nn.Module):
     """Depthwise, excite, pointwise: the block without expansion that opens the network."""
 
-    def __init__(self, channels_in: int, row: Row) -> None:
+    def __init__(self, channels_in: int, row: BlockSpec) -> None:
         super().__init__()
         self.conv_dw = _depthwise(channels_in, row)
         self.bn1 = nn.BatchNorm2d(channels_in)
@@ -97,15 +109,15 @@ class OpeningBlock(nn.Module):
 class InvertedResidual(nn.Module):
     """Expand, depthwise, excite, project."""
 
-    def __init__(self, channels_in: int, row: Row) -> None:
+    def __init__(self, channels_in: int, row: BlockSpec) -> None:
         super().__init__()
-        self.conv_pw = nn.Conv2d(channels_in, row.middle, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(row.middle)
-        self.conv_dw = _depthwise(row.middle, row)
-        self.bn2 = nn.BatchNorm2d(row.middle)
+        self.conv_pw = nn.Conv2d(channels_in, row.hidden, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(row.hidden)
+        self.conv_dw = _depthwise(row.hidden, row)
+        self.bn2 = nn.BatchNorm2d(row.hidden)
         self.act = nn.Hardswish(inplace=True) if row.swish else nn.ReLU(inplace=True)
-        self.se = SqueezeExcite(row.middle) if row.excite else nn.Identity()
-        self.conv_pwl = nn.Conv2d(row.middle, row.channels, 1, bias=False)
+        self.se = SqueezeExcite(row.hidden) if row.excite else nn.Identity()
+        self.conv_pwl = nn.Conv2d(row.hidden, row.channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(row.channels)
         self.residual = row.stride == 1 and channels_in == row.channels
 
@@ -117,7 +129,7 @@ class InvertedResidual(nn.Module):
         return x + y if self.residual else y
 
 
-class Widening(nn.Module):
+class LastConv(nn.Module):
     """The 1x1 convolution that closes the feature part, six times as wide."""
 
     def __init__(self, channels_in: int, channels: int) -> None:
@@ -153,17 +165,17 @@ class MobileNetV3(nn.Module):
         self.bn1 = nn.BatchNorm2d(STEM_CHANNELS)
         self.act = nn.Hardswish(inplace=True)
         channels, stages, widths = STEM_CHANNELS, [], []
-        for place, rows in enumerate(STAGES[variant]):
+        for index, rows in enumerate(STAGES[variant]):
             blocks: list[nn.Module] = []
             for row in rows:
-                blocks.append(OpeningBlock(channels, row) if place == 0 else InvertedResidual(channels, row))
+                blocks.append(StemBlock(channels, row) if index == 0 else InvertedResidual(channels, row))
                 channels = row.channels
             stages.append(nn.Sequential(*blocks))
             widths.append(channels)
-        stages.append(nn.Sequential(Widening(channels, channels * 6)))
+        stages.append(nn.Sequential(LastConv(channels, channels * 6)))
         widths.append(channels * 6)
         self.blocks = nn.Sequential(*stages)
-        self.channels = tuple(widths[end] for end in ENDS[variant])
+        self.channels = tuple(widths[layer] for layer in OUT_LAYERS[variant])
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
@@ -172,15 +184,15 @@ class MobileNetV3(nn.Module):
         """Features at strides 4, 8, 16, 32 of normalised images (B, 3, 32 n + 1, 32 m + 1)."""
         x = self.act(self.bn1(self.conv_stem(image)))
         features = []
-        for place, stage in enumerate(self.blocks):
+        for index, stage in enumerate(self.blocks):
             x = stage(x)
-            if place in ENDS[self.variant]:
+            if index in OUT_LAYERS[self.variant]:
                 features.append(x)
         return tuple(features)
 
     def stem_modules(self) -> tuple[nn.Module, ...]:
-        """The modules up to stride 4, which may stay frozen: their features are the same for any task."""
-        return self.conv_stem, self.bn1, *list(self.blocks)[: ENDS[self.variant][0] + 1]
+        """The modules up to stride 4, which may stay frozen: their features serve any task."""
+        return self.conv_stem, self.bn1, *list(self.blocks)[: OUT_LAYERS[self.variant][0] + 1]
 
     def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Load classification weights by timm's names; the classifier is left out.
@@ -190,5 +202,5 @@ class MobileNetV3(nn.Module):
         load_features(self, state, self.variant)
 
 
-def _depthwise(channels: int, row: Row) -> nn.Conv2d:
+def _depthwise(channels: int, row: BlockSpec) -> nn.Conv2d:
     return nn.Conv2d(channels, channels, row.kernel, row.stride, row.kernel // 2, groups=channels, bias=False)

@@ -8,7 +8,7 @@ keeps the dilation that came in, and all that follows is dilated by the stride l
 dilated network is then a cell of the plain one, so ImageNet weights keep their meaning.
 
 Padding is symmetric, (k // 2) * dilation, in the max pool too: with an input side of 32 n + 1 pixels every cell of
-every stage stands on a pixel's centre, as `geometry.grid` has it.
+every stage is at a pixel's centre, as `geometry.grid` has it.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from poseg.networks.backbones.pretrained import load_features
 BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3), "resnet152": (3, 8, 36, 3)}
 STEM_CHANNELS = 64
 STEM_STRIDE = 4
-MIDDLE_CHANNELS = (64, 128, 256, 512)
+BOTTLENECK_CHANNELS = (64, 128, 256, 512)
 EXPANSION = 4
 OUTPUT_STRIDES = (8, 16, 32)
 
 
 class Bottleneck(nn.Module):
-    """Narrow by 1x1, look around by 3x3, widen by 1x1; a shortcut around all three."""
+    """1x1 to fewer channels, 3x3, 1x1 to more channels; a shortcut around all three."""
 
-    def __init__(self, channels_in: int, middle: int, stride: int, dilation: int) -> None:
+    def __init__(self, channels_in: int, width: int, stride: int, dilation: int) -> None:
         super().__init__()
-        channels = middle * EXPANSION
-        self.conv1 = nn.Conv2d(channels_in, middle, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(middle)
-        self.conv2 = nn.Conv2d(middle, middle, 3, stride, padding=dilation, dilation=dilation, bias=False)
-        self.bn2 = nn.BatchNorm2d(middle)
-        self.conv3 = nn.Conv2d(middle, channels, 1, bias=False)
+        channels = width * EXPANSION
+        self.conv1 = nn.Conv2d(channels_in, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=dilation, dilation=dilation, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, channels, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(channels)
         self.act = nn.ReLU(inplace=True)
         self.downsample: nn.Module | None = None
@@ -84,18 +84,18 @@ class ResNet(nn.Module):
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         stages, strides = [], []
         channels, reached, dilation = STEM_CHANNELS, STEM_STRIDE, 1
-        for place, (middle, repeats) in enumerate(zip(MIDDLE_CHANNELS, BLOCKS[variant], strict=True)):
-            wanted = 1 if place == 0 else 2
-            stride = wanted if reached * wanted <= output_stride else 1
-            first = Bottleneck(channels, middle, stride, dilation)
-            dilation *= wanted // stride
+        for index, (width, repeats) in enumerate(zip(BOTTLENECK_CHANNELS, BLOCKS[variant], strict=True)):
+            own_stride = 1 if index == 0 else 2
+            stride = own_stride if reached * own_stride <= output_stride else 1
+            first = Bottleneck(channels, width, stride, dilation)
+            dilation *= own_stride // stride
             reached *= stride
-            channels = middle * EXPANSION
-            rest = (Bottleneck(channels, middle, 1, dilation) for _ in range(repeats - 1))
+            channels = width * EXPANSION
+            rest = (Bottleneck(channels, width, 1, dilation) for _ in range(repeats - 1))
             stages.append(nn.Sequential(first, *rest))
             strides.append(reached)
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
-        self.channels = tuple(middle * EXPANSION for middle in MIDDLE_CHANNELS)
+        self.channels = tuple(width * EXPANSION for width in BOTTLENECK_CHANNELS)
         self.strides = tuple(strides)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -113,7 +113,7 @@ class ResNet(nn.Module):
         return tuple(features)
 
     def stem_modules(self) -> tuple[nn.Module, ...]:
-        """The modules up to stride 4, which may stay frozen: their features are the same for any task."""
+        """The modules up to stride 4, which may stay frozen: their features serve any task."""
         return self.conv1, self.bn1, self.layer1
 
     def load_pretrained(self, state: Mapping[str, Tensor]) -> None:

@@ -10,7 +10,7 @@ from poseg.errors import WeightsError
 
 POOL = 0
 LAYERS = (64, 64, POOL, 128, 128, POOL, 256, 256, 256, 256, POOL, 512, 512)
-ENDS = (17, 22)  # places of the last activations at strides 4 and 8, counted as torchvision's weights are
+OUT_LAYERS = (17, 22)  # the last activations at strides 4 and 8, counted as torchvision's weights are
 
 
 class Vgg19(nn.Module):
@@ -39,16 +39,16 @@ class Vgg19(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Features, finest first."""
-        x, found = image, []
-        for place, layer in enumerate(self.features):
+        x, features = image, []
+        for index, layer in enumerate(self.features):
             x = layer(x)
-            if place in ENDS:
-                found.append(x)
-        return tuple(found)
+            if index in OUT_LAYERS:
+                features.append(x)
+        return tuple(features)
 
     def stem_modules(self) -> tuple[nn.Module, ...]:
         """The modules up to stride 4, which may stay frozen."""
-        return tuple(list(self.features)[: ENDS[0] + 1])
+        return tuple(list(self.features)[: OUT_LAYERS[0] + 1])
 
     def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Load classification weights under torchvision's names; layers beyond the tenth convolution are left out.
@@ -56,10 +56,10 @@ class Vgg19(nn.Module):
         Raises WeightsError where they are of another network.
         """
         own = self.state_dict()
-        lacking = [name for name, tensor in own.items() if name not in state or state[name].shape != tensor.shape]
-        if lacking:
+        missing = [name for name, tensor in own.items() if name not in state or state[name].shape != tensor.shape]
+        if missing:
             raise WeightsError(
-                f"These weights are not VGG-19's: {lacking[0]} is missing or of another shape; "
+                f"These weights are not VGG-19's: {missing[0]} is missing or of another shape; "
                 "give a file with torchvision's names."
             )
         self.load_state_dict({name: state[name] for name in own})

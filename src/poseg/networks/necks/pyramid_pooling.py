@@ -1,4 +1,4 @@
-"""Pyramid pooling: every cell also sees means over large parts of the picture (Zhao et al., CVPR 2017, section 3.2)."""
+"""Pyramid pooling: every cell also gets means over large parts of the image (Zhao et al., CVPR 2017, section 3.2)."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ Norm = Literal["batch", "group"]
 
 
 def normalisation(kind: Norm, channels: int) -> nn.Module:
-    """Batch normalisation, or for batches of a few pictures at most 32 groups of 8 channels or more.
+    """Batch normalisation, or for batches of a few images at most 32 groups of 8 channels or more.
 
-    A group of one channel would leave nothing of a mean over the whole picture.
+    A group of one channel would leave nothing of a mean over the whole image.
     """
     if kind == "batch":
         return nn.BatchNorm2d(channels)
-    most = min(32, max(channels // 8, 1))
-    return nn.GroupNorm(next(groups for groups in range(most, 0, -1) if channels % groups == 0), channels)
+    max_groups = min(32, max(channels // 8, 1))
+    return nn.GroupNorm(next(groups for groups in range(max_groups, 0, -1) if channels % groups == 0), channels)
 
 
-def pool_to(x: Tensor, bins: int) -> Tensor:
+def adaptive_pool(x: Tensor, bins: int) -> Tensor:
     """Means over `bins` x `bins` equal parts: (B, C, h, w) -> (B, C, bins, bins).
 
-    A cell that lies in two parts counts in both, by its share. That is `adaptive_avg_pool2d` wherever parts are whole
-    cells, but can be exported for pictures of any size.
+    A cell in two parts counts in both, by its overlap. That equals `adaptive_avg_pool2d` wherever parts are whole
+    cells, but can be exported for images of any size.
     """
-    rows, columns = (_shares(x.shape[axis], bins, x) for axis in (-2, -1))
+    rows, columns = (_bin_weights(x.shape[axis], bins, x) for axis in (-2, -1))
     return rows @ x @ columns.transpose(0, 1)
 
 
-def _shares(cells: int, bins: int, like: Tensor) -> Tensor:
+def _bin_weights(cells: int, bins: int, like: Tensor) -> Tensor:
     """(bins, cells) how much of each part is in each cell; rows sum to 1."""
     cell = torch.arange(cells, device=like.device)
     part = torch.arange(bins, device=like.device)[:, None]
@@ -59,15 +59,15 @@ class PyramidPooling(nn.Module):
         self.channels = channels + width * len(self.bins)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, h, w) -> (B, 2 C, h, w). Raises PosegError for one picture in training with batch normalisation."""
+        """(B, C, h, w) -> (B, 2 C, h, w). Raises PosegError for one image in training with batch normalisation."""
         if self.training and self.norm == "batch" and len(x) == 1:
             raise PosegError(
-                "Pyramid pooling has one value for each channel of a single picture, which batch normalisation cannot "
-                "learn from; take a optim.batch_size of 2 or more in each slice, or system.norm=group."
+                "Pyramid pooling has one value for each channel of a single image, which batch normalisation cannot "
+                "learn from; take an optim.batch_size of 2 or more in each micro-batch, or system.norm=group."
             )
         size = x.shape[-2:]
         means = [
-            F.interpolate(level(pool_to(x, bins)), size=size, mode="bilinear", align_corners=False)
+            F.interpolate(level(adaptive_pool(x, bins)), size=size, mode="bilinear", align_corners=False)
             for level, bins in zip(self.levels, self.bins, strict=True)
         ]
         return torch.cat([x, *means], dim=1)

@@ -1,4 +1,4 @@
-"""Stages of the pose branch: names and shapes of what they say, who reads whom, and how large the published one is."""
+"""Stages of the pose branch: names and shapes of their fields, their inputs, and the size of the published one."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from poseg.codecs.poseg import PoSegCodec  # noqa: E402
-from poseg.networks.heads.paf_stages import DenseBlock, LightStages, PublishedStages  # noqa: E402
+from poseg.networks.heads.field_heads import DenseBlock, LightPafStages, PaperPafStages  # noqa: E402
 from poseg.skeletons import OPENPOSE18  # noqa: E402
 
 PAF, HEATMAP, BACKGROUND, _ = PoSegCodec(OPENPOSE18).specs
 GROUPS = ((PAF,), (HEATMAP, BACKGROUND))
 WANTED = {"paf": 38, "heatmap": 18, "background": 1}
 MAKERS = {
-    "light": lambda stages: LightStages(16, GROUPS, refining=stages - 1, hidden=24),
-    "dense": lambda stages: LightStages(16, GROUPS, refining=stages - 1, hidden=24, dense=True),
-    "published": lambda stages: PublishedStages(16, GROUPS, stages=stages, width=8),
+    "light": lambda stages: LightPafStages(16, GROUPS, refinement_stages=stages - 1, hidden=24),
+    "dense": lambda stages: LightPafStages(16, GROUPS, refinement_stages=stages - 1, hidden=24, dense=True),
+    "published": lambda stages: PaperPafStages(16, GROUPS, stages=stages, width=8),
 }
 
 
@@ -31,7 +31,7 @@ def features(batch: int = 2):
 
 
 @pytest.mark.parametrize("stages", [1, 2, 3])
-def test_each_stage_says_every_field_by_name(make, stages):
+def test_each_stage_predicts_every_field_by_name(make, stages):
     said = make(stages).eval()(features())
     assert len(said) == stages
     for fields in said:
@@ -39,13 +39,13 @@ def test_each_stage_says_every_field_by_name(make, stages):
         assert all(field.shape == (2, WANTED[name], 9, 11) for name, field in fields.items())
 
 
-def test_a_fresh_branch_is_almost_silent(make):
-    """So that at the start nearly empty targets are nearly met."""
+def test_a_fresh_branch_predicts_almost_zero(make):
+    """So that the first loss on nearly empty targets is low."""
     for fields in make(2).eval()(features()):
         assert all(field.abs().max() < 0.5 for field in fields.values())
 
 
-def test_a_later_stage_reads_the_features_and_the_stage_before(make):
+def test_a_later_stage_has_the_features_and_the_stage_before_as_input(make):
     branch, x = make(2).eval(), features(1).requires_grad_()
     first, last = branch(x)
     for fields in first.values():
@@ -72,7 +72,7 @@ def convolution(channels_in: int, channels_out: int, side: int) -> int:
 
 def test_the_published_branch_is_as_large_as_its_layers():
     """Stage 1: three 3x3 of 128, 1x1 of 512; then five 7x7 of 128 and a 1x1, on 128 + 38 + 19 = 185 channels."""
-    branch = PublishedStages(128, GROUPS)
+    branch = PaperPafStages(128, GROUPS)
     assert len(branch.stages) == 6
     first = sum(3 * convolution(128, 128, 3) + convolution(128, 512, 1) + convolution(512, out, 1) for out in (38, 19))
     later = sum(
@@ -85,7 +85,7 @@ def test_the_published_branch_is_as_large_as_its_layers():
 
 
 def test_the_published_branch_starts_as_published():
-    branch = PublishedStages(128, GROUPS, stages=2)
+    branch = PaperPafStages(128, GROUPS, stages=2)
     convolutions = [m for m in branch.modules() if isinstance(m, torch.nn.Conv2d)]
     assert len(convolutions) == 2 * 5 + 2 * 7
     assert not [m for m in branch.modules() if isinstance(m, torch.nn.BatchNorm2d)]
@@ -94,7 +94,7 @@ def test_the_published_branch_starts_as_published():
         assert not layer.bias.any()
 
 
-def test_the_two_rows_of_a_published_stage_do_not_mix():
+def test_the_two_stacks_of_a_published_stage_do_not_mix():
     torch.manual_seed(0)
     other = MAKERS["published"](1).eval()
     torch.manual_seed(0)
@@ -106,7 +106,7 @@ def test_the_two_rows_of_a_published_stage_do_not_mix():
     torch.testing.assert_close(one["heatmap"], two["heatmap"], atol=0, rtol=0)
 
 
-def test_a_dense_block_keeps_the_shape_and_sees_three_cells_far():
+def test_a_dense_block_keeps_the_shape_and_has_a_reach_of_three_cells():
     block, x = DenseBlock(4).eval(), torch.randn(1, 4, 15, 15, requires_grad=True)
     y = block(x)
     assert y.shape == x.shape

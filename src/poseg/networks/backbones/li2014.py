@@ -1,4 +1,4 @@
-"""The trunk of the multi-task pose networks: three convolutions on crops of 112 px (Li and Chan, ACCV 2014).
+"""The backbone of the multi-task pose networks: three convolutions on crops of 112 px (Li and Chan, ACCV 2014).
 
 Widths and kernels are those of the network that its author published later; nothing is padded, and pooling rounds up.
 """
@@ -15,8 +15,8 @@ from poseg.errors import WeightsError
 CROP_PX = 112
 
 
-class SpatialNormalisation(nn.Module):
-    """u / (1 + alpha mean(u^2))^beta, the mean over a window of each channel: brightness goes (section 3.1)."""
+class WithinChannelLRN(nn.Module):
+    """u / (1 + alpha mean(u^2))^beta, the mean over a neighbourhood in each channel (section 3.1): less brightness."""
 
     def __init__(self, window: int = 5, alpha: float = 0.0025, beta: float = 0.75) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class SpatialNormalisation(nn.Module):
         return x / (1 + self.alpha * energy) ** self.beta
 
 
-class ThreeConvolutions(nn.Module):
+class Li2014Backbone(nn.Module):
     """(B, 3, S, S) -> features at strides 4 and 8; for a crop of 112 px (B, 64, 24, 24) and (B, 64, 10, 10).
 
     channels, strides   of the two
@@ -42,7 +42,7 @@ class ThreeConvolutions(nn.Module):
         self.conv1 = nn.Conv2d(3, 32, 9)
         self.pool1 = nn.MaxPool2d(3, 2, ceil_mode=True)
         self.conv2 = nn.Conv2d(32, 64, 5)
-        self.norm = SpatialNormalisation()
+        self.norm = WithinChannelLRN()
         self.pool2 = nn.MaxPool2d(3, 2, ceil_mode=True)
         self.conv3 = nn.Conv2d(64, 64, 5)
         self.pool3 = nn.MaxPool2d(3, 2, ceil_mode=True)
@@ -63,12 +63,12 @@ class ThreeConvolutions(nn.Module):
         return self.conv1, self.conv2
 
     def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
-        """Load the trunk of another such network, as pre-training left it. Raises WeightsError for any other."""
+        """Load the backbone of another such network. Raises WeightsError for any other."""
         own = self.state_dict()
-        lacking = [name for name, tensor in own.items() if name not in state or state[name].shape != tensor.shape]
-        if lacking:
+        missing = [name for name, tensor in own.items() if name not in state or state[name].shape != tensor.shape]
+        if missing:
             raise WeightsError(
-                f"These are not the weights of three convolutions ({lacking[0]} is missing or of another shape); "
-                "nobody published any, start from a run of this trunk or from nothing."
+                f"These are not the weights of li2014 ({missing[0]} is missing or of another shape); "
+                "none are published, start from a run with this backbone or from random weights."
             )
         self.load_state_dict({name: state[name] for name in own})

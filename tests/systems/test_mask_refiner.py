@@ -1,4 +1,4 @@
-"""The painter's network and loss."""
+"""The mask refiner's network and loss."""
 
 from __future__ import annotations
 
@@ -7,37 +7,36 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from poseg.losses.masked import masked_dice  # noqa: E402
-from poseg.networks.unet import UNet  # noqa: E402
-from poseg.systems.painter import Painter  # noqa: E402
+from poseg.systems.mask_refiner import MaskRefinerSystem, UNet  # noqa: E402
 
 
 def generator():
     return torch.Generator().manual_seed(0)
 
 
-def test_every_window_is_painted_by_itself():
-    network = Painter().network().eval()
-    windows = torch.randn(3, 6, 64, 64, generator=generator())
+def test_a_mask_does_not_depend_on_the_other_crops():
+    network = MaskRefinerSystem().network().eval()
+    crops = torch.randn(3, 6, 64, 64, generator=generator())
     with torch.no_grad():
-        together = network(windows)["mask"]
-        alone = network(windows[1:2])["mask"]
+        together = network(crops)["mask"]
+        alone = network(crops[1:2])["mask"]
     assert together.shape == (3, 1, 64, 64)
     torch.testing.assert_close(together[1:2], alone, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("levels", [1, 2, 3])
-def test_a_u_net_keeps_the_size_and_sees_far(levels):
-    network = UNet(2, 8, levels).eval()
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_u_net_keeps_the_size_and_has_a_large_receptive_field(depth):
+    network = UNet(2, 8, depth).eval()
     image = torch.randn(1, 2, 64, 64, generator=generator()).requires_grad_()
     features = network(image)
     assert features.shape == (1, 8, 64, 64)
     features[0, :, 32, 32].sum().backward()
     seen = (image.grad.abs().sum(dim=(0, 1)) > 0).nonzero()
-    assert (seen.max(dim=0).values - seen.min(dim=0).values).min() > 8 * levels
+    assert (seen.max(dim=0).values - seen.min(dim=0).values).min() > 8 * depth
 
 
-def test_the_loss_of_slices_adds_up_and_vanishes_at_the_truth():
-    loss = Painter().loss()
+def test_the_loss_of_micro_batches_adds_up_and_vanishes_at_the_ground_truth():
+    loss = MaskRefinerSystem().loss()
     target = (torch.rand(4, 1, 64, 64, generator=generator()) > 0.5).float()
     weight = (torch.rand(4, 1, 64, 64, generator=generator()) > 0.3).float()
     logits = torch.randn(4, 1, 64, 64, generator=generator())
@@ -55,7 +54,7 @@ def test_the_loss_of_slices_adds_up_and_vanishes_at_the_truth():
     assert perfect["total"] < 1e-4
 
 
-def test_dice_is_the_share_that_does_not_overlap():
+def test_dice_loss_is_one_minus_the_overlap():
     target = torch.zeros(2, 1, 8, 8)
     target[:, :, :, :4] = 1
     logits = torch.full_like(target, -40.0)
