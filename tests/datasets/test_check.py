@@ -163,7 +163,7 @@ def trainable(path):
     return True
 
 
-def test_nothing_is_found_where_nothing_is(plain, write):
+def test_clean_file_has_no_issues(plain, write):
     report = check_file(path := write(plain), path.parent)
     assert rules(report) == {"no-keypoints"}
     assert report.worst == Severity.NOTE
@@ -171,7 +171,7 @@ def test_nothing_is_found_where_nothing_is(plain, write):
 
 
 @pytest.mark.parametrize(("rule", "change"), CHANGES, ids=[f"{n}-{rule}" for n, (rule, _) in enumerate(CHANGES)])
-def test_a_fault_is_found_where_it_was_put(rule, change, plain, write):
+def test_every_change_is_detected(rule, change, plain, write):
     change(plain)
     path = write(plain)
     report = check_file(path, path.parent)
@@ -185,7 +185,7 @@ def test_a_fault_is_found_where_it_was_put(rule, change, plain, write):
         assert not trainable(path), "an error is told, so training must fail"
 
 
-def test_every_kind_is_put_somewhere():
+def test_every_rule_is_tested():
     assert {rule for rule, _ in CHANGES} | ELSEWHERE == set(RULES)
 
 
@@ -206,7 +206,7 @@ PLACES = st.one_of(
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.tuples(PLACES, VALUES), min_size=1, max_size=2))
-def test_a_file_without_errors_can_be_trained_on_whatever_is_in_it(plain, write, changes):
+def test_file_without_errors_can_be_trained_on(plain, write, changes):
     broken: Any = copy.deepcopy(plain)
     for (key, place, entry), value in changes:
         broken[key][place][entry] = value
@@ -216,7 +216,7 @@ def test_a_file_without_errors_can_be_trained_on_whatever_is_in_it(plain, write,
         assert trainable(path)
 
 
-def test_five_examples_at_most_name_the_annotations(plain):
+def test_issues_have_at_most_five_examples(plain):
     base = plain["annotations"][0]
     plain["annotations"] = [
         {**base, "id": n, "keypoints": [1, 2, 2] * 5, "area": 900 + n, "num_keypoints": 3} for n in range(7)
@@ -227,7 +227,7 @@ def test_five_examples_at_most_name_the_annotations(plain):
     assert len(issue.examples) == 5
 
 
-def test_what_is_no_annotation_file(tmp_path):
+def test_unreadable_files_are_errors(tmp_path):
     path = tmp_path / "a.json"
     for content in (b"", b"{", b"[]", b"3", b"\xff\xfe", gzip.compress(b"{}")):
         path.write_bytes(content)
@@ -237,7 +237,7 @@ def test_what_is_no_annotation_file(tmp_path):
     assert rules(check_file(tmp_path / "none.json")) == {"unreadable"}
 
 
-def test_joints_without_names_are_cocos(plain):
+def test_joints_without_names_are_coco17(plain):
     del plain["categories"][0]["keypoints"], plain["categories"][0]["skeleton"], plain["categories"][0]["sigmas"]
     assert "skeleton" in rules(check_dict(plain))
     for record in plain["annotations"][:3]:
@@ -249,7 +249,7 @@ def test_joints_without_names_are_cocos(plain):
     assert report.summary.joints["right_ear"] == (1, 1)
 
 
-def test_pictures_are_compared_by_their_headers(plain, write):
+def test_images_are_compared_by_their_headers(plain, write):
     path = write(plain)
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -262,7 +262,7 @@ def test_pictures_are_compared_by_their_headers(plain, write):
     assert "cannot show a person" in str(check_file(path, path.parent).issues)
 
 
-def test_a_toml_file_completes_the_category(plain, write, tmp_path):
+def test_toml_file_completes_the_category(plain, write, tmp_path):
     del plain["categories"][0]["sigmas"]
     path = write(plain)
     assert "no-sigmas" in rules(check_file(path))
@@ -272,7 +272,7 @@ def test_a_toml_file_completes_the_category(plain, write, tmp_path):
     assert "skeleton" in rules(check_file(path))
 
 
-def test_the_summary_counts(plain):
+def test_summary_counts(plain):
     summary = check_dict(plain).summary
     assert (summary.images, summary.images_with_people, summary.people, summary.crowds) == (2, 2, 3, 1)
     assert (summary.with_joints, summary.with_masks) == (2, 3)
@@ -295,6 +295,6 @@ def test_the_summary_counts(plain):
         ("mmpose_samples/mpii/test_mpii.json", {"unreadable"}),
     ],
 )
-def test_real_files_have_the_faults_they_have(file, expected):
+def test_published_files_have_known_issues(file, expected):
     report = check_file(SHARED / file)
     assert {issue.rule for issue in report.issues if issue.severity > Severity.NOTE} == expected

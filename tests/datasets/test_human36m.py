@@ -32,28 +32,28 @@ def sample(tmp_path: Path, request) -> Path:
     return tmp_path
 
 
-def test_the_17_joints_are_taken_from_the_32_in_the_order_of_the_skeleton(sample):
+def test_17_of_32_joints_in_the_order_of_the_skeleton(sample):
     poses = recordings(sample, ["S1"])[0].read()
     assert poses.joints_mm.shape == (5, 17, 3)
     np.testing.assert_allclose(poses.joints_mm, marked(5)[:, JOINTS_OF_32], rtol=1e-6)
     assert poses.keypoints is None
 
 
-def test_training_and_test_share_no_subject_and_all_are_there(sample):
+def test_train_and_test_subjects_are_disjoint_and_complete(sample):
     train, test = recordings(sample, TRAIN_SUBJECTS), recordings(sample, TEST_SUBJECTS)
     assert not {r.subject for r in train} & {r.subject for r in test}
     assert len(train) + len(test) == 7 * 3 * 2
     assert {r.camera for r in train} == set(CAMERAS)
 
 
-def test_an_action_has_one_name_whatever_a_subject_calls_it(sample):
+def test_actions_have_one_name_for_all_subjects(sample):
     dogs = recordings(sample, ["S1", "S9"], actions=["WalkingDog"])
     assert [(r.subject, r.subaction) for r in dogs[::2]] == [("S1", "WalkingDog"), ("S9", "WalkDog")]
     walks = recordings(sample, ["S5"], actions=["Walking"])
     assert {r.subaction for r in walks} == {"Walking", "Walking 1"}
 
 
-def test_points_of_the_picture_and_pictures_come_along_where_they_are(sample):
+def test_2d_points_and_images_are_optional(sample):
     found = recordings(sample, ["S1"])[0]
     assert found.images() == ()
     folder = sample / "S1" / "Images" / f"{found.subaction}.{found.camera}"
@@ -66,7 +66,7 @@ def test_points_of_the_picture_and_pictures_come_along_where_they_are(sample):
     np.testing.assert_allclose(found.read().keypoints, marked(5, 2)[:, JOINTS_OF_32], rtol=1e-6)
 
 
-def test_points_of_the_picture_may_lie_in_the_folder_beside(tmp_path):
+def test_2d_points_may_be_in_their_own_folder(tmp_path):
     for kind, axes in (("D3_Positions_mono", 3), ("D2_Positions", 2)):
         place = tmp_path / "S9" / "MyPoseFeatures" / kind
         place.mkdir(parents=True)
@@ -85,7 +85,7 @@ def test_points_of_the_picture_may_lie_in_the_folder_beside(tmp_path):
         ({"positions_3d": np.array([{"a": 1}], object)}, "allow_pickle"),
     ],
 )
-def test_broken_recordings_are_refused_with_their_name(tmp_path, arrays, message):
+def test_broken_recordings_are_reported_by_name(tmp_path, arrays, message):
     (tmp_path / "S1").mkdir()
     np.savez(tmp_path / "S1" / "Eating 2.54138969.npz", **arrays)
     with pytest.raises(AnnotationError, match=message) as caught:
@@ -93,7 +93,7 @@ def test_broken_recordings_are_refused_with_their_name(tmp_path, arrays, message
     assert "Eating 2.54138969.npz" in str(caught.value)
 
 
-def test_what_is_not_there_is_said(sample):
+def test_missing_recordings_are_reported(sample):
     with pytest.raises(AnnotationError, match=r"no recording of Flying; it has Walking, WalkingDog\."):
         recordings(sample, ["S1"], actions=["Flying"])
     with pytest.raises(AnnotationError, match=r"no recordings in .*S4"):

@@ -1,12 +1,17 @@
-"""Folders that are said to hold Leeds Sports Pose and do not: one sentence each, for training and for the file."""
+"""Leeds Sports Pose as samples, and one error message for each invalid folder."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from poseg.datasets.lsp import Lsp, lsp_to_coco, read_joints
 from poseg.errors import AnnotationError, ImageError
+from poseg.skeletons import COCO17
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 
 def damaged(path):
@@ -36,7 +41,7 @@ def one_array(path):
     ],
     ids=["none", "empty", "text", "folder", "damaged", "array", "key", "letters", "joints", "nobody", "infinite"],
 )
-def test_folders_that_are_not_lsp_are_told_in_a_sentence(tmp_path, make, complaint):
+def test_invalid_folders_are_reported(tmp_path, make, complaint):
     make(tmp_path / "joints.npz")
     for read in (lsp_to_coco, lambda folder: Lsp("lsp", folder, "im{:04d}.jpg", 1, 1000, include_occluded=True)):
         with pytest.raises(AnnotationError, match=complaint) as told:
@@ -44,9 +49,21 @@ def test_folders_that_are_not_lsp_are_told_in_a_sentence(tmp_path, make, complai
         assert "\n" not in str(told.value)
 
 
-def test_a_picture_that_is_not_there_is_named(tmp_path):
+def test_missing_image_is_reported(tmp_path):
     np.savez(tmp_path / "joints.npz", joints=np.ones((3, 14, 3)))
     data = Lsp("lsp", tmp_path, "im{:04d}.jpg", 2, 1000, include_occluded=True)
     assert (len(data), len(read_joints(tmp_path))) == (2, 3)
     with pytest.raises(ImageError, match=r"im0003\.jpg"):
         data[1]
+
+
+@pytest.mark.skipif(not (SHARED / "lsp").exists(), reason="needs the LSP photographs beside the repository")
+def test_lsp_has_twelve_of_cocos_joints():
+    data = Lsp("lsp", SHARED / "lsp", "im{:04d}.jpg", 1, 1000, include_occluded=True)
+    assert len(data) == 1000
+    assert data.annotated_joints.sum() == 12
+    sample = data[0]
+    assert (sample.people.keypoint_scores[0] > 0).sum() == 12
+    assert not sample.people.keypoint_scores[0, : COCO17.index("left_shoulder")].any()
+    raw = np.load(SHARED / "lsp" / "joints.npz")["joints"][0]
+    np.testing.assert_allclose(sample.people.keypoints[0, COCO17.index("right_ankle")], raw[0, :2] + 0.5, atol=1e-4)

@@ -66,7 +66,7 @@ def standing_file(folder: Path, **changes) -> Path:
     return folder
 
 
-def test_a_standing_body_is_upright_about_its_pelvis_and_looks_ahead(tmp_path):
+def test_standing_body_is_upright_about_its_pelvis(tmp_path):
     poses = read_mocap(standing_file(tmp_path), ("cmu_asfamc",))
     assert len(poses) == 6
     assert [clip.subject for clip in poses.clips] == ["01", "02", "03"]
@@ -79,7 +79,7 @@ def test_a_standing_body_is_upright_about_its_pelvis_and_looks_ahead(tmp_path):
         np.testing.assert_allclose(joint(poses, name)[0], place, atol=1e-3, err_msg=name)
 
 
-def test_mirrored_files_are_mirrored_bodies(tmp_path):
+def test_flipped_files_give_flipped_bodies(tmp_path):
     rng = np.random.default_rng(0)
     moved = rng.normal(0, 40, (6, len(CMU_NAMES), 3))
     swapped = [{"l": "r", "r": "l"}[n[0]] + n[1:] if n[1:] in {m[1:] for m in CMU_NAMES if m != n} else n
@@ -91,7 +91,7 @@ def test_mirrored_files_are_mirrored_bodies(tmp_path):
     np.testing.assert_allclose(second.joints_mm, first.joints_mm[:, BODY17_3D.flip_index] * (-1, 1, 1), atol=0.01)
 
 
-def test_bones_are_as_long_as_a_persons(source):
+def test_bones_have_human_lengths(source):
     mean = dict(zip(BONES, bone_lengths(source.joints_mm, BODY17_3D).mean(axis=0).tolist(), strict=True))
     for side in ("left", "right"):
         assert 350 < mean[f"{side}_knee"] < 520
@@ -104,7 +104,7 @@ def test_bones_are_as_long_as_a_persons(source):
     assert 0.4 < torso / (mean["left_knee"] + mean["left_ankle"]) < 0.7
 
 
-def test_left_and_right_bones_are_alike(source):
+def test_left_and_right_bones_are_equally_long(source):
     lengths = bone_lengths(source.joints_mm, BODY17_3D).mean(axis=0)
     both = dict(zip(BONES, lengths.tolist(), strict=True))
     for bone in BONES:
@@ -112,7 +112,7 @@ def test_left_and_right_bones_are_alike(source):
             assert both[bone] == pytest.approx(both[bone.replace("left_", "right_")], rel=0.05)
 
 
-def test_people_stand_on_their_feet_and_look_where_their_toes_point(source):
+def test_people_stand_upright_and_face_forward(source):
     up = joint(source, "head_top")[:, 1] - np.minimum(joint(source, "left_ankle"), joint(source, "right_ankle"))[:, 1]
     assert np.median(up) > 1300
     across = joint(source, "left_hip") - joint(source, "right_hip")
@@ -124,7 +124,7 @@ def test_people_stand_on_their_feet_and_look_where_their_toes_point(source):
     assert (((joint(source, "nose") - joint(source, "neck")) * ahead).sum(axis=1) > 0).mean() > 0.95
 
 
-def test_middles_are_where_a_network_of_the_picture_is_told_they_are(source):
+def test_midpoints_equal_those_of_remapped_2d_joints(source):
     some = source.joints_mm[::97]
     flat, sure = some[..., :2], np.ones(some.shape[:2], np.float32)
     joints = [name for name in LSP14.joints if name not in ("neck", "head_top")]
@@ -133,7 +133,7 @@ def test_middles_are_where_a_network_of_the_picture_is_told_they_are(source):
         np.testing.assert_allclose(joint(again, name), joint(flat, name), atol=1e-3)
 
 
-def test_the_walk_that_two_files_hold_is_one_walk(poses):
+def test_walk_in_two_files_is_the_same(poses):
     """The unit and the lost lengths of cmu_subset, put right, against the same recording in cmu_asfamc."""
     numbers = {(clip.source, clip.name): place for place, clip in enumerate(poses.clips)}
     first, second = (
@@ -155,7 +155,7 @@ def turned(joints):
     return np.stack([c * x + s * z, y, c * z - s * x], axis=2)
 
 
-def test_no_clip_and_no_subject_is_on_two_sides(poses):
+def test_split_shares_no_clip_or_subject(poses):
     parts = split(poses)
     assert sum(map(len, parts)) == len(poses)
     assert all(len(part) > 1000 for part in parts)
@@ -169,7 +169,7 @@ def test_no_clip_and_no_subject_is_on_two_sides(poses):
     assert set.union(*clips) == set(poses.clips)
 
 
-def test_no_pose_is_on_two_sides(poses):
+def test_split_shares_no_pose(poses):
     train, val, test = (turned(part[part.sources != "bandai_namco"].joints_mm) for part in split(poses))
     for first, second in ((train, val), (train, test), (val, test)):
         least = min(
@@ -178,7 +178,7 @@ def test_no_pose_is_on_two_sides(poses):
         assert least > 5
 
 
-def test_the_split_is_the_same_every_time_and_for_a_part(poses):
+def test_split_is_deterministic(poses):
     first, again = split(poses), split(poses)
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one.joints_mm, other.joints_mm)
@@ -186,14 +186,14 @@ def test_the_split_is_the_same_every_time_and_for_a_part(poses):
     assert all(set(few.clips) <= set(many.clips) for few, many in zip(some, first, strict=True))
 
 
-def test_sources_may_be_chosen(poses):
+def test_sources_can_be_chosen(poses):
     ours = read_mocap(FOLDER, CMU_SOURCES)
     assert set(ours.sources.tolist()) == set(CMU_SOURCES)
     np.testing.assert_array_equal(ours.joints_mm, poses[poses.sources != "bandai_namco"].joints_mm)
     assert mocap.Clip("cmu_asfamc", "01_01", subject="01") in ours.clips
 
 
-def test_views_are_what_their_cameras_see():
+def test_project_equals_the_cameras_projection():
     rng = np.random.default_rng(0)
     joints = rng.normal(0, 300, (5, 17, 3)).astype(np.float32)
     seen = project(joints, rng, 3)
@@ -207,12 +207,12 @@ def test_views_are_what_their_cameras_see():
     assert not np.allclose(again.keypoints, seen.keypoints)
 
 
-def test_a_limb_behind_the_camera_is_refused():
+def test_project_rejects_joints_behind_the_camera():
     with pytest.raises(GeometryError, match="in front of the camera"):
         project(np.full((1, 17, 3), 5.0) * np.arange(17)[:, None], np.random.default_rng(0), 40, distance_mm=(10, 20))
 
 
-def test_chosen_poses_bring_their_own_clips():
+def test_indexing_keeps_the_clips_of_the_poses():
     poses = MocapPoses(
         np.zeros((4, 17, 3), np.float32), np.array([0, 1, 1, 2]), tuple(Clip("a", name) for name in "xyz")
     )
@@ -223,7 +223,7 @@ def test_chosen_poses_bring_their_own_clips():
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_poses_that_are_not_finite_are_refused_with_their_number_and_clip(tmp_path, value):
+def test_poses_must_be_finite(tmp_path, value):
     with np.load(standing_file(tmp_path) / "cmu_asfamc_fk_5fps.npz") as file:
         joints = file["joints_cm"].copy()
     joints[[2, 5], 4, 1] = value
@@ -241,13 +241,13 @@ def test_poses_that_are_not_finite_are_refused_with_their_number_and_clip(tmp_pa
         ({"joints_cm": np.array([{}], object)}, "allow_pickle"),
     ],
 )
-def test_broken_files_are_refused_with_their_name(tmp_path, changes, message):
+def test_broken_files_are_reported_by_name(tmp_path, changes, message):
     with pytest.raises(AnnotationError, match=message) as caught:
         read_mocap(standing_file(tmp_path, **changes), ("cmu_asfamc",))
     assert "cmu_asfamc_fk_5fps.npz" in str(caught.value)
 
 
-def test_a_file_that_was_copied_by_half_is_refused(tmp_path):
+def test_truncated_file_is_rejected(tmp_path):
     path = tmp_path / "cmu_subset_expmap_fk.npz"
     np.savez(path, clip=np.zeros(1000, np.int64))
     path.write_bytes(path.read_bytes()[:3000])
@@ -255,7 +255,7 @@ def test_a_file_that_was_copied_by_half_is_refused(tmp_path):
         read_mocap(tmp_path, ["cmu_subset"])
 
 
-def test_unknown_sources_and_missing_files_are_said(tmp_path):
+def test_unknown_sources_and_missing_files_are_reported(tmp_path):
     with pytest.raises(AnnotationError, match="no motion capture called 'h36m'; choose from cmu_asfamc"):
         read_mocap(tmp_path, ("h36m",))
     with pytest.raises(AnnotationError, match=r"There is no .*bandai_namco"):

@@ -73,7 +73,7 @@ def read(tmp_path):
     return write_and_read
 
 
-def test_a_person_is_read_with_joints_box_mask_and_area(plain, read):
+def test_read_coco_gives_joints_box_mask_and_area(plain, read):
     labels = read(plain)
     people = labels.people(7)
     assert labels.skeleton is COCO17
@@ -92,7 +92,7 @@ def test_a_person_is_read_with_joints_box_mask_and_area(plain, read):
     np.testing.assert_array_equal(people.masks, mask[None])
 
 
-def test_crowds_and_ignored_records_are_pixels_to_ignore(plain, read):
+def test_crowds_and_ignored_records_become_ignore_pixels(plain, read):
     ignore = read(plain).ignore(7)
     assert ignore.sum() == 12
     assert ignore[7:, 8:].all()
@@ -105,7 +105,7 @@ def test_crowds_and_ignored_records_are_pixels_to_ignore(plain, read):
     assert with_box.sum() == 12 + 6
 
 
-def test_a_picture_of_nobody(plain, read):
+def test_image_without_people_is_empty(plain, read):
     labels = read(plain)
     people = labels.people(8)
     assert len(people) == 0
@@ -114,7 +114,7 @@ def test_a_picture_of_nobody(plain, read):
     assert labels.visibility(8).shape == (0, 17)
 
 
-def test_people_without_masks_and_boxes(plain, read):
+def test_missing_masks_and_boxes_have_fallbacks(plain, read):
     person = plain["annotations"][2]
     bare = {
         "id": 4,
@@ -134,7 +134,7 @@ def test_people_without_masks_and_boxes(plain, read):
     assert np.isnan(read(plain).areas(7)).tolist() == [False, True, True]
 
 
-def test_confidences_of_pseudo_labels_are_kept(plain, read):
+def test_pseudo_labels_keep_scores(plain, read):
     plain["annotations"][2] |= {"score": 0.25, "keypoint_scores": [0.75] * 17}
     people = read(plain).people(7)
     assert people.scores.tolist() == [0.25]
@@ -149,7 +149,7 @@ def test_repeated_images_count_once(plain, read):
         read(plain)
 
 
-def test_the_size_of_the_picture_must_agree_with_the_file(plain, read):
+def test_image_size_must_agree_with_the_file(plain, read):
     labels = read(plain)
     assert labels.people(7, size=(10, 12)).masks.shape == (1, 10, 12)
     with pytest.raises(AnnotationError, match=r"image 7 \(a.jpg\) is \(10, 12\) in the file, the image is \(12, 10\)"):
@@ -162,7 +162,7 @@ def test_the_size_of_the_picture_must_agree_with_the_file(plain, read):
         labels.people(7)
 
 
-def test_gzipped_files_are_read_alike(plain, read, tmp_path):
+def test_gzipped_files_equal_plain_ones(plain, read, tmp_path):
     path = tmp_path / "labels.json.gz"
     path.write_bytes(gzip.compress(json.dumps(plain).encode()))
     np.testing.assert_array_equal(read_coco(path).people(7).keypoints, read(plain).people(7).keypoints)
@@ -171,25 +171,25 @@ def test_gzipped_files_are_read_alike(plain, read, tmp_path):
 # Categories and skeletons.
 
 
-def test_the_only_category_is_taken_whatever_its_name(plain, read):
+def test_a_single_category_is_used_with_any_name(plain, read):
     plain["categories"] = [plain["categories"][1] | {"name": "athlete"}]
     assert len(read(plain).people(7)) == 1
 
 
 @pytest.mark.parametrize("names", [["cat", "dog"], [], ["person", "person"]])
-def test_without_one_category_of_persons_the_names_are_listed(plain, read, names):
+def test_ambiguous_person_category_lists_the_names(plain, read, names):
     plain["categories"] = [{"id": i, "name": name} for i, name in enumerate(names)]
     with pytest.raises(AnnotationError, match="one category named 'person', got " + (", ".join(names) or "none")):
         read(plain)
 
 
-def test_joint_names_choose_the_skeleton(plain, read):
+def test_joint_names_select_the_built_in_skeleton(plain, read):
     plain["annotations"] = []
     plain["categories"][1]["keypoints"] = [joint.title().replace("_", " ") for joint in LSP14.joints]
     assert read(plain).skeleton is LSP14
 
 
-def test_unknown_joint_names_make_a_skeleton(plain, read):
+def test_other_joint_names_make_a_custom_skeleton(plain, read):
     plain["annotations"] = [{"id": 1, "image_id": 7, "category_id": 1, "keypoints": [1, 1, 2, 2, 2, 2, 3, 3, 0]}]
     plain["categories"][1] |= {"keypoints": ["head", "left_hand", "right_hand"], "skeleton": [[1, 2], [1, 3]]}
     labels = read(plain)
@@ -201,7 +201,7 @@ def test_unknown_joint_names_make_a_skeleton(plain, read):
             read(plain)
 
 
-def test_without_names_51_numbers_are_cocos(plain, read):
+def test_51_numbers_without_names_are_coco17(plain, read):
     del plain["categories"][1]["keypoints"]
     assert read(plain).people(7).keypoints[0, 0].tolist() == [3.5, 4.5]
     plain["annotations"][2]["keypoints"] = [1, 1, 2] * 14
@@ -214,14 +214,14 @@ def test_without_names_51_numbers_are_cocos(plain, read):
 
 @pytest.mark.parametrize("key", ["images", "annotations", "categories"])
 @pytest.mark.parametrize("value", [None, 3, {"a": 1}, [3]])
-def test_missing_lists_are_named(plain, read, key, value):
+def test_missing_lists_are_reported(plain, read, key, value):
     plain[key] = value
     with pytest.raises(AnnotationError, match=f"labels.json has no list of objects under `{key}`"):
         read(plain)
 
 
 @pytest.mark.parametrize("plain", [[], "text", 3, None])
-def test_what_is_no_annotation_file_is_refused(plain, read):
+def test_read_coco_rejects_other_json(plain, read):
     with pytest.raises(AnnotationError, match=r"labels\.json holds a"):
         read(plain)
 
@@ -245,7 +245,7 @@ def test_what_is_no_annotation_file_is_refused(plain, read):
         ({"segmentation": "abc"}, "annotation 3 has a segmentation that is a str"),
     ],
 )
-def test_faulty_annotations_are_named_on_reading(plain, read, change, message):
+def test_invalid_annotations_are_reported_on_reading(plain, read, change, message):
     plain["annotations"][2] |= change
     with pytest.raises(AnnotationError, match=message) as raised:
         read(plain)
@@ -262,7 +262,7 @@ def test_faulty_annotations_are_named_on_reading(plain, read, change, message):
         ({"size": [12, 10], "counts": [120]}, "12 x 10 pixels, the image has 10 x 12"),
     ],
 )
-def test_faulty_masks_are_named_when_they_are_drawn(plain, read, segmentation, message):
+def test_invalid_masks_are_reported_when_rasterised(plain, read, segmentation, message):
     plain["annotations"][2]["segmentation"] = segmentation
     labels = read(plain)
     with pytest.raises(AnnotationError, match=f"annotation 3: .*{message}"):
@@ -270,19 +270,19 @@ def test_faulty_masks_are_named_when_they_are_drawn(plain, read, segmentation, m
 
 
 @pytest.mark.parametrize("change", [{"id": "a"}, {"height": "tall"}, {"width": 0}, {"file_name": 3}])
-def test_faulty_images_are_refused(plain, read, change):
+def test_invalid_images_are_rejected(plain, read, change):
     plain["images"][0] |= change
     with pytest.raises(AnnotationError, match=r"labels\.json"):
         read(plain)
 
 
-def test_annotations_without_category_are_named(plain, read):
+def test_annotations_without_category_are_reported(plain, read):
     del plain["annotations"][2]["category_id"]
     with pytest.raises(AnnotationError, match="annotation 3 has no category_id"):
         read(plain)
 
 
-def test_unknown_pictures_are_refused(plain, read):
+def test_unknown_image_ids_are_rejected(plain, read):
     labels = read(plain)
     for ask in (labels.people, labels.ignore, labels.visibility, labels.annotation_ids, labels.areas):
         with pytest.raises(AnnotationError, match="no image 99"):
@@ -292,7 +292,7 @@ def test_unknown_pictures_are_refused(plain, read):
 # Parity.
 
 
-def test_people_and_masks_are_those_of_pycocotools(capsys):
+def test_people_and_masks_equal_pycocotools(capsys):
     path = needs("coco_mini/person_keypoints_val2017.json")
     labels, reference = read_coco(path), COCO(str(path))
     capsys.readouterr()
@@ -321,13 +321,13 @@ def test_people_and_masks_are_those_of_pycocotools(capsys):
     assert crowds_seen > 0
 
 
-def test_a_file_that_repeats_its_images_is_read_whole():
+def test_file_with_repeated_images_is_read_completely():
     labels = read_coco(needs("coco_val_person_ann/person_keypoints_val2017_538.json.gz"))
     assert len(labels) == 538
     assert sum(len(labels.annotation_ids(image_id)) for image_id in labels.images) == 2164
 
 
-def test_reading_does_not_change_what_was_read(plain, read):
+def test_parse_coco_does_not_modify_its_input(plain, read):
     before = copy.deepcopy(plain)
     read(plain).people(7)
     assert plain == before

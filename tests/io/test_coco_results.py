@@ -39,7 +39,7 @@ def some_people(seed=0, n=3, skeleton=COCO17, masks=True):
 
 @given(st.integers(0, 10_000), st.integers(1, 4), st.booleans(), st.sampled_from(list(SKELETONS.values())))
 @settings(max_examples=25, deadline=None)
-def test_people_come_back(tmp_path_factory, seed, n, masks, skeleton):
+def test_results_round_trip(tmp_path_factory, seed, n, masks, skeleton):
     people = some_people(seed, n, skeleton, masks)
     path = tmp_path_factory.mktemp("results") / "a.json"
     write_results(path, coco_results(people, 42))
@@ -56,7 +56,7 @@ def test_people_come_back(tmp_path_factory, seed, n, masks, skeleton):
         np.testing.assert_allclose(back.boxes_xyxy, people.boxes_xyxy, atol=0.011)
 
 
-def test_a_record_says_all_of_a_person():
+def test_record_holds_all_of_a_person():
     mask = np.zeros((1, 30, 40), np.bool_)
     mask[0, 5:9, 10:16] = True
     points = np.zeros((1, 17, 2), np.float32)
@@ -83,7 +83,7 @@ def test_a_record_says_all_of_a_person():
     assert bare["bbox"] == [12.35, 7.5, 0, 0]
 
 
-def test_an_empty_mask_leaves_the_box_of_the_person():
+def test_empty_mask_keeps_the_box():
     people = replace(some_people(n=1), masks=np.zeros((1, 30, 40), np.bool_))
     (record,) = coco_results(people, 1)
     x, y, width, height = record["bbox"]
@@ -91,14 +91,14 @@ def test_an_empty_mask_leaves_the_box_of_the_person():
     assert record["area"] == pytest.approx(width * height, rel=1e-3)
 
 
-def test_a_faint_joint_is_not_lost_by_rounding(tmp_path):
+def test_low_scores_survive_rounding(tmp_path):
     people = some_people(n=1)
     faint = replace(people, keypoint_scores=np.full((1, 17), 1e-6, np.float32))
     write_results(tmp_path / "a.json", coco_results(faint, 1))
     assert (read_results(tmp_path / "a.json")[1].keypoint_scores > 0).all()
 
 
-def test_pictures_keep_their_people_in_order(tmp_path):
+def test_images_keep_the_order_of_people(tmp_path):
     first, second = some_people(1, 3), some_people(2, 2)
     records = coco_results(first, 5) + coco_results(second, "b.jpg", first_id=4) + coco_results(People.empty(COCO17), 6)
     assert [record["id"] for record in records] == [1, 2, 3, 4, 5]
@@ -109,13 +109,13 @@ def test_pictures_keep_their_people_in_order(tmp_path):
     np.testing.assert_allclose(back["b.jpg"].scores, second.scores, atol=1e-6)
 
 
-def test_nobody_is_an_empty_list(tmp_path):
+def test_no_people_are_an_empty_list(tmp_path):
     write_results(tmp_path / "a.json", [])
     assert json.loads((tmp_path / "a.json").read_text()) == []
     assert read_results(tmp_path / "a.json") == {}
 
 
-def test_other_skeletons_are_named_and_come_back_by_name(tmp_path):
+def test_other_skeletons_are_remapped_by_name(tmp_path):
     people = some_people(skeleton=LSP14, masks=False)
     records = coco_results(people, 1)
     assert records[0]["skeleton"] == "lsp14"
@@ -126,7 +126,7 @@ def test_other_skeletons_are_named_and_come_back_by_name(tmp_path):
     np.testing.assert_allclose(back.keypoint_scores, expected.keypoint_scores, atol=1e-4)
 
 
-def test_a_skeleton_of_ones_own_comes_back(tmp_path):
+def test_custom_skeleton_round_trips(tmp_path):
     pair = Skeleton("pair", ("head", "tail"), (("head", "tail"),))
     people = some_people(skeleton=pair, masks=False)
     write_results(tmp_path / "a.json", coco_results(people, 1))
@@ -153,7 +153,7 @@ def test_results_of_other_tools_are_read(tmp_path):
     assert not back[2].keypoint_scores.any()
 
 
-def test_records_of_unknown_pictures_are_refused_before_writing(tmp_path):
+def test_write_results_rejects_unknown_images(tmp_path):
     records = coco_results(some_people(), 5)
     write_results(tmp_path / "a.json", records, images=[4, 5])
     with pytest.raises(AnnotationError, match="image 5 is not one of the 1"):
@@ -161,7 +161,7 @@ def test_records_of_unknown_pictures_are_refused_before_writing(tmp_path):
     assert not (tmp_path / "b.json").exists()
 
 
-def test_numbers_that_json_cannot_hold_are_refused(tmp_path):
+def test_write_results_rejects_nan(tmp_path):
     people = replace(some_people(n=1), scores=np.array([np.nan], np.float32))
     with pytest.raises(AnnotationError, match="finite"):
         write_results(tmp_path / "a.json", coco_results(people, 1))
@@ -183,7 +183,7 @@ def test_numbers_that_json_cannot_hold_are_refused(tmp_path):
         ({"skeleton": "lsp14"}, "records on skeleton coco17, lsp14"),
     ],
 )
-def test_faulty_records_are_named(tmp_path, change, message):
+def test_invalid_records_are_reported(tmp_path, change, message):
     records = coco_results(some_people(), 5)
     records[0] |= change
     (tmp_path / "a.json").write_text(json.dumps(records))
@@ -192,20 +192,20 @@ def test_faulty_records_are_named(tmp_path, change, message):
     assert str(tmp_path / "a.json") in str(raised.value)
 
 
-def test_a_record_needs_a_score(tmp_path):
+def test_record_needs_a_score(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps([{"image_id": 5}]))
     with pytest.raises(AnnotationError, match="has no score"):
         read_results(tmp_path / "a.json")
 
 
 @pytest.mark.parametrize("plain", [{"annotations": []}, [3], "text"])
-def test_what_is_no_result_file_is_refused(tmp_path, plain):
+def test_read_results_rejects_other_json(tmp_path, plain):
     (tmp_path / "a.json").write_text(json.dumps(plain))
     with pytest.raises(AnnotationError, match="not a list of records"):
         read_results(tmp_path / "a.json")
 
 
-def test_ground_truth_written_as_results_is_perfect_to_cocos_evaluator(tmp_path, capsys):
+def test_ground_truth_as_results_has_ap_1(tmp_path, capsys):
     """loadRes takes the file, and our half pixels, boxes and masks are where COCO has them."""
     truth = DATA / "coco_mini" / "person_keypoints_val2017.json"
     if not truth.exists():

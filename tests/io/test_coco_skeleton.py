@@ -24,31 +24,31 @@ SPELLINGS = [
 
 @settings(max_examples=25)
 @given(st.lists(st.sampled_from(SPELLINGS), min_size=2, max_size=2), st.sampled_from(["ankle", "paw", "ear"]))
-def test_every_spelling_of_a_side_is_one_name(spellings, joint):
+def test_joint_names_normalise_every_spelling_of_a_side(spellings, joint):
     names = [spell(side, joint) for spell, side in zip(spellings, ("left", "right"), strict=True)]
     assert joint_names([*names, "Upper Neck"]) == (f"left_{joint}", f"right_{joint}", "upper_neck")
 
 
-def test_a_letter_without_its_partner_is_no_side():
+def test_joint_names_need_both_sides():
     assert joint_names(["tail_l", "vertebra_r", "left_paw"]) == ("tail_l", "vertebra_r", "left_paw")
 
 
 @pytest.mark.parametrize("skeleton", SKELETONS.values(), ids=lambda skeleton: skeleton.name)
-def test_known_skeletons_are_known(skeleton):
+def test_built_in_skeletons_are_recognised(skeleton):
     assert built_in_skeleton(joint_names(skeleton.joints)) is skeleton
     assert build_skeleton({"joints": [joint.replace("_", " ").title() for joint in skeleton.joints]}) is skeleton
 
 
-def test_head_may_be_the_top_of_the_head():
+def test_head_may_be_head_top():
     assert build_skeleton({"joints": [*CROWDPOSE14.joints[:12], "head", "neck"], "bones": [[16, 14]]}) is CROWDPOSE14
 
 
-def test_a_known_skeleton_takes_what_a_file_adds():
+def test_file_entries_override_built_in_skeletons():
     own = build_skeleton({"joints": list(COCO17.joints), "sigmas": [0.05] * 17})
     assert (own.tree, own.sigmas[0]) == (COCO17.tree, 0.05)
 
 
-def test_no_names_mean_cocos_joints():
+def test_build_skeleton_without_names_is_coco17():
     assert build_skeleton({}) is COCO17
     with pytest.raises(SkeletonError, match="keypoints of 14 joints without names"):
         build_skeleton({}, 14)
@@ -73,23 +73,23 @@ def test_no_names_mean_cocos_joints():
         ({"tree": [[1, 2]]}, "one tree"),
     ],
 )
-def test_what_does_not_fit_is_said(changes, message):
+def test_invalid_descriptions_are_explained(changes, message):
     with pytest.raises(SkeletonError, match=message):
         build_skeleton(FACE | changes)
 
 
-def test_pairs_that_name_a_joint_twice_are_refused():
+def test_pairs_with_a_repeated_joint_are_rejected():
     with pytest.raises(SkeletonError, match="flip pairs of skeleton x name a joint twice"):
         Skeleton("x", ("a", "b", "c"), (("a", "b"), ("b", "c")), flip_pairs=(("a", "b"), ("b", "c")))
 
 
-def test_joints_without_a_mirror_are_noticed():
+def test_unpaired_joints_are_listed():
     assert unpaired_joints(build_skeleton(FACE)) == ()
     lonely = Skeleton("x", ("nose", "left_eye", "eye_r"), (("nose", "left_eye"), ("nose", "eye_r")))
     assert unpaired_joints(lonely) == ("left_eye", "eye_r")
 
 
-def test_the_file_beside(tmp_path):
+def test_skeleton_file_beside_finds_the_toml(tmp_path):
     assert skeleton_file_beside(tmp_path / "a.json") is None
     (tmp_path / "a.toml").touch()
     for name in ("a.json", "a.json.gz"):

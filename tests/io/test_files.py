@@ -15,7 +15,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_text_and_bytes_come_back(tmp_path):
+def test_write_text_and_bytes_round_trip(tmp_path):
     write_text(tmp_path / "a.txt", "Größe\nzwei\n")
     write_bytes(tmp_path / "b.bin", b"\x00\xff")
     assert (tmp_path / "a.txt").read_bytes() == "Größe\nzwei\n".encode()
@@ -23,7 +23,7 @@ def test_text_and_bytes_come_back(tmp_path):
     assert names(tmp_path) == ["a.txt", "b.bin"]
 
 
-def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_atomic_write_failure_keeps_the_old_file(tmp_path):
     target = tmp_path / "a.txt"
     target.write_text("old")
 
@@ -41,7 +41,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_link_stays_a_link(tmp_path):
+def test_atomic_write_follows_links(tmp_path):
     (tmp_path / "real.txt").write_text("old")
     (tmp_path / "link.txt").symlink_to("real.txt")
     write_text(tmp_path / "link.txt", "new")
@@ -49,19 +49,19 @@ def test_a_link_stays_a_link(tmp_path):
     assert (tmp_path / "real.txt").read_text() == "new"
 
 
-def test_the_file_has_the_permissions_of_an_ordinary_one(tmp_path):
+def test_atomic_write_keeps_default_permissions(tmp_path):
     (tmp_path / "plain").write_text("")
     write_text(tmp_path / "ours", "")
     modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "ours")}
     assert len(modes) == 1
 
 
-def test_a_name_as_long_as_names_get_can_be_written(tmp_path):
+def test_atomic_write_takes_names_of_maximum_length(tmp_path):
     write_text(tmp_path / ("n" * 255), "x")
     assert (tmp_path / ("n" * 255)).read_text() == "x"
 
 
-def test_places_that_cannot_be_written_are_named(tmp_path):
+def test_atomic_write_reports_invalid_targets(tmp_path):
     with pytest.raises(OutputError, match="is a folder"):
         write_text(tmp_path, "x")
     with pytest.raises(OutputError, match="there is no folder"):
@@ -74,14 +74,14 @@ def test_places_that_cannot_be_written_are_named(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_refuses_us_is_named(tmp_path):
+def test_atomic_write_reports_missing_permissions(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="Permission denied"):
         write_text(tmp_path / "a.txt", "x")
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
-def test_json_comes_back_and_equal_data_gives_equal_bytes(tmp_path, name):
+def test_write_json_round_trips_and_is_deterministic(tmp_path, name):
     value = {"a": [1, 2.5, None, True], "ü": "ü"}
     write_json(tmp_path / name, value)
     first = (tmp_path / name).read_bytes()
@@ -91,7 +91,7 @@ def test_json_comes_back_and_equal_data_gives_equal_bytes(tmp_path, name):
     assert read_json(tmp_path / name) == value
 
 
-def test_json_refuses_what_it_cannot_hold(tmp_path):
+def test_write_json_rejects_nan(tmp_path):
     with pytest.raises(AnnotationError, match="finite"):
         write_json(tmp_path / "a.json", [float("nan")])
     assert names(tmp_path) == []
@@ -108,14 +108,14 @@ def test_json_refuses_what_it_cannot_hold(tmp_path):
         ("a.json.gz", b"\x1f\x8b\x08\x00", "file is complete"),
     ],
 )
-def test_what_is_not_json_is_named(tmp_path, name, data, message):
+def test_read_json_reports_invalid_files(tmp_path, name, data, message):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(AnnotationError, match=message) as raised:
         read_json(tmp_path / name)
     assert str(tmp_path / name) in str(raised.value)
 
 
-def test_missing_json_is_named(tmp_path):
+def test_read_json_reports_missing_files(tmp_path):
     with pytest.raises(AnnotationError, match="no file"):
         read_json(tmp_path / "a.json")
     with pytest.raises(AnnotationError, match="Cannot read"):

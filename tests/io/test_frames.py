@@ -51,7 +51,7 @@ def ticking(*times_s):
     return iter(times_s).__next__
 
 
-def test_frames_come_in_rgb_with_the_times_of_the_clock():
+def test_camera_frames_are_rgb_with_clock_times():
     device = FakeCapture()
     got = []
     with open_camera(2, clock=ticking(100.0, 100.5, 100.75, 102.0, 102.5), capture=device) as camera:
@@ -69,7 +69,7 @@ def test_frames_come_in_rgb_with_the_times_of_the_clock():
     assert list(camera) == []
 
 
-def test_times_rise_even_on_a_clock_that_stands_still():
+def test_camera_times_increase_on_a_constant_clock():
     with open_camera(0, clock=lambda: 7.0, capture=FakeCapture(4)) as camera:
         frames = iter(camera)
         times_s = [next(frames).time_s for _ in range(4)]
@@ -77,7 +77,7 @@ def test_times_rise_even_on_a_clock_that_stands_still():
     assert all(later > earlier for earlier, later in pairwise(times_s))
 
 
-def test_the_size_is_asked_for_and_the_true_one_told():
+def test_camera_requests_a_size_and_reports_the_actual_one():
     device = FakeCapture()
     with open_camera(0, size=(720, 1280), capture=device) as camera:
         assert device.settings[cv2.CAP_PROP_FRAME_HEIGHT] == 720
@@ -86,31 +86,31 @@ def test_the_size_is_asked_for_and_the_true_one_told():
 
 
 @pytest.mark.parametrize(("promised", "rate"), [(29.97002997, Fraction(30000, 1001)), (0.0, 30), (-1.0, 30), (1e6, 30)])
-def test_a_rate_that_makes_no_sense_is_thirty(promised, rate):
+def test_camera_implausible_rate_is_30(promised, rate):
     with open_camera(0, capture=FakeCapture(rate=promised)) as camera:
         assert camera.rate == rate
 
 
-def test_an_absent_camera_is_named_with_what_to_do():
+def test_missing_camera_is_reported_with_hints():
     device = FakeCapture(opened=False)
     with pytest.raises(VideoError, match=r"no camera 3.*plug it in.*another number"):
         open_camera(3, capture=device)
     assert device.released == 1
 
 
-def test_the_true_opencv_finds_no_camera_of_a_wild_number():
+def test_opencv_reports_a_missing_camera():
     with pytest.raises(VideoError, match="no camera 9731"):
         open_camera(9731)
 
 
-def test_a_camera_that_gives_no_picture_is_named():
+def test_camera_without_frames_is_reported():
     device = FakeCapture(pictures=0)
     with pytest.raises(VideoError, match="No image comes from camera 0 after 0 frames"):
         open_camera(0, capture=device)
     assert device.released == 1
 
 
-def test_a_camera_that_is_pulled_out_gives_its_frames_first():
+def test_disconnected_camera_gives_its_frames_first():
     with open_camera(0, capture=FakeCapture(3)) as camera:
         frames = iter(camera)
         assert [next(frames).index for _ in range(3)] == [0, 1, 2]
@@ -118,7 +118,7 @@ def test_a_camera_that_is_pulled_out_gives_its_frames_first():
             next(frames)
 
 
-def test_pictures_that_change_their_size_are_refused():
+def test_camera_frames_must_keep_their_size():
     device = FakeCapture(sizes=((48, 64), (48, 64), (96, 128)))
     with open_camera(0, capture=device) as camera, pytest.raises(VideoError, match="changed from"):
         list(camera)

@@ -49,7 +49,7 @@ def three(plane):
 # The road in: whatever holds the picture.
 
 
-def test_path_bytes_file_image_and_array_say_the_same(picture, tmp_path):
+def test_read_image_gives_the_same_for_all_sources(picture, tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(encoded(picture))
     with open(path, "rb") as stream:
@@ -73,11 +73,11 @@ def test_path_bytes_file_image_and_array_say_the_same(picture, tmp_path):
         ("WEBP", {"lossless": True}),
     ],
 )
-def test_formats_without_loss(picture, kind, options):
+def test_lossless_formats_are_exact(picture, kind, options):
     np.testing.assert_array_equal(read_image(encoded(picture, kind, **options)), picture)
 
 
-def test_a_jpeg_gives_what_pillow_gives_at_full_size(picture):
+def test_jpeg_equals_pillow(picture):
     data = encoded(picture, "JPEG", quality=80)
     with Image.open(BytesIO(data)) as image:
         expected = np.asarray(image)
@@ -89,7 +89,7 @@ def test_avif(picture):
     assert np.abs(read_image(encoded(picture, "AVIF", quality=95)).astype(int) - picture).mean() < 8
 
 
-def test_many_threads_read_the_same(picture):
+def test_read_image_is_thread_safe(picture):
     data = encoded(picture, "JPEG")
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(read_image, [data] * 64))
@@ -101,7 +101,7 @@ def test_many_threads_read_the_same(picture):
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "JPEG"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_copy_with_exif_is_read_as_the_upright_one(picture, kind, orientation):
+def test_exif_orientation_is_applied(picture, kind, orientation):
     # the eight ways a camera stores an upright picture, from the definition of the tag: where row 0 and column 0 are
     stored = {
         1: picture,
@@ -122,7 +122,7 @@ def test_a_turned_copy_with_exif_is_read_as_the_upright_one(picture, kind, orien
     np.testing.assert_allclose(rgb.astype(int), picture, atol=40 if kind == "JPEG" else 0)
 
 
-def test_orientation_of_16_bit_grey(grey):
+def test_exif_orientation_of_16_bit_grey(grey):
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encoded(np.ascontiguousarray(grey.T[::-1]), exif=exif)
@@ -130,7 +130,7 @@ def test_orientation_of_16_bit_grey(grey):
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 200])
-def test_an_orientation_that_does_not_exist_is_upright(picture, orientation):
+def test_invalid_exif_orientation_is_upright(picture, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     np.testing.assert_array_equal(read_image(encoded(picture, exif=exif)), picture)
@@ -151,7 +151,7 @@ def test_grey_is_copied_to_all_channels(picture):
     np.testing.assert_array_equal(read_image(encoded(Image.fromarray(plane > 100))), three(255 * (plane > 100)))
 
 
-def test_transparency_is_laid_over_white(picture):
+def test_transparency_is_composited_over_white(picture):
     alpha = np.tile(np.linspace(0, 255, WIDTH).astype(np.uint8), (HEIGHT, 1))
     share = alpha[..., None] / 255
     expected = picture * share + 255 * (1 - share)
@@ -174,7 +174,7 @@ def test_palettes_with_and_without_transparency(picture):
     np.testing.assert_array_equal(rgb[12:], picture[12:])
 
 
-def test_a_transparent_colour_is_white(picture):
+def test_transparent_colour_is_white(picture):
     rgb = read_image(encoded(picture, transparency=(250, 10, 20)))
     assert (rgb[:12, :20] == 255).all()
     np.testing.assert_array_equal(rgb[12:], picture[12:])
@@ -190,7 +190,7 @@ def test_16_bit_grey_keeps_its_upper_bits(grey):
         np.testing.assert_array_equal(read_image(source), expected)
 
 
-def test_whole_numbers_beyond_16_bits_are_refused():
+def test_integers_beyond_16_bits_are_rejected():
     for value in (-1, 70_000):
         with pytest.raises(ImageError, match="16-bit"):
             read_image(Image.fromarray(np.full((20, 20), value, np.int32)))
@@ -203,14 +203,14 @@ def test_16_bit_colour_keeps_its_upper_bits():
     np.testing.assert_array_equal(read_image(data), rgb >> 8)
 
 
-def test_float_pictures_are_scaled(picture):
+def test_float_images_are_scaled(picture):
     plane = np.linspace(0, 1, HEIGHT * WIDTH, dtype=np.float32).reshape(HEIGHT, WIDTH)
     expected = three(np.rint(plane * 255))
     for source in (plane, plane.astype(np.float64), Image.fromarray(plane), encoded(plane, "TIFF")):
         np.testing.assert_array_equal(read_image(source), expected)
 
 
-def test_cmyk_comes_out_in_its_colours(picture):
+def test_cmyk_keeps_its_colours(picture):
     inks = Image.fromarray(picture).convert("CMYK")
     np.testing.assert_array_equal(read_image(inks), picture)
     np.testing.assert_array_equal(read_image(encoded(inks, "TIFF")), picture)
@@ -225,7 +225,7 @@ def test_ycbcr_and_lab(picture):
     np.testing.assert_allclose(read_image(lab).astype(int), 119, atol=3)
 
 
-def test_a_mode_without_rgb_form_is_named(monkeypatch):
+def test_mode_without_rgb_conversion_is_reported(monkeypatch):
     def refuse(image, mode):
         raise ValueError(f"conversion from {image.mode} to {mode} not supported")
 
@@ -234,7 +234,7 @@ def test_a_mode_without_rgb_form_is_named(monkeypatch):
         read_image(Image.new("LAB", (20, 20)))
 
 
-def test_the_first_frame_of_an_animation_counts(picture):
+def test_animation_gives_its_first_frame(picture):
     second = Image.fromarray(255 - picture)
     for kind in ("GIF", "PNG", "TIFF"):
         data = encoded(Image.fromarray(picture), kind, save_all=True, append_images=[second])
@@ -246,7 +246,7 @@ def test_the_first_frame_of_an_animation_counts(picture):
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.bool_, np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(20, 30), (20, 30, 1), (20, 30, 3)])
-def test_arrays_of_all_kinds(shape, dtype):
+def test_array_dtypes_and_shapes(shape, dtype):
     ones = np.zeros(shape, dtype)
     ones[:5] = {np.uint8: 255, np.uint16: 65535}.get(dtype, 1)
     rgb = read_image(ones)
@@ -256,14 +256,14 @@ def test_arrays_of_all_kinds(shape, dtype):
     assert not rgb[5:].any()
 
 
-def test_an_rgb_array_is_not_copied_and_not_changed(picture):
+def test_rgb_array_is_neither_copied_nor_changed(picture):
     assert np.shares_memory(read_image(picture), picture)
     backwards = picture[:, ::-1]
     np.testing.assert_array_equal(read_image(backwards), backwards)
 
 
 @pytest.mark.parametrize("shape", [(), (20,), (20, 20, 2), (20, 20, 5), (1, 20, 20, 3), (20, 20, 0)])
-def test_arrays_of_other_shapes_are_refused_with_their_shape(shape):
+def test_arrays_of_other_shapes_are_rejected(shape):
     with pytest.raises(ImageError) as raised:
         read_image(np.zeros(shape, np.uint8), limits=ImageLimits(min_side_px=0))
     assert str(shape) in str(raised.value)
@@ -271,12 +271,12 @@ def test_arrays_of_other_shapes_are_refused_with_their_shape(shape):
 
 @pytest.mark.parametrize("values", [np.full((20, 20), 1.5), np.full((20, 20), -0.1), np.full((20, 20), np.nan),
                                     np.full((20, 20), 7), np.full((20, 20), "a"), np.full((20, 20), 1j)])  # fmt: skip
-def test_arrays_of_other_values_are_refused(values):
+def test_arrays_of_other_values_are_rejected(values):
     with pytest.raises(ImageError, match="The array holds"):
         read_image(values)
 
 
-def test_limits_hold_for_arrays():
+def test_limits_apply_to_arrays():
     with pytest.raises(ImageError, match="10 x 20 pixels"):
         read_image(np.zeros((20, 10, 3), np.uint8))
     with pytest.raises(ImageError, match="more than the 100 allowed"):
@@ -297,7 +297,7 @@ def png(width, height, depth=8, colour=2, pixels=b""):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
-def test_truncated_files_are_named(kind, tmp_path):
+def test_truncated_files_are_reported(kind, tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     data = encoded(noise, kind)
     path = tmp_path / f"cut.{kind.lower()}"
@@ -308,7 +308,7 @@ def test_truncated_files_are_named(kind, tmp_path):
         assert str(path) in str(raised.value)
 
 
-def test_a_truncated_jpeg_says_so(picture, tmp_path):
+def test_truncated_jpeg_is_reported(picture, tmp_path):
     data = encoded(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8), "JPEG")
     (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
     with pytest.raises(ImageError, match=r"cut\.jpg is damaged or cut short .*; copy or download it again"):
@@ -320,7 +320,7 @@ def test_a_truncated_jpeg_says_so(picture, tmp_path):
     [(b"", "0 bytes"), (b"just some words", "not an image"), (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n",
                                                              "not an image")],
 )  # fmt: skip
-def test_files_that_are_no_pictures_are_named(tmp_path, data, message):
+def test_other_files_are_reported(tmp_path, data, message):
     path = tmp_path / "photo.jpg"
     path.write_bytes(data)
     with pytest.raises(ImageError, match=message) as raised:
@@ -330,7 +330,7 @@ def test_files_that_are_no_pictures_are_named(tmp_path, data, message):
         read_image(data, name="upload 7")
 
 
-def test_missing_files_and_folders_are_named(tmp_path):
+def test_missing_files_and_folders_are_reported(tmp_path):
     with pytest.raises(ImageError, match=r"no file .*gone\.jpg"):
         read_image(tmp_path / "gone.jpg")
     with pytest.raises(ImageError, match="is a folder"):
@@ -341,7 +341,7 @@ def test_missing_files_and_folders_are_named(tmp_path):
         read_image("n" * 300)
 
 
-def test_things_that_hold_no_picture_are_named():
+def test_other_sources_are_rejected():
     with pytest.raises(ImageError, match="got int"):
         read_image(7)
     with pytest.raises(ImageError, match="binary mode"):
@@ -349,7 +349,7 @@ def test_things_that_hold_no_picture_are_named():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20000, 10), (10, 20000), (15, 16)])
-def test_pictures_too_small_for_a_person_are_refused(size):
+def test_images_too_small_for_a_person_are_rejected(size):
     data = encoded(Image.new("RGB", size))
     with pytest.raises(ImageError, match=f"{size[0]} x {size[1]} pixels; a side under 16"):
         read_image(data)
@@ -358,7 +358,7 @@ def test_pictures_too_small_for_a_person_are_refused(size):
 
 @pytest.mark.parametrize("side", [9_434, 12_000, 60_000, 2**31 - 1])
 @pytest.mark.parametrize("category", ["error", "ignore"])
-def test_bombs_are_refused_by_their_header(side, category, monkeypatch):
+def test_decompression_bombs_are_rejected_by_their_header(side, category, monkeypatch):
     """Just over our limit, where Pillow warns, where it refuses; also where warnings are errors."""
     monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("decoded"))
     data = png(side, side, pixels=bytes(1000))
@@ -385,7 +385,7 @@ def test_size_limits_are_the_callers(picture, tmp_path):
 @given(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "WEBP", "PPM", "JPEG2000"]), st.data())
 @settings(max_examples=25, deadline=None)
 @pytest.mark.filterwarnings("ignore")
-def test_damage_anywhere_gives_a_picture_or_a_sentence(kind, data):
+def test_damaged_files_give_an_image_or_an_image_error(kind, data):
     noise = np.random.default_rng(0).integers(0, 255, (20, 20, 3), dtype=np.uint8)
     file = bytearray(encoded(noise, kind))
     for place in data.draw(st.lists(st.integers(0, len(file) - 1), min_size=1, max_size=6)):
@@ -402,7 +402,7 @@ def test_damage_anywhere_gives_a_picture_or_a_sentence(kind, data):
 # The road out.
 
 
-def test_colours_round_trip(picture, tmp_path):
+def test_write_png_round_trips_colours(picture, tmp_path):
     write_png(tmp_path / "a.png", picture)
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), picture)
     rgba = np.dstack([picture, np.full((HEIGHT, WIDTH), 77, np.uint8)])
@@ -414,7 +414,7 @@ def test_colours_round_trip(picture, tmp_path):
 
 @pytest.mark.parametrize(("top", "dtype", "mode"), [(5, np.int64, "L"), (255, np.uint8, "L"), (256, np.int32, "I;16"),
                                                     (65535, np.uint16, "I;16")])  # fmt: skip
-def test_labels_round_trip_in_the_smallest_type(tmp_path, top, dtype, mode):
+def test_write_png_stores_labels_in_the_smallest_type(tmp_path, top, dtype, mode):
     labels = np.random.default_rng(0).integers(0, top, (20, 30)).astype(dtype)
     labels[0, 0] = top
     write_png(tmp_path / "a.png", labels)
@@ -423,13 +423,13 @@ def test_labels_round_trip_in_the_smallest_type(tmp_path, top, dtype, mode):
         np.testing.assert_array_equal(np.asarray(image), labels)
 
 
-def test_a_mask_is_black_and_white(tmp_path):
+def test_write_png_stores_masks_as_0_and_255(tmp_path):
     mask = np.random.default_rng(0).random((20, 30)) > 0.5
     write_png(tmp_path / "a.png", mask)
     np.testing.assert_array_equal(read_image(tmp_path / "a.png")[..., 0], 255 * mask)
 
 
-def test_a_palette_colours_labels_and_keeps_them_exact(tmp_path):
+def test_write_png_palette_keeps_labels_exact(tmp_path):
     labels = np.arange(600).reshape(20, 30) % 4
     palette = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [9, 8, 7]], np.uint8)
     write_png(tmp_path / "a.png", labels, palette=palette)
@@ -439,7 +439,7 @@ def test_a_palette_colours_labels_and_keeps_them_exact(tmp_path):
         np.testing.assert_array_equal(np.asarray(image), labels)
 
 
-def test_arrays_that_no_png_holds_are_refused(tmp_path):
+def test_write_png_rejects_other_arrays(tmp_path):
     bad = [np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4, 3)), np.zeros((4, 4), np.float32), np.zeros((0, 4), np.uint8),
            np.full((4, 4), -1), np.full((4, 4), 70_000)]  # fmt: skip
     for array in bad:
@@ -451,6 +451,6 @@ def test_arrays_that_no_png_holds_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_place_that_cannot_be_written_is_named(picture, tmp_path):
+def test_write_png_reports_invalid_targets(picture, tmp_path):
     with pytest.raises(OutputError, match="missing"):
         write_png(tmp_path / "missing" / "a.png", picture)

@@ -79,7 +79,7 @@ def files(draw):
     return ochuman(*images)
 
 
-def test_a_person_keeps_box_joints_and_holes():
+def test_ochuman_to_coco_keeps_box_joints_and_holes():
     plain = ochuman(picture(5, person(), boxed(bbox=[50, 20, 70, 40])))
     assert is_ochuman(plain)
     converted = ochuman_to_coco(plain)
@@ -102,7 +102,7 @@ def test_a_person_keeps_box_joints_and_holes():
     np.testing.assert_array_equal(data.ignore(1), unknown)
 
 
-def test_cocos_joints_are_the_authors():
+def test_coco17_joints_equal_the_authors():
     record = ochuman_to_coco(ochuman(picture(1, person())), skeleton=COCO17)["annotations"][0]
     flags = [{0: 0, 1: 2, 2: 2, 3: 1}[place % 4] for place in COCO_PLACES]
     expected = [
@@ -117,7 +117,7 @@ def test_cocos_joints_are_the_authors():
 
 
 @given(st.permutations(range(19)))
-def test_joints_are_found_by_name_in_any_order(order):
+def test_joints_are_looked_up_by_name(order):
     plain = ochuman(picture(1, person()))
     shuffled = copy.deepcopy(plain)
     shuffled["keypoint_names"] = [NAMES[place] for place in order]
@@ -127,14 +127,14 @@ def test_joints_are_found_by_name_in_any_order(order):
         assert ochuman_to_coco(shuffled, skeleton=skeleton) == ochuman_to_coco(plain, skeleton=skeleton)
 
 
-def test_pictures_without_joints_and_mask_of_somebody_are_not_of_the_set():
+def test_images_need_a_person_with_joints_and_mask():
     images = [picture(n, boxed() if n % 3 == 0 else person(segms={})) for n in range(9)]
     assert ochuman_to_coco(ochuman(*images))["images"] == []
     apart = picture(10, person(segms=None), person(keypoints=None))
     assert ochuman_to_coco(ochuman(*images, apart))["images"] == []
 
 
-def test_splits_are_the_authors_in_the_order_of_the_file():
+def test_splits_equal_the_authors():
     """Not in that of ids, which was their mistake until June 2019; and the split comes before the range."""
     inside = {0, 1, VAL_IMAGES - 2, VAL_IMAGES - 1, VAL_IMAGES, VAL_IMAGES + 2}
     many = [picture(9000 - n, person(max_iou=0.8 if n in inside else 0.6)) for n in range(VAL_IMAGES + 4)]
@@ -150,14 +150,14 @@ def test_splits_are_the_authors_in_the_order_of_the_file():
 @pytest.mark.parametrize(
     ("max_iou", "subsets"), [(0.4999, []), (0.5, ["moderate"]), (0.7499, ["moderate"]), (0.75, ["hard"]), (1, ["hard"])]
 )
-def test_named_subsets_leave_out_their_upper_bound(max_iou, subsets):
+def test_named_subsets_exclude_their_upper_bound(max_iou, subsets):
     plain = ochuman(picture(1, person(max_iou=max_iou)))
     found = [name for name, bounds in SUBSETS.items() if ochuman_to_coco(plain, OCHumanSubset("all", bounds))["images"]]
     assert found == ["all", *subsets]
 
 
 @given(files(), st.floats(0.01, 1))
-def test_ranges_part_the_people(plain, cut):
+def test_ranges_partition_the_people(plain, cut):
     low, high, whole = (
         identities(ochuman_to_coco(plain, OCHumanSubset("all", bounds))) for bounds in ((0, cut), (cut, 1.01), ALL)
     )
@@ -167,7 +167,7 @@ def test_ranges_part_the_people(plain, cut):
 
 
 @given(files(), st.sampled_from([MODERATE, HARD, ALL]))
-def test_others_are_left_out_or_crowds_and_everybody_is_somewhere(plain, bounds):
+def test_others_are_dropped_or_crowds(plain, bounds):
     left, ignored = (
         ochuman_to_coco(plain, OCHumanSubset("all", bounds, others_as_ignore=flag)) for flag in (False, True)
     )
@@ -184,7 +184,7 @@ def test_others_are_left_out_or_crowds_and_everybody_is_somewhere(plain, bounds)
 
 
 @given(files(), st.sampled_from([MODERATE, HARD]))
-def test_restricting_a_converted_file_is_converting_with_the_range(plain, bounds):
+def test_filter_converted_equals_converting_with_the_range(plain, bounds):
     selection = OCHumanSubset("all", bounds)
     at_once = ochuman_to_coco(plain, selection, skeleton=COCO17)
     later = select_people(ochuman_to_coco(plain, OCHumanSubset("all"), skeleton=COCO17), selection, "all.json")
@@ -192,7 +192,7 @@ def test_restricting_a_converted_file_is_converting_with_the_range(plain, bounds
     assert [image["file_name"] for image in at_once["images"]] == [image["file_name"] for image in later["images"]]
 
 
-def test_max_iou_of_boxes_counts_those_without_labels():
+def test_max_iou_includes_boxes_without_labels():
     """A file without `max_iou`: half of one box is covered by a person of whom nothing else is known."""
     lonely = person()
     del lonely["max_iou"]
@@ -203,7 +203,7 @@ def test_max_iou_of_boxes_counts_those_without_labels():
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 20)] * 2, *[st.integers(1, 20)] * 2), min_size=1, max_size=5))
-def test_computed_max_iou_is_the_pixels(sizes):
+def test_computed_max_iou_equals_pixel_iou(sizes):
     """Boxes drawn as pixels overlap as much as the numbers say."""
     pixels = np.zeros((len(sizes), 60, 80), bool)
     for plane, (left, top, width, height) in zip(pixels, sizes, strict=True):
@@ -222,14 +222,14 @@ def test_computed_max_iou_is_the_pixels(sizes):
     assert [record["id"] for record in kept] == [i for i, value in enumerate(expected, 1) if np.float32(value) >= cut]
 
 
-def test_fully_labelled_pictures_have_nobody_without_a_mask():
+def test_fully_labelled_images_have_all_masks():
     plain = ochuman(picture(1, person()), picture(2, person(), boxed()), picture(3, person(), person(max_iou=0.9)))
     made = ochuman_to_coco(plain, OCHumanSubset("all", MODERATE, fully_labelled=True))
     assert [image["file_name"] for image in made["images"]] == ["000001.jpg", "000003.jpg"]
     assert len(made["annotations"]) == 2
 
 
-def test_ignored_people_keep_what_labels_they_have():
+def test_ignored_people_keep_their_labels():
     plain = ochuman(picture(1, person(), person(max_iou=0.9), person(segms=None, bbox=[40, 10, 60, 40]), boxed()))
     made = ochuman_to_coco(plain, OCHumanSubset("all", MODERATE, others_as_ignore=True))["annotations"]
     assert [record["iscrowd"] for record in made] == [0, 1, 1, 1]
@@ -239,7 +239,7 @@ def test_ignored_people_keep_what_labels_they_have():
     assert regions[2][10:40, 40:60].all()
 
 
-def test_the_protocol_says_what_was_kept_and_what_was_not():
+def test_describe_counts_kept_and_other_people():
     plain = ochuman(picture(1, person(), person(max_iou=0.9), boxed(), boxed()), picture(2, boxed()))
     fates = {
         False: "are not in the file, so people predicted there are false positives",
@@ -258,7 +258,7 @@ def test_the_protocol_says_what_was_kept_and_what_was_not():
     assert said.startswith("OCHuman test, fully labelled images only (OCHuman-FL), MaxIoU in [0.75, 1.01): 0 images")
 
 
-def test_a_converted_file_keeps_its_numbers_crowds_and_words():
+def test_filter_converted_keeps_ids_crowds_and_description():
     plain = ochuman(picture(1, person(), person(max_iou=0.9), boxed()), picture(2, person(max_iou=0.9)))
     converted = ochuman_to_coco(plain, OCHumanSubset("all", others_as_ignore=True), skeleton=COCO17)
     before = copy.deepcopy(converted)
@@ -275,7 +275,7 @@ def test_a_converted_file_keeps_its_numbers_crowds_and_words():
     assert before["info"]["description"] in said
 
 
-def test_files_are_named_as_the_authors_name_them():
+def test_file_names_equal_the_authors():
     assert OCHumanSubset("val", (0, 1)).file_name() == "ochuman_coco_format_val_range_0.00_1.00.json"
     names = {
         OCHumanSubset(split, bounds, full, ignore).file_name()
@@ -293,7 +293,7 @@ def test_files_are_named_as_the_authors_name_them():
      {"keypoints": [0, 0, 9] * 19}, {"keypoints": [0, 0, -1] * 19}, {"keypoints": "nose"}, {"segms": {"outer": [[1]]}},
      {"segms": ["outer"]}, {"max_iou": "much"}, {"max_iou": float("nan")}, {"max_iou": -1}],
 )  # fmt: skip
-def test_what_is_not_ochumans_is_refused(changes):
+def test_other_json_is_rejected(changes):
     with pytest.raises(AnnotationError, match="image 000001 has an annotation that is not OCHuman's"):
         ochuman_to_coco(ochuman(picture(1, person(), person(**changes))))
 
@@ -307,23 +307,23 @@ def test_what_is_not_ochumans_is_refused(changes):
      ({"images": [{"image_id": 4, "annotations": [person()]}]}, "image 4 needs a file_name"),
      ({"images": [{**picture(5, person()), "height": 0}]}, "image 000005 needs")],
 )  # fmt: skip
-def test_files_that_are_broken_say_so(changes, message):
+def test_broken_files_are_reported(changes, message):
     with pytest.raises(AnnotationError, match=message):
         ochuman_to_coco({**ochuman(picture(1, person())), **changes})
 
 
 @pytest.mark.parametrize("bounds", [(0.5, 0.5), (0.75, 0.5), (-0.1, 1), (0, float("nan")), (0, float("inf"))])
-def test_ranges_that_hold_nobody_are_refused(bounds):
+def test_empty_ranges_are_rejected(bounds):
     with pytest.raises(AnnotationError, match="range of MaxIoU"):
         OCHumanSubset("val", bounds)
 
 
-def test_splits_that_are_none_are_refused():
+def test_unknown_splits_are_rejected():
     with pytest.raises(AnnotationError, match="val, test, all, got 'train'"):
         OCHumanSubset("train")
 
 
-def test_what_a_converted_file_cannot_tell_is_refused():
+def test_filter_converted_rejects_fully_labelled():
     converted = ochuman_to_coco(ochuman(picture(1, person(), person())), skeleton=COCO17)
     with pytest.raises(AnnotationError, match=r"a\.json is converted already, .* give OCHuman's own"):
         filter_converted(converted, OCHumanSubset(fully_labelled=True), "a.json")

@@ -77,7 +77,7 @@ def results(names):
 
 
 @pytest.mark.parametrize("skeleton", [COCO17, OCHUMAN19], ids=lambda skeleton: skeleton.name)
-def test_results_come_back_as_they_were(tmp_path, skeleton):
+def test_results_round_trip(tmp_path, skeleton):
     people = {3: some_people(2, 1, skeleton), 4: some_people(1, 2, skeleton)}
     records = [record for number, each in people.items() for record in coco_results(each, number)]
     read = read_people(save(tmp_path, records))
@@ -89,7 +89,7 @@ def test_results_come_back_as_they_were(tmp_path, skeleton):
         assert read.by_image[number].masks is None
 
 
-def test_ground_truth_comes_back_as_the_data_set_says_it(tmp_path):
+def test_ground_truth_equals_the_data_set(tmp_path):
     path = save(tmp_path, truth({1: "a.png", 2: "b.png"}))
     data, read = read_coco(path), read_people(path)
     assert read.is_ground_truth
@@ -100,7 +100,7 @@ def test_ground_truth_comes_back_as_the_data_set_says_it(tmp_path):
         assert read.people(number).masks is None
 
 
-def test_a_real_file_is_read_as_the_data_set_reads_it():
+def test_real_file_equals_the_data_set():
     if not COCO_FILE.is_file():
         pytest.skip("no shared data beside the repository")
     data, read = read_coco(COCO_FILE), read_people(COCO_FILE)
@@ -115,7 +115,7 @@ FOLDERS = st.lists(st.sampled_from(["a", "b", "c"]), max_size=3)
 
 
 @given(st.lists(st.tuples(FOLDERS, st.sampled_from(["x.jpg", "y.jpg"])), min_size=1, max_size=6, unique_by=str))
-def test_pictures_under_their_own_names_find_their_own_people_wherever_they_lie(places):
+def test_images_match_their_own_names_in_any_folder(places):
     names = {number: "/".join([*folders, name]) for number, (folders, name) in enumerate(places, 1)}
     read = replace(read_people_of(names), names=names)
     for number, name in names.items():
@@ -154,23 +154,23 @@ def read_people_of(names):
         ({1: "a.png"}, "c.png", 3, None),
     ],
 )
-def test_names_come_before_numbers(tmp_path, make, names, picture, number, expected):
+def test_find_image_id_prefers_names_to_numbers(tmp_path, make, names, picture, number, expected):
     assert find_image_id(read_people(save(tmp_path, make(names))), PurePath(picture), number) == expected
 
 
-def test_results_without_names_are_found_by_number(tmp_path):
+def test_results_without_names_match_by_number(tmp_path):
     read = read_people(save(tmp_path, results({1: None, 2: None})))
     assert match_images(read, [Path("a.png"), Path("b.png"), Path("c.png")], [1, 2, 3]) == [1, 2, None]
 
 
-def test_results_may_name_pictures_instead_of_numbering_them(tmp_path):
+def test_image_ids_may_be_names(tmp_path):
     records = [{**record, "image_id": "sub/a.jpg"} for record in results({1: None})]
     read = read_people(save(tmp_path, records))
     assert find_image_id(read, PurePath("sub/a.jpg")) == "sub/a.jpg"
     assert len(people_for_image(read, "sub/a.jpg")) == 1
 
 
-def test_people_of_a_picture_by_path_and_by_id(tmp_path):
+def test_people_for_image_by_path_and_by_id(tmp_path):
     read = read_people(save(tmp_path, truth({7: "000007.jpg", 8: "b.jpg"})))
     assert same(people_for_image(read, 7), people_for_image(read, "photos/000007.jpg"))
     assert same(people_for_image(read, 7), people_for_image(read, Path("7.png")))
@@ -180,7 +180,7 @@ def test_people_of_a_picture_by_path_and_by_id(tmp_path):
         assert nobody.skeleton == read.skeleton
 
 
-def test_a_picture_that_is_listed_without_people_has_nobody(tmp_path):
+def test_listed_image_without_people_is_empty(tmp_path):
     plain = truth({1: "a.png", 2: "b.png"})
     plain["annotations"] = plain["annotations"][:1]
     for image in plain["images"]:
@@ -194,7 +194,7 @@ def test_crowds_are_left_out(tmp_path):
     assert len(read_people(save(tmp_path, truth({1: "a.png"}, iscrowd=1))).people(1)) == 0
 
 
-def test_a_missing_box_goes_around_the_mask(tmp_path):
+def test_missing_box_is_that_of_the_mask(tmp_path):
     """Of joints that lie in a corner a box would say little."""
     box = [5, 5, 25, 35]
     plain = truth({1: "a.png"}, bbox=None)
@@ -205,7 +205,7 @@ def test_a_missing_box_goes_around_the_mask(tmp_path):
     np.testing.assert_allclose(read_people(save(tmp_path, records)).people(1).boxes_xyxy, [[20, 10, 60, 50]])
 
 
-def test_fractions_instead_of_flags_are_joint_scores(tmp_path):
+def test_fractional_flags_are_joint_scores(tmp_path):
     (record,) = results({1: None})
     scores = np.linspace(0, 1.02, 17)
     record["keypoints"][2::3] = scores.tolist()
@@ -214,7 +214,7 @@ def test_fractions_instead_of_flags_are_joint_scores(tmp_path):
     np.testing.assert_allclose(people.keypoint_scores, [np.minimum(scores, 1)], atol=1e-6)
 
 
-def test_flags_are_flags(tmp_path):
+def test_integer_flags_are_flags(tmp_path):
     (record,) = results({1: None})
     record["keypoints"][2::3] = [0.0, 1.0, 2.0, *[1] * 14]
     del record["keypoint_scores"]
@@ -223,7 +223,7 @@ def test_flags_are_flags(tmp_path):
     assert same(read_people(path).people(1), read_results(path)[1])
 
 
-def test_the_only_category_of_results_is_that_of_persons(tmp_path):
+def test_single_category_of_results_is_people(tmp_path):
     records = results({1: None, 2: None})
     assert len(read_people(save(tmp_path, [{**r, "category_id": 7} for r in records])).by_image) == 2
     mixed = [{**records[0], "category_id": 7}, {**records[1], "category_id": 1}]
@@ -232,7 +232,7 @@ def test_the_only_category_of_results_is_that_of_persons(tmp_path):
         read_people(save(tmp_path, [{**records[0], "category_id": 7}, {**records[1], "category_id": 8}]))
 
 
-def test_an_empty_list_of_results_says_that_nobody_is_anywhere(tmp_path):
+def test_empty_results_match_all_images_as_empty(tmp_path):
     read = read_people(save(tmp_path, []))
     assert match_images(read, [Path("a.png")], [1]) == [None]
     assert len(read.people(None)) == 0
@@ -242,12 +242,12 @@ def test_an_empty_list_of_results_says_that_nobody_is_anywhere(tmp_path):
 
 
 @pytest.mark.parametrize("plain", [{}, {"images": []}, [1], "text", 3, None, [[]]], ids=str)
-def test_what_is_neither_is_refused(tmp_path, plain):
+def test_read_people_rejects_other_json(tmp_path, plain):
     with pytest.raises(AnnotationError, match=r"people\.json is neither COCO ground truth .* nor COCO results"):
         read_people(save(tmp_path, plain))
 
 
-def test_pictures_that_are_all_unknown_are_told_with_an_example_of_both_names(tmp_path):
+def test_match_images_reports_examples_where_none_match(tmp_path):
     for make in (truth, results):
         read = read_people(save(tmp_path, make({1: "x/a.png", 2: "x/b.png"})))
         with pytest.raises(AnnotationError, match=r"it lists x/a\.png, they are such as photos/c\.png"):
@@ -257,7 +257,7 @@ def test_pictures_that_are_all_unknown_are_told_with_an_example_of_both_names(tm
         match_images(read, [Path("c.png")], [1])
 
 
-def test_a_name_that_two_pictures_have_is_ambiguous(tmp_path):
+def test_match_images_rejects_ambiguous_names(tmp_path):
     read = read_people(save(tmp_path, truth({1: "x/a.png", 2: "y/a.png"})))
     with pytest.raises(AnnotationError, match=r"a\.png may be x/a\.png \(image 1\) and y/a\.png \(image 2\)"):
         match_images(read, [Path("z/a.png")], [1])
@@ -265,7 +265,7 @@ def test_a_name_that_two_pictures_have_is_ambiguous(tmp_path):
         people_for_image(read, "a.png")
 
 
-def test_two_pictures_may_not_be_the_same_one(tmp_path):
+def test_match_images_rejects_two_images_with_one_id(tmp_path):
     read = read_people(save(tmp_path, truth({1: "a.png"})))
     with pytest.raises(AnnotationError, match=r"x/a\.png and y/a\.png both match image 1"):
         match_images(read, [Path("x/a.png"), Path("y/a.png")], [1, 2])
@@ -273,7 +273,7 @@ def test_two_pictures_may_not_be_the_same_one(tmp_path):
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None], ids=str)
 @pytest.mark.parametrize("place", [0, 2])
-def test_numbers_that_are_none_are_refused(tmp_path, value, place):
+def test_invalid_numbers_are_rejected(tmp_path, value, place):
     plain = truth({1: "a.png"})
     plain["annotations"][0]["keypoints"][place] = value
     records = results({1: "a.png"})
@@ -297,6 +297,6 @@ def test_numbers_that_are_none_are_refused(tmp_path, value, place):
     ],
     ids=str,
 )
-def test_faulty_results_are_refused(tmp_path, change, complaint):
+def test_invalid_results_are_rejected(tmp_path, change, complaint):
     with pytest.raises(AnnotationError, match=complaint):
         read_people(save(tmp_path, [{**record, **change} for record in results({1: "a.png"})]))

@@ -49,7 +49,7 @@ def arrays(people):
 
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 4), masks=st.booleans(), ids=st.booleans(), data=st.data())
 @settings(max_examples=25, deadline=None)
-def test_what_is_written_comes_back(tmp_path_factory, seed, n, masks, ids, data):
+def test_frames_round_trip(tmp_path_factory, seed, n, masks, ids, data):
     skeleton = data.draw(st.sampled_from(list(SKELETONS.values())))
     people = some_people(seed, n, skeleton, masks=masks, ids=ids)
     folder = tmp_path_factory.mktemp("frames")
@@ -70,7 +70,7 @@ def test_what_is_written_comes_back(tmp_path_factory, seed, n, masks, ids, data)
         np.testing.assert_array_equal(once, twice)
 
 
-def test_frames_come_back_in_their_order_and_as_often_as_wanted(tmp_path):
+def test_read_frames_can_be_iterated_again(tmp_path):
     written = [(0, 0.0, some_people(0)), (1, 0.04, People.empty(COCO17)), (7, 1 / 3, some_people(1, 2))]
     read = read_frames(write(tmp_path / "a.jsonl", written, source="clip.mp4", rate=Fraction(30000, 1001)))
     assert (read.source, read.rate) == ("clip.mp4", Fraction(30000, 1001))
@@ -84,7 +84,7 @@ def test_frames_come_back_in_their_order_and_as_often_as_wanted(tmp_path):
     assert found[1].people.masks.shape == (0, *SIZE)
 
 
-def test_a_skeleton_of_ones_own_comes_back(tmp_path):
+def test_custom_skeleton_round_trips(tmp_path):
     own = Skeleton(
         "arm", ("shoulder", "elbow", "hand"), (("shoulder", "elbow"), ("elbow", "hand")), sigmas=(0.1, 0.2, 0.3)
     )
@@ -93,7 +93,7 @@ def test_a_skeleton_of_ones_own_comes_back(tmp_path):
     assert [len(people) for _, _, people in read] == [2]
 
 
-def test_the_people_of_all_lines_are_a_coco_result_file(tmp_path):
+def test_people_of_all_lines_are_a_coco_result_file(tmp_path):
     people = some_people(0)
     path = write(tmp_path / "a.jsonl", [(0, 0.0, people), (5, 0.2, some_people(1))])
     lines = [json.loads(line) for line in path.read_text().splitlines()]
@@ -108,7 +108,7 @@ def test_the_people_of_all_lines_are_a_coco_result_file(tmp_path):
 # --- nothing is lost ---------------------------------------------------------------------------------------------
 
 
-def test_lines_can_be_read_while_the_file_grows(tmp_path):
+def test_growing_file_can_be_read(tmp_path):
     with FramesWriter(tmp_path / "a.jsonl", COCO17) as out:
         for i in range(3):
             out.write(i, i / 25, some_people(i), SIZE)
@@ -116,7 +116,7 @@ def test_lines_can_be_read_while_the_file_grows(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
 
 
-def test_an_error_leaves_the_lines_that_are_done(tmp_path):
+def test_error_keeps_the_written_lines(tmp_path):
     def fail_after(frames):
         with FramesWriter(tmp_path / "a.jsonl", COCO17) as out:
             for i in range(frames):
@@ -143,7 +143,7 @@ with FramesWriter(sys.argv[1], COCO17) as out:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL here")
-def test_a_killed_process_leaves_every_line(tmp_path):
+def test_killed_process_leaves_every_line(tmp_path):
     ended = subprocess.run([sys.executable, "-c", WORK, str(tmp_path / "a.jsonl")])
     assert ended.returncode == -signal.SIGKILL
     assert [frame for frame, _, _ in read_frames(tmp_path / "a.partial.jsonl")] == list(range(9))
@@ -151,7 +151,7 @@ def test_a_killed_process_leaves_every_line(tmp_path):
 
 @given(torn=st.integers(1, 400))
 @settings(max_examples=25, deadline=None)
-def test_a_torn_last_line_is_left_out(tmp_path_factory, torn):
+def test_incomplete_last_line_is_left_out(tmp_path_factory, torn):
     path = write(tmp_path_factory.mktemp("torn") / "a.jsonl", [(i, i / 25, some_people(i)) for i in range(3)])
     path.write_bytes(path.read_bytes()[:-torn])
     assert [frame for frame, _, _ in read_frames(path)] == [0, 1, 2][: 3 if torn == 1 else 2]
@@ -191,7 +191,7 @@ def spoil(line, **changes):
         (3, lambda line: spoil(line, people=[{"score": 1, "segmentation": {"size": [4, 4], "counts": "?"}}]), "."),
     ],
 )
-def test_a_fault_is_named_with_its_line(tmp_path, number, change, message):
+def test_invalid_lines_are_reported_with_their_number(tmp_path, number, change, message):
     path = write(tmp_path / "a.jsonl", [(i, i / 25, some_people(i)) for i in range(4)])
     lines = path.read_text().splitlines()
     lines[number - 1] = change(lines[number - 1])
@@ -202,13 +202,13 @@ def test_a_fault_is_named_with_its_line(tmp_path, number, change, message):
 
 
 @pytest.mark.parametrize("data", [b"", b'{"format": "pos'])
-def test_a_file_without_a_whole_line_is_named(tmp_path, data):
+def test_file_without_a_complete_line_is_reported(tmp_path, data):
     (tmp_path / "a.jsonl").write_bytes(data)
     with pytest.raises(AnnotationError, match="no complete line"):
         read_frames(tmp_path / "a.jsonl")
 
 
-def test_places_that_hold_no_lines_are_named(tmp_path):
+def test_missing_files_are_reported(tmp_path):
     with pytest.raises(AnnotationError, match="no file"):
         read_frames(tmp_path / "a.jsonl")
     with pytest.raises(AnnotationError, match="Cannot read"):
@@ -217,7 +217,7 @@ def test_places_that_hold_no_lines_are_named(tmp_path):
         FramesWriter(tmp_path / "missing" / "a.jsonl", COCO17)
 
 
-def test_frames_that_do_not_fit_are_refused(tmp_path):
+def test_invalid_frames_are_rejected(tmp_path):
     with FramesWriter(tmp_path / "a.jsonl", COCO17) as out:
         out.write(3, 0.0, some_people(), SIZE)
         with pytest.raises(AnnotationError, match="cannot follow frame 3"):

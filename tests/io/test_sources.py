@@ -26,12 +26,12 @@ def found(*sources):
     return [path.as_posix() for path in result.paths]
 
 
-def test_a_folder_gives_its_own_pictures_by_name(album):
+def test_folder_gives_its_images_sorted_by_name(album):
     assert found(".") == ["a.PNG", "b.jpg"]
     assert found(str(album)) == [f"{album.as_posix()}/a.PNG", f"{album.as_posix()}/b.jpg"]
 
 
-def test_patterns_give_pictures_at_any_depth(album):
+def test_patterns_match_images_at_any_depth(album):
     assert found("*.jpg") == ["b.jpg"]
     assert found("*") == ["a.PNG", "b.jpg"]
     assert found("**/*.jp*g") == ["b.jpg", "deep/c.jpeg"]
@@ -39,11 +39,11 @@ def test_patterns_give_pictures_at_any_depth(album):
     assert found("[ab].*") == ["a.PNG", "b.jpg"]
 
 
-def test_a_file_is_taken_whatever_its_name(album):
+def test_file_is_taken_whatever_its_name(album):
     assert found("notes.txt", Path(".hidden.jpg")) == ["notes.txt", ".hidden.jpg"]
 
 
-def test_what_exists_comes_before_what_matches(album):
+def test_existing_files_have_priority_over_patterns(album):
     (album / "x[1].jpg").write_bytes(b"x")
     (album / "x1.jpg").write_bytes(b"x")
     assert found("x[1].jpg") == ["x[1].jpg"]
@@ -51,11 +51,11 @@ def test_what_exists_comes_before_what_matches(album):
     assert found("x[1].jpg") == ["x1.jpg"]
 
 
-def test_order_is_kept_and_nothing_comes_twice(album):
+def test_order_is_kept_without_duplicates(album):
     assert found("b.jpg", ".", "./b.jpg", str(album / "a.PNG"), "deep/../b.jpg") == ["b.jpg", "a.PNG"]
 
 
-def test_each_bad_source_has_its_sentence_and_the_others_are_returned(album):
+def test_each_bad_source_has_an_error_and_the_others_are_returned(album):
     os.symlink("nowhere.jpg", album / "dangling.jpg")
     bad = ["empty", "missing.jpg", "*.bmp", "*.txt", "https://example.org/a.jpg", "dangling.jpg", "n" * 300, "a\0b"]
     result = find_images([bad[0], "b.jpg", *bad[1:], "deep"])
@@ -66,13 +66,13 @@ def test_each_bad_source_has_its_sentence_and_the_others_are_returned(album):
         assert source in str(fault)
 
 
-def test_no_sources_no_pictures():
+def test_no_sources_give_no_images():
     result = find_images([])
     assert result.paths == ()
     assert result.errors == ()
 
 
-def test_whole_number_names_are_the_ids():
+def test_integer_names_are_the_ids():
     paths = [Path("a/000000000139.jpg"), Path("000000000785.png")]
     assert image_ids(paths) == {paths[0]: 139, paths[1]: 785}
 
@@ -85,5 +85,5 @@ def test_other_names_are_counted_from_one(names):
     assert list(ids.values()) == list(range(1, len(names) + 1))
 
 
-def test_ids_of_nothing():
+def test_no_paths_give_no_ids():
     assert image_ids([]) == {}

@@ -80,7 +80,7 @@ def with_sound(folder):
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.webm", "clip.mkv"])
-def test_ten_seconds_come_back_frame_for_frame(folder, name):
+def test_ten_seconds_are_read_frame_by_frame(folder, name):
     with VideoWriter(folder / name, (120, 160), rate=RATE) as out:
         for i in range(250):
             out.write(view(i))
@@ -99,7 +99,7 @@ def test_ten_seconds_come_back_frame_for_frame(folder, name):
     assert clip.fault is None
 
 
-def test_frames_are_given_again_as_often_as_wanted(with_sound):
+def test_video_can_be_iterated_again(with_sound):
     with open_video(with_sound) as clip:
         first, second = ([(f.index, f.time_s, f.image.sum()) for f in clip] for _ in range(2))
         assert first == second
@@ -110,7 +110,7 @@ def test_frames_are_given_again_as_often_as_wanted(with_sound):
     assert list(frames) == []  # closed
 
 
-def test_frames_are_what_the_promise_says(with_sound):
+def test_frames_have_the_documented_form(with_sound):
     frame = next(iter(open_video(with_sound)))
     assert frame.image.dtype == np.uint8
     assert frame.image.shape == (120, 160, 3)
@@ -118,7 +118,7 @@ def test_frames_are_what_the_promise_says(with_sound):
     assert open_video(with_sound).has_audio
 
 
-def test_times_of_a_variable_rate_count_from_the_first_frame(folder):
+def test_variable_rate_times_count_from_the_first_frame(folder):
     steps = np.random.default_rng(1).integers(300, 4000, 60)
     ticks = 5000 + np.cumsum(steps)
     with av.open(str(folder / "variable.mkv"), "w") as file:
@@ -140,7 +140,7 @@ def test_times_of_a_variable_rate_count_from_the_first_frame(folder):
 
 
 @given(st.integers(1, 5), st.integers(1, 5), st.sampled_from([-1, 1]), st.sampled_from([-1, 1]), st.booleans())
-def test_a_display_matrix_moves_each_pixel_as_its_equation_says(height, width, across, down, swapped):
+def test_display_matrix_moves_pixels_by_its_equation(height, width, across, down, swapped):
     image = np.arange(height * width * 3, dtype=np.uint8).reshape(height, width, 3)
     a, b, c, d = (0, down, across, 0) if swapped else (across, 0, 0, down)
     stored = np.array([a, b, 0, c, d, 0, 0, 0, 1 << 14], np.int32) * 65536
@@ -152,12 +152,12 @@ def test_a_display_matrix_moves_each_pixel_as_its_equation_says(height, width, a
 
 
 @pytest.mark.parametrize("degrees", [-180, -90, 0, 90, 180, 270])
-def test_quarter_turns_go_counter_clockwise(degrees):
+def test_rotation_matrix_is_counter_clockwise(degrees):
     image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
     np.testing.assert_array_equal(make_upright(image, rotation_matrix(degrees + 3)), np.rot90(image, degrees // 90))
 
 
-def test_a_matrix_that_says_nothing_is_upright():
+def test_degenerate_display_matrix_is_upright():
     assert display_matrix(None) == display_matrix(b"\0" * 36) == display_matrix(b"short") == UPRIGHT
 
 
@@ -170,7 +170,7 @@ def test_a_matrix_that_says_nothing_is_upright():
         ((-1, 0, 0, 1), lambda image: image[:, ::-1]),  # a mirrored selfie
     ],
 )
-def test_a_turned_video_is_read_upright(folder, matrix, shown):
+def test_rotated_video_is_read_upright(folder, matrix, shown):
     a, b, c, d = (65536 * entry for entry in matrix)
     path = record(
         folder / "turned.mp4",
@@ -184,7 +184,7 @@ def test_a_turned_video_is_read_upright(folder, matrix, shown):
     assert difference(frames[1].image, shown(view(1))) < 8
 
 
-def test_pixels_that_are_not_square_are_stretched(folder):
+def test_non_square_pixels_are_stretched(folder):
     def wide(stream):
         stream.codec_context.sample_aspect_ratio = Fraction(3, 2)
 
@@ -195,7 +195,7 @@ def test_pixels_that_are_not_square_are_stretched(folder):
 
 
 @given(st.integers(16, 2000), st.integers(16, 2000), st.fractions(Fraction(1, 4), 4, max_denominator=50))
-def test_square_pixels_keep_the_shape_and_lose_nothing(height, width, aspect):
+def test_square_pixel_size_keeps_the_shape_and_shrinks_no_side(height, width, aspect):
     tall, wide = square_pixel_size((height, width), aspect)
     assert tall >= height
     assert wide >= width
@@ -203,11 +203,11 @@ def test_square_pixels_keep_the_shape_and_lose_nothing(height, width, aspect):
 
 
 @pytest.mark.parametrize("aspect", [None, Fraction(0), Fraction(1), Fraction(1, 9), Fraction(100)])
-def test_an_odd_pixel_aspect_counts_as_square(aspect):
+def test_implausible_pixel_aspect_counts_as_square(aspect):
     assert square_pixel_size((120, 160), aspect) == (120, 160)
 
 
-def test_frames_that_change_their_size_are_brought_to_the_first_size(folder):
+def test_frames_are_resized_to_the_first_size(folder):
     large = record(folder / "large.ts", [view(i) for i in range(30)], movflags=None)
     small = record(folder / "small.ts", [view(i)[:60, :80].copy() for i in range(30)], movflags=None)
     both = folder / "both.ts"
@@ -223,7 +223,7 @@ def test_frames_that_change_their_size_are_brought_to_the_first_size(folder):
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_a_file_that_is_cut_short_gives_all_its_frames_and_then_says_so(folder, with_sound, suffix, share):
+def test_truncated_file_gives_its_frames_and_then_an_error(folder, with_sound, suffix, share):
     whole = with_sound if suffix == ".mp4" else folder / "sound.mkv"
     if not whole.exists():
         record(whole, [view(i) for i in range(100)], sound=True)
@@ -245,7 +245,7 @@ def test_a_file_that_is_cut_short_gives_all_its_frames_and_then_says_so(folder, 
     assert str(quiet) == str(raised.value)
 
 
-def test_a_cut_between_two_packets_is_noticed_too(folder, with_sound):
+def test_truncation_between_packets_is_detected(folder, with_sound):
     data = with_sound.read_bytes()
     with av.open(str(with_sound)) as file:
         cuts = [entry.pos for entry in file.streams.video[0].index_entries][40:44]
@@ -256,7 +256,7 @@ def test_a_cut_between_two_packets_is_noticed_too(folder, with_sound):
             assert clip.fault is not None
 
 
-def test_damage_in_the_middle_costs_only_what_it_hit(folder):
+def test_damage_loses_only_the_damaged_frames(folder):
     clean = record(folder / "clean.mp4", [view(i) for i in range(100)])
     data = bytearray(clean.read_bytes())
     with av.open(str(clean)) as file:
@@ -270,7 +270,7 @@ def test_damage_in_the_middle_costs_only_what_it_hit(folder):
     assert "could be read" in str(clip.fault)
 
 
-def test_a_film_without_its_index_is_refused(folder, with_sound):
+def test_video_without_its_index_is_rejected(folder, with_sound):
     plain = record(folder / "plain.mp4", [view(i) for i in range(30)], movflags=None)
     (folder / "noindex.mp4").write_bytes(plain.read_bytes()[:-500])
     with pytest.raises(VideoError, match="cut short"):
@@ -287,21 +287,21 @@ def test_a_film_without_its_index_is_refused(folder, with_sound):
         ("parts.mp4", b"ffconcat version 1.0\nfile sound.mp4\n", "not a video"),
     ],
 )
-def test_what_is_no_video_is_named(folder, with_sound, name, data, message):
+def test_other_files_are_reported(folder, with_sound, name, data, message):
     (folder / name).write_bytes(data)
     with pytest.raises(VideoError, match=message) as raised:
         open_video(folder / name)
     assert str(folder / name) in str(raised.value)
 
 
-def test_places_that_are_no_files_are_named(folder):
+def test_missing_files_and_devices_are_reported(folder):
     for path, message in ((folder / "missing.mp4", "no file"), (folder, "folder"), (os.devnull, "camera")):
         with pytest.raises(VideoError, match=message):
             open_video(path)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_refuses_us_is_named(folder, with_sound):
+def test_unreadable_file_is_reported(folder, with_sound):
     locked = folder / "locked.mp4"
     locked.write_bytes(with_sound.read_bytes())
     locked.chmod(0)
@@ -309,7 +309,7 @@ def test_a_file_that_refuses_us_is_named(folder, with_sound):
         open_video(locked)
 
 
-def test_a_file_of_sound_holds_no_pictures(folder):
+def test_audio_file_is_rejected(folder):
     with av.open(str(folder / "sound.m4a"), "w", format="mp4") as file:
         track = file.add_stream("aac", rate=48_000, layout="mono")
         heard = av.AudioFrame.from_ndarray(np.zeros((1, 9600), np.float32), "fltp", "mono")
@@ -320,20 +320,20 @@ def test_a_file_of_sound_holds_no_pictures(folder):
         open_video(folder / "sound.m4a")
 
 
-def test_an_unknown_coding_is_named(folder, with_sound):
+def test_unknown_codec_is_reported(folder, with_sound):
     data = with_sound.read_bytes().replace(b"avc1", b"zzzz")
     (folder / "unknown.mp4").write_bytes(data)
     with pytest.raises(VideoError, match=r"decode.*H\.264"):
         open_video(folder / "unknown.mp4")
 
 
-def test_frames_beyond_the_limits_are_refused(with_sound):
+def test_frames_beyond_the_limits_are_rejected(with_sound):
     with pytest.raises(VideoError, match="160 x 120 pixels, more than the 1000"):
         open_video(with_sound, limits=ImageLimits(max_pixels=1000))
     with pytest.raises(VideoError, match="a side under 200"):
         open_video(with_sound, limits=ImageLimits(min_side_px=200))
 
 
-def test_names_of_videos_are_told_without_opening():
+def test_is_video_looks_at_the_name_only():
     assert all(is_video(name) for name in ("a.mp4", "b.MOV", "dir/c.webm", Path("d.mkv"), "e.avi", "f.m4v"))
     assert not any(is_video(name) for name in ("a.png", "b.gif", "mp4", "c.mp4.txt", "", "0"))

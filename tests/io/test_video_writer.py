@@ -96,7 +96,7 @@ def test_each_frame_keeps_its_time(tmp_path, suffix):
     np.testing.assert_allclose(read_s, times_s - times_s[0], atol=0.001)
 
 
-def test_times_of_a_source_come_out_to_the_tick(tmp_path):
+def test_times_of_a_source_are_kept_to_the_tick(tmp_path):
     """29.97 frames a second with gaps, twice through the writer: not a millisecond off, not a rounding off."""
     ticks = np.cumsum(np.random.default_rng(3).integers(1, 4, 30)) * Fraction(1001, 30_000)
     with VideoWriter(tmp_path / "a.mp4", (64, 64), rate=Fraction(30_000, 1001)) as out:
@@ -109,7 +109,7 @@ def test_times_of_a_source_come_out_to_the_tick(tmp_path):
 
 
 @pytest.mark.parametrize(("height", "width"), [(121, 161), (17, 33), (120, 161)])
-def test_odd_sizes_grow_to_even_ones_where_they_must(tmp_path, height, width):
+def test_odd_sizes_are_padded_where_the_codec_needs_it(tmp_path, height, width):
     for name, shown in (("a.mp4", (height + height % 2, width + width % 2)), ("a.webm", (height, width))):
         with VideoWriter(tmp_path / name, (height, width), rate=RATE) as out:
             for i in range(3):
@@ -122,7 +122,7 @@ def test_odd_sizes_grow_to_even_ones_where_they_must(tmp_path, height, width):
         assert max(error[-1].mean(), error[:, -1].mean()) < 12  # a copy of its neighbour, not a black line
 
 
-def test_colours_come_back(tmp_path):
+def test_colours_round_trip(tmp_path):
     expected = np.full((64, 64, 3), (200, 40, 90), np.uint8)
     for name in ("a.mp4", "a.webm"):
         with VideoWriter(tmp_path / name, (64, 64), rate=RATE) as out:
@@ -149,7 +149,7 @@ def test_colours_come_back(tmp_path):
         ("a.mkv", "libmp3lame", "b.mp4", "copied"),
     ],
 )
-def test_sound_comes_along_and_stays_with_the_pictures(tmp_path, source, codec, target, what):
+def test_audio_stays_in_sync(tmp_path, source, codec, target, what):
     record(tmp_path / source, codec)
     out = copy(tmp_path / source, tmp_path / target)
     assert out.audio == what
@@ -158,7 +158,7 @@ def test_sound_comes_along_and_stays_with_the_pictures(tmp_path, source, codec, 
     assert sound(tmp_path / target)[1][-1] == pytest.approx(2, abs=0.05)
 
 
-def test_copied_sound_is_the_same_packet_for_packet(tmp_path):
+def test_copied_audio_is_identical_packet_by_packet(tmp_path):
     record(tmp_path / "a.mp4", "aac")
     copy(tmp_path / "a.mp4", tmp_path / "b.mkv")
     packets = []
@@ -170,7 +170,7 @@ def test_copied_sound_is_the_same_packet_for_packet(tmp_path):
 
 
 @pytest.mark.parametrize("target", ["b.mp4", "b.webm"])
-def test_a_part_of_a_film_has_the_sound_of_that_part(tmp_path, target):
+def test_part_of_a_video_has_the_audio_of_that_part(tmp_path, target):
     record(tmp_path / "a.mp4", "aac", start_s=0.2)  # and its pictures start late
     copy(tmp_path / "a.mp4", tmp_path / target, keep=lambda time_s: 0.2 <= time_s < 1.0)
     np.testing.assert_allclose(flashes_s(tmp_path / target), [0.2], atol=0.001)
@@ -178,14 +178,14 @@ def test_a_part_of_a_film_has_the_sound_of_that_part(tmp_path, target):
     assert sound(tmp_path / target)[1][-1] == pytest.approx(0.8, abs=0.05)
 
 
-def test_a_film_without_sound_stays_without(tmp_path):
+def test_video_without_audio_stays_without(tmp_path):
     with VideoWriter(tmp_path / "a.mp4", (120, 160), rate=RATE) as out:
         out.write(view(0))
     assert copy(tmp_path / "a.mp4", tmp_path / "b.mp4").audio == "none"
     assert not open_video(tmp_path / "b.mp4").has_audio
 
 
-def test_sound_that_nobody_can_decode_is_left_out(tmp_path):
+def test_undecodable_audio_is_left_out(tmp_path):
     data = record(tmp_path / "a.mkv", "libopus").read_bytes()
     (tmp_path / "b.mkv").write_bytes(data.replace(b"A_OPUS", b"A_WHAT"))
     out = copy(tmp_path / "b.mkv", tmp_path / "c.mp4")
@@ -213,7 +213,7 @@ def work_until(signal_number, path):
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.webm"])
-def test_ctrl_c_leaves_a_whole_film_of_what_was_done(tmp_path, name):
+def test_ctrl_c_leaves_a_complete_file(tmp_path, name):
     ended = work_until(signal.SIGINT, tmp_path / name)
     assert b"KeyboardInterrupt" in ended.stderr
     assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -223,7 +223,7 @@ def test_ctrl_c_leaves_a_whole_film_of_what_was_done(tmp_path, name):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="there is no SIGKILL here")
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
-def test_a_killed_process_leaves_a_film_that_lacks_its_last_seconds_at_most(tmp_path, suffix):
+def test_killed_process_loses_the_last_seconds_at_most(tmp_path, suffix):
     assert work_until(signal.SIGKILL, tmp_path / f"a{suffix}").returncode == -signal.SIGKILL
     assert [path.name for path in tmp_path.iterdir()] == [f"a.partial{suffix}"]
     with open_video(tmp_path / f"a.partial{suffix}", strict=False) as clip:
@@ -232,7 +232,7 @@ def test_a_killed_process_leaves_a_film_that_lacks_its_last_seconds_at_most(tmp_
     np.testing.assert_allclose(times_s, np.arange(len(times_s)) / RATE, atol=0.001)
 
 
-def test_an_error_leaves_what_was_done_and_is_heard(tmp_path):
+def test_error_keeps_the_written_frames_and_is_raised(tmp_path):
     def fail_after(frames):
         with VideoWriter(tmp_path / "a.mp4", (120, 160), rate=RATE) as out:
             for i in range(frames):
@@ -248,7 +248,7 @@ def test_an_error_leaves_what_was_done_and_is_heard(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def test_the_old_film_stays_until_the_new_one_is_done(tmp_path):
+def test_old_file_stays_until_the_new_one_is_complete(tmp_path):
     target = tmp_path / "a.mp4"
     target.write_bytes(b"old")
     with VideoWriter(target, (120, 160), rate=RATE) as out:
@@ -275,7 +275,7 @@ except OutputError as fault:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are those of Unix")
-def test_a_full_disk_is_named_and_what_fits_can_be_played(tmp_path):
+def test_full_disk_is_reported_and_the_file_can_be_played(tmp_path):
     ended = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path / "a.mp4")], capture_output=True, text=True)
     assert "a.mp4: File too large; make room" in ended.stdout, ended.stderr
     (left,) = tmp_path.iterdir()
@@ -286,13 +286,13 @@ def test_a_full_disk_is_named_and_what_fits_can_be_played(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.avi", "a.gif", "a", "a.mp4.txt"])
-def test_other_kinds_of_video_are_refused_with_those_we_write(tmp_path, name):
+def test_other_formats_are_rejected_with_the_supported_ones(tmp_path, name):
     with pytest.raises(VideoError, match=r"\.mp4, \.m4v, \.mov, \.mkv, \.webm"):
         VideoWriter(tmp_path / name, (120, 160))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_build_without_the_encoder_is_named(tmp_path, monkeypatch):
+def test_missing_encoder_is_reported(tmp_path, monkeypatch):
     def lacks(name, mode):
         raise av.codec.codec.UnknownCodecError(name)
 
@@ -301,7 +301,7 @@ def test_a_build_without_the_encoder_is_named(tmp_path, monkeypatch):
         VideoWriter(tmp_path / "a.mp4", (120, 160))
 
 
-def test_places_that_cannot_be_written_are_named(tmp_path):
+def test_invalid_targets_are_reported(tmp_path):
     with pytest.raises(OutputError, match="no folder"):
         VideoWriter(tmp_path / "missing" / "a.mp4", (120, 160))
     (tmp_path / "dir.mp4").mkdir()
@@ -311,7 +311,7 @@ def test_places_that_cannot_be_written_are_named(tmp_path):
         VideoWriter(tmp_path / ("n" * 250 + ".mp4"), (120, 160))
 
 
-def test_frames_that_do_not_fit_are_refused(tmp_path):
+def test_invalid_frames_are_rejected(tmp_path):
     with VideoWriter(tmp_path / "a.mp4", (120, 160), rate=RATE) as out:
         out.write(view(0), 0.5)
         for image in (view(0)[:-1], view(0)[..., 0], view(0).astype(np.float32)):
@@ -326,19 +326,19 @@ def test_frames_that_do_not_fit_are_refused(tmp_path):
     assert open_video(tmp_path / "a.mp4").frames == 1
 
 
-def test_a_film_without_frames_is_no_film(tmp_path):
+def test_video_without_frames_leaves_no_file(tmp_path):
     with pytest.raises(VideoError, match="No frame"), VideoWriter(tmp_path / "a.mp4", (120, 160)):
         pass
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("rate", [0, -5, float("nan"), 1e6])
-def test_rates_that_make_no_sense_are_refused(tmp_path, rate):
+def test_invalid_rates_are_rejected(tmp_path, rate):
     with pytest.raises(VideoError, match="frames a second"):
         VideoWriter(tmp_path / "a.mp4", (120, 160), rate=rate)
 
 
-def test_the_source_is_not_written_over(tmp_path):
+def test_source_is_not_overwritten(tmp_path):
     with VideoWriter(tmp_path / "a.mp4", (120, 160), rate=RATE) as out:
         out.write(view(0))
     Path(tmp_path / "link.mp4").symlink_to("a.mp4")

@@ -19,7 +19,7 @@ def make_sample(seed: int, side: int = 24) -> RefinerSample:
     )  # fmt: skip
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_write_samples_round_trips(tmp_path):
     people = [make_sample(seed) for seed in range(3)]
     write_samples(tmp_path / "set.npz", people, 0.2)
     found = RefinerSamples("set", tmp_path / "set.npz")
@@ -36,7 +36,7 @@ def test_what_is_written_is_read(tmp_path):
         assert again.name == person.name
 
 
-def test_bad_files_get_a_sentence(tmp_path):
+def test_invalid_files_are_reported(tmp_path):
     with pytest.raises(AnnotationError, match="No people"):
         write_samples(tmp_path / "set.npz", [], 0.2)
     with pytest.raises(AnnotationError, match="There is no"):

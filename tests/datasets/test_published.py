@@ -1,4 +1,4 @@
-"""OCHuman as samples: who is given out, and who is pixels to ignore, from either layout."""
+"""Published data sets: COCO, CrowdPose, and OCHuman in either layout."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from poseg.datasets import ochuman
+from poseg.datasets import DATASETS, coco, crowdpose, ochuman
 from poseg.errors import AnnotationError
+from poseg.io.coco_json import read_coco
 from poseg.io.ochuman import HARD, MODERATE, OCHumanSubset, ochuman_to_coco
-from poseg.skeletons import COCO17, OCHUMAN19
+from poseg.skeletons import COCO17, CROWDPOSE14, OCHUMAN19
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "mmpose_samples" / "ochuman"
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+SAMPLES = SHARED / "mmpose_samples"
+needs_samples = pytest.mark.skipif(not SAMPLES.exists(), reason="needs samples of published sets beside the repository")
+needs_coco = pytest.mark.skipif(not (SHARED / "coco_mini").exists(), reason="needs coco_mini beside the repository")
+OCHUMAN_SAMPLES = SAMPLES / "ochuman"
+
 NAMES = [joint.replace("head_top", "head") for joint in OCHUMAN19.joints]
 
 
@@ -76,12 +82,12 @@ def seen(data: Any) -> dict[str, tuple[list[float], list[int]]]:
         ({"fully_labelled": True, "max_iou": (0.7, 0.9)}, {"a.png": ([30], [0])}),
     ],
 )
-def test_a_person_is_given_out_or_ignored(plain, unpack, options, expected):
+def test_ochuman_people_are_samples_or_ignored(plain, unpack, options, expected):
     assert seen(ochuman(unpack(plain), **options)) == expected
 
 
 @pytest.mark.parametrize(("skeleton", "joints"), [(COCO17, 17), (OCHUMAN19, 19)])
-def test_joints_and_masks_are_those_of_the_file(plain, unpack, skeleton, joints):
+def test_ochuman_joints_and_masks_are_those_of_the_file(plain, unpack, skeleton, joints):
     sample = ochuman(unpack(plain), skeleton=skeleton)[0]
     people = sample.people
     assert people.skeleton == skeleton
@@ -94,7 +100,7 @@ def test_joints_and_masks_are_those_of_the_file(plain, unpack, skeleton, joints)
 
 @pytest.mark.parametrize("bounds", [MODERATE, HARD])
 @pytest.mark.parametrize("name", ["ochuman_coco_format_val_range_0.00_1.00.json", OCHumanSubset("val").file_name()])
-def test_a_converted_file_gives_the_same_people(plain, unpack, bounds, name):
+def test_ochuman_converted_file_gives_the_same_people(plain, unpack, bounds, name):
     """But of those without labels it knows nothing."""
     expected = {"a.png": ([0], [30]), "b.png": ([0, 30], [])} if bounds == MODERATE else {
         "a.png": ([30], [0]), "c.png": ([0], [])}  # fmt: skip
@@ -102,7 +108,7 @@ def test_a_converted_file_gives_the_same_people(plain, unpack, bounds, name):
     assert seen(ochuman(unpack(converted, name), max_iou=bounds)) == expected
 
 
-def test_what_cannot_be_chosen_is_refused(plain, unpack):
+def test_ochuman_rejects_invalid_choices(plain, unpack):
     folder = unpack(plain)
     with pytest.raises(AnnotationError, match="None of the 0 labelled images"):
         ochuman(folder, "test")
@@ -119,9 +125,67 @@ def test_what_cannot_be_chosen_is_refused(plain, unpack):
         ochuman(folder, fully_labelled=True)
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="needs samples of published sets beside the repository")
-def test_published_samples_are_restricted_by_the_overlap_of_their_boxes(tmp_path):
-    (tmp_path / "images").symlink_to(SHARED)
-    (tmp_path / "ochuman_coco_format_val_range_0.00_1.00.json").symlink_to(SHARED / "test_ochuman.json")
+@pytest.mark.skipif(not OCHUMAN_SAMPLES.exists(), reason="needs samples of published sets beside the repository")
+def test_ochuman_samples_are_filtered_by_box_overlap(tmp_path):
+    (tmp_path / "images").symlink_to(OCHUMAN_SAMPLES)
+    (tmp_path / "ochuman_coco_format_val_range_0.00_1.00.json").symlink_to(OCHUMAN_SAMPLES / "test_ochuman.json")
     kept = {bounds: list(seen(ochuman(tmp_path, max_iou=bounds))) for bounds in (MODERATE, HARD)}
     assert kept == {MODERATE: ["000817.jpg"], HARD: ["003896.jpg"]}
+
+
+def sample_of(data, name):
+    return next(data[i] for i in range(len(data)) if data.sample_id(i).endswith(name))
+
+
+def unpack_samples(tmp_path: Path, sample: str, file: str, place: str) -> Path:
+    """The layout of a published set, made of its samples."""
+    for folder in ("images", Path(place).parent):
+        (tmp_path / folder).mkdir(exist_ok=True, parents=True)
+    (tmp_path / place).write_bytes((SAMPLES / sample / file).read_bytes())
+    for picture in (SAMPLES / sample).glob("*.jpg"):
+        (tmp_path / "images" / picture.name).symlink_to(picture)
+    return tmp_path
+
+
+@needs_samples
+def test_crowdpose_has_twelve_of_cocos_joints(tmp_path):
+    folder = unpack_samples(tmp_path, "crowdpose", "test_crowdpose.json", "json/crowdpose_train.json")
+    data = DATASETS["crowdpose_train"](folder)
+    assert (len(data), data.exhaustive, data.annotated_joints.sum(), data.skeleton) == (2, False, 12, COCO17)
+    sample = sample_of(data, "106848.jpg")
+    assert len(sample.people) == 2, "the third person is a box alone"
+    assert sample.ignore.any()
+    shoulder = sample.people.keypoints[0, COCO17.index("right_shoulder")]
+    assert shoulder.tolist() == [208.5, 108.5]
+    assert crowdpose(folder, skeleton=CROWDPOSE14).annotated_joints.all()
+
+
+@needs_samples
+def test_ochuman_in_coco_format(tmp_path):
+    folder = unpack_samples(tmp_path, "ochuman", "test_ochuman.json", "ochuman_coco_format_val_range_0.00_1.00.json")
+    data = ochuman(folder)
+    assert (len(data), data.exhaustive, data.annotated_joints.all()) == (3, True, True)
+    sample = data[0]
+    assert np.asarray(sample.people.masks).any(axis=(1, 2)).all()
+
+
+@needs_coco
+def test_coco_people_are_those_of_the_file():
+    data = coco(SHARED / "coco_mini", "val2017")
+    file = read_coco(SHARED / "coco_mini" / "person_keypoints_val2017.json")
+    assert (len(data), data.name, data.sample_id(0)[:13]) == (39, "coco_val2017", "coco_val2017/")
+    samples = [data[i] for i in range(0, len(data), 8)]
+    for sample in samples:
+        image = next(image for image in file.images.values() if image.file_name == sample.name)
+        assert len(sample.people) == len(file.people(image.id))
+    ignored = [bool(sample.ignore.any()) for sample in samples]
+    crowded = [
+        any(len(rows[1]) for n, rows in file.rows.items() if file.images[n].file_name == s.name) for s in samples
+    ]
+    assert ignored == crowded
+
+
+@pytest.mark.parametrize("name", sorted(DATASETS))
+def test_folder_without_the_set_is_reported(name, tmp_path):
+    with pytest.raises(AnnotationError, match=r"give the folder of"):
+        DATASETS[name](tmp_path)

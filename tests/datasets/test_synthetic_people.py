@@ -27,14 +27,14 @@ def test_joints_lie_on_their_own_figure(people):
             assert (sure > 0).sum() > 12
 
 
-def test_the_same_seed_draws_the_same_picture_and_another_another():
+def test_render_scene_depends_on_the_seed():
     one, again, other = (render_scene(np.random.default_rng(seed), SIZE, 2) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one.image, again.image)
     np.testing.assert_array_equal(one.people.keypoints, again.people.keypoints)
     assert (one.image != other.image).mean() > 0.5
 
 
-def test_files_hold_what_was_drawn(tmp_path):
+def test_write_synthetic_people_round_trips(tmp_path):
     write_synthetic_people(tmp_path, images=5, size=SIZE, seed=5)
     first = {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     data = CocoPeople("drawn", read_coco(tmp_path / "annotations.json"), tmp_path / "images")

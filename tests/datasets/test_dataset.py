@@ -1,4 +1,4 @@
-"""A data set on another skeleton: joints by their names, what is not known stays unknown."""
+"""RemappedDataset: joints by their names, and what is not annotated stays so; BackgroundImages."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from poseg.datasets.dataset import RemappedDataset
+from poseg.datasets.dataset import BackgroundImages, RemappedDataset
+from poseg.errors import AnnotationError
 from poseg.people import People, Sample
 from poseg.skeletons import COCO17, LSP14, OPENPOSE18, Skeleton
 
@@ -49,7 +51,7 @@ class Pictures:
 
 
 @TARGETS
-def test_people_are_those_of_the_other_skeleton(target):
+def test_remapped_people_are_on_the_other_skeleton(target):
     data, renamed = Pictures(), RemappedDataset(Pictures(), target)
     assert len(renamed) == len(data)
     for index in range(len(data)):
@@ -60,7 +62,7 @@ def test_people_are_those_of_the_other_skeleton(target):
 
 
 @TARGETS
-def test_the_picture_masks_boxes_and_lesson_stay(target):
+def test_remapped_image_masks_boxes_and_id_stay(target):
     data, renamed = Pictures(), RemappedDataset(Pictures(), target)
     for index in range(len(data)):
         seen, plain = renamed[index], data[index]
@@ -74,13 +76,13 @@ def test_the_picture_masks_boxes_and_lesson_stay(target):
 
 
 @pytest.mark.parametrize("exhaustive", [True, False])
-def test_it_is_as_exhaustive_as_it_was(exhaustive):
+def test_remapped_is_as_exhaustive_as_its_source(exhaustive):
     assert RemappedDataset(Pictures(exhaustive=exhaustive), OPENPOSE18).exhaustive is exhaustive
 
 
 @TARGETS
 @pytest.mark.parametrize("unknown", [(), ("left_shoulder",), ("nose", "right_hip", "left_knee")], ids=str)
-def test_a_joint_is_known_where_all_that_it_is_made_from_are(target, unknown):
+def test_remapped_joint_is_annotated_where_all_its_sources_are(target, unknown):
     """And then only can a sample have one."""
     renamed = RemappedDataset(Pictures(unknown=unknown), target)
     made_from = {"neck": ("left_shoulder", "right_shoulder")}
@@ -92,7 +94,7 @@ def test_a_joint_is_known_where_all_that_it_is_made_from_are(target, unknown):
 
 
 @TARGETS
-def test_doubt_follows_its_joint_by_name(target):
+def test_remapped_uncertain_joints_follow_their_name(target):
     expected = {COCO17.joints[int(j)]: (x, y) for j, x, y in sample(0, COCO17).uncertain}
     seen = {target.joints[int(j)]: (x, y) for j, x, y in RemappedDataset(Pictures(), target)[0].uncertain}
     assert seen == {joint: expected[joint] for joint in target.joints if joint in expected}
@@ -100,7 +102,7 @@ def test_doubt_follows_its_joint_by_name(target):
     assert len(seen) >= 12
 
 
-def test_no_doubt_is_no_doubt():
+def test_remapped_without_uncertain_joints_has_none():
     @dataclass
     class Sure(Pictures):
         def __getitem__(self, index: int) -> Sample:
@@ -110,7 +112,7 @@ def test_no_doubt_is_no_doubt():
     assert RemappedDataset(Sure(), OPENPOSE18)[0].uncertain.shape == (0, 3)
 
 
-def test_what_is_underneath_is_left_alone():
+def test_remapping_does_not_modify_the_source():
     """A data set may keep its samples."""
 
     @dataclass
@@ -126,7 +128,7 @@ def test_what_is_underneath_is_left_alone():
     np.testing.assert_array_equal(second.uncertain, first.uncertain)
 
 
-def test_a_neck_is_between_the_shoulders_that_are_there():
+def test_remapped_neck_is_the_midpoint_of_the_shoulders():
     data, renamed = Pictures(), RemappedDataset(Pictures(), OPENPOSE18)
     halves = 0
     for index in range(4):
@@ -139,7 +141,7 @@ def test_a_neck_is_between_the_shoulders_that_are_there():
 
 
 @pytest.mark.parametrize("source", [COCO17, LSP14], ids=lambda skeleton: skeleton.name)
-def test_on_its_own_skeleton_nothing_changes(source):
+def test_remapping_to_the_same_skeleton_is_the_identity(source):
     data, renamed = Pictures(source), RemappedDataset(Pictures(source), source)
     np.testing.assert_array_equal(renamed.annotated_joints, data.annotated_joints)
     for index in range(4):
@@ -147,9 +149,17 @@ def test_on_its_own_skeleton_nothing_changes(source):
         np.testing.assert_array_equal(renamed[index].people.keypoint_scores, data[index].people.keypoint_scores)
 
 
-def test_joints_that_no_name_leads_to_are_unknown():
+def test_joints_without_a_source_are_not_annotated():
     tail = Skeleton("tail", ("nose", "tail"), (("nose", "tail"),))
     renamed = RemappedDataset(Pictures(), tail)
     assert renamed.annotated_joints.tolist() == [True, False]
     assert not renamed[0].people.keypoint_scores[:, 1].any()
     assert set(renamed[0].uncertain[:, 0]) == {0}
+
+
+def test_background_images_have_no_people(tmp_path):
+    Image.new("RGB", (40, 30)).save(tmp_path / "x.jpg")
+    sample = BackgroundImages("empty", tmp_path)[0]
+    assert len(sample.people) == 0
+    with pytest.raises(AnnotationError, match=r"no \.jpg"):
+        BackgroundImages("empty", tmp_path / "nowhere")

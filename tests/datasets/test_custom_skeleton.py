@@ -25,7 +25,7 @@ def odd(plain):
     return plain
 
 
-def test_sides_are_understood_from_names(plain, write):
+def test_sides_are_recognised_in_names(plain, write):
     skeleton = custom_coco(write(plain)).skeleton
     assert skeleton.joints == ("nose", "left_eye", "right_eye", "left_ear", "right_ear")
     assert skeleton.flip_index.tolist() == [0, 2, 1, 4, 3]
@@ -39,7 +39,7 @@ def test_flip_pairs_of_the_category(odd, write, flips):
     assert custom_coco(write(odd)).skeleton.flip_index.tolist() == [0, 2, 1, 4, 3]
 
 
-def test_a_toml_file_beside_completes_the_category(odd, write):
+def test_toml_file_completes_the_category(odd, write):
     del odd["categories"][0]["sigmas"], odd["categories"][0]["skeleton"]
     path = write(odd)
     path.with_suffix(".toml").write_text(
@@ -57,7 +57,7 @@ def test_a_toml_file_beside_completes_the_category(odd, write):
         custom_coco(path)
 
 
-def test_mirroring_a_sample_twice_changes_nothing(odd, write):
+def test_flipping_a_sample_twice_is_the_identity(odd, write):
     odd["categories"][0]["flip_pairs"] = [[2, 3], [4, 5]]
     data = custom_coco(write(odd))
     sample = data[0]
@@ -77,7 +77,7 @@ def test_mirroring_a_sample_twice_changes_nothing(odd, write):
 
 
 @pytest.mark.parametrize("joints", [2, 5, 14, 23])
-def test_decoding_undoes_encoding_for_any_number_of_joints(joints):
+def test_codec_round_trips_any_number_of_joints(joints):
     names = tuple(f"joint_{i}" for i in range(joints))
     chain = Skeleton("chain", names, tuple(pairwise(names)))
     codec = PersonLabCodec(chain, stride=8)
@@ -94,7 +94,7 @@ def test_decoding_undoes_encoding_for_any_number_of_joints(joints):
     assert (people.masks[order] & regions).sum() / (people.masks[order] | regions).sum() > 0.9
 
 
-def test_a_dataset_of_ones_own_survives_the_fields(plain, write):
+def test_custom_dataset_round_trips_through_fields(plain, write):
     plain["annotations"] = plain["annotations"][:1]
     sample = custom_coco(write(plain))[0]
     padded = warp(sample, affine.similarity(2.0, 0.0, centre=(64, 48), target=(128, 96), flip=False), (193, 257))
@@ -103,7 +103,7 @@ def test_a_dataset_of_ones_own_survives_the_fields(plain, write):
     np.testing.assert_allclose(people.keypoints[0], padded.people.keypoints[0], atol=0.5)
 
 
-def test_a_card_keeps_the_pairs(odd, write):
+def test_card_keeps_the_flip_pairs(odd, write):
     odd["categories"][0]["flip_pairs"] = [[2, 3], [4, 5]]
     skeleton = custom_coco(write(odd)).skeleton
     assert _skeleton(asdict(skeleton)) == skeleton

@@ -1,4 +1,4 @@
-"""What is learnt from whom: crowds, people without joints, without masks, with a box alone; published layouts."""
+"""CocoPeople: what is learnt from crowds, people without joints, masks or both; pseudo-labels; custom files."""
 
 from __future__ import annotations
 
@@ -11,15 +11,10 @@ import pytest
 from PIL import Image
 
 from poseg.codecs.personlab import PersonLabCodec
-from poseg.datasets import DATASETS, coco, coco_masks, crowdpose, custom_coco, ochuman
+from poseg.datasets import coco_masks, custom_coco
+from poseg.datasets.coco_people import CocoPeople, pseudo_labels
 from poseg.errors import AnnotationError
-from poseg.io.coco_json import read_coco
 from poseg.skeletons import COCO17, CROWDPOSE14, LSP14, OCHUMAN19, OPENPOSE18
-
-SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-SAMPLES = SHARED / "mmpose_samples"
-needs_samples = pytest.mark.skipif(not SAMPLES.exists(), reason="needs samples of published sets beside the repository")
-needs_coco = pytest.mark.skipif(not (SHARED / "coco_mini").exists(), reason="needs coco_mini beside the repository")
 
 
 def sample_of(data, name):
@@ -35,7 +30,7 @@ def weights_of(sample, skeleton):
     return codec.encode(people, size, sample.ignore[: size[0], : size[1]])
 
 
-def test_crowds_are_ignored_and_people_without_joints_have_no_negatives_in_their_mask(plain, write):
+def test_crowds_are_ignored_and_masks_without_joints_have_no_negatives(plain, write):
     data = custom_coco(write(plain))
     sample = sample_of(data, "a.png")
     assert len(sample.people) == 2
@@ -51,7 +46,7 @@ def test_crowds_are_ignored_and_people_without_joints_have_no_negatives_in_their
     assert heat[:, 0, 0].all(), "background"
 
 
-def test_a_box_and_nothing_else_is_ignored_and_joints_without_mask_leave_the_box_open(plain, write):
+def test_box_only_is_ignored_and_joints_without_mask_leave_the_box_unknown(plain, write):
     boxed, bare = plain["annotations"][2], plain["annotations"][0]
     del boxed["segmentation"], bare["segmentation"]
     data = custom_coco(write(plain))
@@ -63,7 +58,7 @@ def test_a_box_and_nothing_else_is_ignored_and_joints_without_mask_leave_the_box
     assert encoded.weights["heatmap"][:, 4:6, 4:6].all()
 
 
-def test_pictures_of_nobody_and_missing_ones_are_left_out_unless_wanted(plain, write):
+def test_images_without_people_or_file_are_left_out(plain, write):
     plain["images"] += [
         {"id": 3, "file_name": "c.png", "height": 96, "width": 128},
         {"id": 4, "file_name": "b.png", "height": 96, "width": 128},
@@ -78,7 +73,7 @@ def test_pictures_of_nobody_and_missing_ones_are_left_out_unless_wanted(plain, w
     assert len(custom_coco(moved)) == 2, "found one folder up"
 
 
-def test_a_picture_of_another_size_than_stated_is_refused(plain, write):
+def test_image_of_another_size_is_rejected(plain, write):
     path = write(plain)
     Image.new("RGB", (64, 48)).save(path.parent / "a.png")
     data = custom_coco(path)
@@ -86,7 +81,7 @@ def test_a_picture_of_another_size_than_stated_is_refused(plain, write):
         sample_of(data, "a.png")
 
 
-def test_masks_alone_teach_no_joint(plain, write):
+def test_coco_masks_annotates_no_joint(plain, write):
     data = coco_masks(write(plain))
     assert not data.annotated_joints.any()
     sample = sample_of(data, "a.png")
@@ -95,7 +90,7 @@ def test_masks_alone_teach_no_joint(plain, write):
     assert sample.people.skeleton is COCO17
 
 
-def test_own_joints_go_onto_another_skeleton_by_name(plain, write):
+def test_custom_joints_are_remapped_by_name(plain, write):
     data = custom_coco(write(plain), skeleton=COCO17)
     assert data.annotated_joints.tolist() == [True] * 5 + [False] * 12
     people = sample_of(data, "a.png").people
@@ -105,7 +100,7 @@ def test_own_joints_go_onto_another_skeleton_by_name(plain, write):
         custom_coco(write(plain), skeleton=COCO17)
 
 
-def test_places_without_visibility_are_unsure_on_the_target_skeleton(plain, write):
+def test_joints_without_visibility_are_uncertain_on_the_target_skeleton(plain, write):
     plain["annotations"][1]["keypoints"][9:12] = [72, 42, 0]
     sample = sample_of(custom_coco(write(plain), skeleton=COCO17), "b.png")
     assert sample.uncertain.tolist() == [[COCO17.index("left_ear"), 72.5, 42.5]]
@@ -113,7 +108,7 @@ def test_places_without_visibility_are_unsure_on_the_target_skeleton(plain, writ
 
 
 @pytest.mark.parametrize("target", [COCO17, LSP14, OPENPOSE18, OCHUMAN19], ids=lambda skeleton: skeleton.name)
-def test_what_a_set_cannot_know_is_unknown_and_the_rest_is_copied(target):
+def test_remapping_copies_common_joints_and_leaves_the_others_unannotated(target):
     """CrowdPose onto any skeleton and back: common joints return, the others have score 0."""
     from poseg.people import People
 
@@ -130,79 +125,52 @@ def test_what_a_set_cannot_know_is_unknown_and_the_rest_is_copied(target):
     assert (there.keypoint_scores[:, strangers] == 0).all()
 
 
-def unpack(tmp_path: Path, sample: str, file: str, place: str) -> Path:
-    """The layout of a published set, made of its samples."""
-    for folder in ("images", Path(place).parent):
-        (tmp_path / folder).mkdir(exist_ok=True, parents=True)
-    (tmp_path / place).write_bytes((SAMPLES / sample / file).read_bytes())
-    for picture in (SAMPLES / sample).glob("*.jpg"):
-        (tmp_path / "images" / picture.name).symlink_to(picture)
-    return tmp_path
-
-
-@needs_samples
-def test_crowdpose_gives_twelve_of_cocos_joints(tmp_path):
-    folder = unpack(tmp_path, "crowdpose", "test_crowdpose.json", "json/crowdpose_train.json")
-    data = DATASETS["crowdpose_train"](folder)
-    assert (len(data), data.exhaustive, data.annotated_joints.sum(), data.skeleton) == (2, False, 12, COCO17)
-    sample = sample_of(data, "106848.jpg")
-    assert len(sample.people) == 2, "the third person is a box alone"
-    assert sample.ignore.any()
-    shoulder = sample.people.keypoints[0, COCO17.index("right_shoulder")]
-    assert shoulder.tolist() == [208.5, 108.5]
-    assert crowdpose(folder, skeleton=CROWDPOSE14).annotated_joints.all()
-
-
-@needs_samples
-def test_ochuman_in_cocos_format(tmp_path):
-    folder = unpack(tmp_path, "ochuman", "test_ochuman.json", "ochuman_coco_format_val_range_0.00_1.00.json")
-    data = ochuman(folder)
-    assert (len(data), data.exhaustive, data.annotated_joints.all()) == (3, True, True)
-    sample = data[0]
-    assert np.asarray(sample.people.masks).any(axis=(1, 2)).all()
-
-
-def test_ochuman_in_its_own_layout(tmp_path):
-    keypoints = [number for i in range(19) for number in (10 + i, 20 + i, 1 + i % 3)]
-    square = [8, 10, 28, 10, 28, 50, 8, 50]
-    both = {"bbox": [8, 10, 28, 50], "keypoints": keypoints, "segms": {"outer": [square], "inner": []}}
-    boxed = {"bbox": [50, 20, 70, 40], "keypoints": None, "segms": None}
-    image = {"image_id": "7", "file_name": "7.png", "height": 60, "width": 80, "annotations": [both, boxed]}
-    (tmp_path / "ochuman.json").write_text(json.dumps({"keypoint_names": [], "images": [image]}))
-    (tmp_path / "images").mkdir()
-    Image.new("RGB", (80, 60)).save(tmp_path / "images" / "7.png")
-    for skeleton, joints in ((COCO17, 17), (OCHUMAN19, 19)):
-        data = ochuman(tmp_path, skeleton=skeleton)
-        sample = data[0]
-        assert (len(sample.people), int((sample.people.keypoint_scores > 0).sum())) == (1, joints)
-        assert sample.ignore.sum() == sample.ignore[20:40, 50:70].sum() == 400
-    with pytest.raises(AnnotationError, match="None of the 0 labelled images"):
-        ochuman(tmp_path, "test")
-
-
-@needs_coco
-def test_coco_persons_are_those_of_the_file():
-    data = coco(SHARED / "coco_mini", "val2017")
-    file = read_coco(SHARED / "coco_mini" / "person_keypoints_val2017.json")
-    assert (len(data), data.name, data.sample_id(0)[:13]) == (39, "coco_val2017", "coco_val2017/")
-    samples = [data[i] for i in range(0, len(data), 8)]
-    for sample in samples:
-        image = next(image for image in file.images.values() if image.file_name == sample.name)
-        assert len(sample.people) == len(file.people(image.id))
-    ignored = [bool(sample.ignore.any()) for sample in samples]
-    crowded = [
-        any(len(rows[1]) for n, rows in file.rows.items() if file.images[n].file_name == s.name) for s in samples
-    ]
-    assert ignored == crowded
-
-
-@pytest.mark.parametrize("name", sorted(DATASETS))
-def test_a_folder_without_the_set_is_refused_with_a_sentence(name, tmp_path):
-    with pytest.raises(AnnotationError, match=r"give the folder of"):
-        DATASETS[name](tmp_path)
-
-
-def test_a_file_of_other_things_is_refused(tmp_path):
+def test_other_json_is_rejected(tmp_path):
     (tmp_path / "x.json").write_text(json.dumps([1]))
     with pytest.raises(AnnotationError, match="a list is a result file"):
         custom_coco(tmp_path / "x.json")
+
+
+def folder(tmp_path: Path) -> CocoPeople:
+    Image.new("RGB", (40, 40), (9, 9, 9)).save(tmp_path / "a.png")
+    keypoints = [10, 20, 2, 12, 18, 1, *[5, 5, 0] * 2, *[0, 0, 0] * 13]
+    annotations = [
+        {"id": 1, "image_id": 1, "bbox": [4, 4, 20, 30], "keypoints": keypoints, "score": 0.9,
+         "segmentation": [[4, 4, 24, 4, 24, 34, 4, 34]]},
+        {"id": 2, "image_id": 1, "bbox": [30, 30, 20, 20], "ignore": 1},
+        {"id": 3, "image_id": 1, "bbox": [60, 2, 10, 10], "keypoints": keypoints, "score": 0.1},
+    ]  # fmt: skip
+    images = [{"id": 1, "file_name": "a.png", "width": 80, "height": 60}, {"id": 2, "file_name": "b.png"}]
+    for record in annotations:
+        record["category_id"] = 1
+    categories = [{"id": 1, "name": "person"}]
+    plain = {"images": images, "annotations": annotations, "categories": categories}
+    (tmp_path / "ann.json").write_text(json.dumps(plain))
+    return pseudo_labels("made", tmp_path / "ann.json", tmp_path, exhaustive=False, min_score=0.2)
+
+
+def test_pseudo_labels_resize_and_ignore_low_scores(tmp_path):
+    data = folder(tmp_path)
+    assert len(data) == 1, "pictures without people or without a file are left out"
+    sample = data[0]
+    assert sample.image.shape == (60, 80, 3)
+    assert len(sample.people) == 1
+    np.testing.assert_allclose(sample.people.keypoints[0, 0], [10.5, 20.5])
+    assert sample.people.keypoint_scores[0].sum() == 1, "only the joint of visibility 2 counts"
+    assert sample.people.masks is not None
+    assert np.asarray(sample.people.masks)[0].sum() == 600
+    assert sample.ignore is not None
+    assert sample.ignore[40, 40], "marked ignore"
+    assert sample.ignore[5, 65], "scored below the least score"
+    assert not sample.ignore[10, 10]
+    assert data.sample_id(0) == "made/a.png"
+    placed = sample.uncertain[sample.uncertain[:, 1] < 40]
+    np.testing.assert_allclose(placed[:3], [[1, 12.5, 18.5], [2, 5.5, 5.5], [3, 5.5, 5.5]])
+
+
+def test_prefixes_select_images(tmp_path):
+    folder(tmp_path)
+    for prefix in ("a", ""):
+        assert len(pseudo_labels("m", tmp_path / "ann.json", tmp_path, exhaustive=False, prefixes=("b", prefix))) == 1
+    with pytest.raises(AnnotationError, match="None of the 0 labelled images"):
+        pseudo_labels("m", tmp_path / "ann.json", tmp_path, exhaustive=False, prefixes=("b",))
