@@ -1,4 +1,4 @@
-"""A small data set of one's own: dogs' heads with five joints, two pictures, a crowd, one animal without joints."""
+"""A small data set of one's own: dogs' heads with five joints, two images, a crowd, one animal without joints."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def plain() -> dict[str, Any]:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
-    """Writes a file beside its pictures, and says where it is."""
+    """Writes a file beside its images, and returns its path."""
 
     def put(plain: dict[str, Any]) -> Path:
         for name in ("a.png", "b.png"):

@@ -153,7 +153,7 @@ def rules(report):
 
 
 def trainable(path):
-    """Whether every labelled picture can be read."""
+    """Whether every labelled image can be read."""
     try:
         data = custom_coco(path, path.parent)
         for index in range(len(data)):
@@ -180,9 +180,9 @@ def test_every_change_is_detected(rule, change, plain, write):
     assert found[rule].count >= 1
     assert found[rule].severity == RULES[rule].severity
     if report.worst < Severity.ERROR:
-        assert trainable(path), "no error is told, so training must work"
+        assert trainable(path), "no error is reported, so training must work"
     if found[rule].severity == Severity.ERROR:
-        assert not trainable(path), "an error is told, so training must fail"
+        assert not trainable(path), "an error is reported, so training must fail"
 
 
 def test_every_rule_is_tested():
@@ -254,7 +254,7 @@ def test_images_are_compared_by_their_headers(plain, write):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (128, 96)).save(path.parent / "a.png", exif=exif)
-    (path.parent / "b.png").write_bytes(b"no picture")
+    (path.parent / "b.png").write_bytes(b"no image")
     report = check_file(path, path.parent)
     assert rules(report) == {"image-size", "image-broken", "no-keypoints"}
     assert "EXIF" in report.issues[1].examples[0] + report.issues[0].examples[0]

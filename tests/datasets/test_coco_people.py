@@ -151,7 +151,7 @@ def folder(tmp_path: Path) -> CocoPeople:
 
 def test_pseudo_labels_resize_and_ignore_low_scores(tmp_path):
     data = folder(tmp_path)
-    assert len(data) == 1, "pictures without people or without a file are left out"
+    assert len(data) == 1, "images without people or without a file are left out"
     sample = data[0]
     assert sample.image.shape == (60, 80, 3)
     assert len(sample.people) == 1

@@ -1,4 +1,4 @@
-"""Five joints are as good as seventeen: names, mirrors, TOML files, fields and back."""
+"""Five joints are as good as seventeen: names, flips, TOML files, fields and back."""
 
 from __future__ import annotations
 

@@ -22,18 +22,20 @@ def sample(index: int, skeleton: Skeleton) -> Sample:
     """Three people of whom joints are missing here and there, and for each joint a place where one may be."""
     rng = np.random.default_rng(index)
     points = rng.uniform(5, 85, (3, len(skeleton), 2))
-    sure = rng.integers(0, 3, (3, len(skeleton))) / 2
-    unsure = np.column_stack([np.arange(len(skeleton)), rng.uniform(0, 90, (len(skeleton), 2))]).astype(np.float32)
+    confidence = rng.integers(0, 3, (3, len(skeleton))) / 2
+    uncertain_points = np.column_stack([np.arange(len(skeleton)), rng.uniform(0, 90, (len(skeleton), 2))]).astype(
+        np.float32
+    )
     masks, ignore = rng.random((3, *SIZE)) > 0.5, rng.random(SIZE) > 0.9
-    people = People.from_poses(skeleton, points, sure, masks=masks)
-    return Sample(rng.integers(0, 256, (*SIZE, 3), np.uint8), people, ignore, f"{index}.png", unsure)
+    people = People.from_poses(skeleton, points, confidence, masks=masks)
+    return Sample(rng.integers(0, 256, (*SIZE, 3), np.uint8), people, ignore, f"{index}.png", uncertain_points)
 
 
 @dataclass
 class Pictures:
     skeleton: Skeleton = COCO17
     exhaustive: bool = False
-    name: str = "pictures"
+    name: str = "images"
     unknown: tuple[str, ...] = ()
     known: np.ndarray = field(init=False)
 
@@ -47,7 +49,7 @@ class Pictures:
         return sample(index, self.skeleton)
 
     def sample_id(self, index: int) -> str:
-        return f"pictures/{index}"
+        return f"images/{index}"
 
 
 @TARGETS
@@ -133,10 +135,12 @@ def test_remapped_neck_is_the_midpoint_of_the_shoulders():
     halves = 0
     for index in range(4):
         plain, seen = data[index].people, renamed[index].people
-        shoulders, sure = plain.keypoints[:, SHOULDERS], plain.keypoint_scores[:, SHOULDERS].min(axis=1)
-        np.testing.assert_allclose(seen.keypoints[sure > 0, NECK], shoulders[sure > 0].mean(axis=1), atol=1e-4)
-        np.testing.assert_array_equal(seen.keypoint_scores[:, NECK], sure)
-        halves += int((sure > 0).sum())
+        shoulders, confidence = plain.keypoints[:, SHOULDERS], plain.keypoint_scores[:, SHOULDERS].min(axis=1)
+        np.testing.assert_allclose(
+            seen.keypoints[confidence > 0, NECK], shoulders[confidence > 0].mean(axis=1), atol=1e-4
+        )
+        np.testing.assert_array_equal(seen.keypoint_scores[:, NECK], confidence)
+        halves += int((confidence > 0).sum())
     assert 0 < halves < 12
 
 

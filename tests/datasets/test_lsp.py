@@ -39,14 +39,14 @@ def one_array(path):
         (lambda path: np.savez(path, joints=np.zeros((0, 14, 3))), r"shape \(0, 14, 3\)"),
         (lambda path: np.savez(path, joints=np.full((3, 14, 3), np.inf)), "infinity among the joints of image 1"),
     ],
-    ids=["none", "empty", "text", "folder", "damaged", "array", "key", "letters", "joints", "nobody", "infinite"],
+    ids=["none", "empty", "text", "folder", "damaged", "array", "key", "letters", "joints", "no people", "infinite"],
 )
 def test_invalid_folders_are_reported(tmp_path, make, complaint):
     make(tmp_path / "joints.npz")
     for read in (lsp_to_coco, lambda folder: Lsp("lsp", folder, "im{:04d}.jpg", 1, 1000, include_occluded=True)):
-        with pytest.raises(AnnotationError, match=complaint) as told:
+        with pytest.raises(AnnotationError, match=complaint) as error:
             read(tmp_path)
-        assert "\n" not in str(told.value)
+        assert "\n" not in str(error.value)
 
 
 def test_missing_image_is_reported(tmp_path):

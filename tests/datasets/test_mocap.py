@@ -49,7 +49,7 @@ def source(poses, request) -> MocapPoses:
 
 
 def standing_file(folder: Path, **changes) -> Path:
-    """A file as that of cmu_asfamc: one body that stands upright and looks along z, in three clips; centimetres."""
+    """A file as that of cmu_asfamc: one body that stands upright and faces along z, in three clips; centimetres."""
     places = {
         "root": (0, 100, 0), "lhipjoint": (9, 90, 0), "rhipjoint": (-9, 90, 0), "lowerback": (0, 110, 0),
         "lfemur": (9, 48, 2), "ltibia": (9, 8, 0), "rfemur": (-9, 48, 2), "rtibia": (-9, 8, 0),
@@ -126,9 +126,9 @@ def test_people_stand_upright_and_face_forward(source):
 
 def test_midpoints_equal_those_of_remapped_2d_joints(source):
     some = source.joints_mm[::97]
-    flat, sure = some[..., :2], np.ones(some.shape[:2], np.float32)
+    flat, scores = some[..., :2], np.ones(some.shape[:2], np.float32)
     joints = [name for name in LSP14.joints if name not in ("neck", "head_top")]
-    again, _ = remap(*remap(flat, sure, BODY17_3D, LSP14), LSP14, BODY17_3D)
+    again, _ = remap(*remap(flat, scores, BODY17_3D, LSP14), LSP14, BODY17_3D)
     for name in (*joints, "pelvis", "neck"):
         np.testing.assert_allclose(joint(again, name), joint(flat, name), atol=1e-3)
 

@@ -38,14 +38,14 @@ def person(left: int, **changes: Any) -> dict[str, Any]:
 def plain() -> dict[str, Any]:
     """A moderate and a hard person; two moderate ones beside one without labels; a hard one alone."""
     bare = {"segms": None, "keypoints": None}
-    pictures = {
+    photos = {
         "a": [person(0), person(30, max_iou=0.8)],
         "b": [person(0), person(30), person(60, **bare), person(90, segms=None)],
         "c": [person(0, max_iou=1.0)],
     }
     images = [
         {"image_id": name, "file_name": f"{name}.png", "height": 60, "width": 120, "annotations": people}
-        for name, people in pictures.items()
+        for name, people in photos.items()
     ]
     return {"keypoint_names": NAMES, "keypoint_visible": {}, "images": images}
 
@@ -54,8 +54,8 @@ def plain() -> dict[str, Any]:
 def unpack(tmp_path: Path) -> Callable[..., Path]:
     def put(plain: object, name: str = "ochuman.json") -> Path:
         (tmp_path / "images").mkdir()
-        for picture in "abc":
-            Image.new("RGB", (120, 60)).save(tmp_path / "images" / f"{picture}.png")
+        for image in "abc":
+            Image.new("RGB", (120, 60)).save(tmp_path / "images" / f"{image}.png")
         (tmp_path / name).write_text(json.dumps(plain))
         return tmp_path
 
@@ -63,7 +63,7 @@ def unpack(tmp_path: Path) -> Callable[..., Path]:
 
 
 def seen(data: Any) -> dict[str, tuple[list[float], list[int]]]:
-    """Left edges of the people of each picture, and those of runs of ignored columns."""
+    """Left edges of the people of each image, and those of runs of ignored columns."""
     found = {}
     for sample in (data[index] for index in range(len(data))):
         columns = sample.ignore.any(axis=0).astype(int)
@@ -142,8 +142,8 @@ def unpack_samples(tmp_path: Path, sample: str, file: str, place: str) -> Path:
     for folder in ("images", Path(place).parent):
         (tmp_path / folder).mkdir(exist_ok=True, parents=True)
     (tmp_path / place).write_bytes((SAMPLES / sample / file).read_bytes())
-    for picture in (SAMPLES / sample).glob("*.jpg"):
-        (tmp_path / "images" / picture.name).symlink_to(picture)
+    for photo in (SAMPLES / sample).glob("*.jpg"):
+        (tmp_path / "images" / photo.name).symlink_to(photo)
     return tmp_path
 
 

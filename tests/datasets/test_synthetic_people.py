@@ -19,12 +19,12 @@ def test_joints_lie_on_their_own_figure(people):
         sample = render_scene(np.random.default_rng(seed), SIZE, people)
         assert sample.people.masks is not None
         assert (np.asarray(sample.people.masks).sum(axis=0) <= 1).all(), "whoever is in front hides the others"
-        anybody = np.asarray(sample.people.masks).any(axis=0)
+        anyone = np.asarray(sample.people.masks).any(axis=0)
         np.testing.assert_array_equal(sample.people.boxes_xyxy, tight_boxes(np.asarray(sample.people.masks)))
-        for points, sure in zip(sample.people.keypoints, sample.people.keypoint_scores, strict=True):
-            x, y = np.floor(points[sure > 0]).astype(int).T
-            assert anybody[y, x].mean() > 0.9
-            assert (sure > 0).sum() > 12
+        for points, scores in zip(sample.people.keypoints, sample.people.keypoint_scores, strict=True):
+            x, y = np.floor(points[scores > 0]).astype(int).T
+            assert anyone[y, x].mean() > 0.9
+            assert (scores > 0).sum() > 12
 
 
 def test_render_scene_depends_on_the_seed():

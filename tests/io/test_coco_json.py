@@ -40,7 +40,7 @@ def numbers(*found):
 
 @pytest.fixture
 def plain():
-    """Two pictures: one person with everything and a crowd; nobody."""
+    """Two images: one person with everything and a crowd; no people."""
     nose = numbers(("nose", (3, 4, 2)), ("left_eye", (5, 2, 1)), ("right_eye", (9, 9, 0)))
     crowd = np.zeros((10, 12), np.bool_)
     crowd[7:, 8:] = True

@@ -28,11 +28,11 @@ DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 def some_people(seed=0, n=3, skeleton=COCO17, masks=True):
     rng = np.random.default_rng(seed)
     k = len(skeleton)
-    sure = np.where(rng.random((n, k)) < 0.3, 0, rng.uniform(0.01, 1, (n, k)))
+    confidence = np.where(rng.random((n, k)) < 0.3, 0, rng.uniform(0.01, 1, (n, k)))
     return People.from_poses(
         skeleton,
         rng.uniform(-20, 600, (n, k, 2)),
-        sure,
+        confidence,
         masks=rng.random((n, 30, 40)) < rng.choice([0, 0.1, 0.9], (n, 1, 1)) if masks else None,
     )
 

@@ -14,10 +14,10 @@ from poseg.io.frames import open_camera
 
 
 class FakeCapture:
-    """Stands in for cv2.VideoCapture: blue pictures that count upwards, in OpenCV's order of channels."""
+    """Stands in for cv2.VideoCapture: blue images that count upwards, in OpenCV's order of channels."""
 
-    def __init__(self, pictures=5, *, opened=True, rate=15.0, sizes=((48, 64),)):
-        self.pictures, self.opened, self.rate, self.sizes = pictures, opened, rate, sizes
+    def __init__(self, images=5, *, opened=True, rate=15.0, sizes=((48, 64),)):
+        self.images, self.opened, self.rate, self.sizes = images, opened, rate, sizes
         self.taken, self.released, self.settings = 0, 0, {}
 
     def __call__(self, number):
@@ -28,13 +28,13 @@ class FakeCapture:
         return self.opened
 
     def read(self):
-        if self.taken >= self.pictures:
+        if self.taken >= self.images:
             return False, None
         height, width = self.sizes[min(self.taken, len(self.sizes) - 1)]
-        picture = np.zeros((height, width, 3), np.uint8)
-        picture[..., 0], picture[..., 2] = 200, self.taken
+        photo = np.zeros((height, width, 3), np.uint8)
+        photo[..., 0], photo[..., 2] = 200, self.taken
         self.taken += 1
-        return True, picture
+        return True, photo
 
     def get(self, key):
         return self.rate if key == cv2.CAP_PROP_FPS else 0.0
@@ -64,7 +64,7 @@ def test_camera_frames_are_rgb_with_clock_times():
     assert device.number == 2
     assert [frame.index for frame in got] == [0, 1, 2, 3, 4]
     assert [frame.time_s for frame in got] == [0, 0.5, 0.75, 2.0, 2.5]
-    assert [tuple(frame.image[0, 0]) for frame in got] == [(i, 0, 200) for i in range(5)]  # every picture, once
+    assert [tuple(frame.image[0, 0]) for frame in got] == [(i, 0, 200) for i in range(5)]  # every image, once
     assert device.released == 1
     assert list(camera) == []
 
@@ -104,7 +104,7 @@ def test_opencv_reports_a_missing_camera():
 
 
 def test_camera_without_frames_is_reported():
-    device = FakeCapture(pictures=0)
+    device = FakeCapture(images=0)
     with pytest.raises(VideoError, match="No image comes from camera 0 after 0 frames"):
         open_camera(0, capture=device)
     assert device.released == 1

@@ -1,4 +1,4 @@
-"""Pictures: every kind becomes upright 8-bit RGB, every fault one sentence with the name of the file."""
+"""Images: every kind becomes upright 8-bit RGB, every fault one sentence with the name of the file."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ HEIGHT, WIDTH = 24, 40
 
 
 @pytest.fixture
-def picture():
-    """Four plain quarters of different colours: no two of the eight orientations look alike."""
+def photo():
+    """Four plain quarters of different colours: no two of the eight orientations are equal."""
     rgb = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     rgb[:12, :20] = (250, 10, 20)
     rgb[:12, 20:] = (20, 240, 30)
@@ -46,20 +46,20 @@ def three(plane):
     return np.repeat(np.asarray(plane, np.uint8)[..., None], 3, axis=2)
 
 
-# The road in: whatever holds the picture.
+# Reading: all kinds of sources.
 
 
-def test_read_image_gives_the_same_for_all_sources(picture, tmp_path):
+def test_read_image_gives_the_same_for_all_sources(photo, tmp_path):
     path = tmp_path / "a.png"
-    path.write_bytes(encoded(picture))
+    path.write_bytes(encoded(photo))
     with open(path, "rb") as stream:
         sources = [path, str(path), path.read_bytes(), bytearray(path.read_bytes()), memoryview(path.read_bytes()),
-                   stream, BytesIO(path.read_bytes()), Image.fromarray(picture), picture]  # fmt: skip
+                   stream, BytesIO(path.read_bytes()), Image.fromarray(photo), photo]  # fmt: skip
         for source in sources:
             rgb = read_image(source)
             assert rgb.dtype == np.uint8
             assert rgb.flags.c_contiguous
-            np.testing.assert_array_equal(rgb, picture)
+            np.testing.assert_array_equal(rgb, photo)
 
 
 @pytest.mark.parametrize(
@@ -73,24 +73,24 @@ def test_read_image_gives_the_same_for_all_sources(picture, tmp_path):
         ("WEBP", {"lossless": True}),
     ],
 )
-def test_lossless_formats_are_exact(picture, kind, options):
-    np.testing.assert_array_equal(read_image(encoded(picture, kind, **options)), picture)
+def test_lossless_formats_are_exact(photo, kind, options):
+    np.testing.assert_array_equal(read_image(encoded(photo, kind, **options)), photo)
 
 
-def test_jpeg_equals_pillow(picture):
-    data = encoded(picture, "JPEG", quality=80)
+def test_jpeg_equals_pillow(photo):
+    data = encoded(photo, "JPEG", quality=80)
     with Image.open(BytesIO(data)) as image:
         expected = np.asarray(image)
     np.testing.assert_array_equal(read_image(data), expected)
 
 
 @pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
-def test_avif(picture):
-    assert np.abs(read_image(encoded(picture, "AVIF", quality=95)).astype(int) - picture).mean() < 8
+def test_avif(photo):
+    assert np.abs(read_image(encoded(photo, "AVIF", quality=95)).astype(int) - photo).mean() < 8
 
 
-def test_read_image_is_thread_safe(picture):
-    data = encoded(picture, "JPEG")
+def test_read_image_is_thread_safe(photo):
+    data = encoded(photo, "JPEG")
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(read_image, [data] * 64))
     assert all((result == results[0]).all() for result in results)
@@ -101,25 +101,25 @@ def test_read_image_is_thread_safe(picture):
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "JPEG"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_applied(picture, kind, orientation):
-    # the eight ways a camera stores an upright picture, from the definition of the tag: where row 0 and column 0 are
+def test_exif_orientation_is_applied(photo, kind, orientation):
+    # the eight ways a camera stores an upright image, from the definition of the tag: where row 0 and column 0 are
     stored = {
-        1: picture,
-        2: picture[:, ::-1],
-        3: picture[::-1, ::-1],
-        4: picture[::-1],
-        5: picture.transpose(1, 0, 2),
-        6: picture.transpose(1, 0, 2)[::-1],
-        7: picture.transpose(1, 0, 2)[::-1, ::-1],
-        8: picture.transpose(1, 0, 2)[:, ::-1],
+        1: photo,
+        2: photo[:, ::-1],
+        3: photo[::-1, ::-1],
+        4: photo[::-1],
+        5: photo.transpose(1, 0, 2),
+        6: photo.transpose(1, 0, 2)[::-1],
+        7: photo.transpose(1, 0, 2)[::-1, ::-1],
+        8: photo.transpose(1, 0, 2)[:, ::-1],
     }
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {"lossless": True} if kind == "WEBP" else {"quality": 95, "subsampling": 0} if kind == "JPEG" else {}
     data = encoded(np.ascontiguousarray(stored[orientation]), kind, exif=exif, **options)
     rgb = read_image(data)
-    assert rgb.shape == picture.shape
-    np.testing.assert_allclose(rgb.astype(int), picture, atol=40 if kind == "JPEG" else 0)
+    assert rgb.shape == photo.shape
+    np.testing.assert_allclose(rgb.astype(int), photo, atol=40 if kind == "JPEG" else 0)
 
 
 def test_exif_orientation_of_16_bit_grey(grey):
@@ -130,54 +130,54 @@ def test_exif_orientation_of_16_bit_grey(grey):
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 200])
-def test_invalid_exif_orientation_is_upright(picture, orientation):
+def test_invalid_exif_orientation_is_upright(photo, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    np.testing.assert_array_equal(read_image(encoded(picture, exif=exif)), picture)
+    np.testing.assert_array_equal(read_image(encoded(photo, exif=exif)), photo)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-def test_damaged_exif_is_upright(picture):
-    data = encoded(picture, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff", quality=95)
-    assert read_image(data).shape == picture.shape
+def test_damaged_exif_is_upright(photo):
+    data = encoded(photo, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff", quality=95)
+    assert read_image(data).shape == photo.shape
 
 
 # Modes.
 
 
-def test_grey_is_copied_to_all_channels(picture):
-    plane = picture[..., 0]
+def test_grey_is_copied_to_all_channels(photo):
+    plane = photo[..., 0]
     np.testing.assert_array_equal(read_image(encoded(plane)), three(plane))
     np.testing.assert_array_equal(read_image(encoded(Image.fromarray(plane > 100))), three(255 * (plane > 100)))
 
 
-def test_transparency_is_composited_over_white(picture):
+def test_transparency_is_composited_over_white(photo):
     alpha = np.tile(np.linspace(0, 255, WIDTH).astype(np.uint8), (HEIGHT, 1))
-    share = alpha[..., None] / 255
-    expected = picture * share + 255 * (1 - share)
-    rgba = np.dstack([picture, alpha])
+    fraction = alpha[..., None] / 255
+    expected = photo * fraction + 255 * (1 - fraction)
+    rgba = np.dstack([photo, alpha])
     for source in (rgba, encoded(rgba), encoded(rgba, "WEBP", lossless=True, exact=True)):
         np.testing.assert_allclose(read_image(source), expected, atol=0.51)
     assert (read_image(rgba)[:, 0] == 255).all()
-    np.testing.assert_array_equal(read_image(rgba)[:, -1], picture[:, -1])
-    la = Image.merge("LA", [Image.fromarray(picture[..., 0]), Image.fromarray(alpha)])
-    np.testing.assert_allclose(read_image(encoded(la)), three(picture[..., 0]) * share + 255 * (1 - share), atol=1)
+    np.testing.assert_array_equal(read_image(rgba)[:, -1], photo[:, -1])
+    la = Image.merge("LA", [Image.fromarray(photo[..., 0]), Image.fromarray(alpha)])
+    np.testing.assert_allclose(read_image(encoded(la)), three(photo[..., 0]) * fraction + 255 * (1 - fraction), atol=1)
 
 
-def test_palettes_with_and_without_transparency(picture):
-    palette = Image.fromarray(picture).quantize(4)
-    np.testing.assert_array_equal(read_image(encoded(palette)), picture)
-    np.testing.assert_array_equal(read_image(encoded(palette, "GIF")), picture)
+def test_palettes_with_and_without_transparency(photo):
+    palette = Image.fromarray(photo).quantize(4)
+    np.testing.assert_array_equal(read_image(encoded(palette)), photo)
+    np.testing.assert_array_equal(read_image(encoded(palette, "GIF")), photo)
     gone = int(np.asarray(palette)[0, 0])
     rgb = read_image(encoded(palette, transparency=gone))
     assert (rgb[:12, :20] == 255).all()
-    np.testing.assert_array_equal(rgb[12:], picture[12:])
+    np.testing.assert_array_equal(rgb[12:], photo[12:])
 
 
-def test_transparent_colour_is_white(picture):
-    rgb = read_image(encoded(picture, transparency=(250, 10, 20)))
+def test_transparent_colour_is_white(photo):
+    rgb = read_image(encoded(photo, transparency=(250, 10, 20)))
     assert (rgb[:12, :20] == 255).all()
-    np.testing.assert_array_equal(rgb[12:], picture[12:])
+    np.testing.assert_array_equal(rgb[12:], photo[12:])
 
 
 def test_16_bit_grey_keeps_its_upper_bits(grey):
@@ -203,24 +203,24 @@ def test_16_bit_colour_keeps_its_upper_bits():
     np.testing.assert_array_equal(read_image(data), rgb >> 8)
 
 
-def test_float_images_are_scaled(picture):
+def test_float_images_are_scaled(photo):
     plane = np.linspace(0, 1, HEIGHT * WIDTH, dtype=np.float32).reshape(HEIGHT, WIDTH)
     expected = three(np.rint(plane * 255))
     for source in (plane, plane.astype(np.float64), Image.fromarray(plane), encoded(plane, "TIFF")):
         np.testing.assert_array_equal(read_image(source), expected)
 
 
-def test_cmyk_keeps_its_colours(picture):
-    inks = Image.fromarray(picture).convert("CMYK")
-    np.testing.assert_array_equal(read_image(inks), picture)
-    np.testing.assert_array_equal(read_image(encoded(inks, "TIFF")), picture)
+def test_cmyk_keeps_its_colours(photo):
+    inks = Image.fromarray(photo).convert("CMYK")
+    np.testing.assert_array_equal(read_image(inks), photo)
+    np.testing.assert_array_equal(read_image(encoded(inks, "TIFF")), photo)
     jpeg = encoded(inks, "JPEG", quality=100, subsampling=0)  # written with Adobe's marker, inks inverted
     assert b"Adobe" in jpeg
-    np.testing.assert_allclose(read_image(jpeg).astype(int), picture, atol=25)
+    np.testing.assert_allclose(read_image(jpeg).astype(int), photo, atol=25)
 
 
-def test_ycbcr_and_lab(picture):
-    np.testing.assert_allclose(read_image(Image.fromarray(picture).convert("YCbCr")).astype(int), picture, atol=4)
+def test_ycbcr_and_lab(photo):
+    np.testing.assert_allclose(read_image(Image.fromarray(photo).convert("YCbCr")).astype(int), photo, atol=4)
     lab = Image.merge("LAB", [Image.new("L", (20, 20), value) for value in (128, 128, 128)])  # neutral, half as light
     np.testing.assert_allclose(read_image(lab).astype(int), 119, atol=3)
 
@@ -234,11 +234,11 @@ def test_mode_without_rgb_conversion_is_reported(monkeypatch):
         read_image(Image.new("LAB", (20, 20)))
 
 
-def test_animation_gives_its_first_frame(picture):
-    second = Image.fromarray(255 - picture)
+def test_animation_gives_its_first_frame(photo):
+    second = Image.fromarray(255 - photo)
     for kind in ("GIF", "PNG", "TIFF"):
-        data = encoded(Image.fromarray(picture), kind, save_all=True, append_images=[second])
-        np.testing.assert_array_equal(read_image(data), picture)
+        data = encoded(Image.fromarray(photo), kind, save_all=True, append_images=[second])
+        np.testing.assert_array_equal(read_image(data), photo)
 
 
 # Arrays.
@@ -256,9 +256,9 @@ def test_array_dtypes_and_shapes(shape, dtype):
     assert not rgb[5:].any()
 
 
-def test_rgb_array_is_neither_copied_nor_changed(picture):
-    assert np.shares_memory(read_image(picture), picture)
-    backwards = picture[:, ::-1]
+def test_rgb_array_is_neither_copied_nor_changed(photo):
+    assert np.shares_memory(read_image(photo), photo)
+    backwards = photo[:, ::-1]
     np.testing.assert_array_equal(read_image(backwards), backwards)
 
 
@@ -301,14 +301,14 @@ def test_truncated_files_are_reported(kind, tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     data = encoded(noise, kind)
     path = tmp_path / f"cut.{kind.lower()}"
-    for share in (0.5, 0.9):
-        path.write_bytes(data[: int(len(data) * share)])
+    for fraction in (0.5, 0.9):
+        path.write_bytes(data[: int(len(data) * fraction)])
         with pytest.raises(ImageError) as raised:
             read_image(path)
         assert str(path) in str(raised.value)
 
 
-def test_truncated_jpeg_is_reported(picture, tmp_path):
+def test_truncated_jpeg_is_reported(photo, tmp_path):
     data = encoded(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8), "JPEG")
     (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
     with pytest.raises(ImageError, match=r"cut\.jpg is damaged or cut short .*; copy or download it again"):
@@ -368,18 +368,18 @@ def test_decompression_bombs_are_rejected_by_their_header(side, category, monkey
             read_image(data)
 
 
-def test_size_limits_are_the_callers(picture, tmp_path):
-    data = encoded(picture)
+def test_size_limits_are_the_callers(photo, tmp_path):
+    data = encoded(photo)
     with pytest.raises(ImageError, match="40 x 24 pixels, more than the 959"):
         read_image(data, limits=ImageLimits(max_pixels=959))
-    assert read_image(data, limits=ImageLimits(max_pixels=960)).shape == picture.shape
+    assert read_image(data, limits=ImageLimits(max_pixels=960)).shape == photo.shape
     (tmp_path / "a.png").write_bytes(data)
     for source in (data, BytesIO(data), tmp_path / "a.png"):
         with pytest.raises(ImageError, match="more than 10 bytes"):
             read_image(source, limits=ImageLimits(max_bytes=10))
         if isinstance(source, BytesIO):
             source.seek(0)
-        assert read_image(source, limits=ImageLimits(max_bytes=len(data))).shape == picture.shape
+        assert read_image(source, limits=ImageLimits(max_bytes=len(data))).shape == photo.shape
 
 
 @given(st.sampled_from(["PNG", "JPEG", "GIF", "BMP", "WEBP", "PPM", "JPEG2000"]), st.data())
@@ -402,10 +402,10 @@ def test_damaged_files_give_an_image_or_an_image_error(kind, data):
 # The road out.
 
 
-def test_write_png_round_trips_colours(picture, tmp_path):
-    write_png(tmp_path / "a.png", picture)
-    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), picture)
-    rgba = np.dstack([picture, np.full((HEIGHT, WIDTH), 77, np.uint8)])
+def test_write_png_round_trips_colours(photo, tmp_path):
+    write_png(tmp_path / "a.png", photo)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), photo)
+    rgba = np.dstack([photo, np.full((HEIGHT, WIDTH), 77, np.uint8)])
     write_png(tmp_path / "a.png", rgba[:, ::-1])
     with Image.open(tmp_path / "a.png") as image:
         np.testing.assert_array_equal(np.asarray(image), rgba[:, ::-1])
@@ -451,6 +451,6 @@ def test_write_png_rejects_other_arrays(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_write_png_reports_invalid_targets(picture, tmp_path):
+def test_write_png_reports_invalid_targets(photo, tmp_path):
     with pytest.raises(OutputError, match="missing"):
-        write_png(tmp_path / "missing" / "a.png", picture)
+        write_png(tmp_path / "missing" / "a.png", photo)

@@ -45,7 +45,7 @@ def boxed(**changes):
     return person(keypoints=None, segms=None, **changes)
 
 
-def picture(number, *people):
+def photo(number, *people):
     return {"image_id": f"{number:06d}", "file_name": f"{number:06d}.jpg", "height": 60, "width": 80,
             "annotations": list(people)}  # fmt: skip
 
@@ -75,12 +75,12 @@ def files(draw):
             left += 1
             labels = draw(st.sampled_from([{}, {}, {"segms": None}, {"segms": None, "keypoints": None}]))
             people.append(person(bbox=[left, 10, left + 20, 40], max_iou=draw(values), **labels))
-        images.append(picture(number, *people))
+        images.append(photo(number, *people))
     return ochuman(*images)
 
 
 def test_ochuman_to_coco_keeps_box_joints_and_holes():
-    plain = ochuman(picture(5, person(), boxed(bbox=[50, 20, 70, 40])))
+    plain = ochuman(photo(5, person(), boxed(bbox=[50, 20, 70, 40])))
     assert is_ochuman(plain)
     converted = ochuman_to_coco(plain)
     assert not is_ochuman(converted)
@@ -103,7 +103,7 @@ def test_ochuman_to_coco_keeps_box_joints_and_holes():
 
 
 def test_coco17_joints_equal_the_authors():
-    record = ochuman_to_coco(ochuman(picture(1, person())), skeleton=COCO17)["annotations"][0]
+    record = ochuman_to_coco(ochuman(photo(1, person())), skeleton=COCO17)["annotations"][0]
     flags = [{0: 0, 1: 2, 2: 2, 3: 1}[place % 4] for place in COCO_PLACES]
     expected = [
         number
@@ -118,7 +118,7 @@ def test_coco17_joints_equal_the_authors():
 
 @given(st.permutations(range(19)))
 def test_joints_are_looked_up_by_name(order):
-    plain = ochuman(picture(1, person()))
+    plain = ochuman(photo(1, person()))
     shuffled = copy.deepcopy(plain)
     shuffled["keypoint_names"] = [NAMES[place] for place in order]
     triplets = np.array(person()["keypoints"]).reshape(19, 3)
@@ -128,17 +128,17 @@ def test_joints_are_looked_up_by_name(order):
 
 
 def test_images_need_a_person_with_joints_and_mask():
-    images = [picture(n, boxed() if n % 3 == 0 else person(segms={})) for n in range(9)]
+    images = [photo(n, boxed() if n % 3 == 0 else person(segms={})) for n in range(9)]
     assert ochuman_to_coco(ochuman(*images))["images"] == []
-    apart = picture(10, person(segms=None), person(keypoints=None))
+    apart = photo(10, person(segms=None), person(keypoints=None))
     assert ochuman_to_coco(ochuman(*images, apart))["images"] == []
 
 
 def test_splits_equal_the_authors():
     """Not in that of ids, which was their mistake until June 2019; and the split comes before the range."""
     inside = {0, 1, VAL_IMAGES - 2, VAL_IMAGES - 1, VAL_IMAGES, VAL_IMAGES + 2}
-    many = [picture(9000 - n, person(max_iou=0.8 if n in inside else 0.6)) for n in range(VAL_IMAGES + 4)]
-    many.insert(10, picture(1, boxed()))
+    many = [photo(9000 - n, person(max_iou=0.8 if n in inside else 0.6)) for n in range(VAL_IMAGES + 4)]
+    many.insert(10, photo(1, boxed()))
     val, test, both = (ochuman_to_coco(ochuman(*many), OCHumanSubset(split, HARD)) for split in ("val", "test", "all"))
     names = [[image["file_name"] for image in made["images"]] for made in (val, test, both)]
     assert names[0] == [f"{9000 - n:06d}.jpg" for n in (0, 1, VAL_IMAGES - 2, VAL_IMAGES - 1)]
@@ -151,7 +151,7 @@ def test_splits_equal_the_authors():
     ("max_iou", "subsets"), [(0.4999, []), (0.5, ["moderate"]), (0.7499, ["moderate"]), (0.75, ["hard"]), (1, ["hard"])]
 )
 def test_named_subsets_exclude_their_upper_bound(max_iou, subsets):
-    plain = ochuman(picture(1, person(max_iou=max_iou)))
+    plain = ochuman(photo(1, person(max_iou=max_iou)))
     found = [name for name, bounds in SUBSETS.items() if ochuman_to_coco(plain, OCHumanSubset("all", bounds))["images"]]
     assert found == ["all", *subsets]
 
@@ -198,7 +198,7 @@ def test_max_iou_includes_boxes_without_labels():
     del lonely["max_iou"]
     other = boxed(bbox=[8, 10, 28, 25])
     del other["max_iou"]
-    made = ochuman_to_coco(ochuman(picture(1, lonely, other), picture(2, lonely)), OCHumanSubset("all"))
+    made = ochuman_to_coco(ochuman(photo(1, lonely, other), photo(2, lonely)), OCHumanSubset("all"))
     assert [record["max_iou"] for record in made["annotations"]] == [0.5, 0]
 
 
@@ -213,7 +213,7 @@ def test_computed_max_iou_equals_pixel_iou(sizes):
         for i, a in enumerate(pixels)
     ]
     people = [person(bbox=[x, y, x + w, y + h], max_iou=None) for x, y, w, h in sizes]
-    native = ochuman_to_coco(ochuman(picture(1, *people)), OCHumanSubset("all"))
+    native = ochuman_to_coco(ochuman(photo(1, *people)), OCHumanSubset("all"))
     np.testing.assert_allclose([record["max_iou"] for record in native["annotations"]], expected, rtol=1e-6)
     cut = 0.5
     for record in native["annotations"]:
@@ -223,14 +223,14 @@ def test_computed_max_iou_equals_pixel_iou(sizes):
 
 
 def test_fully_labelled_images_have_all_masks():
-    plain = ochuman(picture(1, person()), picture(2, person(), boxed()), picture(3, person(), person(max_iou=0.9)))
+    plain = ochuman(photo(1, person()), photo(2, person(), boxed()), photo(3, person(), person(max_iou=0.9)))
     made = ochuman_to_coco(plain, OCHumanSubset("all", MODERATE, fully_labelled=True))
     assert [image["file_name"] for image in made["images"]] == ["000001.jpg", "000003.jpg"]
     assert len(made["annotations"]) == 2
 
 
 def test_ignored_people_keep_their_labels():
-    plain = ochuman(picture(1, person(), person(max_iou=0.9), person(segms=None, bbox=[40, 10, 60, 40]), boxed()))
+    plain = ochuman(photo(1, person(), person(max_iou=0.9), person(segms=None, bbox=[40, 10, 60, 40]), boxed()))
     made = ochuman_to_coco(plain, OCHumanSubset("all", MODERATE, others_as_ignore=True))["annotations"]
     assert [record["iscrowd"] for record in made] == [0, 1, 1, 1]
     assert [record["num_keypoints"] for record in made] == [14, 14, 14, 0]
@@ -240,26 +240,28 @@ def test_ignored_people_keep_their_labels():
 
 
 def test_describe_counts_kept_and_other_people():
-    plain = ochuman(picture(1, person(), person(max_iou=0.9), boxed(), boxed()), picture(2, boxed()))
+    plain = ochuman(photo(1, person(), person(max_iou=0.9), boxed(), boxed()), photo(2, boxed()))
     fates = {
         False: "are not in the file, so people predicted there are false positives",
         True: "are crowd regions, so people predicted there count neither for nor against",
     }
     for ignore, fate in fates.items():
         made = ochuman_to_coco(plain, OCHumanSubset("val", MODERATE, others_as_ignore=ignore))
-        said = made["info"]["description"]
-        assert said.startswith(
+        description = made["info"]["description"]
+        assert description.startswith(
             "OCHuman val, original labels, MaxIoU in [0.5, 0.75): 1 image with 1 person; "
             f"2 boxes without mask or joints and 1 person outside the range {fate}"
         )
-        assert ("ground-truth poses are not affected" in said) != ignore
+        assert ("ground-truth poses are not affected" in description) != ignore
     plain["images"][0]["annotations"][2:] = []
-    said = ochuman_to_coco(plain, OCHumanSubset("test", HARD, fully_labelled=True))["info"]["description"]
-    assert said.startswith("OCHuman test, fully labelled images only (OCHuman-FL), MaxIoU in [0.75, 1.01): 0 images")
+    description = ochuman_to_coco(plain, OCHumanSubset("test", HARD, fully_labelled=True))["info"]["description"]
+    assert description.startswith(
+        "OCHuman test, fully labelled images only (OCHuman-FL), MaxIoU in [0.75, 1.01): 0 images"
+    )
 
 
 def test_filter_converted_keeps_ids_crowds_and_description():
-    plain = ochuman(picture(1, person(), person(max_iou=0.9), boxed()), picture(2, person(max_iou=0.9)))
+    plain = ochuman(photo(1, person(), person(max_iou=0.9), boxed()), photo(2, person(max_iou=0.9)))
     converted = ochuman_to_coco(plain, OCHumanSubset("all", others_as_ignore=True), skeleton=COCO17)
     before = copy.deepcopy(converted)
     left, ignored = (
@@ -270,9 +272,11 @@ def test_filter_converted_keeps_ids_crowds_and_description():
     assert [(record["id"], record["iscrowd"]) for record in left["annotations"]] == [(1, 0), (3, 1)]
     assert [(record["id"], record["iscrowd"]) for record in ignored["annotations"]] == [(1, 0), (2, 1), (3, 1)]
     assert left["images"] == converted["images"][:1]
-    said = left["info"]["description"]
-    assert said.startswith("OCHuman val, from a.json, which is converted already, MaxIoU in [0.5, 0.75): 1 image")
-    assert before["info"]["description"] in said
+    description = left["info"]["description"]
+    assert description.startswith(
+        "OCHuman val, from a.json, which is converted already, MaxIoU in [0.5, 0.75): 1 image"
+    )
+    assert before["info"]["description"] in description
 
 
 def test_file_names_equal_the_authors():
@@ -284,7 +288,7 @@ def test_file_names_equal_the_authors():
         for full in (False, True)
         for ignore in (False, True)
     }
-    assert len(names) == 36, "no two protocols share a file"
+    assert len(names) == 36, "no two protocols have the same file"
 
 
 @pytest.mark.parametrize(
@@ -295,21 +299,21 @@ def test_file_names_equal_the_authors():
 )  # fmt: skip
 def test_other_json_is_rejected(changes):
     with pytest.raises(AnnotationError, match="image 000001 has an annotation that is not OCHuman's"):
-        ochuman_to_coco(ochuman(picture(1, person(), person(**changes))))
+        ochuman_to_coco(ochuman(photo(1, person(), person(**changes))))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [({"keypoint_names": NAMES[:-1]}, "left_eye"), ({"keypoint_names": [*NAMES[:-1], "tail"]}, "left_eye, tail"),
      ({"keypoint_names": [*NAMES, "nose"]}, "occur twice"), ({"keypoint_names": "nose"}, "no list of names"),
-     ({"images": [{**picture(3), "annotations": None}]}, "image 000003 has no list of people"),
+     ({"images": [{**photo(3), "annotations": None}]}, "image 000003 has no list of people"),
      ({"images": 3}, "no list of objects"),
      ({"images": [{"image_id": 4, "annotations": [person()]}]}, "image 4 needs a file_name"),
-     ({"images": [{**picture(5, person()), "height": 0}]}, "image 000005 needs")],
+     ({"images": [{**photo(5, person()), "height": 0}]}, "image 000005 needs")],
 )  # fmt: skip
 def test_broken_files_are_reported(changes, message):
     with pytest.raises(AnnotationError, match=message):
-        ochuman_to_coco({**ochuman(picture(1, person())), **changes})
+        ochuman_to_coco({**ochuman(photo(1, person())), **changes})
 
 
 @pytest.mark.parametrize("bounds", [(0.5, 0.5), (0.75, 0.5), (-0.1, 1), (0, float("nan")), (0, float("inf"))])
@@ -324,7 +328,7 @@ def test_unknown_splits_are_rejected():
 
 
 def test_filter_converted_rejects_fully_labelled():
-    converted = ochuman_to_coco(ochuman(picture(1, person(), person())), skeleton=COCO17)
+    converted = ochuman_to_coco(ochuman(photo(1, person(), person())), skeleton=COCO17)
     with pytest.raises(AnnotationError, match=r"a\.json is converted already, .* give OCHuman's own"):
         filter_converted(converted, OCHumanSubset(fully_labelled=True), "a.json")
     with pytest.raises(AnnotationError, match="expected an object"):

@@ -1,4 +1,4 @@
-"""People from one file for many pictures: what is written comes back, and each picture finds its own."""
+"""People from one file for many images: what is written comes back, and each image finds its own."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ SIZE = (60, 80)
 def some_people(count=2, seed=0, skeleton=COCO17, masks=True) -> People:
     rng = np.random.default_rng(seed)
     points = rng.uniform(5, 55, (count, len(skeleton), 2)).astype(np.float32)
-    sure = rng.uniform(0.1, 1, (count, len(skeleton)))
+    scores = rng.uniform(0.1, 1, (count, len(skeleton)))
     drawn = np.zeros((count, *SIZE), bool)
     drawn[:, 10:50, 20:60] = True
-    return People.from_poses(skeleton, points, sure, masks=drawn if masks else None)
+    return People.from_poses(skeleton, points, scores, masks=drawn if masks else None)
 
 
 def same(some: People, other: People, tolerance_px=0.011) -> bool:
@@ -52,7 +52,7 @@ def save(folder, plain, name="people.json"):
 
 
 def truth(names, **more):
-    """Ground truth with a person in each of the named pictures; x of the nose is the picture's id."""
+    """Ground truth with a person in each of the named images; x of the nose is the image's id."""
     return {
         "images": [{"id": i, "file_name": name, "height": 60, "width": 80} for i, name in names.items()],
         "annotations": [
@@ -65,7 +65,7 @@ def truth(names, **more):
 
 
 def results(names):
-    """Results with a person in each of the named pictures; without a name for None."""
+    """Results with a person in each of the named images; without a name for None."""
     return [
         record
         for number, name in names.items()
@@ -131,12 +131,12 @@ def read_people_of(names):
     return PeopleFile("people.json", False, COCO17, {number: some_people(1, number) for number in names}, dict(names))
 
 
-# Examples: which picture is meant.
+# Examples: which image is meant.
 
 
 @pytest.mark.parametrize("make", [truth, results], ids=["truth", "results"])
 @pytest.mark.parametrize(
-    ("names", "picture", "number", "expected"),
+    ("names", "photo", "number", "expected"),
     [
         ({1: "a.png", 2: "b.png"}, "b.png", 1, 2),
         ({1: "a.png", 2: "b.png"}, "/photos/b.png", None, 2),
@@ -154,8 +154,8 @@ def read_people_of(names):
         ({1: "a.png"}, "c.png", 3, None),
     ],
 )
-def test_find_image_id_prefers_names_to_numbers(tmp_path, make, names, picture, number, expected):
-    assert find_image_id(read_people(save(tmp_path, make(names))), PurePath(picture), number) == expected
+def test_find_image_id_prefers_names_to_numbers(tmp_path, make, names, photo, number, expected):
+    assert find_image_id(read_people(save(tmp_path, make(names))), PurePath(photo), number) == expected
 
 
 def test_results_without_names_match_by_number(tmp_path):
@@ -175,9 +175,9 @@ def test_people_for_image_by_path_and_by_id(tmp_path):
     assert same(people_for_image(read, 7), people_for_image(read, "photos/000007.jpg"))
     assert same(people_for_image(read, 7), people_for_image(read, Path("7.png")))
     for unknown in (9, "c.jpg"):
-        nobody = people_for_image(read, unknown)
-        assert len(nobody) == 0
-        assert nobody.skeleton == read.skeleton
+        empty = people_for_image(read, unknown)
+        assert len(empty) == 0
+        assert empty.skeleton == read.skeleton
 
 
 def test_listed_image_without_people_is_empty(tmp_path):

@@ -1,4 +1,4 @@
-"""Finding pictures: order kept, each once, one sentence for each source that gives none."""
+"""Finding images: order kept, each once, one sentence for each source that gives none."""
 
 from __future__ import annotations
 

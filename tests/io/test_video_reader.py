@@ -51,9 +51,9 @@ def record(path, frames, *, codec="libx264", container=None, prepare=None, sound
             prepare(stream)
         track = file.add_stream("aac", rate=48_000, layout="mono") if sound else None
         for i, image in enumerate(frames):
-            picture = av.VideoFrame.from_ndarray(image, "rgb24")
-            picture.pts, picture.time_base = i, Fraction(1, RATE)
-            file.mux(stream.encode(picture))
+            photo = av.VideoFrame.from_ndarray(image, "rgb24")
+            photo.pts, photo.time_base = i, Fraction(1, RATE)
+            file.mux(stream.encode(photo))
             if track:
                 samples = np.sin(np.arange(1920) * 0.06).astype(np.float32)[None] * 0.3
                 heard = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
@@ -126,9 +126,9 @@ def test_variable_rate_times_count_from_the_first_frame(folder):
         stream.height, stream.width, stream.pix_fmt = 120, 160, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 12_800)
         for i, tick in enumerate(ticks):
-            picture = av.VideoFrame.from_ndarray(view(i), "rgb24")
-            picture.pts, picture.time_base = int(tick), Fraction(1, 12_800)
-            file.mux(stream.encode(picture))
+            photo = av.VideoFrame.from_ndarray(view(i), "rgb24")
+            photo.pts, photo.time_base = int(tick), Fraction(1, 12_800)
+            file.mux(stream.encode(photo))
         file.mux(stream.encode(None))
     times_s = [frame.time_s for frame in open_video(folder / "variable.mkv")]
     assert times_s[0] == 0
@@ -167,7 +167,7 @@ def test_degenerate_display_matrix_is_upright():
         ((0, 1, -1, 0), lambda image: np.rot90(image, -1)),  # a phone held upright: shown a quarter turn clockwise
         ((0, -1, 1, 0), np.rot90),
         ((-1, 0, 0, -1), lambda image: np.rot90(image, 2)),
-        ((-1, 0, 0, 1), lambda image: image[:, ::-1]),  # a mirrored selfie
+        ((-1, 0, 0, 1), lambda image: image[:, ::-1]),  # a flipped selfie
     ],
 )
 def test_rotated_video_is_read_upright(folder, matrix, shown):
@@ -221,20 +221,20 @@ def test_frames_are_resized_to_the_first_size(folder):
 # --- damaged files -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+@pytest.mark.parametrize("fraction", [0.3, 0.6, 0.95])
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_truncated_file_gives_its_frames_and_then_an_error(folder, with_sound, suffix, share):
+def test_truncated_file_gives_its_frames_and_then_an_error(folder, with_sound, suffix, fraction):
     whole = with_sound if suffix == ".mp4" else folder / "sound.mkv"
     if not whole.exists():
         record(whole, [view(i) for i in range(100)], sound=True)
     data = whole.read_bytes()
     cut = folder / f"cut{suffix}"
-    cut.write_bytes(data[: int(len(data) * share)])
+    cut.write_bytes(data[: int(len(data) * fraction)])
     expected = [frame.time_s for frame in open_video(whole)]
     with open_video(cut, strict=False) as clip:
         got = [frame.time_s for frame in clip]
         quiet = clip.fault
-    assert 100 * share - 15 < len(got) < 100
+    assert 100 * fraction - 15 < len(got) < 100
     assert got[:-3] == expected[: len(got) - 3]  # the last ones may lack their neighbours
     with open_video(cut) as clip:
         frames = iter(clip)

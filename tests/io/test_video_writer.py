@@ -1,4 +1,4 @@
-"""Writing videos: times, sizes and sound are kept, and whatever ends the work leaves a film of what was done."""
+"""Writing videos: times, sizes and audio are kept, and an interrupted file can be played."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def view(i, height=120, width=160):
 
 
 def record(path, codec, container=None, start_s=0.0, seconds=2):
-    """A film with a flash and a click at the same moments; its pictures begin at `start_s`."""
+    """A video with a flash and a click at the same moments; its images begin at `start_s`."""
     with av.open(str(path), "w", format=container) as file:
         stream = file.add_stream("libx264", rate=RATE)
         stream.height, stream.width, stream.pix_fmt = 120, 160, "yuv420p"
@@ -40,9 +40,9 @@ def record(path, codec, container=None, start_s=0.0, seconds=2):
         for i in range(seconds * RATE):
             now_s = start_s + i / RATE
             flash = min(abs(now_s - click_s) for click_s in CLICKS_S) < 1e-6
-            picture = av.VideoFrame.from_ndarray(FLASH if flash else view(i) // 4, "rgb24")
-            picture.pts, picture.time_base = round(now_s * RATE), Fraction(1, RATE)
-            file.mux(stream.encode(picture))
+            photo = av.VideoFrame.from_ndarray(FLASH if flash else view(i) // 4, "rgb24")
+            photo.pts, photo.time_base = round(now_s * RATE), Fraction(1, RATE)
+            file.mux(stream.encode(photo))
         for first in range(0, round((start_s + seconds) * HERTZ) - 1023, 1024):
             at_s = (first + np.arange(1024)) / HERTZ
             heard = np.zeros(1024, np.float32)
@@ -62,7 +62,7 @@ def flashes_s(path):
 
 
 def sound(path):
-    """Samples (S,) and their times (S,), counted from the first picture."""
+    """Samples (S,) and their times (S,), counted from the first image."""
     with av.open(str(path)) as file:
         first_s = next(file.decode(video=0)).time
     with av.open(str(path)) as file:
@@ -171,7 +171,7 @@ def test_copied_audio_is_identical_packet_by_packet(tmp_path):
 
 @pytest.mark.parametrize("target", ["b.mp4", "b.webm"])
 def test_part_of_a_video_has_the_audio_of_that_part(tmp_path, target):
-    record(tmp_path / "a.mp4", "aac", start_s=0.2)  # and its pictures start late
+    record(tmp_path / "a.mp4", "aac", start_s=0.2)  # and its images start late
     copy(tmp_path / "a.mp4", tmp_path / target, keep=lambda time_s: 0.2 <= time_s < 1.0)
     np.testing.assert_allclose(flashes_s(tmp_path / target), [0.2], atol=0.001)
     np.testing.assert_allclose(clicks_s(tmp_path / target), [0.2], atol=0.003)
@@ -242,7 +242,7 @@ def test_error_keeps_the_written_frames_and_is_raised(tmp_path):
     with pytest.raises(RuntimeError, match="fell over"):
         fail_after(7)
     assert sum(1 for _ in open_video(tmp_path / "a.mp4")) == 7
-    with pytest.raises(RuntimeError, match="fell over"):  # nothing done: the old film stays
+    with pytest.raises(RuntimeError, match="fell over"):  # nothing done: the old video stays
         fail_after(0)
     assert sum(1 for _ in open_video(tmp_path / "a.mp4")) == 7
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
