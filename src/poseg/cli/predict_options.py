@@ -55,6 +55,14 @@ AdaptiveOption = Annotated[
         "--adaptive/--full", help="Several scales only where they help, or each on the whole image; as its card says."
     ),
 ]
+MaskRefinerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--mask-refiner",
+        metavar="MODEL",
+        help="Refine masks by this model, or 'none'; the one its card names by default.",
+    ),
+]
 MaskModelOption = Annotated[
     str | None,
     typer.Option("--mask-model", metavar="MODEL", help="Make the masks by a second model, such as pose2seg."),
@@ -76,6 +84,7 @@ class DetectOptions:
     scales: str | None = None
     flip: bool | None = None
     adaptive: bool | None = None
+    mask_refiner: str | None = None
     max_people: int = MAX_PEOPLE
     min_score: float = MIN_SCORE
     threads: int | None = None
@@ -84,10 +93,11 @@ class DetectOptions:
         """The predictor. Raises PosegError for a model that does not detect people."""
         from poseg.runtime.models import build_predictor, load_model
 
+        mask_refiner = "" if self.mask_refiner == "none" else self.mask_refiner
         return build_predictor(
             load_model(self.model, threads=self.threads), threads=self.threads, max_people=self.max_people,
             min_score=self.min_score, masks=masks, long_edge_px=self.long_edge, scales=_scales(self.scales),
-            flip=self.flip, adaptive=self.adaptive,
+            flip=self.flip, adaptive=self.adaptive, mask_refiner=mask_refiner,
         )  # fmt: skip
 
     def with_mask_model(self, mask_model: str | None) -> Predictor | SegmentedPredictor:

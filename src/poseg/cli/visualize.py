@@ -28,6 +28,7 @@ def visualize(
     scales: opt.ScalesOption = None,
     flip: opt.FlipOption = None,
     adaptive: opt.AdaptiveOption = None,
+    mask_refiner: opt.MaskRefinerOption = None,
     threads: opt.ThreadsOption = None,
 ) -> None:
     """Draw what the network predicts for an image: heatmaps, offsets or limbs, person map, people.
@@ -37,7 +38,7 @@ def visualize(
     from poseg.cli.outputs import make_folder
     from poseg.io.images import read_image, write_png
 
-    predictor = opt.DetectOptions(model, long_edge, scales, flip, adaptive, threads=threads).build()
+    predictor = opt.DetectOptions(model, long_edge, scales, flip, adaptive, mask_refiner, threads=threads).build()
     pixels = read_image(image)
     views = predictor.views(pixels)
     make_folder(out)
