@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -30,18 +30,32 @@ from poseg.people import People, Sample
 from poseg.skeletons import COCO17, Skeleton, remap_weights
 
 
-class CocoPeople:
-    """The images of an annotation file that exist on disk.
+@dataclass(frozen=True, slots=True)
+class LabelConfig:
+    """Which images and labels of a file are used.
 
-    image_dir       folder that `file_name` is relative to
-    skeleton        of the samples; the file's own by default. Joints that the file lacks are not annotated
-    exhaustive      whether every person of an image is annotated, so that the rest is background
     use_keypoints   False: no joint counts as annotated, so only masks are learnt
     include_empty   include images without annotations: pure background
     prefixes        only images whose file name starts with one of these
     min_visibility  joints with a lower v are not annotated but uncertain; pseudo-labels use 1 for uncertain joints
     min_score       people with a lower `score` become pixels to ignore; pseudo-labels have scores
     resize          resize images whose size differs from the file's, instead of raising AnnotationError
+    """
+
+    use_keypoints: bool = True
+    include_empty: bool = False
+    prefixes: tuple[str, ...] = ("",)
+    min_visibility: int = 1
+    min_score: float = 0.0
+    resize: bool = False
+
+
+class CocoPeople:
+    """The images of an annotation file that exist on disk.
+
+    image_dir   folder that `file_name` is relative to
+    skeleton    of the samples; the file's own by default. Joints that the file lacks are not annotated
+    exhaustive  whether every person of an image is annotated, so that the rest is background
     """
 
     def __init__(
@@ -52,23 +66,17 @@ class CocoPeople:
         *,
         skeleton: Skeleton | None = None,
         exhaustive: bool = True,
-        use_keypoints: bool = True,
-        include_empty: bool = False,
-        prefixes: tuple[str, ...] = ("",),
-        min_visibility: int = 1,
-        min_score: float = 0.0,
-        resize: bool = False,
+        labels: LabelConfig = LabelConfig(),
     ) -> None:
         self.name, self.exhaustive = name, exhaustive
         self.skeleton = data.skeleton if skeleton is None else skeleton
         self._weights = remap_weights(data.skeleton, self.skeleton)
-        self.annotated_joints: NDArray[np.bool_] = (self._weights.sum(axis=1) > 0) & use_keypoints
-        self._data, self._image_dir, self._use_keypoints, self._resize = data, image_dir, use_keypoints, resize
-        self._min_visibility, self._min_score = min_visibility, min_score
+        self.annotated_joints: NDArray[np.bool_] = (self._weights.sum(axis=1) > 0) & labels.use_keypoints
+        self._data, self._image_dir, self._labels = data, image_dir, labels
         labelled = [
             image
             for image in data.images.values()
-            if (include_empty or image.id in data.rows) and image.file_name.startswith(prefixes)
+            if (labels.include_empty or image.id in data.rows) and image.file_name.startswith(labels.prefixes)
         ]
         exists = existing_files(image_dir, (image.file_name for image in labelled))
         self._images = [image for image in labelled if image.file_name in exists]
@@ -93,7 +101,7 @@ class CocoPeople:
         people = self._people(entry.id, size)
         ignore = self._data.ignore(entry.id, size)
         ignore = np.zeros(size, np.bool_) if ignore is None else ignore
-        low_score = people.scores < self._min_score
+        low_score = people.scores < self._labels.min_score
         ignore = fill_boxes(ignore, np.round(people.boxes_xyxy[low_score]))
         assert people.masks is not None
         box_only = ~low_score & ~(people.keypoint_scores > 0).any(axis=1) & ~people.masks.nonempty
@@ -105,24 +113,24 @@ class CocoPeople:
 
     def _read(self, entry: CocoImage) -> NDArray[np.uint8]:
         image = read_image(self._image_dir / entry.file_name)
-        if not self._resize or entry.size in (None, image.shape[:2]):
+        if not self._labels.resize or entry.size in (None, image.shape[:2]):
             return image
         return np.asarray(cv2.resize(image, entry.size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
 
     def _people(self, image_id: int, size: tuple[int, int]) -> People:
         """The people of an image, with masks; joints below the minimum visibility have score 0."""
         people = self._data.people(image_id, size)
-        scores = people.keypoint_scores if self._use_keypoints else np.zeros_like(people.keypoint_scores)
-        if self._min_visibility > 1:
-            scores = np.where(self._data.visibility(image_id) >= self._min_visibility, scores, 0)
+        scores = people.keypoint_scores if self._labels.use_keypoints else np.zeros_like(people.keypoint_scores)
+        if self._labels.min_visibility > 1:
+            scores = np.where(self._data.visibility(image_id) >= self._labels.min_visibility, scores, 0)
         masks = Masks.empty(len(people), size) if people.masks is None else people.masks
         return replace(people, keypoint_scores=scores, masks=masks)
 
     def _uncertain(self, image_id: int) -> NDArray[np.float32]:
         """(M, 3) joint index, x, y of joints that the file gives coordinates for but does not annotate."""
-        if not self._use_keypoints:
+        if not self._labels.use_keypoints:
             return np.zeros((0, 3), np.float32)
-        points = self._data.uncertain_keypoints(image_id, self._min_visibility)
+        points = self._data.uncertain_keypoints(image_id, self._labels.min_visibility)
         row, joint = np.nonzero(self._weights[:, points[:, 0].astype(np.intp)].T == 1)
         return np.column_stack([joint, points[row, 1:]]).astype(np.float32)
 
@@ -147,7 +155,7 @@ def custom_coco(
     data = read_coco(annotations)
     people = CocoPeople(
         name or annotations.name.partition(".")[0], data, image_dir or find_image_dir(annotations, data),
-        skeleton=skeleton, exhaustive=exhaustive, include_empty=include_empty,
+        skeleton=skeleton, exhaustive=exhaustive, labels=LabelConfig(include_empty=include_empty),
     )  # fmt: skip
     if not people.annotated_joints.any():
         raise AnnotationError(
@@ -174,7 +182,8 @@ def coco_masks(
     data = read_coco(annotations)
     return CocoPeople(
         name or annotations.name.partition(".")[0], data, image_dir or find_image_dir(annotations, data),
-        skeleton=skeleton, exhaustive=exhaustive, use_keypoints=False, include_empty=include_empty,
+        skeleton=skeleton, exhaustive=exhaustive,
+        labels=LabelConfig(use_keypoints=False, include_empty=include_empty),
     )  # fmt: skip
 
 
@@ -188,9 +197,9 @@ def pseudo_labels(
     prefixes: tuple[str, ...] = ("",),
 ) -> CocoPeople:
     """People on COCO17 that networks labelled: only joints with v = 2 count, and squeezed images are resized."""
+    labels = LabelConfig(prefixes=prefixes, min_visibility=2, min_score=min_score, resize=True)
     return CocoPeople(
-        name, read_coco(annotations), image_dir,
-        skeleton=COCO17, exhaustive=exhaustive, prefixes=prefixes, min_visibility=2, min_score=min_score, resize=True,
+        name, read_coco(annotations), image_dir, skeleton=COCO17, exhaustive=exhaustive, labels=labels
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from poseg.datasets.coco_people import CocoPeople
+from poseg.datasets.coco_people import CocoPeople, LabelConfig
 from poseg.datasets.dataset import Dataset
 from poseg.datasets.lsp import Lsp
 from poseg.errors import AnnotationError
@@ -31,7 +31,8 @@ def coco(
     stem = f"person_keypoints_{split}.json"
     annotations = first_existing(folder, (f"annotations/{stem}", stem, f"annotations/{stem}.gz", f"{stem}.gz"))
     images = first_existing(folder, (split, f"images/{split}"))
-    return CocoPeople(f"coco_{split}", read_coco(annotations), images, skeleton=skeleton, include_empty=include_empty)
+    labels = LabelConfig(include_empty=include_empty)
+    return CocoPeople(f"coco_{split}", read_coco(annotations), images, skeleton=skeleton, labels=labels)
 
 
 def crowdpose(folder: Path, split: str = "train", *, skeleton: Skeleton = COCO17) -> CocoPeople:

@@ -52,7 +52,6 @@ def coco_results(
     scores = np.where(flags, np.maximum(people.keypoint_scores, 1e-4), 0)  # rounding must not clear a joint
     boxes_xywh, pixels = _extents(people)
     for row in range(len(people)):
-        triplets = np.column_stack([points[row], flags[row]])
         record: dict[str, Any] = {
             "id": first_id + row,
             "image_id": image_id,
@@ -60,10 +59,9 @@ def coco_results(
             "score": round(float(people.scores[row]), 6),
             "bbox": _rounded(boxes_xywh[row], 2),
             "area": round(float(pixels[row]), 2),
-            "keypoints": _rounded(triplets.reshape(-1), 2),
+            "keypoints": _triplets(points[row], flags[row]),
             "keypoint_scores": _rounded(scores[row], 4),
         }
-        record["keypoints"][2::3] = [int(flag) for flag in flags[row]]
         if people.masks is not None:
             record["segmentation"] = people.masks.rle(row)
         if file_name is not None:
@@ -134,6 +132,13 @@ def _extents(people: People) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         boxes_xyxy = np.where(counts[:, None] > 0, people.masks.boxes_xyxy, boxes_xyxy)
         pixels = np.where(counts > 0, counts, pixels)
     return boxes.xyxy_to_xywh(boxes_xyxy), pixels
+
+
+def _triplets(points: NDArray[np.float32], flags: NDArray[np.bool_]) -> list[float]:
+    """x, y to 0.01 and an integer flag for each joint."""
+    triplets = _rounded(np.column_stack([points, flags]).reshape(-1), 2)
+    triplets[2::3] = [int(flag) for flag in flags]
+    return triplets
 
 
 def _rounded(values: NDArray[Any], digits: int) -> list[float]:
