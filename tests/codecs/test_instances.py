@@ -17,9 +17,9 @@ def blobs(seed, count):
     return list(np.random.default_rng(seed).random((count, 6, 8)) < 0.6)
 
 
-def test_the_outlines_of_the_true_poses_are_the_true_masks(cast):
+def test_segment_people_of_true_poses_gives_the_true_masks(make_scene):
     size = (257, 321)
-    people = cast(*size).people
+    people = make_scene(*size).people
     codec = PersonLabCodec(stride=8)
     box = make_letterbox(size, 321, size_divisor=8, size_offset=1)
     assert box.input_size == size

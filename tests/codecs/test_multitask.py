@@ -24,7 +24,7 @@ laws = settings(max_examples=25, deadline=None)
 
 
 def crowd(seed: int, n: int = 3, codec: MultitaskCodec = FLAT) -> tuple[People, np.ndarray]:
-    """People, each in an own crop, and what their joints are in space."""
+    """People, each in a crop, and their 3D joints."""
     rng = np.random.default_rng(seed)
     k = len(codec.skeleton)
     points = rng.uniform(1, codec.crop_px - 1, (n, k, 2))
@@ -37,7 +37,7 @@ def same(n: int) -> np.ndarray:
 
 @laws
 @given(st.integers(0, 1000), st.integers(0, 5))
-def test_what_is_encoded_is_decoded(seed, n):
+def test_decode_of_encode_gives_the_people(seed, n):
     people, joints_mm = crowd(seed, n, EVERYTHING)
     joints_mm = joints_mm - joints_mm[:, :1]  # the pelvis is the root
     found = EVERYTHING.decode(EVERYTHING.encode(people, joints_mm).as_fields(), same(n))
@@ -47,7 +47,7 @@ def test_what_is_encoded_is_decoded(seed, n):
     assert found.skeleton_3d == BODY17_3D
 
 
-def test_without_a_regressor_joints_are_among_their_windows():
+def test_decode_without_a_regressor_reads_joints_from_windows():
     codec = MultitaskCodec(tasks=(JOINT_WINDOWS,))
     people, _ = crowd(0, 4)
     found = codec.decode(codec.encode(people).as_fields(), same(4))
@@ -55,13 +55,13 @@ def test_without_a_regressor_joints_are_among_their_windows():
     assert np.abs(found.keypoints - people.keypoints).mean() < codec.window_stride_px / 2
 
 
-def test_without_windows_a_joint_is_taken_at_its_word():
+def test_decode_without_windows_gives_joints_full_scores():
     codec = MultitaskCodec(tasks=(JOINTS,))
     people, _ = crowd(0)
     assert (codec.decode(codec.encode(people).as_fields(), same(3)).keypoint_scores == 1).all()
 
 
-def test_windows_that_hold_nothing_take_the_score_away():
+def test_decode_scores_a_joint_low_where_its_windows_are_empty():
     people, _ = crowd(0)
     fields = FLAT.encode(people).as_fields()
     fields[JOINT_WINDOWS][2] = -9
@@ -73,7 +73,7 @@ def test_windows_that_hold_nothing_take_the_score_away():
 
 @laws
 @given(st.integers(0, 1000), st.floats(-50, 500), st.floats(-50, 500), st.floats(20, 300), st.floats(20, 300))
-def test_a_crop_holds_its_box_with_the_margin_and_keeps_the_aspect(seed, x, y, width, height):
+def test_crops_hold_the_box_with_padding_and_keep_the_aspect(seed, x, y, width, height):
     (crop,) = FLAT.crops([[x, y, x + width, y + height]])
     corners = affine.apply(crop, [[x, y], [x + width, y + height]])
     longest = FLAT.crop_px / (1 + 2 * FLAT.margin)
@@ -83,7 +83,7 @@ def test_a_crop_holds_its_box_with_the_margin_and_keeps_the_aspect(seed, x, y, w
     np.testing.assert_allclose(corners.mean(axis=0), FLAT.crop_px / 2, atol=0.01)
 
 
-def test_boxes_around_bodies_and_around_their_joints_give_the_same_crop():
+def test_crops_of_body_boxes_are_those_of_joint_boxes():
     joints = np.array([[100.0, 50.0, 160.0, 250.0]])
     body = joints + np.array([-1, -1, 1, 1]) * 0.1 * 200
     np.testing.assert_allclose(FLAT.crops_from_body_boxes(body), FLAT.crops(joints), atol=1e-9)
@@ -91,7 +91,7 @@ def test_boxes_around_bodies_and_around_their_joints_give_the_same_crop():
 
 @laws
 @given(st.integers(0, 1000))
-def test_people_come_back_into_the_picture_that_their_crops_are_of(seed):
+def test_decode_gives_joints_in_pixels_of_the_image(seed):
     rng = np.random.default_rng(seed)
     low = rng.uniform(0, 400, (3, 2))
     maps = FLAT.crops(np.concatenate([low, low + rng.uniform(30, 200, (3, 2))], axis=1))
@@ -101,7 +101,7 @@ def test_people_come_back_into_the_picture_that_their_crops_are_of(seed):
         np.testing.assert_allclose(affine.apply(one, there), here, atol=0.01)
 
 
-def test_joints_nobody_annotated_and_those_outside_teach_nothing_about_places():
+def test_encode_ignores_positions_of_joints_not_annotated_or_outside():
     people, joints_mm = crowd(1, 2, EVERYTHING)
     points, sure = people.keypoints.copy(), people.keypoint_scores.copy()
     sure[0, 3], points[1, 4] = 0, (200, 50)
@@ -125,16 +125,16 @@ def test_joints_nobody_annotated_and_those_outside_teach_nothing_about_places():
     assert bones.sum() == 2 * 17 - len(unknown)
 
 
-def test_nobody_teaches_windows_that_they_are_empty_and_no_place():
-    nobody = People.from_poses(LSP14, np.zeros((1, 14, 2)), np.zeros((1, 14)))
-    targets = FLAT.encode(nobody)
+def test_encode_of_a_person_without_joints_teaches_empty_windows_alone():
+    person = People.from_poses(LSP14, np.zeros((1, 14, 2)), np.zeros((1, 14)))
+    targets = FLAT.encode(person)
     assert not targets.weights[JOINTS].any()
     for task in (JOINT_WINDOWS, PART_WINDOWS):
         assert not targets.targets[task].any()
         assert targets.weights[task].all()
 
 
-def test_the_nearest_window_alone():
+def test_encode_labels_the_nearest_window_alone():
     people, _ = crowd(0)
     targets = replace(FLAT, labels="nearest").encode(people).targets[JOINT_WINDOWS]
     assert (targets.sum(axis=1) == 1).all()
@@ -142,11 +142,11 @@ def test_the_nearest_window_alone():
 
 @laws
 @given(st.integers(0, 1000))
-def test_a_mirrored_person_in_a_mirrored_crop_is_the_same_person(seed):
+def test_flip_averaged_of_a_flipped_crop_is_the_crop(seed):
     people, joints_mm = crowd(seed, 2, EVERYTHING)
-    mirror = BODY17_3D.flip_index
-    flipped = replace(people, keypoints=(np.array([112, 0]) + people.keypoints * [-1, 1])[:, mirror])
-    flipped_mm = joints_mm[:, mirror] * [-1, 1, 1]
+    order = BODY17_3D.flip_index
+    flipped = replace(people, keypoints=(np.array([112, 0]) + people.keypoints * [-1, 1])[:, order])
+    flipped_mm = joints_mm[:, order] * [-1, 1, 1]
     fields = EVERYTHING.encode(people, joints_mm).as_fields()
     mirrored = EVERYTHING.encode(flipped, flipped_mm).as_fields()
     both = EVERYTHING.flip_averaged(fields, mirrored)
@@ -156,7 +156,7 @@ def test_a_mirrored_person_in_a_mirrored_crop_is_the_same_person(seed):
     np.testing.assert_allclose(halfway[JOINTS], fields[JOINTS] / 2, atol=1e-6)
 
 
-def test_a_networks_outputs_are_put_in_rows():
+def test_fields_from_outputs_stacks_people_in_rows():
     rng = np.random.default_rng(0)
     outputs = {spec.name: rng.normal(size=(4, spec.channels, 1, 1)).astype(np.float32) for spec in EVERYTHING.specs}
     fields = EVERYTHING.fields_from_outputs(outputs)
@@ -164,7 +164,7 @@ def test_a_networks_outputs_are_put_in_rows():
     np.testing.assert_array_equal(fields[BONES][:, :, 2, 0].reshape(-1), outputs[BONES][2, :, 0, 0])
 
 
-def test_a_card_says_all_of_it():
+def test_codec_round_trips_through_a_card():
     codec = MultitaskCodec(BODY17_3D, (BONES, JOINT_WINDOWS), (("neck", "nose"),), 193, 0.2, 52, 21, "nearest", 900.0)
     plain = json.loads(json.dumps(codec.to_dict()))
     assert CODECS["multitask"].from_dict(plain, BODY17_3D) == codec
@@ -185,12 +185,12 @@ def test_a_card_says_all_of_it():
         ({"parts": (("neck", "tail"),)}, SkeletonError, "tail"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(settings, error, words):
+def test_codec_rejects_settings_out_of_range(settings, error, words):
     with pytest.raises(error, match=words):
         MultitaskCodec(**settings)
 
 
-def test_bad_input_gets_one_sentence():
+def test_codec_rejects_bad_input():
     people, joints_mm = crowd(0, 2, EVERYTHING)
     with pytest.raises(ShapeError, match="joints_mm"):
         EVERYTHING.encode(people, joints_mm[:1])
