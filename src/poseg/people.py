@@ -245,6 +245,12 @@ class People:
             lines.append(f"  and {len(self) - MAX_LISTED} more")
         return "\n".join(lines) + ")"
 
+    def with_masks(self, masks: Masks) -> People:
+        """The people with masks and boxes around them; who has no pixel in the image keeps the box."""
+        boxes_xyxy = masks.boxes_xyxy
+        visible = (boxes_xyxy[:, 2:] > boxes_xyxy[:, :2]).all(axis=1, keepdims=True)
+        return replace(self, masks=masks, boxes_xyxy=np.where(visible, boxes_xyxy, self.boxes_xyxy))
+
     def top(self, count: int) -> People:
         """At most `count` people, highest score first."""
         return self[np.argsort(-self.scores, kind="stable")[:count]]

@@ -37,8 +37,7 @@ class Instances:
         if self.assignment is None:
             return self.people
         masks = render_masks(self.assignment, config.mask_threshold, config.exclusive_masks)
-        boxes_xyxy = np.where(masks.nonempty[:, None], masks.boxes_xyxy, self.people.boxes_xyxy)
-        return replace(self.people, boxes_xyxy=boxes_xyxy, masks=masks)
+        return self.people.with_masks(masks)
 
 
 def assign_people(

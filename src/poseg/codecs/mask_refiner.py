@@ -11,7 +11,7 @@ Letters: N people, K joints, S the window's side, h x w cells, H x W pixels of a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -141,10 +141,7 @@ class MaskRefinerCodec(CropMaskCodec):
         """
         self.validate(fields, people, windows)
         masks = Masks.from_probabilities(sigmoid(fields[FIELD]), windows.matrices, size, mask_threshold)
-        if exclusive:
-            masks = masks.without_overlaps()
-        boxes_xyxy = np.where(masks.nonempty[:, None], masks.boxes_xyxy, people.boxes_xyxy)
-        return replace(people, masks=masks, boxes_xyxy=boxes_xyxy)
+        return people.with_masks(masks.without_overlaps() if exclusive else masks)
 
     def _draw_limbs(self, pose: Floats) -> Floats:
         """A pose (K, 3) in a window as lines between its joints: (S, S) in [0, 1]."""

@@ -174,8 +174,7 @@ class Pose2SegCodec(CropMaskCodec):
         sure = masks.confidences
         if exclusive:
             masks = masks.without_overlaps()
-        boxes_xyxy = np.where(masks.nonempty[:, None], masks.boxes_xyxy, people.boxes_xyxy)
-        found = replace(people, masks=masks, boxes_xyxy=boxes_xyxy)
+        found = people.with_masks(masks)
         if not rescore:
             return found
         found = replace(found, scores=(people.scores * sure).astype(np.float32))

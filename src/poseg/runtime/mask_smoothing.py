@@ -140,9 +140,7 @@ class MaskSmoother:
                 crops[row] = crop = self._blend(bare[[row]], crop, kept.get(person), scales[row], time_s)
                 kept[person] = _TrackMask(bare[[row]], crop, time_s)
         self._tracks = kept
-        masks = masks_from_crops(crops, size)
-        tight = np.where(masks.nonempty[:, None], masks.boxes_xyxy, people.boxes_xyxy)
-        return replace(people, masks=masks, boxes_xyxy=tight)
+        return people.with_masks(masks_from_crops(crops, size))
 
     def _blend(
         self, person: People, mask: MaskCrop, before: _TrackMask | None, scale_px: float, time_s: float

@@ -120,9 +120,7 @@ def render_instances(parts: Sequence[ViewInstances], decoder: DecoderConfig) -> 
     rendered = [part.letterbox.people_to_image(part.instances.with_masks(decoder)) for part in parts]
     people = People.concatenate(rendered)
     if people.masks is not None and decoder.exclusive_masks and len(parts) > 1:
-        masks = people.masks.without_overlaps()
-        boxes_xyxy = np.where(masks.nonempty[:, None], masks.boxes_xyxy, people.boxes_xyxy)
-        people = replace(people, masks=masks, boxes_xyxy=boxes_xyxy)
+        people = people.with_masks(people.masks.without_overlaps())
     return people.top(len(people))
 
 
