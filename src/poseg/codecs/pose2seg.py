@@ -173,7 +173,7 @@ class Pose2SegCodec(CropMaskCodec):
         masks = Masks.from_probabilities(probability, windows.matrices, size, mask_threshold)
         sure = masks.confidences
         if exclusive:
-            masks = masks.without_overlaps()
+            masks = masks.without_overlaps(people.scores)
         found = people.with_masks(masks)
         if not rescore:
             return found

@@ -206,27 +206,32 @@ class Masks:
         inside = [raster[raster > LEVEL] for raster in self.rasters]
         return np.array([pixels.mean() / 255 if pixels.size else 0 for pixels in inside], np.float32)
 
-    def without_overlaps(self) -> Masks:
+    def without_overlaps(self, weights: ArrayLike | None = None) -> Masks:
         """The masks where a pixel belongs to one person at most: the most probable one, of equals the first.
 
-        Decided on each raster's own pixels, so at a border between two people both may hold a few pixels of the image.
+        `weights` (N,), such as people's scores, multiply the probabilities, so that an uncertain second detection of a
+        body does not take its pixels. Decided on each raster's own pixels, so at a border between two people both may
+        hold a few pixels of the image.
         """
+        weight = np.ones(len(self)) if weights is None else np.maximum(np.asarray(weights, np.float64), 1e-3)
         boxes, rasters = self.boxes_xyxy, list(self.rasters)
         for row in np.flatnonzero(self.nonempty):
             meets = (boxes[:, :2] < boxes[row, 2:]).all(axis=1) & (boxes[row, :2] < boxes[:, 2:]).all(axis=1)
             rivals = [other for other in np.flatnonzero(meets & self.nonempty) if other != row]
             if not rivals:
                 continue
-            own = self.rasters[row].astype(np.int16)
+            own = self.rasters[row].astype(np.float32)
             back = affine.invert(self.matrices[row])
             value = own.copy()
             for other in rivals:
                 onto = affine.to_cv2(affine.compose(self.matrices[other], back))
                 flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-                theirs = cv2.warpAffine(self.rasters[other], onto, own.shape[::-1], flags=flags).astype(np.int16)
-                lead = (255 + own - theirs + (other > row)) >> 1
+                theirs = cv2.warpAffine(self.rasters[other], onto, own.shape[::-1], flags=flags).astype(np.float32)
+                # Half of the lead beside one half: the raster stays above it where the person leads.
+                heavier = max(weight[row], weight[other])
+                lead = (255 + own * (weight[row] / heavier) - theirs * (weight[other] / heavier) + (other > row)) / 2
                 np.minimum(value, np.where(theirs > LEVEL, lead, value), out=value)
-            rasters[row] = value.astype(np.uint8)
+            rasters[row] = np.floor(value).astype(np.uint8)
         return replace(self, rasters=tuple(rasters))
 
     def rle(self, index: int) -> Rle:
