@@ -187,7 +187,7 @@ def test_items_follow_from_seed_and_position(tiny):
 
 def test_joints_that_a_set_does_not_annotate_have_no_heatmap_loss(tiny):
     class Faceless(tiny.Stickmen):
-        known = np.arange(17) >= 5
+        annotated_joints = np.arange(17) >= 5
 
     weight = tiny.dataset(data=Faceless())[0]["weights"]["heatmap"]
     assert weight[:5].max() == 0

@@ -104,7 +104,7 @@ def test_bad_data(data, tmp_path):
     with pytest.raises(AnnotationError, match="skeleton"):
         Mixture([WeightedDataset(data, 1.0)], LSP14)
     recipe = find_recipe("mask_refiner_small")
-    with pytest.raises(AnnotationError, match="find_people"):
+    with pytest.raises(AnnotationError, match="write_refiner_crops"):
         train_dataset(recipe, tmp_path)
     with pytest.raises(PosegError, match="detected people"):
         train_dataset(replace(recipe, data=lambda _: ()), Path())
