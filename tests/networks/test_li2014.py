@@ -54,5 +54,5 @@ def test_weights_of_another_backbone_are_refused(backbone):
     fresh = Li2014Backbone()
     fresh.load_pretrained(backbone.state_dict())
     torch.testing.assert_close(fresh.conv3.weight, backbone.conv3.weight)
-    with pytest.raises(WeightsError, match="weights of li2014"):
+    with pytest.raises(WeightsError, match="lack 5 tensors of li2014"):
         fresh.load_pretrained({"conv1.weight": torch.zeros(32, 3, 9, 9)})

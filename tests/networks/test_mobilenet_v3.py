@@ -14,7 +14,7 @@ HEADS = {
     "mobilenet_v3_large": 960 * 1280 + 1280 + 1280 * 1000 + 1000,
     "mobilenet_v3_small": 576 * 1024 + 1024 + 1024 * 1000 + 1000,
 }
-PAPER_BACKBONE = {"mobilenet_v3_large": 5_483_032, "mobilenet_v3_small": 2_542_856}
+PUBLISHED = {"mobilenet_v3_large": 5_483_032, "mobilenet_v3_small": 2_542_856}
 
 
 @pytest.fixture(scope="module", params=sorted(STAGES))
@@ -32,11 +32,11 @@ def test_features_have_the_declared_strides_and_channels(backbone):
 
 def test_parameters_are_as_many_as_published(backbone):
     count = sum(p.numel() for p in backbone.parameters())
-    assert count + HEADS[backbone.variant] == PAPER_BACKBONE[backbone.variant]
+    assert count + HEADS[backbone.name] == PUBLISHED[backbone.name]
 
 
 def test_flipping_the_image_flips_the_features(backbone):
-    flipped = MobileNetV3(backbone.variant).eval()
+    flipped = MobileNetV3(backbone.name).eval()
     flipped.load_state_dict(
         {name: (t + t.flip(-1)) / 2 if t.ndim == 4 else t for name, t in backbone.state_dict().items()}
     )
@@ -72,7 +72,7 @@ def test_names_are_those_of_timm(backbone):
 
 
 def test_a_classifiers_state_dict_loads_without_its_classifier(backbone):
-    other = MobileNetV3(backbone.variant)
+    other = MobileNetV3(backbone.name)
     other.load_pretrained(
         {**backbone.state_dict(), "conv_head.weight": torch.zeros(3), "classifier.bias": torch.zeros(3)}
     )
@@ -81,8 +81,8 @@ def test_a_classifiers_state_dict_loads_without_its_classifier(backbone):
 
 
 def test_weights_of_the_other_variant_are_refused(backbone):
-    (other,) = set(STAGES) - {backbone.variant}
-    with pytest.raises(WeightsError, match=backbone.variant):
+    (other,) = set(STAGES) - {backbone.name}
+    with pytest.raises(WeightsError, match=backbone.name):
         backbone.load_pretrained(MobileNetV3(other).state_dict())
 
 

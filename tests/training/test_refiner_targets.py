@@ -95,7 +95,7 @@ def test_items_repeat_and_are_visualised(data):
         "image": torch.stack([one[p]["image"] for p in range(3)]),
         "targets": {"mask": torch.stack([one[p]["targets"]["mask"] for p in range(3)])},
     }
-    drawn = draw_batch_refiner(batch, {"mask": torch.zeros(3, 1, 64, 64)}, one.encoder.input)
+    drawn = draw_batch_refiner(batch, {"mask": torch.zeros(3, 1, 64, 64)}, one.encoder.codec, one.encoder.input)
     assert drawn.shape == (5 * 64, 3 * 64, 3)
     assert drawn[4 * 64 :].min() == drawn[4 * 64 :].max() == 128
 

@@ -18,7 +18,7 @@ from poseg.codecs.multitask import BONES, JOINTS
 from poseg.errors import PosegError
 from poseg.networks.heads.crop_heads import FullyConnected
 from poseg.recipes import find_recipe
-from poseg.recipes.tasks import task_for
+from poseg.recipes.tasks import train_dataset
 from poseg.recipes.train_run import load_recipe
 from poseg.skeletons.bones import to_parent_relative
 from poseg.systems.multitask import FullyConvNetwork, Multitask, PaperNetwork
@@ -46,7 +46,7 @@ def analyze_run(
     network.load_state_dict(read_weights(run))
     network.eval()
     plain = replace(recipe.input, zoom=(1.0, 1.0), shift=0.0, rotation_deg=0.0, flip_prob=0.0, cutout_prob=0.0)
-    encoder = task_for(recipe).encoder(replace(recipe, input=plain), data)
+    encoder = train_dataset(replace(recipe, input=plain), data).encoder
     assert isinstance(encoder, CropTargets)
     task = BONES if BONES in recipe.system.tasks else JOINTS
     targets: list[Floats] = []

@@ -1,17 +1,24 @@
-"""What a run needs around each system: its training items, an image of a step, and how it is validated."""
+"""What a run needs around each system: its training examples, an image of a step, and how it is validated."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from poseg.codecs.lifting import LiftingCodec
+from poseg.codecs.mask_refiner import MaskRefinerCodec
+from poseg.codecs.multitask import MultitaskCodec
+from poseg.codecs.personlab import PersonLabCodec
+from poseg.codecs.pose2seg import Pose2SegCodec
+from poseg.codecs.poseg import PoSegCodec
 from poseg.datasets.dataset import RemappedDataset
 from poseg.datasets.mocap import MocapPoses
 from poseg.datasets.refiner_samples import RefinerSamples
@@ -47,162 +54,93 @@ Image = NDArray[np.uint8]
 Config = TypeVar("Config", bound=TrainInput)
 
 
-class Task(Protocol):
-    """How one system is trained and validated."""
+@dataclass(frozen=True, slots=True)
+class Task:
+    """How one system is trained and validated.
 
-    def encoder(self, recipe: Recipe, data: Path) -> TargetEncoder:
-        """What makes training examples of the data in a folder."""
+    encoder         makes training examples of the data in a folder
+    draw            what a step's network predicts, from its batch, its fields, the codec and the recipe's input
+    model           what is evaluated on the recipe's validation images, built from the network; None for systems that
+                    are evaluated after their run, by `evaluated_by`
+    provided_poses  whether the model takes the ground-truth poses of the images
+    """
 
-    def visualise(self, recipe: Recipe, progress: Progress) -> Image:
-        """What a step's network predicts for its batch: (H, W, 3) uint8 RGB."""
-
-    def validate(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> EvaluationReport:
-        """Scores of averaged weights on the recipe's validation images."""
-
-
-class _BottomUpTask:
-    """What PersonLab and PoSeg have in common: they detect people themselves."""
-
-    def visualise(self, recipe: Recipe, progress: Progress) -> Image:
-        """The decoded people, target heatmaps, predicted heatmaps."""
-        codec = _system(recipe, (PersonLab, PoSeg)).codec
-        return draw_batch_fields(progress.batch, progress.fields, codec, recipe.input)
-
-    def validate(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> EvaluationReport:
-        """Poses and masks of all detected people."""
-        predictor = build_predictor(_eval_model(recipe, state), min_score=0.0, mask_refiner="")
-        return _evaluate(recipe, predictor, data)
-
-
-class PersonLabTask(_BottomUpTask):
-    """PersonLab."""
-
-    def encoder(self, recipe: Recipe, data: Path) -> TargetEncoder:
-        """Fields of whole views, with a teacher's fields where there are any."""
-        codec = _system(recipe, PersonLab).codec
-        return PersonLabTargets(
-            Mixture(_datasets(recipe, data), codec.skeleton), codec, recipe.input, recipe.teacher_dir
-        )
-
-
-class PoSegTask(_BottomUpTask):
-    """PoSeg, on joints of its own."""
-
-    def encoder(self, recipe: Recipe, data: Path) -> TargetEncoder:
-        """Fields of whole views, with a teacher's negatives where labels are not exhaustive."""
-        codec = _system(recipe, PoSeg).codec
-        parts = [
-            part
-            if part.data.skeleton == codec.skeleton
-            else replace(part, data=RemappedDataset(part.data, codec.skeleton))
-            for part in _datasets(recipe, data)
-        ]
-        return PoSegTargets(Mixture(parts, codec.skeleton), codec, recipe.input, recipe.teacher_dir)
-
-
-class Pose2SegTask:
-    """Pose2Seg, for which people are provided."""
-
-    def encoder(self, recipe: Recipe, data: Path) -> TargetEncoder:
-        """Aligned crops of some people of each view."""
-        codec = _system(recipe, Pose2Seg).codec
-        return Pose2SegTargets(
-            Mixture(_datasets(recipe, data), codec.skeleton), codec, _input(recipe, Pose2SegInput)
-        )  # fmt: skip
-
-    def visualise(self, recipe: Recipe, progress: Progress) -> Image:
-        """The crops of an image: pose, target mask, predicted mask."""
-        return draw_batch_pose2seg(progress.batch, progress.fields, _system(recipe, Pose2Seg).codec, recipe.input)
-
-    def validate(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> EvaluationReport:
-        """Masks of all annotated people, with their ground-truth poses provided."""
-        poses = ground_truth_people(data / recipe.validation.annotations)
-        return _evaluate(recipe, Pose2SegSegmenter(_eval_model(recipe, state)), data, poses)
-
-
-class MultitaskTask:
-    """The multi-task network."""
-
-    def encoder(self, recipe: Recipe, data: Path) -> TargetEncoder:
-        """Crops of one person."""
-        codec = _system(recipe, Multitask).codec
-        return CropTargets(Mixture(_datasets(recipe, data), codec.skeleton), codec, _input(recipe, CropInput))
-
-    def visualise(self, recipe: Recipe, progress: Progress) -> Image:
-        """Crops with the target joints, and with the predicted ones."""
-        return draw_batch_crops(progress.batch, progress.fields, _system(recipe, Multitask).codec, recipe.input)
-
-    def validate(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> EvaluationReport:
-        """Not during a run: the joints of a crop are evaluated by `poseg evaluate --metric pck`."""
-        raise PosegError(
-            "A multi-task run is evaluated after it, by poseg evaluate --metric pck; leave validation out."
-        )  # fmt: skip
-
-
-class MaskRefinerTask:
-    """The mask refiner."""
-
-    def encoder(self, recipe: Recipe, data: Path) -> TargetEncoder:
-        """Crops of people that another model detected."""
-        parts = recipe.data(data)
-        if not isinstance(parts, tuple) or not parts or not all(isinstance(p.data, RefinerSamples) for p in parts):
-            raise PosegError("A mask refiner learns from detected people; make the recipe's data such.")
-        codec = _system(recipe, MaskRefinerSystem).codec
-        return RefinerTargets(Mixture(parts, codec.skeleton), codec, _input(recipe, RefinerInput))
-
-    def visualise(self, recipe: Recipe, progress: Progress) -> Image:
-        """Crops with limbs, cues, target and predicted masks."""
-        return draw_batch_refiner(progress.batch, progress.fields, recipe.input)
-
-    def validate(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> EvaluationReport:
-        """Masks of the people that our default model detects."""
-        refiner = MaskRefiner(_eval_model(recipe, state))
-        return _evaluate(recipe, load(min_score=0.0, mask_refiner=refiner), data)
-
-
-class LifterTask:
-    """The lifter."""
-
-    def encoder(self, recipe: Recipe, data: Path) -> TargetEncoder:
-        """Projected poses of motion capture, without images."""
-        poses = recipe.data(data)
-        if not isinstance(poses, MocapPoses):
-            raise PosegError("A lifter learns from poses of motion capture; make the recipe's data such.")
-        return LifterTargets(poses, _system(recipe, LifterSystem).codec, _input(recipe, LiftInput))
-
-    def visualise(self, recipe: Recipe, progress: Progress) -> Image:
-        """Input joints, and target and predicted joints from the front and from the side."""
-        return draw_batch_lifter(progress.batch, progress.fields, _system(recipe, LifterSystem).codec)
-
-    def validate(self, recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> EvaluationReport:
-        """Not during a run: 3D joints are evaluated by benchmarks/lifting.py."""
-        raise PosegError("A lifter is evaluated after its run, by benchmarks/lifting.py; leave validation out.")
-
-
-TASKS: dict[type, Task] = {
-    LifterSystem: LifterTask(),
-    Multitask: MultitaskTask(),
-    MaskRefinerSystem: MaskRefinerTask(),
-    PersonLab: PersonLabTask(),
-    Pose2Seg: Pose2SegTask(),
-    PoSeg: PoSegTask(),
-}
-
-
-def task_for(recipe: Recipe) -> Task:
-    """The task of a recipe's system."""
-    return TASKS[type(recipe.system)]
+    encoder: Callable[[Recipe, Path], TargetEncoder]
+    draw: Callable[[Any, Mapping[str, Tensor], Any, TrainInput], Image]
+    model: Callable[[TorchModel[Any]], Model] | None = None
+    provided_poses: bool = False
+    evaluated_by: str = ""
 
 
 def train_dataset(recipe: Recipe, data: Path) -> TrainDataset:
     """The training items of a run by position. Raises PosegError where data or input are not for the system."""
     length = recipe.optim.steps * recipe.optim.batch_size
-    return TrainDataset(task_for(recipe).encoder(recipe, data), length=length, seed=recipe.seed)
+    return TrainDataset(_task(recipe).encoder(recipe, data), length=length, seed=recipe.seed)
 
 
-def _system(recipe: Recipe, kind: type[Any] | tuple[type[Any], ...]) -> Any:
-    assert isinstance(recipe.system, kind)
-    return recipe.system
+def visualise(recipe: Recipe, progress: Progress) -> Image:
+    """What a step's network predicts for its batch: (H, W, 3) uint8 RGB."""
+    return _task(recipe).draw(progress.batch, progress.fields, recipe.system.codec, recipe.input)
+
+
+def validate(recipe: Recipe, state: Mapping[str, Tensor], data: Path) -> EvaluationReport:
+    """Scores of averaged weights on the recipe's validation images. Raises PosegError for systems without any."""
+    task, config = _task(recipe), recipe.validation
+    if task.model is None:
+        raise PosegError(f"{recipe.name} is evaluated after its run, by {task.evaluated_by}; leave validation out.")
+    annotations = data / config.annotations
+    return evaluate(
+        task.model(_eval_model(recipe, state)), annotations, data / config.images, limit=config.limit, resamples=0,
+        people=ground_truth_people(annotations) if task.provided_poses else None,
+    )  # fmt: skip
+
+
+def _task(recipe: Recipe) -> Task:
+    return TASKS[type(recipe.system)]
+
+
+def _personlab(recipe: Recipe, data: Path) -> TargetEncoder:
+    codec = recipe.system.codec
+    assert isinstance(codec, PersonLabCodec)
+    return PersonLabTargets(Mixture(_datasets(recipe, data), codec.skeleton), codec, recipe.input, recipe.teacher_dir)
+
+
+def _poseg(recipe: Recipe, data: Path) -> TargetEncoder:
+    codec = recipe.system.codec
+    assert isinstance(codec, PoSegCodec)
+    parts = [
+        part if part.data.skeleton == codec.skeleton else replace(part, data=RemappedDataset(part.data, codec.skeleton))
+        for part in _datasets(recipe, data)
+    ]
+    return PoSegTargets(Mixture(parts, codec.skeleton), codec, recipe.input, recipe.teacher_dir)
+
+
+def _pose2seg(recipe: Recipe, data: Path) -> TargetEncoder:
+    codec = recipe.system.codec
+    assert isinstance(codec, Pose2SegCodec)
+    return Pose2SegTargets(Mixture(_datasets(recipe, data), codec.skeleton), codec, _input(recipe, Pose2SegInput))
+
+
+def _multitask(recipe: Recipe, data: Path) -> TargetEncoder:
+    codec = recipe.system.codec
+    assert isinstance(codec, MultitaskCodec)
+    return CropTargets(Mixture(_datasets(recipe, data), codec.skeleton), codec, _input(recipe, CropInput))
+
+
+def _mask_refiner(recipe: Recipe, data: Path) -> TargetEncoder:
+    codec, parts = recipe.system.codec, recipe.data(data)
+    assert isinstance(codec, MaskRefinerCodec)
+    if not isinstance(parts, tuple) or not parts or not all(isinstance(p.data, RefinerSamples) for p in parts):
+        raise PosegError("A mask refiner learns from detected people; make the recipe's data such.")
+    return RefinerTargets(Mixture(parts, codec.skeleton), codec, _input(recipe, RefinerInput))
+
+
+def _lifter(recipe: Recipe, data: Path) -> TargetEncoder:
+    codec, poses = recipe.system.codec, recipe.data(data)
+    assert isinstance(codec, LiftingCodec)
+    if not isinstance(poses, MocapPoses):
+        raise PosegError("A lifter learns from poses of motion capture; make the recipe's data such.")
+    return LifterTargets(poses, codec, _input(recipe, LiftInput))
 
 
 def _input(recipe: Recipe, kind: type[Config]) -> Config:
@@ -219,6 +157,24 @@ def _datasets(recipe: Recipe, data: Path) -> tuple[WeightedDataset[Any], ...]:
     return parts
 
 
+_detector = partial(build_predictor, min_score=0.0, mask_refiner="")
+
+
+def _default_with(model: TorchModel[Any]) -> Model:
+    """Our default model with another mask refiner."""
+    return load(min_score=0.0, mask_refiner=MaskRefiner(model))
+
+
+TASKS: dict[type, Task] = {
+    LifterSystem: Task(_lifter, draw_batch_lifter, evaluated_by="benchmarks/lifting.py"),
+    Multitask: Task(_multitask, draw_batch_crops, evaluated_by="`poseg evaluate --metric pck`"),
+    MaskRefinerSystem: Task(_mask_refiner, draw_batch_refiner, _default_with),
+    PersonLab: Task(_personlab, draw_batch_fields, _detector),
+    Pose2Seg: Task(_pose2seg, draw_batch_pose2seg, Pose2SegSegmenter, provided_poses=True),
+    PoSeg: Task(_poseg, draw_batch_fields, _detector),
+}
+
+
 def _eval_model(recipe: Recipe, state: Mapping[str, Tensor]) -> TorchModel[Any]:
     """Averaged weights that are not exported yet, on a GPU where there is one."""
     network = recipe.system.network()
@@ -230,10 +186,3 @@ def _eval_model(recipe: Recipe, state: Mapping[str, Tensor]) -> TorchModel[Any]:
         recipe.system, name=recipe.name, inference=recipe.card.inference, mean=recipe.input.mean, std=recipe.input.std
     )
     return TorchModel(network, recipe.system.codec, card)
-
-
-def _evaluate(recipe: Recipe, model: Model, data: Path, poses: Mapping[int, Any] | None = None) -> EvaluationReport:
-    config = recipe.validation
-    return evaluate(
-        model, data / config.annotations, data / config.images, limit=config.limit, resamples=0, people=poses
-    )

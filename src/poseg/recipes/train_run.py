@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 
 from poseg.errors import PosegError, WeightsError
+from poseg.evaluation import EvaluationReport
 from poseg.export.google_network import field_layers
 from poseg.export.google_tflite import read_convolutions
 from poseg.export.import_google import read_npz
@@ -21,9 +23,8 @@ from poseg.io.files import read_json, write_text
 from poseg.io.overrides import config_diff, from_dict, to_dict
 from poseg.networks.backbones.mobilenet_v1 import MobileNetV1
 from poseg.networks.backbones.mobilenet_v2 import MobileNetV2
-from poseg.recipes.tasks import task_for, train_dataset
+from poseg.recipes.tasks import train_dataset, validate, visualise
 from poseg.systems.personlab import PersonLabNetwork
-from poseg.training.checkpoint import ModelEma
 from poseg.training.init import load_init
 from poseg.training.logger import TensorBoardLogger, append_jsonl
 from poseg.training.loop import Progress, train
@@ -55,18 +56,16 @@ def train_run(
     if recipe.init.google:
         load_google_weights(network, Path(recipe.init.google))
     load_init(network, recipe.init)
-    dataset, task = train_dataset(recipe, data), task_for(recipe)
+    dataset = train_dataset(recipe, data)
     if is_main_process():
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / RECIPE_FILE, json.dumps({"recipe": name, "settings": to_dict(recipe)}, indent=1))
-    logger = TensorBoardLogger(
-        folder, lambda progress: task.visualise(recipe, progress), log_images_every=log_images_every
-    )  # fmt: skip
+    logger = TensorBoardLogger(folder, partial(visualise, recipe), log_images_every=log_images_every)
 
     def on_step(progress: Progress) -> None:
         logger(progress)
         if recipe.validation.every and progress.step % recipe.validation.every == 0:
-            scores = validate(recipe, progress.ema, data)
+            scores = _scores(validate(recipe, progress.ema.state, data))
             logger.scalars(progress.step, {f"validation/{name}": score for name, score in scores.items()})
             append_jsonl(folder / SCORES, {"step": progress.step, **scores})
         report(progress)
@@ -106,9 +105,7 @@ def load_recipe(folder: Path, find: Callable[[str], Recipe]) -> Recipe:
     return from_dict(find(written["recipe"]), written["settings"])
 
 
-def validate(recipe: Recipe, ema: ModelEma, data: Path) -> dict[str, float]:
-    """Scores of averaged weights on the recipe's validation images."""
-    report = task_for(recipe).validate(recipe, ema.state, data)
+def _scores(report: EvaluationReport) -> dict[str, float]:
     return {
         "keypoint_ap": report.keypoints["AP"], "mask_ap": report.masks["AP"], "person_iou": report.person_iou,
         "num_detected": float(report.num_detected),

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from poseg.codecs import BottomUpCodec
 from poseg.codecs.lifting import FIELD, LiftingCodec
+from poseg.codecs.mask_refiner import MaskRefinerCodec
 from poseg.codecs.multitask import JOINT_WINDOWS, JOINTS, MultitaskCodec
 from poseg.codecs.pose2seg import Pose2SegCodec
 from poseg.draw import overlay
@@ -85,7 +86,9 @@ def draw_batch_crops(batch: Batch, fields: Mapping[str, Tensor], codec: Multitas
     return np.concatenate(columns, axis=1)
 
 
-def draw_batch_refiner(batch: Batch, fields: Mapping[str, Tensor], config: TrainInput) -> Bytes:
+def draw_batch_refiner(
+    batch: Batch, fields: Mapping[str, Tensor], codec: MaskRefinerCodec, config: TrainInput
+) -> Bytes:
     """The first crops of a batch with their limbs, the detector's cues, target masks, predicted masks.
 
     One below the other: (5 S, n S, 3) uint8 RGB.
@@ -101,7 +104,7 @@ def draw_batch_refiner(batch: Batch, fields: Mapping[str, Tensor], config: Train
     return np.concatenate(columns, axis=1)
 
 
-def draw_batch_lifter(batch: Batch, fields: Mapping[str, Tensor], codec: LiftingCodec) -> Bytes:
+def draw_batch_lifter(batch: Batch, fields: Mapping[str, Tensor], codec: LiftingCodec, config: TrainInput) -> Bytes:
     """The first person of a batch: the input joints, then in 3D, from the front and from the side.
 
     Target joints above, predicted ones below: (2 S, 3 S, 3) uint8 RGB.

@@ -1,14 +1,12 @@
-"""Backbones by name: one plain dict from a name to what builds it."""
+"""Backbones by name: one dict from a name to what builds it, and the normalisation of its pretrained weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import Protocol
-
-from torch import Tensor, nn
 
 from poseg.errors import PosegError
+from poseg.networks.backbones.backbone import Backbone
 from poseg.networks.backbones.efficientnet_lite import EfficientNetLite
 from poseg.networks.backbones.mobilenet_v1 import MobileNetV1
 from poseg.networks.backbones.mobilenet_v2 import MobileNetV2
@@ -18,40 +16,6 @@ from poseg.networks.backbones.timm_adapter import TimmBackbone, timm_normalisati
 from poseg.networks.backbones.vgg import Vgg19
 
 TIMM = "timm:"
-
-
-class Backbone(Protocol):
-    """What every backbone is, besides an `nn.Module`: features of several strides out of normalised images.
-
-    channels  channels of the features, finest first
-    strides   their strides
-    """
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """Channels of the features, finest first."""
-
-    @property
-    def strides(self) -> tuple[int, ...]:
-        """Strides of the features, finest first; a dilated backbone names its output stride several times."""
-
-    def __call__(self, image: Tensor) -> tuple[Tensor, ...]:
-        """Features of normalised images (B, 3, 32 n + 1, 32 m + 1), or without the 1 for block-aligned backbones."""
-
-    def stem_modules(self) -> tuple[nn.Module, ...]:
-        """The modules up to stride 4, which may stay frozen."""
-
-    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
-        """Load classification weights without the classifier; WeightsError where they are of another network."""
-
-    def modules(self) -> Iterator[nn.Module]:
-        """As `nn.Module` has it."""
-
-    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
-        """As `nn.Module` has it."""
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """As `nn.Module` has it."""
 
 
 # From the output stride to a backbone. Mobile families are not dilated: at their widths a pyramid over the strides they

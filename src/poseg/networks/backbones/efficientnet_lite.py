@@ -17,7 +17,7 @@ from math import ceil
 from torch import Tensor, nn
 
 from poseg.errors import PosegError
-from poseg.networks.backbones.pretrained import load_features
+from poseg.networks.backbones.backbone import Backbone
 
 
 def _norm(channels: int) -> nn.BatchNorm2d:
@@ -91,23 +91,22 @@ class InvertedResidual(nn.Module):
         return x + y if self.residual else y
 
 
-class EfficientNetLite(nn.Module):
+class EfficientNetLite(Backbone):
     """The feature part of EfficientNet-Lite: features at strides 4, 8, 16 and 32.
 
-    variant    "lite0", "lite1" or "lite2"
-    channels   channels of the four features
-    strides    their strides
+    variant   "lite0", "lite1" or "lite2"
 
     Raises PosegError on a variant that does not exist.
     """
 
     strides = (4, 8, 16, 32)
+    stem_names = ("conv_stem", "bn1", "blocks.0", "blocks.1")
 
     def __init__(self, variant: str = "lite0") -> None:
         super().__init__()
         if variant not in DEPTHS:
             raise PosegError(f"There is no EfficientNet-Lite {variant!r}; choose one of {', '.join(DEPTHS)}.")
-        self.variant = variant
+        self.name = f"EfficientNet-{variant.capitalize()}"
         depth, width = DEPTHS[variant], WIDTHS[variant]
         self.conv_stem = nn.Conv2d(3, STEM_CHANNELS, 3, 2, 1, bias=False)
         self.bn1 = _norm(STEM_CHANNELS)
@@ -140,16 +139,9 @@ class EfficientNetLite(nn.Module):
         c5 = self.blocks[6](self.blocks[5](c4))
         return c2, c3, c4, c5
 
-    def stem_modules(self) -> tuple[nn.Module, ...]:
-        """The modules up to stride 4, which may stay frozen: their features serve any task."""
-        return self.conv_stem, self.bn1, self.blocks[0], self.blocks[1]
-
     def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
-        """Load classification weights by timm's names or the first port's; the classifier is left out.
-
-        Raises WeightsError where the weights are of another variant.
-        """
-        load_features(self, _timm_names(self, state), f"EfficientNet-{self.variant.capitalize()}")
+        """As `Backbone` does, by timm's names or the first port's."""
+        super().load_pretrained(_timm_names(self, state))
 
 
 def round_channels(channels: float, divisor: int = 8) -> int:

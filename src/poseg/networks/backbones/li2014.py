@@ -5,12 +5,10 @@ Widths and kernels are those of the network that its author published later; not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from poseg.errors import WeightsError
+from poseg.networks.backbones.backbone import Backbone
 
 CROP_PX = 112
 
@@ -28,13 +26,12 @@ class WithinChannelLRN(nn.Module):
         return x / (1 + self.alpha * energy) ** self.beta
 
 
-class Li2014Backbone(nn.Module):
-    """(B, 3, S, S) -> features at strides 4 and 8; for a crop of 112 px (B, 64, 24, 24) and (B, 64, 10, 10).
+class Li2014Backbone(Backbone):
+    """(B, 3, S, S) -> features at strides 4 and 8; for a crop of 112 px (B, 64, 24, 24) and (B, 64, 10, 10)."""
 
-    channels, strides   of the two
-    """
-
+    name = "li2014"  # no weights of it are published
     channels = (64, 64)
+    stem_names = ("conv1", "conv2")
     strides = (4, 8)
 
     def __init__(self) -> None:
@@ -57,18 +54,3 @@ class Li2014Backbone(nn.Module):
         first = self.pool1(F.relu(self.conv1(image)))
         second = self.pool2(self.norm(F.relu(self.conv2(first))))
         return second, self.pool3(self.conv3(second))
-
-    def stem_modules(self) -> tuple[nn.Module, ...]:
-        """The modules up to stride 4, which may stay frozen."""
-        return self.conv1, self.conv2
-
-    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
-        """Load the backbone of another such network. Raises WeightsError for any other."""
-        own = self.state_dict()
-        missing = [name for name, tensor in own.items() if name not in state or state[name].shape != tensor.shape]
-        if missing:
-            raise WeightsError(
-                f"These are not the weights of li2014 ({missing[0]} is missing or of another shape); "
-                "none are published, start from a run with this backbone or from random weights."
-            )
-        self.load_state_dict({name: state[name] for name in own})

@@ -7,13 +7,13 @@ trained from nothing. Convolutions are registered in the order in which they run
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from poseg.errors import WeightsError
+from poseg.networks.backbones.backbone import Backbone
 
 WIDTHS = (40, 80, 160, 320)
 MODULES = (2, 4, 2)  # modules with two, three and four branches
@@ -107,18 +107,18 @@ class Exchange(nn.Module):
         return [torch.relu(total) for total in sums]
 
 
-class LiteHRNet(nn.Module):
+class LiteHRNet(Backbone):
     """Features at strides 4, 8, 16 and 32 of normalised images (B, 3, 32 n, 32 m).
 
     Cell c stands on the centre of pixel stride * c (`geometry.grid`).
 
     widths    channels of the branches, all even
     modules   modules with two, three and four branches
-    channels  channels of the four features
-    strides   their strides
     """
 
+    name = "this Lite-HRNet"
     strides = (4, 8, 16, 32)
+    stem_names = ("stem",)
 
     def __init__(self, widths: Sequence[int] = WIDTHS, modules: Sequence[int] = MODULES, stem: int = STEM) -> None:
         super().__init__()
@@ -139,20 +139,6 @@ class LiteHRNet(nn.Module):
         for position, stage in enumerate(self.stages):
             features = [*features, stage(features[-1])] if position % 2 else stage(features)
         return tuple(features)
-
-    def stem_modules(self) -> tuple[nn.Module, ...]:
-        """The modules up to stride 4, which may stay frozen."""
-        return (self.stem,)
-
-    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
-        """Load a state dict of this class. Raises WeightsError where it is of another network."""
-        try:
-            self.load_state_dict(dict(state))
-        except RuntimeError as fault:
-            raise WeightsError(
-                f"These weights are not of this Lite-HRNet ({str(fault).splitlines()[-1].strip()}); "
-                "give a state dict that this backbone saved."
-            ) from None
 
 
 class IterativeHead(nn.Module):

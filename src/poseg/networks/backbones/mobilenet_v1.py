@@ -7,13 +7,10 @@ norms are folded into the convolutions, as in the published files: this backbone
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from poseg.errors import WeightsError
+from poseg.networks.backbones.backbone import Backbone, Layers, folded_state
 
 # Channels and stride of each separable layer at width 1; Howard et al., table 1, without the layers behind stride 16.
 LAYERS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 7)
@@ -36,15 +33,15 @@ class Separable(nn.Module):
         return y
 
 
-class MobileNetV1(nn.Module):
+class MobileNetV1(Backbone):
     """Features at strides 4, 8 and 16 of normalised images (B, 3, 16 n + 1, 16 m + 1).
 
-    width     multiple of the paper's channels
-    channels  channels of the three features
-    strides   their strides
+    width   multiple of the paper's channels
     """
 
+    name = "this MobileNetV1"
     strides = (4, 8, 16)
+    stem_names = ("conv_stem", *(f"blocks.{layer}" for layer in range(OUT_LAYERS[0] + 1)))
 
     def __init__(self, width: float = 0.75) -> None:
         super().__init__()
@@ -68,35 +65,12 @@ class MobileNetV1(nn.Module):
                 features.append(x)
         return tuple(features)
 
-    def stem_modules(self) -> tuple[nn.Module, ...]:
-        """The modules up to stride 4, which may stay frozen: their features serve any task."""
-        return self.conv_stem, *list(self.blocks)[: OUT_LAYERS[0] + 1]
-
-    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
-        """Load a state dict of this class. Raises WeightsError where it is of another network."""
-        try:
-            self.load_state_dict(dict(state))
-        except RuntimeError as fault:
-            raise WeightsError(
-                f"These weights are not of MobileNetV1 in this width ({str(fault).splitlines()[-1].strip()}); "
-                "give a state dict that this backbone saved."
-            ) from None
-
-    def load_google(self, layers: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
-        """Load the folded convolutions of PoseNet or BodyPix: weight (O, I / groups, h, w) and bias (O,), in order.
+    def load_google(self, layers: Layers) -> None:
+        """Load the folded convolutions of PoseNet or BodyPix, in order: weight (O, I / groups, h, w) and bias (O,).
 
         Raises WeightsError where their number or shapes are another network's.
         """
-        convolutions = [module for module in self.modules() if isinstance(module, nn.Conv2d)]
-        if len(convolutions) != len(layers):
-            raise WeightsError(f"Expected {len(convolutions)} convolutions, got {len(layers)}; give a MobileNetV1.")
-        for convolution, (name, (weight, bias)) in zip(convolutions, layers.items(), strict=True):
-            if tuple(convolution.weight.shape) != weight.shape:
-                raise WeightsError(
-                    f"Layer {name} has weights {weight.shape}, expected {tuple(convolution.weight.shape)}; "
-                    "give a MobileNetV1 of the same width."
-                )
-            assert convolution.bias is not None
-            with torch.no_grad():
-                convolution.weight.copy_(torch.from_numpy(np.ascontiguousarray(weight)))
-                convolution.bias.copy_(torch.from_numpy(np.ascontiguousarray(bias)))
+        names = [name for name, module in self.named_modules() if isinstance(module, nn.Conv2d)]
+        if len(names) != len(layers):
+            raise WeightsError(f"Expected {len(names)} convolutions, got {len(layers)}; give a MobileNetV1.")
+        self.load_pretrained(folded_state(dict(zip(names, layers.values(), strict=True))))

@@ -1,24 +1,21 @@
-"""MobileNetV2 one and a half times as wide, with the small pyramid that MoveNet MultiPose reads (stride 32 up to 4).
+"""MobileNetV2 one and a half times as wide, with the small pyramid of MoveNet MultiPose (stride 32 up to 4).
 
 Inverted residuals (Sandler et al., CVPR 2018); the pyramid is CenterNet's mobile one: bilinear steps up, sums,
 separable convolutions. Batch norms are folded into the convolutions, as in the published file: this backbone is made to
-start from such weights (`load_google`), not to be trained from nothing.
+start from such weights (`load_google`), not to be trained from random ones.
 
 With an input side of 32 n + 1 pixels every cell of every stage is at a pixel's centre, as `geometry.grid` has it.
-The published network takes sides of 32 n and pads them at the bottom and right alone, so that its cells stand 31 pixels
-further on; that shift apart, both compute the same, but for the borders.
+The published network takes sides of 32 n and pads them at the bottom and right alone, so that its cells are shifted
+by 31 pixels; up to that shift both compute the same, but for the borders.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from poseg.errors import WeightsError
+from poseg.networks.backbones.backbone import Backbone, Layers, folded_state
 
 STEM, FIRST, LAST = 48, 24, 1280
 EXPANSION = 6
@@ -68,17 +65,17 @@ class UpsampleBlock(nn.Module):
         return F.relu(self.conv_pw(self.conv_dw(up + fine)))
 
 
-class MobileNetV2(nn.Module):
+class MobileNetV2(Backbone):
     """Features at strides 4, 8, 16 and 32 of normalised images (B, 3, 32 n + 1, 32 m + 1).
 
-    At stride 4 they are the block's own; at stride 8 also the pyramid's, and the pyramid's of stride 4 as sampled and
-    as their maximum around; at stride 16 the block's and the pyramid's; at stride 32 the last layer's.
+    At stride 4 they are the block's own; at stride 8 also the pyramid's, and the pyramid's of stride 4, subsampled and
+    max pooled; at stride 16 the block's and the pyramid's; at stride 32 the last layer's.
 
-    channels  channels of the features
-    strides   their strides
     """
 
+    name = "this MobileNetV2"
     strides = (4, 8, 16, 32)
+    stem_names = ("conv_stem", "conv_dw", "conv_pwl", *(f"blocks.{block}" for block in range(TAPS[0] + 1)))
 
     def __init__(self) -> None:
         super().__init__()
@@ -123,20 +120,6 @@ class MobileNetV2(nn.Module):
             last,
         )
 
-    def stem_modules(self) -> tuple[nn.Module, ...]:
-        """The modules up to stride 4, which may stay frozen: their features serve any task."""
-        return self.conv_stem, self.conv_dw, self.conv_pwl, *list(self.blocks)[: TAPS[0] + 1]
-
-    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
-        """Load a state dict of this class. Raises WeightsError where it is of another network."""
-        try:
-            self.load_state_dict(dict(state))
-        except RuntimeError as fault:
-            raise WeightsError(
-                f"These weights are not of this MobileNetV2 ({str(fault).splitlines()[-1].strip()}); "
-                "give a state dict that this backbone saved."
-            ) from None
-
     def convolutions(self) -> list[str]:
         """Names of all convolutions as they are executed where each lateral one follows the block that it reads."""
         names = ["conv_stem", "conv_dw", "conv_pwl"]
@@ -147,15 +130,6 @@ class MobileNetV2(nn.Module):
         names += ["conv_head", f"laterals.{len(TAPS)}"]
         return [*names, *(f"steps_up.{n}.{part}" for n in range(len(UPSAMPLING)) for part in ("conv_dw", "conv_pw"))]
 
-    def load_google(self, layers: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
-        """Load folded convolutions by this class's names: weight (O, I / groups, h, w) and bias (O,).
-
-        Raises WeightsError where one is missing or of another shape.
-        """
-        state: dict[str, Tensor] = {}
-        for name, (weight, bias) in layers.items():
-            state |= {
-                f"{name}.{part}": torch.from_numpy(np.ascontiguousarray(values))
-                for part, values in (("weight", weight), ("bias", bias))
-            }
-        self.load_pretrained(state)
+    def load_google(self, layers: Layers) -> None:
+        """Load folded convolutions by this class's names. Raises WeightsError where one is missing or does not fit."""
+        self.load_pretrained(folded_state(layers))

@@ -2,22 +2,21 @@
 
 Parameter names are those of timm's `mobilenetv3_large_100` and `mobilenetv3_small_100`, so that their state dicts load
 as they are, and so are the details: symmetric padding, batch norms with eps 1e-5. (timm's `tf_mobilenetv3_*` have the
-same names and fit too, but were trained with eps 1e-3 and another normalisation of the picture.)
+same names and fit too, but were trained with eps 1e-3 and another normalisation of images.)
 
 With an input side of 32 n + 1 pixels every cell of every stage is at a pixel's centre, as `geometry.grid` has it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from poseg.errors import PosegError
+from poseg.networks.backbones.backbone import Backbone
 from poseg.networks.backbones.efficientnet_lite import round_channels
-from poseg.networks.backbones.pretrained import load_features
 
 STEM_CHANNELS = 16
 SQUEEZE = 4
@@ -34,34 +33,25 @@ class BlockSpec(NamedTuple):
     stride: int
 
 
-# Rows by timm's stages: a stage ends where the resolution or the block's form changes.
-LARGE = (
-    (BlockSpec(3, 16, 16, False, False, 1),),
-    (BlockSpec(3, 64, 24, False, False, 2), BlockSpec(3, 72, 24, False, False, 1)),
-    (
-        BlockSpec(5, 72, 40, True, False, 2),
-        BlockSpec(5, 120, 40, True, False, 1),
-        BlockSpec(5, 120, 40, True, False, 1),
-    ),
-    (
-        BlockSpec(3, 240, 80, False, True, 2),
-        BlockSpec(3, 200, 80, False, True, 1),
-        BlockSpec(3, 184, 80, False, True, 1),
-        BlockSpec(3, 184, 80, False, True, 1),
-    ),
-    (BlockSpec(3, 480, 112, True, True, 1), BlockSpec(3, 672, 112, True, True, 1)),
-    (
-        BlockSpec(5, 672, 160, True, True, 2),
-        BlockSpec(5, 960, 160, True, True, 1),
-        BlockSpec(5, 960, 160, True, True, 1),
-    ),
+def _stages(*stages: tuple[tuple[int, int, int, int, int, int], ...]) -> tuple[tuple[BlockSpec, ...], ...]:
+    return tuple(tuple(BlockSpec(*row[:3], bool(row[3]), bool(row[4]), row[5]) for row in stage) for stage in stages)
+
+
+# By timm's stages: a stage ends where the resolution or the block's form changes.
+LARGE = _stages(
+    ((3, 16, 16, 0, 0, 1),),
+    ((3, 64, 24, 0, 0, 2), (3, 72, 24, 0, 0, 1)),
+    ((5, 72, 40, 1, 0, 2), (5, 120, 40, 1, 0, 1), (5, 120, 40, 1, 0, 1)),
+    ((3, 240, 80, 0, 1, 2), (3, 200, 80, 0, 1, 1), (3, 184, 80, 0, 1, 1), (3, 184, 80, 0, 1, 1)),
+    ((3, 480, 112, 1, 1, 1), (3, 672, 112, 1, 1, 1)),
+    ((5, 672, 160, 1, 1, 2), (5, 960, 160, 1, 1, 1), (5, 960, 160, 1, 1, 1)),
 )
-SMALL = (
-    (BlockSpec(3, 16, 16, True, False, 2),),
-    (BlockSpec(3, 72, 24, False, False, 2), BlockSpec(3, 88, 24, False, False, 1)),
-    (BlockSpec(5, 96, 40, True, True, 2), BlockSpec(5, 240, 40, True, True, 1), BlockSpec(5, 240, 40, True, True, 1)),
-    (BlockSpec(5, 120, 48, True, True, 1), BlockSpec(5, 144, 48, True, True, 1)),
-    (BlockSpec(5, 288, 96, True, True, 2), BlockSpec(5, 576, 96, True, True, 1), BlockSpec(5, 576, 96, True, True, 1)),
+SMALL = _stages(
+    ((3, 16, 16, 1, 0, 2),),
+    ((3, 72, 24, 0, 0, 2), (3, 88, 24, 0, 0, 1)),
+    ((5, 96, 40, 1, 1, 2), (5, 240, 40, 1, 1, 1), (5, 240, 40, 1, 1, 1)),
+    ((5, 120, 48, 1, 1, 1), (5, 144, 48, 1, 1, 1)),
+    ((5, 288, 96, 1, 1, 2), (5, 576, 96, 1, 1, 1), (5, 576, 96, 1, 1, 1)),
 )
 STAGES = {"mobilenet_v3_large": LARGE, "mobilenet_v3_small": SMALL}
 # The last stages at strides 4, 8, 16 and 32.
@@ -144,12 +134,10 @@ class LastConv(nn.Module):
         return y
 
 
-class MobileNetV3(nn.Module):
+class MobileNetV3(Backbone):
     """The feature part of MobileNetV3: features at strides 4, 8, 16 and 32.
 
     variant   "mobilenet_v3_large" or "mobilenet_v3_small"
-    channels  channels of the four features
-    strides   their strides
 
     Raises PosegError on a variant that does not exist.
     """
@@ -160,7 +148,7 @@ class MobileNetV3(nn.Module):
         super().__init__()
         if variant not in STAGES:
             raise PosegError(f"There is no MobileNetV3 {variant!r}; choose one of {', '.join(STAGES)}.")
-        self.variant = variant
+        self.name = variant
         self.conv_stem = nn.Conv2d(3, STEM_CHANNELS, 3, 2, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(STEM_CHANNELS)
         self.act = nn.Hardswish(inplace=True)
@@ -186,20 +174,13 @@ class MobileNetV3(nn.Module):
         features = []
         for index, stage in enumerate(self.blocks):
             x = stage(x)
-            if index in OUT_LAYERS[self.variant]:
+            if index in OUT_LAYERS[self.name]:
                 features.append(x)
         return tuple(features)
 
     def stem_modules(self) -> tuple[nn.Module, ...]:
-        """The modules up to stride 4, which may stay frozen: their features serve any task."""
-        return self.conv_stem, self.bn1, *list(self.blocks)[: OUT_LAYERS[self.variant][0] + 1]
-
-    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
-        """Load classification weights by timm's names; the classifier is left out.
-
-        Raises WeightsError where the weights are of another variant.
-        """
-        load_features(self, state, self.variant)
+        """As in `Backbone`; how many blocks depends on the variant."""
+        return self.conv_stem, self.bn1, *list(self.blocks)[: OUT_LAYERS[self.name][0] + 1]
 
 
 def _depthwise(channels: int, row: BlockSpec) -> nn.Conv2d:

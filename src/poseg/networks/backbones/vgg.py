@@ -1,4 +1,4 @@
-"""VGG-19's first ten convolutions, the trunk of part affinity fields (Simonyan and Zisserman, ICLR 2015)."""
+"""VGG-19's first ten convolutions, the backbone of part affinity fields (Simonyan and Zisserman, ICLR 2015)."""
 
 from __future__ import annotations
 
@@ -6,24 +6,23 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from poseg.errors import WeightsError
+from poseg.networks.backbones.backbone import Backbone
 
 POOL = 0
 LAYERS = (64, 64, POOL, 128, 128, POOL, 256, 256, 256, 256, POOL, 512, 512)
 OUT_LAYERS = (17, 22)  # the last activations at strides 4 and 8, counted as torchvision's weights are
 
 
-class Vgg19(nn.Module):
+class Vgg19(Backbone):
     """Features at strides 4 and 8 of normalised images (B, 3, 8 n, 8 m).
 
-    Pooling takes blocks of pixels, so a cell stands in the middle of its block: `Grid(8, 4.0)`.
-
-    channels   of the two features
-    strides    their strides
+    Pooling takes blocks of pixels, so a cell is at the centre of its block: `Grid(8, 4.0)`.
     """
 
+    name = "VGG-19"
     strides = (4, 8)
     channels = (256, 512)
+    stem_names = tuple(f"features.{layer}" for layer in range(OUT_LAYERS[0] + 1))
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,20 +45,6 @@ class Vgg19(nn.Module):
                 features.append(x)
         return tuple(features)
 
-    def stem_modules(self) -> tuple[nn.Module, ...]:
-        """The modules up to stride 4, which may stay frozen."""
-        return tuple(list(self.features)[: OUT_LAYERS[0] + 1])
-
     def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
-        """Load classification weights under torchvision's names; layers beyond the tenth convolution are left out.
-
-        Raises WeightsError where they are of another network.
-        """
-        own = self.state_dict()
-        missing = [name for name, tensor in own.items() if name not in state or state[name].shape != tensor.shape]
-        if missing:
-            raise WeightsError(
-                f"These weights are not VGG-19's: {missing[0]} is missing or of another shape; "
-                "give a file with torchvision's names."
-            )
-        self.load_state_dict({name: state[name] for name in own})
+        """As `Backbone` does, by torchvision's names; layers beyond the tenth convolution are left out."""
+        super().load_pretrained({name: state[name] for name in self.state_dict() if name in state})
