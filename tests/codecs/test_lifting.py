@@ -1,4 +1,4 @@
-"""Joints in a picture to a lifter's input, and its output to joints in space."""
+"""2D joints to a lifter's input, and its output to 3D joints."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def people_on(skeleton, seed: int = 0, n: int = 3) -> People:
 
 @laws
 @given(st.integers(0, 1000), st.integers(0, 4))
-def test_what_is_encoded_is_decoded(seed, n):
+def test_decode_of_encode_gives_the_joints(seed, n):
     joints = np.random.default_rng(seed).normal(0, 400, (n, 17, 3))
     joints -= joints[:, :1]
     lifted = CODEC.decode(CODEC.encode(joints).as_fields(), people_on(BODY17_3D, n=n), np.ones(n, bool))
@@ -37,7 +37,7 @@ def test_what_is_encoded_is_decoded(seed, n):
 
 @laws
 @given(st.integers(0, 1000), st.floats(0.05, 20), st.floats(-5000, 5000), st.floats(-5000, 5000))
-def test_where_and_how_large_somebody_is_seen_does_not_matter(seed, scale, dx, dy):
+def test_network_inputs_do_not_depend_on_position_and_size(seed, scale, dx, dy):
     people = people_on(COCO17, seed)
     moved = replace(people, keypoints=people.keypoints * np.float32(scale) + np.float32([dx, dy]))
     read, enough = CODEC.network_inputs(people)
@@ -47,7 +47,7 @@ def test_where_and_how_large_somebody_is_seen_does_not_matter(seed, scale, dx, d
 
 
 @pytest.mark.parametrize("skeleton", [COCO17, LSP14, OPENPOSE18, BODY17_3D])
-def test_joints_are_taken_by_name_from_any_skeleton(skeleton):
+def test_network_inputs_take_joints_by_name_from_any_skeleton(skeleton):
     people = people_on(skeleton)
     read = CODEC.network_inputs(people)[0].reshape(3, 17, 3)
     named = people.remap_to(BODY17_3D)
@@ -57,11 +57,11 @@ def test_joints_are_taken_by_name_from_any_skeleton(skeleton):
     assert (read[:, wrist, 2] == 1).all()
 
 
-def test_somebody_with_too_few_joints_is_not_lifted_and_the_others_are():
+def test_people_with_too_few_joints_are_not_lifted_and_the_others_are():
     people = people_on(COCO17)
-    sure = people.keypoint_scores.copy()
-    sure[1, 4:] = 0
-    people = replace(people, keypoint_scores=sure)
+    scores = people.keypoint_scores.copy()
+    scores[1, 4:] = 0
+    people = replace(people, keypoint_scores=scores)
     _, enough = CODEC.network_inputs(people)
     assert enough.tolist() == [True, False, True]
     joints = np.random.default_rng(0).normal(size=(2, 17, 3))
@@ -70,14 +70,14 @@ def test_somebody_with_too_few_joints_is_not_lifted_and_the_others_are():
     np.testing.assert_allclose(lifted[[0, 2]], joints - joints[:, :1], atol=1e-3)
 
 
-def test_somebody_in_one_place_is_not_lifted():
+def test_people_whose_joints_coincide_are_not_lifted():
     people = replace(people_on(COCO17), keypoints=np.full((3, 17, 2), 7, np.float32))
     read, enough = CODEC.network_inputs(people)
     assert not enough.any()
     assert np.isfinite(read).all()
 
 
-def test_joints_nobody_measured_weigh_nothing():
+def test_joints_not_measured_have_no_weight():
     joints = np.zeros((1, 17, 3))
     joints[0, BODY17_3D.index("left_elbow")] = np.nan
     weights = CODEC.encode(joints).weights["bones"][:, 0, 0]
@@ -86,14 +86,14 @@ def test_joints_nobody_measured_weigh_nothing():
     assert weights.sum() == 15
 
 
-def test_a_card_says_all_of_it():
+def test_codec_round_trips_through_a_card():
     codec = LiftingCodec(BODY17_3D, 900.0, 5, 0.3)
     assert CODECS["lifter"].from_dict(json.loads(json.dumps(codec.to_dict())), BODY17_3D) == codec
     with pytest.raises(FieldError, match="bone_scale_mm"):
         LiftingCodec.from_dict({"min_joints": 5}, BODY17_3D)
 
 
-def test_bad_input_gets_one_sentence():
+def test_codec_rejects_bad_input():
     with pytest.raises(FieldError, match="bone_scale_mm"):
         LiftingCodec(bone_scale_mm=0)
     with pytest.raises(ShapeError, match="joints_mm"):

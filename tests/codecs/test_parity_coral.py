@@ -54,7 +54,7 @@ def load(name: str) -> tuple[PersonLabCodec, Fields, np.ndarray]:
 
 
 def reference(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Pose scores (N,) and joints (N, 17, 3): x and y as shares of the input, score."""
+    """Pose scores (N,) and joints (N, 17, 3): x and y as fractions of the input, score."""
     with (Path(FIXTURES) / f"{name}_reference.csv").open() as file:
         rows = list(csv.DictReader(file))
     joints = [[float(row[f"keypoint_{key}"]) for key in ("x", "y", "score")] for row in rows]
@@ -62,19 +62,19 @@ def reference(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_poses_are_those_published_within_the_published_tolerances(name: str) -> None:
+def test_coral_decoder_gives_the_published_poses_within_the_published_tolerances(name: str) -> None:
     codec, fields, (height, width) = load(name)
     people = codec.decode(fields, CORAL)
     scores, joints = reference(name)
     assert len(people) == len(scores) == 2
     np.testing.assert_allclose(people.scores, scores, atol=0.1)
-    places = (people.keypoints - PIXEL_CENTRE) / [width, height]
+    points = (people.keypoints - PIXEL_CENTRE) / [width, height]
     both = (people.keypoint_scores > 0.7) & (joints[..., 2] > 0.7)
     assert both.sum(axis=1).min() >= 8
-    np.testing.assert_allclose(places[both], joints[both, :2], atol=0.04)
+    np.testing.assert_allclose(points[both], joints[both, :2], atol=0.04)
 
 
-def test_cells_go_to_the_published_person() -> None:
+def test_coral_distance_assigns_cells_to_the_published_person() -> None:
     codec, fields, _ = load(MODELS[0])
     people = codec.decode(fields, CORAL)
     cells = fields.grid.positions(*fields.shape_hw).reshape(2, -1).T

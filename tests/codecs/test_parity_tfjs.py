@@ -2,7 +2,7 @@
 
 Set POSEG_TFJS_BODYPIX to a folder that holds the unpacked npm package @tensorflow-models/body-pix 2.2.1 (Apache-2.0),
 the one with `dist/multi_person/decode_multiple_poses.js` in it; node must be on the path. Neither weights nor other
-packages are needed: the tensors are painted people with noise.
+packages are needed: the tensors are encoded people with noise.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ pytestmark = pytest.mark.skipif(
 
 
 def noisy(people: People, stride: int, seed: int) -> Fields:
-    """Painted people under noise, so that there are ghosts, near ties and joints out of the frame."""
+    """Encoded people with noise, so that there are false ones, near ties and joints outside the image."""
     codec, rng = PersonLabCodec(stride=stride), np.random.default_rng(seed)
-    fields = codec.encode(people, (257, 321)).as_fields(certainty=0.1)
-    spread = {"heatmap": 1.2, "short_offsets": 3.0, "mid_offsets": 6.0, "long_offsets": 5.0, "segmentation": 0.2}
-    noise = {name: rng.normal(0, spread[name], fields[name].shape).astype(np.float32) for name in fields}
+    fields = codec.encode(people, (257, 321)).as_fields(epsilon=0.1)
+    sigmas = {"heatmap": 1.2, "short_offsets": 3.0, "mid_offsets": 6.0, "long_offsets": 5.0, "segmentation": 0.2}
+    noise = {name: rng.normal(0, sigmas[name], fields[name].shape).astype(np.float32) for name in fields}
     return Fields(fields.specs, {name: fields[name] + noise[name] for name in fields})
 
 
@@ -71,7 +71,7 @@ def published(fields: Fields, **more: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("stride", "n", "seed"), [(16, 1, 0), (16, 3, 1), (8, 4, 2), (16, 8, 3), (8, 8, 4)])
-def test_all_poses_and_scores_are_the_published_ones(
+def test_tfjs_decoder_gives_the_published_poses_and_scores(
     crowd: Callable[..., People], stride: int, n: int, seed: int
 ) -> None:
     fields = noisy(crowd(n, (257, 321), 100), stride, seed)
@@ -88,7 +88,7 @@ def test_all_poses_and_scores_are_the_published_ones(
     np.testing.assert_allclose(ours.scores, [theirs[i]["score"] for i in match], atol=1e-6)
 
 
-def test_pixels_over_cells_go_to_the_published_person(crowd: Callable[..., People]) -> None:
+def test_tfjs_distance_assigns_cells_to_the_published_person(crowd: Callable[..., People]) -> None:
     fields = noisy(crowd(3, (257, 321), 100), 16, 5)
     size, (rows, columns) = (257, 321), fields.shape_hw
     theirs = published(
@@ -101,7 +101,7 @@ def test_pixels_over_cells_go_to_the_published_person(crowd: Callable[..., Peopl
     np.copyto(weights, joints[..., 2])
     embedding = geometric_embedding(fields, fields.grid.positions(rows, columns).reshape(2, -1).T, TFJS)
     distances = tfjs_distance(embedding, keypoints, weights, np.ones(len(joints), np.float32), np.inf)
-    # There, a place left of or above the frame is read outside the tensor; such cells are theirs to lose.
+    # There, a position left of or above the image is read outside the tensor; such cells are left out.
     inside = masks.sum(axis=0) == 1
     assert inside.mean() > 0.7
     agree = masks.argmax(axis=0)[inside] == distances.argmin(axis=1)[inside]

@@ -46,7 +46,7 @@ def grow_by_edge(fields: Fields, seeds: Seeds, which: int, order: np.ndarray, sa
 @given(seed=st.integers(0, 999))
 @settings(max_examples=10, deadline=None)
 @pytest.mark.parametrize("preset", [PAPER, TFJS], ids=["bilinear", "nearest"])
-def test_any_order_of_edges_grows_the_same_people(preset: object, seed: int) -> None:
+def test_decode_seeds_does_not_depend_on_the_order_of_edges(preset: object, seed: int) -> None:
     fields, seeds, rng = noisy_fields(seed), some_seeds(seed, 4), np.random.default_rng(seed)
     grown = decode_seeds(fields, COCO17, seeds, preset)
     for which in range(4):
@@ -55,7 +55,7 @@ def test_any_order_of_edges_grows_the_same_people(preset: object, seed: int) -> 
 
 
 @pytest.mark.parametrize("skeleton", [COCO17, LSP14, OCHUMAN19], ids=lambda skeleton: skeleton.name)
-def test_every_root_reaches_every_joint_once_from_a_joint_already_reached(skeleton: object) -> None:
+def test_tree_levels_reach_every_joint_once_from_any_root(skeleton: object) -> None:
     for root in range(len(skeleton)):
         reached = {root}
         for level in tree_levels(skeleton):
@@ -66,7 +66,7 @@ def test_every_root_reaches_every_joint_once_from_a_joint_already_reached(skelet
 
 
 @pytest.mark.parametrize("n", [1, LEAST_BATCH, 5 * LEAST_BATCH])
-def test_batches_accept_whom_the_plain_loop_accepts(n: int) -> None:
+def test_grow_poses_in_batches_accepts_the_people_of_a_plain_loop(n: int) -> None:
     fields, seeds, decoding = noisy_fields(n), some_seeds(n, n), replace(PAPER, nms_radius_px=25.0)
     grown, kept = decode_seeds(fields, COCO17, seeds, decoding), []
     for which in range(n):
@@ -78,11 +78,11 @@ def test_batches_accept_whom_the_plain_loop_accepts(n: int) -> None:
     np.testing.assert_array_equal(poses.seeds.score, seeds.score[kept])
 
 
-def test_people_who_may_not_stand_suppress_nobody(crowd: Callable[..., People]) -> None:
+def test_people_below_min_pose_score_suppress_no_others(crowd: Callable[..., People]) -> None:
     codec = PersonLabCodec()
     fields = codec.encode(crowd(2), (257, 257)).as_fields()
     nose = crowd(2).keypoints[:1, 0]
     seeds = Seeds(np.array([15, 0]), np.concatenate([nose + 200, nose]), np.array([1, 0.9], np.float32))
-    astray = grow_poses(seeds, fields, COCO17, replace(PAPER, min_pose_score=0.5))
-    assert astray.seeds.joint.tolist() == [0]
+    poses = grow_poses(seeds, fields, COCO17, replace(PAPER, min_pose_score=0.5))
+    assert poses.seeds.joint.tolist() == [0]
     assert len(grow_poses(seeds, fields, COCO17, PAPER)) == 2

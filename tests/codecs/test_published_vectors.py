@@ -1,6 +1,6 @@
 """Facts that the published Coral decoder is tested with (libcoral, posenet_decoder_test.cc), asked of our functions.
 
-Coral counts in cells, so the grid here has a stride of one pixel; places are given y before x, as there.
+Coral counts in cells, so the grid here has a stride of one pixel; points are given y before x, as there.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def fields_of(**arrays: np.ndarray) -> Fields:
     return Fields(specs, arrays)
 
 
-def yx(places: list[tuple[float, float]] | tuple[float, float]) -> np.ndarray:
-    return np.array(places, np.float32)[..., ::-1]
+def yx(points: list[tuple[float, float]] | tuple[float, float]) -> np.ndarray:
+    return np.array(points, np.float32)[..., ::-1]
 
 
 def ramps() -> Fields:
@@ -49,22 +49,22 @@ def ramps() -> Fields:
 
 
 @pytest.mark.parametrize(
-    ("steps", "wanted"),
+    ("steps", "expected"),
     [(0, (4.161290, 3.819355)), (1, (4.639046, 4.439290)), (2, (5.168825, 5.111249)), (3, (5.755558, 5.840163))],
 )
-def test_displaced_positions(steps: int, wanted: tuple[float, float]) -> None:
+def test_follow_edge_gives_the_published_positions(steps: int, expected: tuple[float, float]) -> None:
     got = follow_edge(ramps(), yx([(4.1, 3.5)]), np.array([0]), np.array([2]), steps, "bilinear")
-    np.testing.assert_allclose(got[0], yx(wanted), atol=1e-5)
+    np.testing.assert_allclose(got[0], yx(expected), atol=1e-5)
 
 
-def test_embedding_of_a_cell() -> None:
+def test_geometric_embedding_gives_the_published_position() -> None:
     decoding = replace(CORAL, long_refine_steps=10)
     np.testing.assert_allclose(
         16 * geometric_embedding(ramps(), yx([(2, 3)]), decoding)[0, 2], yx((131.8, 112.0)), atol=0.05
     )
 
 
-def test_a_cell_goes_to_the_pose_it_points_at() -> None:
+def test_coral_distance_prefers_the_pose_that_a_cell_points_at() -> None:
     embedding = geometric_embedding(ramps(), yx([(2, 3)]), replace(CORAL, long_refine_steps=10))
     one, none, other = (
         yx([(0, 0), (0.25, 0.5), (2, 0)]),
@@ -79,14 +79,14 @@ def test_a_cell_goes_to_the_pose_it_points_at() -> None:
 
 
 @pytest.mark.parametrize(("squared_radius", "weaker"), [(0.9, 0.15), (1.5, 0.10), (2.1, 0.0)])
-def test_soft_suppression(squared_radius: float, weaker: float) -> None:
+def test_soft_nms_gives_the_published_scores(squared_radius: float, weaker: float) -> None:
     keypoints = np.array([yx([(0, 0), (1, 1)]), yx([(0, 1), (2, 2)])])
     scores = np.array([[0.1, 0.2], [0.3, 0.4]], np.float32)
     np.testing.assert_allclose(soft_nms(keypoints, scores, squared_radius**0.5), [weaker, 0.35], atol=1e-6)
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 3])
-def test_constant_fields_add_up(steps: int) -> None:
+def test_follow_edge_adds_constant_fields_up(steps: int) -> None:
     fields = fields_of(
         short_offsets=np.ones((3, 2, 10, 8), np.float32), mid_offsets=-np.ones((4, 2, 10, 8), np.float32)
     )
@@ -98,19 +98,19 @@ def test_constant_fields_add_up(steps: int) -> None:
     ("joint", "neighbours", "edges"),
     [(0, [1, 2, 5, 6], [0, 2, 4, 10]), (5, [7, 11, 0], [5, 7, 20]), (6, [8, 12, 0], [11, 13, 26])],
 )
-def test_adjacency_of_the_tree(joint: int, neighbours: list[int], edges: list[int]) -> None:
+def test_coco17_has_the_published_tree(joint: int, neighbours: list[int], edges: list[int]) -> None:
     leaving = np.flatnonzero(COCO17.edges[:, 0] == joint)
     assert leaving.tolist() == edges
     assert COCO17.edges[leaving, 1].tolist() == neighbours
 
 
-def test_a_seed_on_the_rim_of_the_radius_is_suppressed() -> None:
+def test_near_seeds_include_the_radius() -> None:
     keypoints = np.zeros((1, 2, 2), np.float32)
     seeds = Seeds(np.array([1, 1]), np.array([[3, 4], [3, 4.01]], np.float32), np.ones(2, np.float32))
     assert near_seeds(keypoints, seeds, 5.0).tolist() == [[True, False]]
 
 
-def test_the_log_odds_of_nothing_are_finite() -> None:
+def test_fuse_fields_keeps_logits_finite() -> None:
     spec = FieldSpec("segmentation", (), (), "logit", GRID)
     view = Fields((spec,), {"segmentation": np.full((2, 2), -200.0, np.float32)})
     fused = fuse_fields([view, view], COCO17)

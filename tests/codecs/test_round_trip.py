@@ -22,14 +22,14 @@ ANNOTATIONS = ROOT.parent / "shared" / "data" / "coco_val_person_ann" / "person_
 @pytest.mark.skipif(not ANNOTATIONS.exists(), reason="needs COCO's person annotation beside the repository")
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize(
-    ("codec", "decoding", "least_poses", "least_masks"),
+    ("codec", "decoder", "min_pose_ap", "min_mask_ap"),
     [
         (PersonLabCodec(stride=8), DEFAULT, 0.97, 0.80),
         (PoSegCodec(), replace(PAF_DEFAULT, min_joints=1), 0.95, 0.60),  # masks by poses alone: overlaps are guessed
     ],
     ids=["personlab", "poseg"],
 )
-def test_real_people_survive_the_fields(codec, decoding, least_poses, least_masks):
+def test_decode_of_encode_gives_real_people(codec, decoder, min_pose_ap, min_mask_ap):
     benchmark = runpy.run_path(str(ROOT / "benchmarks" / "round_trip.py"))
     data = read_coco(ANNOTATIONS)
     data = replace(data, images=dict(list(data.images.items())[:60]))
@@ -37,7 +37,7 @@ def test_real_people_survive_the_fields(codec, decoding, least_poses, least_mask
     records = []
     for image_id, people, box in benchmark["placed"](data, 801):
         fields = benchmark["painted"](people, codec, box.input_size)
-        found = codec.decode(fields, replace(decoding, **benchmark["EVERYBODY"]))
+        found = codec.decode(fields, replace(decoder, **benchmark["EVERYBODY"]))
         records += coco_results(box.people_to_image(found), image_id)
-    assert match(truth, records, "keypoints").official["AP"] > least_poses
-    assert match(truth, records, "masks").official["AP"] > least_masks
+    assert match(truth, records, "keypoints").official["AP"] > min_pose_ap
+    assert match(truth, records, "masks").official["AP"] > min_mask_ap

@@ -73,7 +73,7 @@ def test_a_gradient_reaches_every_parameter(system):
 
 def test_the_loss_of_perfect_fields_vanishes(system):
     encoded = system.codec.encode(people(), SIZE)
-    perfect = encoded.as_fields(certainty=1e-7)
+    perfect = encoded.as_fields(epsilon=1e-7)
     flat = {
         s.name: torch.from_numpy(perfect[s.name]).reshape(1, s.channels, *perfect.shape_hw) for s in system.codec.specs
     }

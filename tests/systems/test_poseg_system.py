@@ -163,7 +163,7 @@ def test_networks_of_full_size_have_the_cells_of_their_codec(config, size):
 
 def test_perfect_fields_have_the_lowest_loss(system):
     targets, weights = batch_of(system, people(system))
-    encoded = system.codec.encode(people(system), SIZE).as_fields(certainty=1e-7)
+    encoded = system.codec.encode(people(system), SIZE).as_fields(epsilon=1e-7)
     best = {
         spec.name: torch.from_numpy(encoded[spec.name]).reshape(1, spec.channels, *encoded.shape_hw)
         for spec in system.codec.specs
