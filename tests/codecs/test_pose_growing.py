@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poseg.codecs import PAPER, TFJS, PersonLabCodec
-from poseg.codecs.pose_growing import LEAST_BATCH, decode_seeds, follow_edge, grow_poses, near_seeds, tree_levels
+from poseg.codecs.pose_growing import MIN_BATCH, decode_seeds, follow_edge, grow_poses, near_seeds, tree_levels
 from poseg.fields import Fields
 from poseg.fields.hough import Seeds
 from poseg.people import People
@@ -65,7 +65,7 @@ def test_tree_levels_reach_every_joint_once_from_any_root(skeleton: object) -> N
         assert reached == set(range(len(skeleton)))
 
 
-@pytest.mark.parametrize("n", [1, LEAST_BATCH, 5 * LEAST_BATCH])
+@pytest.mark.parametrize("n", [1, MIN_BATCH, 5 * MIN_BATCH])
 def test_grow_poses_in_batches_accepts_the_people_of_a_plain_loop(n: int) -> None:
     fields, seeds, decoding = noisy_fields(n), some_seeds(n, n), replace(PAPER, nms_radius_px=25.0)
     grown, kept = decode_seeds(fields, COCO17, seeds, decoding), []

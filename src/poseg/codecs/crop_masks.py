@@ -1,6 +1,6 @@
-"""What codecs share that give each person a window with one mask in it: its field, its target, the joints there.
+"""What codecs share that crop each person and predict one mask in the crop: field, target, joints in the crop.
 
-Letters: N people, K joints, S the window's side, H x W pixels of a picture.
+Letters: N people, K joints, S the side of a crop, H x W pixels of an image.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ FIELD = "mask"
 
 
 class CropMaskCodec:
-    """A codec of masks in windows; it has a `min_keypoint_score`, below which joints are not there."""
+    """A codec of masks in crops; joints with a score of at most `min_keypoint_score` are ignored."""
 
     min_keypoint_score: float
 
     @property
     def specs(self) -> tuple[FieldSpec, ...]:
-        """The one field, of one person, over the window's pixels."""
+        """The one field, of one person, over the pixels of the crop."""
         return (FieldSpec(FIELD, (), (), "logit", Grid(1)),)
 
     def batched_specs(self, count: int) -> tuple[FieldSpec, ...]:
@@ -48,32 +48,32 @@ class CropMaskCodec:
         """The joints (N, K) that count."""
         return (people.keypoint_scores > self.min_keypoint_score) & np.isfinite(people.keypoints).all(axis=-1)
 
-    def joints(self, people: People, windows: AlignedCrops) -> Floats:
-        """The joints in their windows: (N, K, 3) x, y and 1 where there is one, else zeros."""
-        known = self.visible(people)
-        points = np.where(known[..., None], people.keypoints, 0).astype(np.float64)
-        linear, shift = windows.matrices[..., :2], windows.matrices[:, None, :, 2]
+    def joints(self, people: People, crops: AlignedCrops) -> Floats:
+        """The joints in the crops: (N, K, 3) x, y and 1 where a joint is visible, else zeros."""
+        visible = self.visible(people)
+        points = np.where(visible[..., None], people.keypoints, 0).astype(np.float64)
+        linear, shift = crops.matrices[..., :2], crops.matrices[:, None, :, 2]
         placed = points @ linear.swapaxes(-1, -2) + shift
-        return np.concatenate([placed * known[..., None], known[..., None]], axis=-1).astype(np.float32)
+        return np.concatenate([placed * visible[..., None], visible[..., None]], axis=-1).astype(np.float32)
 
-    def encode(self, people: People, windows: AlignedCrops, ignore: NDArray[np.bool_] | None = None) -> Targets:
-        """What windows should show: the share of each pixel that the person's mask covers, (N, S, S).
+    def encode(self, people: People, crops: AlignedCrops, ignore: NDArray[np.bool_] | None = None) -> Targets:
+        """The target in crops: the fraction of each pixel that the person's mask covers, (N, S, S).
 
-        Nothing is known of people with an all-false mask, nor outside the picture that masks and `ignore` (H, W) cover.
+        The weight is 0 for people with an empty mask, outside the image, and where `ignore` (H, W) is set.
         """
         if people.masks is None:
-            raise FieldError("Windows teach masks, and these people have none; give people with masks.")
-        known = np.ones(people.masks.size, np.bool_) if ignore is None else ~ignore
-        inside = crop_masks(Masks.from_full(known[None])[np.zeros(len(people), np.intp)], windows) > 0.5
+            raise FieldError("Crops are trained on masks, and these people have none; give people with masks.")
+        annotated = np.ones(people.masks.size, np.bool_) if ignore is None else ~ignore
+        inside = crop_masks(Masks.from_full(annotated[None])[np.zeros(len(people), np.intp)], crops) > 0.5
         weight = inside & people.masks.nonempty[:, None, None]
-        masks = people.masks if ignore is None else Masks.from_full(people.masks.full() & known)
-        target = crop_masks(masks, windows)
+        masks = people.masks if ignore is None else Masks.from_full(people.masks.full() & annotated)
+        target = crop_masks(masks, crops)
         return Targets(self.batched_specs(len(people)), {FIELD: target}, {FIELD: weight.astype(np.float32)})
 
     @staticmethod
-    def validate(fields: Fields, people: People, windows: AlignedCrops) -> None:
-        """Raise FieldError for fields that are not finite, ShapeError for another number of windows than of people."""
+    def validate(fields: Fields, people: People, crops: AlignedCrops) -> None:
+        """Raise FieldError for fields that are not finite, ShapeError for another number of crops than of people."""
         fields.check_finite()
-        if not len(people) == len(windows) == len(fields[FIELD]):
-            raise ShapeError("people, windows and fields", expected="as many of each",
-                             got=(len(people), len(windows), len(fields[FIELD])))  # fmt: skip
+        if not len(people) == len(crops) == len(fields[FIELD]):
+            raise ShapeError("people, crops and fields", expected="as many of each",
+                             got=(len(people), len(crops), len(fields[FIELD])))  # fmt: skip

@@ -1,7 +1,7 @@
-"""A picture and its mirror image become one set of fields (PersonLab, section 4).
+"""Fields of an image and of its flip become one set of fields (PersonLab, section 4).
 
-Letters: h x w cells. Fields are told apart by their specs alone: axes such as "joint" and "edge" are flipped, and
-axes named "xy" are vectors to be turned.
+Letters: h x w cells. What a flip does follows from the specs: axes such as "joint" and "edge" are permuted, and
+of vectors, on axes named "xy", x changes its sign.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from poseg.skeletons import Skeleton
 
 Floats = NDArray[np.float32]
 
-# Keeps an average where no view is sure of anything, and a logit finite.
+# Keeps an average defined where all probabilities are 0, and a logit finite.
 EPSILON = 1e-6
 
 
 def flip_lr(array: Floats) -> Floats:
-    """An array (..., w) with its last axis turned round."""
+    """An array (..., w) with its last axis reversed."""
     if not array.size:
         return array.copy()
     # As one image as tall as all maps together: several times as fast as reading the array backwards.
@@ -33,7 +33,7 @@ def flip_lr(array: Floats) -> Floats:
 
 
 def flip_fields(fields: Fields, flip_rules: FlipRules) -> Fields:
-    """The fields of the picture flipped left to right; twice is none. `flip_rules` are a codec's, by axis."""
+    """The fields of the image flipped left to right; twice is the identity. `flip_rules` are a codec's, by axis."""
     flipped = {}
     for spec in fields.specs:
         order, sign = flip_rules.get(spec.axes[0] if spec.axes else "", (None, None))
@@ -48,46 +48,46 @@ def flip_fields(fields: Fields, flip_rules: FlipRules) -> Fields:
 
 
 def fuse_fields(views: Sequence[Fields], skeleton: Skeleton) -> Fields:
-    """The average of fields over the same input, such as those of a picture and of its mirror image flipped back.
+    """The average of fields over the same input, such as those of an image and of its flip, flipped back.
 
-    Probabilities are average_over_scales, as probabilities, and plain numbers as they are; offsets with the probability
-    that they mean anything as weights: short and mid offsets that of their joint, long offsets that of a person. Raises
-    FieldError where there is nothing to fuse, or where the inputs had different sizes: people seen at several sizes
-    agree as people (`codecs.pose_fusion`).
+    Logits are averaged as probabilities, scalars as they are, and offsets with probabilities as weights: short and mid
+    offsets with that of their joint, long offsets with that of a person. Raises FieldError for no fields, and for
+    inputs of different sizes: people at several scales are fused as poses (`codecs.pose_fusion`).
     """
     if not views or len({view.shape_hw for view in views}) > 1:
         raise FieldError(f"Fields to fuse have one size; these have {[view.shape_hw for view in views]}.")
     specs = views[0].specs
-    sure = [
+    probabilities = [
         {spec.name: sigmoid(view[spec.name]) if spec.unit == "logit" else view[spec.name] for spec in specs}
         for view in views
     ]
-    shares = {
-        name: _normalised_weights([view[name] for view in sure if name in view]) for name in ("heatmap", "segmentation")
+    weights = {
+        name: _normalised_weights([view[name] for view in probabilities if name in view])
+        for name in ("heatmap", "segmentation")
     }
     fused: dict[str, Floats] = {}
     for spec in specs:
-        values = [view[spec.name] for view in sure]
+        values = [view[spec.name] for view in probabilities]
         if spec.unit in ("scalar", "logit"):
             mean: Floats = np.mean(values, axis=0, dtype=np.float32)
             fused[spec.name] = mean if spec.unit == "scalar" else _logit(np.clip(mean, EPSILON, 1 - EPSILON))
         else:
-            parts = (value * _offset_weight(spec, shares, number, skeleton) for number, value in enumerate(values))
+            parts = (value * _offset_weight(spec, weights, number, skeleton) for number, value in enumerate(values))
             fused[spec.name] = np.asarray(sum(parts), np.float32)
     return Fields(specs, fused)
 
 
-def average_over_scales(fields: Fields, looks: Sequence[tuple[Fields, Floats]], names: Sequence[str]) -> Fields:
-    """Fields where those of `names` (h, w) are the mean over looks at the picture in several sizes.
+def average_over_scales(fields: Fields, views: Sequence[tuple[Fields, Floats]], names: Sequence[str]) -> Fields:
+    """Fields where those of `names` (h, w) are the mean over views at several scales.
 
-    looks   the fields of each, and the places (h w, 2) on its input of the h x w cells that are wanted
+    views  the fields of each, and the positions (h w, 2) on its input of the h x w cells of `fields`
     """
     means = {}
     for name in names:
         h, w = fields[name].shape
         first = np.zeros(h * w, np.intp)
-        seen = [sample_bilinear(view[name][None], first, places, view.grid) for view, places in looks]
-        means[name] = np.mean(seen, axis=0, dtype=np.float32).reshape(h, w)
+        sampled = [sample_bilinear(view[name][None], first, points, view.grid) for view, points in views]
+        means[name] = np.mean(sampled, axis=0, dtype=np.float32).reshape(h, w)
     return Fields(fields.specs, {**fields.arrays, **means})
 
 
@@ -95,15 +95,15 @@ def _logit(p: Floats) -> Floats:
     return np.log(p) - np.log1p(-p)
 
 
-def _normalised_weights(sure: Sequence[Floats]) -> list[Floats]:
-    """How much of the mean each view has where views are so sure (..., h, w): they add up to 1."""
-    total = np.sum(sure, axis=0, dtype=np.float32) + np.float32(len(sure) * EPSILON)
-    return [(one + np.float32(EPSILON)) / total for one in sure]
+def _normalised_weights(probabilities: Sequence[Floats]) -> list[Floats]:
+    """The weight of each view in the mean, from its probabilities (..., h, w): they add up to 1."""
+    total = np.sum(probabilities, axis=0, dtype=np.float32) + np.float32(len(probabilities) * EPSILON)
+    return [(one + np.float32(EPSILON)) / total for one in probabilities]
 
 
-def _offset_weight(spec: FieldSpec, shares: dict[str, list[Floats]], view: int, skeleton: Skeleton) -> Floats:
-    """How much a view's offsets count: (joints or edges, 1, h, w)."""
+def _offset_weight(spec: FieldSpec, weights: dict[str, list[Floats]], view: int, skeleton: Skeleton) -> Floats:
+    """The weight of a view's offsets: (joints or edges, 1, h, w)."""
     if spec.name == "long_offsets":
-        return shares["segmentation"][view][None, None]
-    joints = shares["heatmap"][view][:, None]
+        return weights["segmentation"][view][None, None]
+    joints = weights["heatmap"][view][:, None]
     return joints[skeleton.edges[:, 0]] if spec.axes[0] == "edge" else joints

@@ -1,7 +1,7 @@
-"""The lifter: joints in a picture to joints in space, and nothing else of the picture.
+"""The lifter: 2D joints to 3D joints, without the image.
 
-What goes in are places about the person's middle in units of the person's size, so that it does not matter where and
-how large somebody is seen; what comes out are joints as seen from their parents (Li and Chan, ACCV 2014, section 3.1).
+The inputs are joints relative to the person's centre in units of the person's size, so that position and size on the
+image do not matter; the outputs are joints relative to their parents (Li and Chan, ACCV 2014, section 3.1).
 
 Letters: N people, K joints.
 """
@@ -27,17 +27,17 @@ from poseg.skeletons.bones import from_parent_relative, to_parent_relative
 Floats = NDArray[np.float32]
 
 FIELD = "bones"
-FEATURES_PER_JOINT = 3  # numbers for each joint that goes in: x, y, and whether it was found
+FEATURES_PER_JOINT = 3  # x, y, and whether the joint was detected
 
 
 @dataclass(frozen=True, slots=True)
 class LiftingCodec:
-    """How people in a picture become a network's input, and its output people in space.
+    """People on an image as a network's input, and its output as 3D joints.
 
-    skeleton     of the joints in space; people's own are taken to it by name
-    bone_scale_mm   what 1 stands for in "bones"
-    min_joints   people with fewer joints found are not liftable
-    least_score  joints that are less sure were not found
+    skeleton       of the 3D joints; people's own joints are mapped to it by name
+    bone_scale_mm  the unit of "bones"
+    min_joints     people with fewer detected joints are not lifted
+    least_score    joints with a lower score count as not detected
     """
 
     skeleton: Skeleton = BODY17_3D
@@ -55,16 +55,16 @@ class LiftingCodec:
 
     @property
     def specs(self) -> tuple[FieldSpec, ...]:
-        """One field. People stand in rows, and there is one column: (K, 3, N, 1)."""
+        """One field, with people as rows and one column: (K, 3, N, 1)."""
         return (FieldSpec(FIELD, ("joint", "xyz"), (len(self.skeleton), 3), "scalar", Grid(1)),)
 
     @property
     def inputs(self) -> int:
-        """How many numbers go in for each person."""
+        """Inputs for each person."""
         return FEATURES_PER_JOINT * len(self.skeleton)
 
     def fields_from_outputs(self, outputs: Mapping[str, Floats]) -> Fields:
-        """Fields of the people that a network was given: (N, C, 1, 1) by name."""
+        """Fields of people from a network's outputs (N, C, 1, 1) by name."""
         return Fields.from_flat(self.specs, {name: np.moveaxis(a[..., 0], 0, 1) for name, a in outputs.items()})
 
     def to_dict(self) -> dict[str, Any]:
@@ -83,15 +83,15 @@ class LiftingCodec:
             ) from None
 
     def network_inputs(self, people: People) -> tuple[Floats, NDArray[np.bool_]]:
-        """What a network is given, (N, 3 K, 1, 1), and who has joints enough to be liftable, (N,)."""
+        """The network's input (N, 3 K, 1, 1), and which people have enough joints to be lifted (N,)."""
         named = people.remap_to(self.skeleton)
-        found = np.asarray((named.keypoint_scores >= self.least_score) & (named.keypoint_scores > 0))
-        box = boxes.boxes_from_points(named.keypoints, found)
-        middle, side = (box[:, :2] + box[:, 2:]) / 2, (box[:, 2:] - box[:, :2]).max(axis=1, initial=0)
-        places = (named.keypoints - middle[:, None]) * (2 / np.maximum(side, 1e-6))[:, None, None]
-        read = np.concatenate([places * found[..., None], found[..., None]], axis=2).astype(np.float32)
-        enough = (found.sum(axis=1) >= self.min_joints) & (side > 0)
-        return read.reshape(len(people), self.inputs, 1, 1), np.asarray(enough, np.bool_)
+        detected = np.asarray((named.keypoint_scores >= self.least_score) & (named.keypoint_scores > 0))
+        box = boxes.boxes_from_points(named.keypoints, detected)
+        centre, side = (box[:, :2] + box[:, 2:]) / 2, (box[:, 2:] - box[:, :2]).max(axis=1, initial=0)
+        points = (named.keypoints - centre[:, None]) * (2 / np.maximum(side, 1e-6))[:, None, None]
+        inputs = np.concatenate([points * detected[..., None], detected[..., None]], axis=2).astype(np.float32)
+        liftable = (detected.sum(axis=1) >= self.min_joints) & (side > 0)
+        return inputs.reshape(len(people), self.inputs, 1, 1), np.asarray(liftable, np.bool_)
 
     def encode(self, joints_mm: ArrayLike) -> Targets:
         """The targets of joints (N, K, 3) in camera axes: x right, y down, z away; weight 0 where one is not finite."""
@@ -108,7 +108,7 @@ class LiftingCodec:
         )
 
     def decode(self, fields: Fields, people: People, liftable: NDArray[np.bool_]) -> People:
-        """People with joints in space: (N, K, 3) mm about the root, in camera axes; NaN for those not `liftable` (N,).
+        """People with 3D joints: (N, K, 3) mm about the root, in camera axes; NaN for those not `liftable` (N,).
 
         The fields are of the liftable ones alone, in their order. Raises FieldError for fields that are not finite.
         """

@@ -1,4 +1,4 @@
-"""Whose a person pixel is, told by poses alone: the one's whose limbs are nearest.
+"""Assign person pixels by poses alone: to the person with the nearest limb.
 
 Letters: M cells that may be person, N people, S limbs of one of them, K joints, h x w cells.
 """
@@ -16,16 +16,16 @@ from poseg.fields import Fields, sigmoid
 from poseg.people import People
 
 Floats = NDArray[np.float32]
-Places = NDArray[np.intp]
+Indices = NDArray[np.intp]
 
-LIMB_RADIUS_RATIO = 0.15  # half of a limb, as a part of its length
+LIMB_RADIUS_RATIO = 0.15  # half the width of a limb, as a fraction of its length
 
 
 def assign_by_limbs(fields: Fields, people: People, config: PafDecoder) -> PixelAssignment:
-    """What people (N) claim of the person map by the bones of their skeleton.
+    """Assign the cells of the person map to people (N) by the bones of their skeleton.
 
-    A cell is a person's whose limbs are nearest in units of that person's scale. A patch of person cells that holds
-    joints of one person alone is that person's as a whole, however far it goes.
+    A cell goes to the person whose limbs are nearest, in units of that person's scale. A connected region of person
+    cells with the joints of one person alone goes to that person as a whole, however far it reaches.
     """
     person = sigmoid(fields["segmentation"])
     there = people.keypoint_scores > 0
@@ -43,20 +43,19 @@ def assign_by_limbs(fields: Fields, people: People, config: PafDecoder) -> Pixel
     return PixelAssignment(person, cells, margin, fields.grid)
 
 
-def limb_distances(points: Floats, keypoints: Floats, there: NDArray[np.bool_], ends: Places) -> Floats:
-    """Distances (M, N) of points (M, 2) from the nearest limb of people (N, K, 2), in pixels; infinite from nobody.
+def limb_distances(points: Floats, keypoints: Floats, there: NDArray[np.bool_], ends: Indices) -> Floats:
+    """Distances (M, N) of points (M, 2) from the nearest limb of people (N, K, 2), in pixels; infinite without joints.
 
-    `ends` (L, 2) are the joints that each limb joins.
-    A limb is as thick on each side as `LIMB_RADIUS_RATIO` of its length; where a person has no limb, joints stand for
-    limbs.
+    `ends` (L, 2) are the joints that each limb connects.
+    A limb reaches `LIMB_RADIUS_RATIO` of its length to each side; where a person has no limb, joints stand for limbs.
     """
     x, y = np.ascontiguousarray(points.T)
     distances = np.full((len(points), len(keypoints)), np.inf, np.float32)
     # Person by person, so that what is made on the way stays in the cache.
-    for person, (joints, known) in enumerate(zip(keypoints, there, strict=True)):
-        limbs = ends[known[ends].all(axis=1)]
+    for person, (joints, visible) in enumerate(zip(keypoints, there, strict=True)):
+        limbs = ends[visible[ends].all(axis=1)]
         if not len(limbs):
-            limbs = np.repeat(np.flatnonzero(known)[:, None], 2, axis=1)
+            limbs = np.repeat(np.flatnonzero(visible)[:, None], 2, axis=1)
         start, stop = joints[limbs[:, 0], :, None], joints[limbs[:, 1], :, None]  # (S, 2, 1)
         along = stop - start
         squared = (along**2).sum(axis=1)
@@ -69,7 +68,7 @@ def limb_distances(points: Floats, keypoints: Floats, there: NDArray[np.bool_], 
     return distances
 
 
-def _sole_occupant(person: NDArray[np.bool_], people: People, there: NDArray[np.bool_], fields: Fields) -> Places:
+def _sole_occupant(person: NDArray[np.bool_], people: People, there: NDArray[np.bool_], fields: Fields) -> Indices:
     """(h w,) for each cell the one person whose joints lie in its patch of person cells; -1 for none or several."""
     rows, columns = person.shape
     patches, patch = cv2.connectedComponents(person.astype(np.uint8), connectivity=8)

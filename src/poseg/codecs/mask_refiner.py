@@ -1,11 +1,10 @@
-"""Masks painted by a network: what a decoder knows of people into windows, and masks out of them, face to face.
+"""The mask refiner: crops of people with the decoder's predictions in, masks out.
 
-The decoder's own way to paint (`pixel_assignment.paint`) interpolates between cells, so its edges are as coarse as they
-are. Here a small network sees each person in a window: the picture, how probable person is there, whose that is, and
-the
-limbs; and says which pixels are the person's.
+Masks that are rendered from fields (`mask_rendering`) are interpolated between cells, so their edges are coarse. Here a
+small network sees each person in a crop: the image, the person probability, the assignment margin, and the limbs; it
+predicts which pixels are the person's.
 
-Letters: N people, K joints, S the window's side, h x w cells, H x W pixels of a picture.
+Letters: N people, K joints, S the side of a crop, h x w cells, H x W pixels of an image.
 """
 
 from __future__ import annotations
@@ -32,20 +31,20 @@ from poseg.skeletons import COCO17, Skeleton
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-INPUT_CHANNELS = 6  # red, green, blue, probability, padding, limbs
+INPUT_CHANNELS = 6  # red, green, blue, probability, margin, limbs
 LIMB_WIDTH_PX = 3
 SUBPIXEL_BITS = 4  # of the ends of limbs, as OpenCV counts parts of a pixel
 
 
 @dataclass(frozen=True, slots=True)
 class MaskRefinerCodec(CropMaskCodec):
-    """How people are put into windows for a painter, and their masks read back.
+    """Crops of people with the input channels of the refiner, and their masks.
 
-    skeleton     joints of the people that it takes
-    crop_px    side S of the window
-    padding       of the window around the person's longer side, as a part of S
-    min_keypoint_score  joints that are less sure are not there
-    min_cell_probability   least probability of the cells that a window is laid around
+    skeleton              joints of the people that it takes
+    crop_px               side S of a crop
+    padding               around the person's longer side, as a fraction of S
+    min_keypoint_score    joints with a lower score are ignored
+    min_cell_probability  minimum probability of the cells that a crop contains
     """
 
     skeleton: Skeleton = COCO17
@@ -57,7 +56,7 @@ class MaskRefinerCodec(CropMaskCodec):
     def __post_init__(self) -> None:
         if not 0 <= self.padding < 0.5 or self.crop_px < 8:
             raise FieldError(
-                f"A window of {self.crop_px} pixels with a padding of {self.padding} shows nothing; "
+                f"A crop of {self.crop_px} pixels with a padding of {self.padding} shows nothing; "
                 "give 8 pixels or more and a padding below 0.5."
             )
 
@@ -100,58 +99,58 @@ class MaskRefinerCodec(CropMaskCodec):
         return np.where(np.isfinite(boxes).all(axis=1, keepdims=True), boxes, 0)
 
     def crops(self, boxes_xyxy: ArrayLike, size: tuple[int, int]) -> AlignedCrops:
-        """Windows around boxes (N, 4) in a picture of `size` (height, width)."""
+        """Crops around boxes (N, 4) in an image of `size` (height, width)."""
         return align_boxes(boxes_xyxy, size, side_px=self.crop_px, padding=self.padding)
 
-    def cue_maps(self, assignment: PixelAssignment, onto_picture: affine.Matrix, windows: AlignedCrops) -> Floats:
-        """Probability and weighted padding of people in their windows (N, 2, S, S); beyond the fields, as at their end.
+    def cue_maps(self, assignment: PixelAssignment, onto_image: affine.Matrix, crops: AlignedCrops) -> Floats:
+        """Person probability and weighted margin in people's crops (N, 2, S, S); beyond the fields, as at their border.
 
-        onto_picture  from the network's input, which the assignment lie on, to the picture, which the windows lie in
+        onto_image  from the network's input, which the assignment is on, to the image, which the crops are of
         """
-        side, from_cells = windows.side_px, affine.compose(onto_picture, affine.cells_to_image(assignment.grid))
-        seen = np.empty((len(windows), 2, side, side), np.float32)
-        for matrix, says, target in zip(windows.matrices, assignment.margin_maps, seen, strict=True):
+        side, from_cells = crops.side_px, affine.compose(onto_image, affine.cells_to_image(assignment.grid))
+        seen = np.empty((len(crops), 2, side, side), np.float32)
+        for matrix, margin, target in zip(crops.matrices, assignment.margin_maps, seen, strict=True):
             onto = affine.to_cv2(affine.compose(matrix, from_cells))
-            planes = np.dstack([assignment.probability, says])
+            planes = np.dstack([assignment.probability, margin])
             placed = cv2.warpAffine(planes, onto, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             target[:] = placed.transpose(2, 0, 1)
         return seen
 
-    def network_input(self, pictures: Bytes, cues: Floats, joints: Floats, mean: ArrayLike, std: ArrayLike) -> Floats:
-        """What the network sees: (N, 6, S, S) of pictures (N, S, S, 3), cues (N, 2, S, S) and joints (N, K, 3)."""
-        seen = np.empty((len(pictures), INPUT_CHANNELS, self.crop_px, self.crop_px), np.float32)
-        centre, spread = (np.asarray(values, np.float32)[:, None, None] for values in (mean, std))
-        np.subtract(pictures.transpose(0, 3, 1, 2), centre, out=seen[:, :3], casting="unsafe")
-        seen[:, :3] /= spread
+    def network_input(self, images: Bytes, cues: Floats, joints: Floats, mean: ArrayLike, std: ArrayLike) -> Floats:
+        """The network's input (N, 6, S, S) of images (N, S, S, 3), cues (N, 2, S, S) and joints (N, K, 3)."""
+        seen = np.empty((len(images), INPUT_CHANNELS, self.crop_px, self.crop_px), np.float32)
+        mean, std = (np.asarray(values, np.float32)[:, None, None] for values in (mean, std))
+        np.subtract(images.transpose(0, 3, 1, 2), mean, out=seen[:, :3], casting="unsafe")
+        seen[:, :3] /= std
         seen[:, 3:5] = cues
         for pose, target in zip(joints, seen[:, 5], strict=True):
             target[:] = self._draw_limbs(pose)
         return seen
 
     def decode(
-        self, fields: Fields, people: People, windows: AlignedCrops, size: tuple[int, int], *, exclusive: bool = True,
+        self, fields: Fields, people: People, crops: AlignedCrops, size: tuple[int, int], *, exclusive: bool = True,
         mask_threshold: float = 0.5,
     ) -> People:  # fmt: skip
-        """The people with masks (N, height, width) of a picture of `size`, in which `windows` lie.
+        """The people with masks on an image of `size` (height, width), which `crops` are of.
 
-        exclusive          a pixel belongs to the person that is surest of it, and to nobody else
-        mask_threshold  of a mask's pixels
+        exclusive       a pixel belongs to the person with the highest probability alone
+        mask_threshold  minimum probability of a mask's pixels
 
         Boxes go around the masks, where there are any. Raises FieldError for fields that are not finite.
         """
-        self.validate(fields, people, windows)
-        masks = Masks.from_probabilities(sigmoid(fields[FIELD]), windows.matrices, size, mask_threshold)
+        self.validate(fields, people, crops)
+        masks = Masks.from_probabilities(sigmoid(fields[FIELD]), crops.matrices, size, mask_threshold)
         return people.with_masks(masks.without_overlaps() if exclusive else masks)
 
     def _draw_limbs(self, pose: Floats) -> Floats:
-        """A pose (K, 3) in a window as lines between its joints: (S, S) in [0, 1]."""
-        side, painted = self.crop_px, np.zeros((self.crop_px, self.crop_px), np.uint8)
-        places = np.clip(pixel_indices(pose[:, :2]), -side, 2 * side) * 2**SUBPIXEL_BITS
-        whole = np.rint(places).astype(int)
+        """A pose (K, 3) in a crop as lines between its joints: (S, S) in [0, 1]."""
+        side, drawn = self.crop_px, np.zeros((self.crop_px, self.crop_px), np.uint8)
+        points = np.clip(pixel_indices(pose[:, :2]), -side, 2 * side) * 2**SUBPIXEL_BITS
+        whole = np.rint(points).astype(int)
         for first, second in self.skeleton.indices(self.skeleton.bones):
             if pose[first, 2] and pose[second, 2]:
                 cv2.line(
-                    painted, whole[first].tolist(), whole[second].tolist(), 255, LIMB_WIDTH_PX, cv2.LINE_AA,
+                    drawn, whole[first].tolist(), whole[second].tolist(), 255, LIMB_WIDTH_PX, cv2.LINE_AA,
                     SUBPIXEL_BITS,
                 )  # fmt: skip
-        return painted * np.float32(1 / 255)
+        return drawn * np.float32(1 / 255)

@@ -1,8 +1,8 @@
-"""The multi-task network: crops of single people to joints, and to windows that hold joints and parts, and back.
+"""The multi-task codec: crops of single people to joints, and to sliding windows with joints and parts, and back.
 
-Li, Liu and Chan (CVPRW 2014) regress joints in the crop; Li and Chan (ACCV 2014) regress in three dimensions where
-each joint lies as seen from its parent. Both train, beside it, windows that slide over the crop, each of which says
-whether a joint or a part of the body lies in it.
+Li, Liu and Chan (CVPRW 2014) regress the joints in the crop; Li and Chan (ACCV 2014) regress each joint in 3D, relative
+to its parent. Both also train detection: for sliding windows over the crop, whether a joint or a part of the body lies
+in the window.
 
 Letters: N people, a crop each; K joints, P parts, m x m windows.
 """
@@ -31,23 +31,23 @@ Floats = NDArray[np.float32]
 
 JOINTS, BONES, JOINT_WINDOWS, PART_WINDOWS = TASKS = ("joints", "bones", "joint_windows", "part_windows")
 LABELS = ("all", "nearest")
-BODY = 0.1  # how far a body reaches beyond the box of its joints, on each side, in the longer one
+BODY = 0.1  # how far a body reaches beyond the box of its joints on each side, as a fraction of the longer side
 
 
 @dataclass(frozen=True)
 class MultitaskCodec:
-    """How crops of people are painted into the tasks' targets and read back.
+    """How people in crops are encoded as the targets of the tasks, and decoded.
 
     skeleton          joints
-    tasks             what the network puts out: "joints" in the crop, "bones" in three dimensions, "joint_windows",
+    tasks             outputs of the network: "joints" in the crop, "bones" in 3D, "joint_windows",
                       "part_windows"
-    parts             pairs of joints; the skeleton's bones where none are given
+    parts             pairs of joints; empty for the skeleton's bones
     crop_px           side of the crop
-    margin            by which the box of a person's joints is grown on every side, as a part of its longer one
+    margin            by which the box of a person's joints is grown on every side, as a fraction of the longer one
     window_px         side of the windows
     window_stride_px  from one to the next
-    labels            of joints: "all" windows that hold one, or the "nearest" alone
-    bone_scale_mm        what 1 stands for in "bones": the longest along any axis
+    labels            a joint is positive for "all" windows that contain it, or for the "nearest" alone
+    bone_scale_mm     the unit of "bones": the maximum along any axis
     """
 
     skeleton: Skeleton = LSP14
@@ -83,12 +83,12 @@ class MultitaskCodec:
 
     @property
     def grid(self) -> Grid:
-        """Where the windows' middles stand."""
+        """The centres of the windows."""
         return Grid(self.window_stride_px, self.window_px / 2)
 
     @property
     def specs(self) -> tuple[FieldSpec, ...]:
-        """A field for each task. People stand in rows, and there is one column: (..., N, 1)."""
+        """A field for each task, with people as rows and one column: (..., N, 1)."""
         k, p, m2 = len(self.skeleton), len(self.parts), self.windows.per_side**2
         every = {
             JOINTS: FieldSpec(JOINTS, ("joint", "xy"), (k, 2), "scalar", self.grid),
@@ -99,7 +99,7 @@ class MultitaskCodec:
         return tuple(every[task] for task in TASKS if task in self.tasks)
 
     def fields_from_outputs(self, outputs: Mapping[str, Floats]) -> Fields:
-        """Fields of the crops that a network has seen: (N, C, 1, 1) by name."""
+        """Fields of crops from a network's outputs (N, C, 1, 1) by name."""
         return Fields.from_flat(self.specs, {name: np.moveaxis(array[..., 0], 0, 1) for name, array in outputs.items()})
 
     def to_dict(self) -> dict[str, Any]:
@@ -124,17 +124,17 @@ class MultitaskCodec:
             ) from None
 
     def crops(self, boxes_xyxy: ArrayLike, margin: float | None = None) -> NDArray[np.float64]:
-        """(N, 2, 3) maps from a picture to square crops around boxes of joints (N, 4), which keep the aspect ratio.
+        """(N, 2, 3) maps from an image to square crops around boxes of joints (N, 4), which keep the aspect ratio.
 
-        `margin` is another than the codec's own, such as 0 for a picture that is a crop already.
+        `margin` replaces the codec's own, such as 0 for an image that is a crop already.
         """
         grown = self.margin if margin is None else margin
         corners = np.asarray(boxes_xyxy, np.float64).reshape(-1, 4)
         sides = np.maximum((corners[:, 2:] - corners[:, :2]).max(axis=1, initial=0), 1) * (1 + 2 * grown)
-        middles, half = (corners[:, :2] + corners[:, 2:]) / 2, self.crop_px / 2
+        centres, half = (corners[:, :2] + corners[:, 2:]) / 2, self.crop_px / 2
         maps = [
             affine.similarity(self.crop_px / side, 0.0, (float(x), float(y)), (half, half))
-            for side, (x, y) in zip(sides, middles, strict=True)
+            for side, (x, y) in zip(sides, centres, strict=True)
         ]
         return np.array(maps).reshape(-1, 2, 3)
 
@@ -143,33 +143,33 @@ class MultitaskCodec:
         return self.crops(boxes_xyxy, ((1 + 2 * self.margin) / (1 + 2 * BODY) - 1) / 2)
 
     def encode(self, people: People, joints_mm: ArrayLike | None = None) -> Targets:
-        """The targets of people (N), each in the pixels of an own crop; a joint counts where its score is above 0.
+        """The targets of people (N), each in pixels of their own crop; a joint counts where its score is above 0.
 
-        joints_mm  (N, K, 3) in camera axes, for "bones"; NaN where nobody measured
+        joints_mm  (N, K, 3) in camera axes, for "bones"; NaN where not measured
 
         Joints outside their crop are in no window and are not regressed. Arrays are (..., N, 1), of weights too; a
-        window's weight is 0 where its joint, or an end of its part, is not annotated. Somebody without any annotated
-        joint is nobody: all windows are empty, and count. Raises ShapeError for joints_mm of another shape.
+        window's weight is 0 where its joint, or an end of its part, is not annotated. A crop without any annotated
+        joint has no person: all windows are empty, and count. Raises ShapeError for joints_mm of another shape.
         """
         points = people.keypoints.astype(np.float64)
-        known = np.asarray((people.keypoint_scores > 0) & np.isfinite(points).all(axis=2))
-        inside = known & ((points >= 0) & (points < self.crop_px)).all(axis=2)
-        nobody = ~known.any(axis=1, keepdims=True)
-        places = np.where(known[..., None], points, np.nan)
+        annotated = np.asarray((people.keypoint_scores > 0) & np.isfinite(points).all(axis=2))
+        inside = annotated & ((points >= 0) & (points < self.crop_px)).all(axis=2)
+        no_person = ~annotated.any(axis=1, keepdims=True)
+        points_in_crop = np.where(annotated[..., None], points, np.nan)
         ends = self.skeleton.indices(self.parts)
-        holding = self.windows.contains_joint if self.labels == "all" else self.windows.nearest
+        contains = self.windows.contains_joint if self.labels == "all" else self.windows.nearest
         m2 = self.windows.per_side**2
-        both = np.asarray(known[:, ends].all(axis=2) | nobody)
+        both = np.asarray(annotated[:, ends].all(axis=2) | no_person)
         targets = {
             JOINTS: np.where(inside[..., None], 2 * points / self.crop_px - 1, 0),
-            JOINT_WINDOWS: holding(places).reshape(*known.shape, m2),
-            PART_WINDOWS: self.windows.contains_part(places[:, ends[:, 0]], places[:, ends[:, 1]]).reshape(
-                len(people), len(ends), m2
-            ),
+            JOINT_WINDOWS: contains(points_in_crop).reshape(*annotated.shape, m2),
+            PART_WINDOWS: self.windows.contains_part(
+                points_in_crop[:, ends[:, 0]], points_in_crop[:, ends[:, 1]]
+            ).reshape(len(people), len(ends), m2),
         }
         weights = {
             JOINTS: inside,
-            JOINT_WINDOWS: np.broadcast_to(np.asarray(known | nobody)[..., None], targets[JOINT_WINDOWS].shape),
+            JOINT_WINDOWS: np.broadcast_to(np.asarray(annotated | no_person)[..., None], targets[JOINT_WINDOWS].shape),
             PART_WINDOWS: np.broadcast_to(both[..., None], targets[PART_WINDOWS].shape),
         }
         if BONES in self.tasks:
@@ -178,22 +178,22 @@ class MultitaskCodec:
         return Targets(self.specs, {n: _rows(targets[n]) for n in names}, {n: _rows(weights[n]) for n in names})
 
     def _bones(self, people: People, joints_mm: ArrayLike | None) -> tuple[Floats, NDArray[np.bool_]]:
-        """(N, K, 3) joints as seen from their parents, in units of `bone_scale_mm`, and which of them are known."""
-        wanted = (*people.keypoint_scores.shape, 3)
-        joints = np.full(wanted, np.nan) if joints_mm is None else np.asarray(joints_mm, np.float64)
-        if joints.shape != wanted:
-            raise ShapeError("joints_mm", expected=wanted, got=joints.shape)
+        """(N, K, 3) joints relative to their parents, in units of `bone_scale_mm`, and which of them are measured."""
+        expected = (*people.keypoint_scores.shape, 3)
+        joints = np.full(expected, np.nan) if joints_mm is None else np.asarray(joints_mm, np.float64)
+        if joints.shape != expected:
+            raise ShapeError("joints_mm", expected=expected, got=joints.shape)
         bones = to_parent_relative(joints, self.skeleton) / self.bone_scale_mm
         known = np.asarray(np.isfinite(bones).all(axis=-1))
         return np.where(known[..., None], bones, 0).astype(np.float32), known
 
     def decode(self, fields: Fields, crops: ArrayLike, min_score: float = 0.0) -> People:
-        """The people (N) of crops (N, 2, 3), in pixels of the picture that the crops are of, in their order.
+        """The people (N) of crops (N, 2, 3), in pixels of the image that the crops are of, in their order.
 
-        Joints are where the regressor says, or where there is none in the middle of the windows that hold them. A
-        joint's score is how sure the windows around it are that they hold it: without windows, 1. Somebody's score is
-        the mean over joints; people with a lower one than `min_score` are left out. Boxes go around the joints.
-        Raises FieldError for fields that are not finite.
+        Joints are those of the regression, or without it the soft-argmax of the windows. The score of a joint is the
+        mean probability of the windows around it that they contain it: without windows, 1. The score of a person is the
+        mean over joints; people with a score below `min_score` are left out. Boxes go around the joints. Raises
+        FieldError for fields that are not finite.
         """
         fields.check_finite()
         maps = np.asarray(crops, np.float64).reshape(-1, 2, 3)
@@ -207,45 +207,47 @@ class MultitaskCodec:
         elif windows is not None:
             points = self._soft_argmax(windows)
         else:
-            raise FieldError("A network without joints and joint_windows does not say where joints are in the picture.")
-        sure = np.ones(points.shape[:2], np.float32) if windows is None else self._window_support(windows, points)
-        placed = [affine.apply(affine.invert(one), there) for one, there in zip(maps, points, strict=True)]
+            raise FieldError(
+                "A network without joints and joint_windows does not predict where joints are in the image."
+            )
+        scores = np.ones(points.shape[:2], np.float32) if windows is None else self._window_support(windows, points)
+        placed = [affine.apply(affine.invert(crop), joints) for crop, joints in zip(maps, points, strict=True)]
         keypoints = np.array(placed, np.float32).reshape(people, len(self.skeleton), 2)
-        found = People.from_poses(self.skeleton, keypoints, sure)
-        found = replace(found, boxes_xyxy=boxes.boxes_from_points(keypoints, np.ones_like(sure, np.bool_)))
+        predicted = People.from_poses(self.skeleton, keypoints, scores)
+        predicted = replace(predicted, boxes_xyxy=boxes.boxes_from_points(keypoints, np.ones_like(scores, np.bool_)))
         if BONES in self.tasks:
             bones = _people_first(fields[BONES]).astype(np.float64) * self.bone_scale_mm
-            found = replace(
-                found, keypoints_3d=from_parent_relative(bones, self.skeleton).astype(np.float32),
+            predicted = replace(
+                predicted, keypoints_3d=from_parent_relative(bones, self.skeleton).astype(np.float32),
                 skeleton_3d=self.skeleton,
             )  # fmt: skip
-        return found[found.scores >= min_score]
+        return predicted[predicted.scores >= min_score]
 
-    def flip_averaged(self, fields: Fields, mirrored: Fields) -> Fields:
-        """Fields of crops, where joints and bones are the mean with what the network said of the mirrored crops.
+    def flip_averaged(self, fields: Fields, flipped: Fields) -> Fields:
+        """Fields of crops, where joints and bones are the mean with those of the flipped crops.
 
-        Windows stay: the last ones may hang over, and then mirrored ones lie elsewhere.
+        Windows stay: the last ones may overhang, and then flipped ones lie elsewhere.
         """
         arrays = dict(fields.arrays)
         for task in (JOINTS, BONES):
             if task in arrays:
-                back = mirrored[task][self.skeleton.flip_index]
+                back = flipped[task][self.skeleton.flip_index]
                 back = back * np.array([-1, 1, 1], np.float32)[: back.shape[1], None, None]
                 arrays[task] = np.asarray((arrays[task] + back) / 2, np.float32)
         return Fields(fields.specs, arrays)
 
     def _window_support(self, windows: Floats, points: Floats) -> Floats:
-        """(N, K) mean over the windows (N, K, m, m) that hold a joint, of how likely they are to; 0 where none does."""
-        held = self.windows.contains_joint(points)
-        count = held.sum(axis=(2, 3))
-        return np.asarray((held * windows).sum(axis=(2, 3)) / np.maximum(count, 1), np.float32)
+        """(N, K) mean probability of the windows (N, K, m, m) that contain a joint; 0 where none does."""
+        inside = self.windows.contains_joint(points)
+        count = inside.sum(axis=(2, 3))
+        return np.asarray((inside * windows).sum(axis=(2, 3)) / np.maximum(count, 1), np.float32)
 
     def _soft_argmax(self, windows: Floats) -> Floats:
-        """(N, K, 2) mean of the windows' middles, each weighing as the windows (N, K, m, m) are likely to hold it."""
+        """(N, K, 2) mean of the windows' centres, weighted by their probabilities (N, K, m, m), squared."""
         weights = windows**2 + 1e-6
         total = weights.sum(axis=(2, 3))
-        middles = self.windows.starts_px + self.window_px / 2
-        x, y = ((weights.sum(axis=axis) * middles).sum(axis=2) / total for axis in (2, 3))
+        centres = self.windows.starts_px + self.window_px / 2
+        x, y = ((weights.sum(axis=axis) * centres).sum(axis=2) / total for axis in (2, 3))
         return np.stack([x, y], axis=2).astype(np.float32)
 
 

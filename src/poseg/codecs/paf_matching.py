@@ -1,4 +1,4 @@
-"""People are put together from peaks and limbs: connect, then assemble (Cao et al., CVPR 2017, section 2.4).
+"""People are assembled from peaks and limbs: connect, then assemble (Cao et al., CVPR 2017, section 2.4).
 
 Letters: M peaks, L limbs, C connections, N people, K joints.
 """
@@ -16,30 +16,30 @@ from poseg.fields.paf import line_integrals
 from poseg.geometry.grid import Grid
 
 Floats = NDArray[np.float32]
-Places = NDArray[np.intp]
+Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Connections:
-    """Pairs of peaks that a limb joins, limb after limb and surest first in each; no peak is in two of one limb.
+    """Pairs of peaks that a limb connects, by limb, then highest score first; no peak is in two of one limb.
 
-    limb        (C,) number of the limb
-    first, last (C,) numbers of the peaks at its ends
-    scores      (C,) how well the limb's field runs from one to the other
+    limb        (C,) index of the limb
+    first, last (C,) indices of the peaks at its ends
+    scores      (C,) how well the limb's field points from one to the other
     """
 
-    limb: Places
-    first: Places
-    last: Places
+    limb: Indices
+    first: Indices
+    last: Indices
     scores: Floats
 
 
-def connect(peaks: Peaks, pafs: Floats, ends: Places, grid: Grid, config: PafDecoder) -> Connections:
-    """Join peaks by limbs with fields (L, 2, h, w) between joints `ends` (L, 2).
+def connect(peaks: Peaks, pafs: Floats, ends: Indices, grid: Grid, config: PafDecoder) -> Connections:
+    """Connect peaks by limbs with fields (L, 2, h, w) between joints `ends` (L, 2).
 
-    A pair's score is the line integral, less what it is longer than half the map is high. Of the pairs whose field
-    agrees on enough of the way, the surest is taken first, and its ends are taken for good (greedy matching: section
-    2.4 found it as good as the best one).
+    A pair's score is the line integral, with a penalty for pairs longer than half the height of the map. Of the pairs
+    whose field agrees on enough of the way, the one with the highest score is taken first, and its ends are taken for
+    good (greedy matching: in section 2.4 it is as good as the optimal one).
     """
     limb, first, last = _pairs(peaks, ends)
     p, q = peaks.points[first], peaks.points[last]
@@ -52,8 +52,8 @@ def connect(peaks: Peaks, pafs: Floats, ends: Places, grid: Grid, config: PafDec
     return _greedy(limb[order], first[order], last[order], scores[order], len(peaks))
 
 
-def _pairs(peaks: Peaks, ends: Places) -> tuple[Places, Places, Places]:
-    """All pairs of peaks that a limb may join: its number, and those of the peaks at its ends."""
+def _pairs(peaks: Peaks, ends: Indices) -> tuple[Indices, Indices, Indices]:
+    """All pairs of peaks that a limb may connect: its index, and those of the peaks at its ends."""
     rows = [np.flatnonzero(peaks.joint == joint) for joint in range(int(ends.max(initial=-1)) + 1)]
     none = np.zeros(0, np.intp)
     first = [none, *(np.repeat(rows[a], len(rows[b])) for a, b in ends)]
@@ -62,7 +62,7 @@ def _pairs(peaks: Peaks, ends: Places) -> tuple[Places, Places, Places]:
     return limb, np.concatenate(first), np.concatenate(last)
 
 
-def _greedy(limb: Places, first: Places, last: Places, scores: Floats, peaks: int) -> Connections:
+def _greedy(limb: Indices, first: Indices, last: Indices, scores: Floats, peaks: int) -> Connections:
     """The pairs that greedy matching takes, of pairs sorted by limb and score.
 
     A pair that comes first among those that share one of its ends will be taken whatever happens to the others, so
@@ -82,55 +82,55 @@ def _greedy(limb: Places, first: Places, last: Places, scores: Floats, peaks: in
 
 
 @dataclass(slots=True)
-class _Person:
-    """Somebody in the making: the peak of each joint found, the sum of the scores of peaks and connections."""
+class _Partial:
+    """A partial person: the peak of each detected joint, and the sum of the scores of peaks and connections."""
 
     peaks: dict[int, int]
     score: float
 
 
-class _Crowd:
-    """People in the making, and whose each peak is."""
+class _Assembly:
+    """Partial people, and the owner of each peak."""
 
     def __init__(self, peaks: Peaks) -> None:
         self.joint, self.height = peaks.joint.tolist(), peaks.scores.tolist()
-        self.owner: list[_Person | None] = [None] * len(peaks)
+        self.owner: list[_Partial | None] = [None] * len(peaks)
 
-    def open(self, first: int, last: int, score: float) -> None:
-        """Two peaks that belong to nobody are somebody new."""
-        person = _Person({}, score)
-        self.give(person, first)
-        self.give(person, last)
+    def start_person(self, first: int, last: int, score: float) -> None:
+        """Two peaks without an owner become a new person."""
+        person = _Partial({}, score)
+        self.add_peak(person, first)
+        self.add_peak(person, last)
 
-    def give(self, person: _Person, peak: int) -> None:
-        """A peak becomes a person's, and adds its height."""
+    def add_peak(self, person: _Partial, peak: int) -> None:
+        """A peak becomes a person's, and adds its score."""
         person.peaks[self.joint[peak]] = peak
         person.score += self.height[peak]
         self.owner[peak] = person
 
-    def complete(self, first: int, last: int) -> None:
-        """A limb that closes a ring fills a joint that its owner lacks; it opens nobody and says nothing more."""
+    def fill_missing(self, first: int, last: int) -> None:
+        """A redundant limb only fills a joint that a person lacks; no new person, no score."""
         for end, other in ((first, last), (last, first)):
             person = self.owner[end]
             if person is not None and self.owner[other] is None and self.joint[other] not in person.peaks:
                 person.peaks[self.joint[other]] = other
                 self.owner[other] = person
 
-    def join(self, first: int, last: int, score: float) -> None:
-        """A connection between peaks of whom one at least is somebody's."""
+    def connect(self, first: int, last: int, score: float) -> None:
+        """A connection between peaks of which one at least has an owner."""
         p, q = self.owner[first], self.owner[last]
         if p is not None and q is not None:
             if p is not q:
-                self.settle(p, q, last, score)
+                self.merge(p, q, last, score)
             return
         person, free = (p, last) if p is not None else (q, first)
         assert person is not None
         if self.joint[free] not in person.peaks:
-            self.give(person, free)
+            self.add_peak(person, free)
             person.score += score
 
-    def settle(self, p: _Person, q: _Person, last: int, score: float) -> None:
-        """Two people claim one limb: they are one where no joint is there twice; else the surer keeps its end."""
+    def merge(self, p: _Partial, q: _Partial, last: int, score: float) -> None:
+        """A limb connects two people: they are one if they share no joint; else the higher score keeps its end."""
         if not p.peaks.keys() & q.peaks.keys():
             p.score += q.score + score
             p.peaks.update(q.peaks)
@@ -139,31 +139,32 @@ class _Crowd:
         elif self.joint[last] not in p.peaks and p.score > q.score:
             del q.peaks[self.joint[last]]
             q.score -= self.height[last]
-            self.give(p, last)
+            self.add_peak(p, last)
             p.score += score
 
-    def people(self) -> list[_Person]:
-        """Everybody, in the order in which their first peaks come."""
+    def people(self) -> list[_Partial]:
+        """All people, in the order of their first peaks."""
         return list({id(person): person for person in self.owner if person is not None}.values())
 
 
-def assemble(peaks: Peaks, connections: Connections, filling: NDArray[np.bool_]) -> list[tuple[dict[int, int], float]]:
+def assemble(
+    peaks: Peaks, connections: Connections, only_fill: NDArray[np.bool_]
+) -> list[tuple[dict[int, int], float]]:
     """People as joint -> peak, each with the sum of the scores of its peaks and connections.
 
-    A peak that nothing joins to another is somebody with one joint.
-    Connections come limb after limb. `filling` (L,) are limbs that open nobody and join nobody, and only fill
-    joints that somebody lacks.
+    A peak without a connection is a person with one joint. Connections are sorted by limb. Limbs of `only_fill` (L,)
+    start no people and merge none; they only fill joints that a person lacks.
     """
-    crowd, only_fill = _Crowd(peaks), filling.tolist()
+    assembly = _Assembly(peaks)
     columns = (connections.limb, connections.first, connections.last, connections.scores)
     for limb, first, last, score in zip(*(column.tolist() for column in columns), strict=True):
         if only_fill[limb]:
-            crowd.complete(first, last)
-        elif crowd.owner[first] is None and crowd.owner[last] is None:
-            crowd.open(first, last, score)
+            assembly.fill_missing(first, last)
+        elif assembly.owner[first] is None and assembly.owner[last] is None:
+            assembly.start_person(first, last, score)
         else:
-            crowd.join(first, last, score)
-    for peak, owner in enumerate(crowd.owner):
+            assembly.connect(first, last, score)
+    for peak, owner in enumerate(assembly.owner):
         if owner is None:
-            crowd.give(_Person({}, 0.0), peak)
-    return [(person.peaks, person.score) for person in crowd.people()]
+            assembly.add_peak(_Partial({}, 0.0), peak)
+    return [(person.peaks, person.score) for person in assembly.people()]

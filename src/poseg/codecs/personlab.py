@@ -47,12 +47,12 @@ MASK_FIELDS = ("segmentation", "long_offsets")
 
 @dataclass(frozen=True, slots=True)
 class PersonLabCodec:
-    """How PersonLab paints people into fields and reads them back.
+    """How PersonLab encodes people as fields and decodes them.
 
     skeleton        joints and tree; its directed edges are the channels of the mid offsets
     stride          pixels between cells
     disk_radius_px  radius R of the disk around a joint, the same for every person (section 3.1)
-    fields          names of the fields that the network puts out; without `MASK_FIELDS` people have no masks
+    fields          names of the fields that the network outputs; without `MASK_FIELDS` people have no masks
     """
 
     skeleton: Skeleton = COCO17
@@ -71,12 +71,12 @@ class PersonLabCodec:
 
     @property
     def default_config(self) -> PersonLabDecoder:
-        """The choices that find most."""
+        """The decoder's settings that detect most."""
         return DEFAULT
 
     @property
     def flip_rules(self) -> FlipRules:
-        """What a mirror image does to the axes of fields. Raises SkeletonError for a lopsided tree."""
+        """What a flip does to the axes of fields. Raises SkeletonError for a tree without left-right symmetry."""
         orders = {"joint": self.skeleton.flip_index}
         if "mid_offsets" in self.fields:
             orders["edge"] = self.skeleton.edge_flip_index
@@ -84,7 +84,7 @@ class PersonLabCodec:
 
     @property
     def grid(self) -> Grid:
-        """Cell 0 stands on the first pixel's centre."""
+        """Cell 0 is at the first pixel's centre."""
         return Grid(self.stride)
 
     @property
@@ -102,11 +102,11 @@ class PersonLabCodec:
 
     @property
     def scale_averaged_fields(self) -> tuple[str, ...]:
-        """None: a person is outlined in the look that shows him in a size that the network knows."""
+        """None: a mask is read in the one view that fits the person (`scale_selection`)."""
         return ()
 
     def fields_from_outputs(self, outputs: Mapping[str, Floats]) -> Fields:
-        """Fields of the one picture that a network has seen: (1, C, h, w) by name."""
+        """Fields of one image from a network's outputs (1, C, h, w) by name."""
         return Fields.from_flat(self.specs, {name: array[0] for name, array in outputs.items()})
 
     def to_dict(self) -> dict[str, Any]:
@@ -134,22 +134,22 @@ class PersonLabCodec:
         uncertain: Floats | None = None,
         impute: bool = False,
     ) -> Targets:
-        """Paint people, in pixels of a network input of `size` (height, width), into fields (spec section 2).
+        """Encode people, in pixels of a network input of `size` (height, width), as fields (spec section 2).
 
-        A joint counts as annotated where its score is above 0. `ignore` (height, width) marks pixels about which
-        nothing is known: crowds, padding. What is supervised where:
+        A joint counts as annotated where its score is above 0. `ignore` (height, width) marks pixels that
+        are not annotated: crowds, padding. What is supervised where:
 
         heatmap   everywhere but in `ignore`, in the masks of people without any annotated joint, and, outside the
                   annotated disks, in the disk around a position where the same joint may be:
                   `uncertain` (M, 3) joint, x, y
         short     inside the disks; mid likewise, where the target joint of that person is annotated too
-        segment.  everywhere but in `ignore` and in the boxes of people whose mask nobody knows
+        segment.  everywhere but in `ignore` and in the boxes of people without a mask
         long      in exactly one person's mask, for that person's annotated joints, outside `ignore`
 
-        Outside their supervised cells the long offsets go on with the nearest mask's owner, so that they can be
-        interpolated across its edge. With `impute` short and mid offsets likewise go on, unsupervised, through the
-        places where joints that nobody annotated may be (`codecs.bridging`): for fields that are to be decoded, not
-        learned.
+        Outside their supervised cells the long offsets are those of the nearest mask's person, so that they can be
+        interpolated across its edge. With `impute`, short and mid offsets likewise lead, unsupervised, through the
+        positions where joints that are not annotated may be (`targets.impute_missing_joints`): for fields that are
+        decoded, not learned.
         """
         if len(people) and people.masks is not None and people.masks.shape[1:] != size:
             raise ShapeError("people.masks", expected=(len(people), *size), got=people.masks.shape)
@@ -210,26 +210,26 @@ class PersonLabCodec:
         weight[edge, row, column] = 1
         return short, mid, weight
 
-    def _uncertain_disks(self, places: Floats, at: Floats) -> NDArray[np.bool_]:
-        """(K, h, w) cells in the disk of one of the places (M, 3) joint, x, y."""
+    def _uncertain_disks(self, positions: Floats, at: Floats) -> NDArray[np.bool_]:
+        """(K, h, w) cells in the disk of one of the positions (M, 3) joint, x, y."""
         x, y = at[0, 0], at[1, :, 0]
-        squared = (x - places[:, 1:2])[:, None, :] ** 2 + (y - places[:, 2:3])[:, :, None] ** 2  # (M, h, w)
+        squared = (x - positions[:, 1:2])[:, None, :] ** 2 + (y - positions[:, 2:3])[:, :, None] ** 2  # (M, h, w)
         disks = np.zeros((len(self.skeleton), *at.shape[1:]), np.bool_)
-        np.logical_or.at(disks, places[:, 0].astype(np.intp), squared <= self.disk_radius_px**2)
+        np.logical_or.at(disks, positions[:, 0].astype(np.intp), squared <= self.disk_radius_px**2)
         return disks
 
     def _encode_segmentation(
         self, people: People, masks: NDArray[np.bool_], unknown: NDArray[np.bool_]
     ) -> tuple[Floats, Floats]:
         """Person coverage (h, w) and its weight: the box of a person without a mask is unknown outside masks."""
-        everybody = _any(masks)
+        union = _any(masks)
         maskless = np.zeros(masks.shape[1:], bool)
         for box in people.boxes_xyxy[~masks.any(axis=(1, 2))]:
             x0, y0 = np.maximum(np.floor(box[:2]), 0).astype(int)
             x1, y1 = np.maximum(np.ceil(box[2:]), 0).astype(int)
             maskless[y0:y1, x0:x1] = True
-        person = area_downsample(everybody, self.grid)
-        hidden = sample_at_cells(maskless & ~everybody, self.grid) | unknown
+        person = area_downsample(union, self.grid)
+        hidden = sample_at_cells(maskless & ~union, self.grid) | unknown
         return person, (~hidden).astype(np.float32)
 
     def _encode_long(
@@ -253,7 +253,7 @@ class PersonLabCodec:
     def detect(self, fields: Fields, config: PersonLabDecoder = DEFAULT) -> People:
         """All poses, highest score first, in pixels of the network's input: vote, find peaks, grow, score, suppress.
 
-        Every person has all K joints; those that are not there have a low score. Raises FieldError for fields that
+        Every person has all K joints; those that are not visible have a low score. Raises FieldError for fields that
         are not finite.
         """
         fields.check_finite()
@@ -268,7 +268,7 @@ class PersonLabCodec:
         return people.top(len(people))
 
     def assign(self, fields: Fields, people: People, config: PersonLabDecoder = DEFAULT) -> PixelAssignment | None:
-        """Which cells belong to people given on the network's input; None for fields without `MASK_FIELDS`."""
+        """Which cells belong to people on the network's input; None for fields without `MASK_FIELDS`."""
         if not all(name in fields for name in MASK_FIELDS):
             return None
         return assign_by_offsets(fields, people, config)
@@ -298,7 +298,7 @@ class PersonLabCodec:
         scales: Floats,
         config: PersonLabDecoder,
     ) -> Floats:
-        """How sure each joint is: (N, K)."""
+        """The score of each joint: (N, K)."""
         if config.keypoint_score == "expected_oks":
             reach = scales[:, None] * kappas(self.skeleton)
             return probability * expected_oks(votes, fields, poses.keypoints, reach, self.disk_radius_px)
@@ -307,7 +307,7 @@ class PersonLabCodec:
         return probability
 
     def _suppress(self, keypoints: Floats, keypoint_scores: Floats, scales: Floats, config: PersonLabDecoder) -> Floats:
-        """How sure each person is, given the others: (N,)."""
+        """The score of each person, beside the others: (N,)."""
         if config.instance_nms == "oks":
             reach = scales[:, None] * kappas(self.skeleton)
             return oks_nms(keypoints, keypoint_scores, reach, config.oks_threshold)

@@ -1,8 +1,8 @@
-"""Pose2Seg: people into windows and masks out of them, face to face (Zhang et al., CVPR 2019).
+"""Pose2Seg: crops aligned to people's poses in, masks out (Zhang et al., CVPR 2019).
 
-Unlike other codecs this one is given people: their poses say where the windows lie, and every window has one mask.
+Unlike other codecs this one is provided with people: their poses define the crops, and each crop has one mask.
 
-Letters: N people, K joints, S the window's side, H x W pixels of a picture.
+Letters: N people, K joints, S the side of a crop, H x W pixels of an image.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from poseg.skeletons import COCO17, Skeleton
 Floats = NDArray[np.float32]
 
 
-# Left joints, as COCO's training set gives them (spec section 2), front, back and upper body; right ones mirror them.
+# Left joints, as COCO's training set gives them (spec section 2), front, back and upper body; right ones are flipped.
 # None: the template lacks the joint.
 _TEMPLATES: Mapping[str, tuple[tuple[float, float] | None, ...]] = {
     "nose": ((0.50, 0.15), None, (0.50, 0.25)),
@@ -44,28 +44,28 @@ _TEMPLATES: Mapping[str, tuple[tuple[float, float] | None, ...]] = {
 
 
 def paper_templates(skeleton: Skeleton = COCO17) -> Templates:
-    """The three typical poses of COCO's people, for the joints of a skeleton that have COCO's names."""
+    """The three template poses of COCO's people, for the joints of a skeleton that have COCO's names."""
     points = np.zeros((3, len(skeleton), 2))
     known = np.zeros((3, len(skeleton)), np.bool_)
     for joint, name in enumerate(skeleton.joints):
-        mirrored = name.startswith("right_")
-        for template, place in enumerate(_TEMPLATES.get(name.replace("right_", "left_"), (None,) * 3)):
-            if place is not None:
-                points[template, joint] = (1 - place[0] if mirrored else place[0], place[1])
+        flipped = name.startswith("right_")
+        for template, point in enumerate(_TEMPLATES.get(name.replace("right_", "left_"), (None,) * 3)):
+            if point is not None:
+                points[template, joint] = (1 - point[0] if flipped else point[0], point[1])
                 known[template, joint] = True
     return Templates(points, known)
 
 
 @dataclass(frozen=True, slots=False)
 class Pose2SegCodec(CropMaskCodec):
-    """How Pose2Seg puts people into windows and reads their masks back.
+    """Crops aligned to people's poses (Affine-Align), and the masks in them.
 
-    skeleton     joints of the people that it takes
-    points       (T, K, 2) templates in the unit square, as nested tuples; None where one lacks a joint
-    crop_px    side S of the window
-    padding       of the window around the unit square, as a part of S; the paper has none
-    min_keypoint_score  joints that are less sure are not there: guesses put the window in the wrong place
-    stride       pixels between the cells of the features that windows are cut from
+    skeleton            joints of the people that it takes
+    points              (T, K, 2) templates in the unit square, as nested tuples; None where one lacks a joint
+    crop_px             side S of a crop
+    padding             of the crop around the unit square, as a fraction of S; the paper has none
+    min_keypoint_score  joints with a lower score are ignored: wrong joints misplace the crop
+    stride              pixels between the cells of the features that are cropped
 
     A value like any other codec: `templates` are made from the points when they are asked for.
     """
@@ -82,34 +82,34 @@ class Pose2SegCodec(CropMaskCodec):
             object.__setattr__(self, "points", to_points(paper_templates(self.skeleton)))
         if any(len(template) != len(self.skeleton) for template in self.points):
             raise ShapeError("templates", expected=("T", len(self.skeleton), 2), got=[len(t) for t in self.points])
-        places = [axis for template in self.points for place in template if place is not None for axis in place]
-        if not (np.isfinite(places).all() and self.stride >= 1 and 0 <= self.min_keypoint_score < 1):
+        coordinates = [axis for template in self.points for point in template if point is not None for axis in point]
+        if not (np.isfinite(coordinates).all() and self.stride >= 1 and 0 <= self.min_keypoint_score < 1):
             raise FieldError(
                 f"Templates need finite points, features a stride of 1 or more (got {self.stride}), and joints a "
-                f"least score from 0 to below 1 (got {self.min_keypoint_score})."
+                f"min_keypoint_score from 0 to below 1 (got {self.min_keypoint_score})."
             )
         if not 0 <= self.padding < 0.5 or self.crop_px < 8:
             raise FieldError(
-                f"A window of {self.crop_px} pixels with a padding of {self.padding} shows nothing; "
+                f"A crop of {self.crop_px} pixels with a padding of {self.padding} shows nothing; "
                 "give 8 pixels or more and a padding below 0.5."
             )
 
     @cached_property
     def templates(self) -> Templates:
-        """Every template and its swapped one."""
-        known = np.array([[place is not None for place in template] for template in self.points], np.bool_)
-        points = np.array([[place or (0.0, 0.0) for place in template] for template in self.points])
+        """Every template and its flip."""
+        known = np.array([[point is not None for point in template] for template in self.points], np.bool_)
+        points = np.array([[point or (0.0, 0.0) for point in template] for template in self.points])
         return Templates(points, known).with_swapped(self.skeleton)
 
     @property
     def grid(self) -> Grid:
-        """Of the features that windows are cut from."""
+        """Of the features that are cropped."""
         return Grid(self.stride)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain data for a model's card; the skeleton is stored beside them."""
         return {
-            "points": [[None if place is None else list(place) for place in template] for template in self.points],
+            "points": [[None if point is None else list(point) for point in template] for template in self.points],
             "crop_px": self.crop_px, "padding": self.padding, "min_keypoint_score": self.min_keypoint_score,
             "stride": self.stride,
         }  # fmt: skip
@@ -119,7 +119,7 @@ class Pose2SegCodec(CropMaskCodec):
         """The codec that `to_dict` described. Raises FieldError where a setting is missing."""
         try:
             points = tuple(
-                tuple(None if place is None else (float(place[0]), float(place[1])) for place in template)
+                tuple(None if point is None else (float(point[0]), float(point[1])) for point in template)
                 for template in plain["points"]
             )
             return cls(
@@ -133,52 +133,50 @@ class Pose2SegCodec(CropMaskCodec):
             ) from None
 
     def crops(self, people: People, size: tuple[int, int]) -> AlignedCrops:
-        """Where people in a picture of `size` (height, width) lie in their windows: Affine-Align."""
+        """Crops of people in an image of `size` (height, width), aligned to their poses: Affine-Align."""
         people = people if people.skeleton == self.skeleton else people.remap_to(self.skeleton)
         return align(
             people.keypoints, self.visible(people), people.boxes_xyxy, self.templates, size,
             side_px=self.crop_px, padding=self.padding,
         )  # fmt: skip
 
-    def network_inputs(self, people: People, windows: AlignedCrops) -> dict[str, Floats]:
-        """What the network is told of people: `windows` (N, 2, 3), from windows to the picture, and `joints`."""
+    def network_inputs(self, people: People, crops: AlignedCrops) -> dict[str, Floats]:
+        """The network's inputs for people: `windows` (N, 2, 3), from crops to the image, and `joints` in the crops."""
         named = people if people.skeleton == self.skeleton else people.remap_to(self.skeleton)
-        back = [affine.invert(matrix) for matrix in windows.matrices]
+        back = [affine.invert(matrix) for matrix in crops.matrices]
         return {
             "windows": np.array(back, np.float32).reshape(-1, 2, 3),
-            "joints": self.joints(named, windows),
+            "joints": self.joints(named, crops),
         }
 
     def decode(
-        self, fields: Fields, people: People, windows: AlignedCrops, size: tuple[int, int], *, exclusive: bool = True,
+        self, fields: Fields, people: People, crops: AlignedCrops, size: tuple[int, int], *, exclusive: bool = True,
         mask_threshold: float = 0.5, prior_weight: float = 0.0, rescore: bool = True,
     ) -> People:  # fmt: skip
-        """The people with masks (N, height, width) of a picture of `size`, in which `windows` lie.
+        """The people with masks on an image of `size` (height, width), which `crops` are of.
 
-        exclusive          a pixel belongs to the person that is surest of it, and to nobody else
-        mask_threshold  of a mask's pixels
-        prior_weight              how much a mask that a person has already counts, against the new one: the share of it
-                                  in
-                           their mean
-        rescore           scores are multiplied by the mean probability in the mask, and people come surest first
+        exclusive       a pixel belongs to the person with the highest probability alone
+        mask_threshold  minimum probability of a mask's pixels
+        prior_weight    weight of the masks that people have already, in the mean with the new ones
+        rescore         scores are multiplied by the mean probability in the mask, and people are sorted by them
 
         Boxes go around the masks, where there are any. Raises FieldError for fields that are not finite.
         """
-        self.validate(fields, people, windows)
+        self.validate(fields, people, crops)
         probability = sigmoid(fields[FIELD])
         if people.masks is not None and prior_weight:
-            prior = crop_masks(people.masks, windows)
-            known = people.masks.nonempty[:, None, None]
-            probability = np.where(known, (1 - prior_weight) * probability + prior_weight * prior, probability)
-        masks = Masks.from_probabilities(probability, windows.matrices, size, mask_threshold)
-        sure = masks.confidences
+            prior = crop_masks(people.masks, crops)
+            has_prior = people.masks.nonempty[:, None, None]
+            probability = np.where(has_prior, (1 - prior_weight) * probability + prior_weight * prior, probability)
+        masks = Masks.from_probabilities(probability, crops.matrices, size, mask_threshold)
+        confidences = masks.confidences
         if exclusive:
             masks = masks.without_overlaps(people.scores)
-        found = people.with_masks(masks)
+        segmented = people.with_masks(masks)
         if not rescore:
-            return found
-        found = replace(found, scores=(people.scores * sure).astype(np.float32))
-        return found[np.argsort(-found.scores, kind="stable")]
+            return segmented
+        segmented = replace(segmented, scores=(people.scores * confidences).astype(np.float32))
+        return segmented.top(len(segmented))
 
 
 def to_points(templates: Templates) -> tuple[tuple[tuple[float, float] | None, ...], ...]:

@@ -1,7 +1,7 @@
 """Grow people from seeds along the tree of joints (PersonLab, section 3.1).
 
 On a tree only one path leads from the seed to a joint, so walking depth first, in a fixed order of edges
-(TensorFlow.js) or surest joint first (Coral) finds the same joints: the decoders differ in the step, not in the
+(TensorFlow.js) or by the highest score (Coral) gives the same joints: the decoders differ in the step, not in the
 walk. A pose therefore depends on its seed alone, and many seeds are grown together, one level of the tree at a time.
 
 Letters: S seeds, N people, K joints, E directed edges.
@@ -27,7 +27,7 @@ Indices = NDArray[np.intp]
 
 # Seeds are grown by thirds, within these numbers: a person with all joints seen has one among the first third in
 # all but one of a thousand cases, and none of the other seeds then needs growing.
-LEAST_BATCH, LARGEST_BATCH = 64, 192
+MIN_BATCH, MAX_BATCH = 64, 192
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,19 +101,19 @@ def near_seeds(keypoints: Floats, seeds: Seeds, radius_px: float) -> NDArray[np.
 def grow_poses(seeds: Seeds, fields: Fields, skeleton: Skeleton, config: PersonLabDecoder) -> GrownPoses:
     """Accept people in the order of their seeds, unless a seed lies on the same joint of an accepted person.
 
-    People whose mean probability is below `decoder_config.min_pose_score` are passed over and suppress nobody.
+    People whose mean probability is below `config.min_pose_score` are skipped and suppress no others.
     """
     radius_px = config.nms_radius_px
     kept: list[GrownPoses] = []
     room = config.max_candidates
     while len(seeds) and room:
-        together = min(max(LEAST_BATCH, len(seeds) // 3), LARGEST_BATCH)
+        together = min(max(MIN_BATCH, len(seeds) // 3), MAX_BATCH)
         batch, seeds = seeds[:together], seeds[together:]
         poses = GrownPoses(batch, decode_seeds(fields, skeleton, batch, config))
         accepted = np.ones(len(batch), bool)
         if config.min_pose_score > 0:
-            sure = keypoint_probabilities(fields, poses.keypoints, config.sampling).mean(axis=1)
-            accepted = sure >= config.min_pose_score
+            pose_scores = keypoint_probabilities(fields, poses.keypoints, config.sampling).mean(axis=1)
+            accepted = pose_scores >= config.min_pose_score
         chosen = _greedy_nms(near_seeds(poses.keypoints, batch, radius_px), accepted, room)
         kept.append(poses[chosen])
         room -= len(chosen)
@@ -130,7 +130,7 @@ def grow_poses(seeds: Seeds, fields: Fields, skeleton: Skeleton, config: PersonL
 
 
 def _greedy_nms(suppresses: NDArray[np.bool_], accepted: NDArray[np.bool_], room: int) -> Indices:
-    """At most `room` who stand and are suppressed by nobody chosen before them; `suppresses` (S, S) by row."""
+    """At most `room` of the accepted, none suppressed by one chosen before; `suppresses` (S, S) by row."""
     chosen: list[int] = []
     free = accepted.copy()
     while free.any() and len(chosen) < room:

@@ -1,4 +1,4 @@
-"""How sure we are of joints and of people, and which people are the same (PersonLab, section 3.1).
+"""Scores of joints and people, and non-maximum suppression of people (PersonLab, section 3.1).
 
 Letters: N people, K joints, V votes.
 """
@@ -68,7 +68,7 @@ def expected_oks(votes: Votes, fields: Fields, keypoints: Floats, reach_px: Floa
 def _votes_around(votes: Votes, keypoints: Floats, fields: Fields, radius_px: float) -> tuple[NDArray[np.intp], ...]:
     """Pairs of a joint of a person and a vote for that joint, cast within 1.5 R of it: two lists of numbers.
 
-    A joint's own voters stand within R of it; votes that come from farther away are meant for somebody else.
+    A joint's own voters lie within R of it; votes from farther away are meant for another person.
     """
     k = keypoints.shape[1]
     h, w = fields.shape_hw
@@ -92,8 +92,8 @@ def duplicate_joints(keypoints: Floats, radius_px: float) -> Flags:
     """Joints (N, K) that lie within the radius of the same joint of a person listed before, the radius included."""
     near = _squared_distances(keypoints) <= np.float32(radius_px) ** 2
     earlier = np.tri(len(keypoints), k=-1, dtype=bool)
-    claimed: Flags = (near & earlier[:, :, None]).any(axis=1)
-    return claimed
+    duplicate: Flags = (near & earlier[:, :, None]).any(axis=1)
+    return duplicate
 
 
 def _squared_distances(keypoints: Floats) -> Floats:
@@ -104,7 +104,7 @@ def _squared_distances(keypoints: Floats) -> Floats:
 
 
 def sequential_nms(keypoints: Floats, keypoint_scores: Floats, radius_px: float) -> Floats:
-    """Mean score (N,) over all K joints, of those joints alone that nobody listed before has."""
+    """Mean score (N,) over all K joints, of joints alone that no person listed before has."""
     free: Floats = np.where(duplicate_joints(keypoints, radius_px), np.float32(0), keypoint_scores).mean(axis=1)
     return free
 
@@ -118,7 +118,7 @@ def soft_nms(keypoints: Floats, keypoint_scores: Floats, radius_px: float) -> Fl
 
 
 def oks_nms(keypoints: Floats, keypoint_scores: Floats, reach_px: Floats, oks_threshold: float) -> Floats:
-    """Mean joint scores (N,), -1 for a person whose OKS with a surer one that stands is above the threshold.
+    """Mean joint scores (N,), -1 for a person whose OKS with a kept one of a higher score is above the threshold.
 
     reach_px (N, K) is lambda kappa, how far each joint may be off.
     """

@@ -31,20 +31,20 @@ from poseg.skeletons import COCO17, Skeleton
 
 Floats = NDArray[np.float32]
 
-UNCERTAIN_SIGMAS = 3.0  # around a place where a joint may be, nothing is known within so many sigmas
+UNCERTAIN_SIGMAS = 3.0  # around a position where a joint may be, nothing is supervised within so many sigmas
 
 
 @dataclass(frozen=True)
 class PoSegCodec:
-    """How PoSeg paints people into fields and reads them back.
+    """How PoSeg encodes people as fields and decodes them.
 
     skeleton   joints
     stride     pixels between cells
-    origin_px  where the first cell stands on each axis: 0.5 on the first pixel's centre, stride / 2 in the middle of
-               the first block
+    origin_px  position of the first cell on each axis: 0.5 is the first pixel's centre, stride / 2 the centre of the
+               first block
     sigma_px   of the Gaussians around joints
     width_px   how far a limb's field reaches to each side
-    limbs      pairs of joints that people are put together from, in this order; where none are given `default_limbs`
+    limbs      pairs of joints that people are assembled from, in this order; empty for `default_limbs`
     """
 
     skeleton: Skeleton = COCO17
@@ -66,27 +66,27 @@ class PoSegCodec:
 
     @property
     def default_config(self) -> PafDecoder:
-        """The choices that find most."""
+        """The decoder's settings that detect most."""
         return PAF_DEFAULT
 
     @property
     def grid(self) -> Grid:
-        """Where the cells stand."""
+        """The positions of the cells."""
         return Grid(self.stride, self.origin_px)
 
     @cached_property
     def limb_joints(self) -> NDArray[np.intp]:
-        """(L, 2) numbers of the joints that each limb joins."""
+        """(L, 2) indices of the joints that each limb connects."""
         return self.skeleton.indices(self.limbs)
 
     @cached_property
     def redundant(self) -> NDArray[np.bool_]:
-        """(L,) limbs that join what those before them have joined already."""
+        """(L,) limbs that connect what those before them have connected already."""
         return redundant_limbs(self.skeleton, self.limbs)
 
     @property
     def specs(self) -> tuple[FieldSpec, ...]:
-        """Part affinity fields first, as in the paper; then heatmaps, that of nobody's joint, and the person map."""
+        """Part affinity fields first, as in the paper; then heatmaps, the background, and the person map."""
         k, n, grid = len(self.skeleton), len(self.limbs), self.grid
         return (
             FieldSpec("paf", ("limb", "xy"), (n, 2), "scalar", grid),
@@ -97,17 +97,17 @@ class PoSegCodec:
 
     @property
     def flip_rules(self) -> FlipRules:
-        """What a mirror image does to the axes of fields. Raises SkeletonError for lopsided limbs."""
+        """What a flip does to the axes of fields. Raises SkeletonError for limbs without a flipped one."""
         joints = self.skeleton.flip_index
         return {"joint": (joints, np.ones(len(joints), np.float32)), "limb": limb_flip(self.skeleton, self.limbs)}
 
     @property
     def scale_averaged_fields(self) -> tuple[str, ...]:
-        """The person map: means over parts of the picture know large people best where they are seen small."""
+        """The person map: pyramid pooling segments large people best at a small scale."""
         return ("segmentation",)
 
     def fields_from_outputs(self, outputs: Mapping[str, Floats]) -> Fields:
-        """Fields of the one picture that a network has seen: (1, C, h, w) by name."""
+        """Fields of one image from a network's outputs (1, C, h, w) by name."""
         return Fields.from_flat(self.specs, {name: array[0] for name, array in outputs.items()})
 
     def to_dict(self) -> dict[str, Any]:
@@ -132,19 +132,19 @@ class PoSegCodec:
         self, people: People, size: tuple[int, int], ignore: NDArray[np.bool_] | None = None, *,
         uncertain: Floats | None = None,
     ) -> Targets:  # fmt: skip
-        """Paint people, in pixels of a network input of `size` (height, width), into fields.
+        """Encode people, in pixels of a network input of `size` (height, width), as fields.
 
-        A joint counts as annotated where its score is above 0. `ignore` (height, width) marks pixels about which
-        nothing is known. What is supervised where:
+        A joint counts as annotated where its score is above 0. `ignore` (height, width) marks pixels that are
+        not annotated. What is supervised where:
 
         paf         everywhere but in `ignore` and in the masks of people without any annotated joint; and, off the
-                    limbs painted, not in the boxes of people of whom a limb's end is unknown: it may run there
-        heatmap     likewise; and, away from the joints painted, not around places where the same joint may be:
+                    annotated limbs, not in the boxes of people with one end of that limb missing: it may run there
+        heatmap     likewise; and, away from annotated joints, not around positions where the same joint may be:
                     `uncertain` (M, 3) joint, x, y
         background  where all heatmaps are
-        segment.    everywhere but in `ignore` and in the boxes of people whose mask nobody knows
+        segment.    everywhere but in `ignore` and in the boxes of people without a mask
 
-        So pictures that have only poses or only masks teach what they have.
+        So images with poses alone, or masks alone, supervise what they have.
         """
         if len(people) and people.masks is not None and people.masks.shape[1:] != size:
             raise ShapeError("people.masks", expected=(len(people), *size), got=people.masks.shape)
@@ -155,48 +155,48 @@ class PoSegCodec:
         without_keypoints = sample_at_cells(np.asarray(masks[~annotated.any(axis=1)].any(axis=0)), self.grid)
 
         heat = gaussian_heatmaps(people.keypoints, annotated, self.grid, cells, self.sigma_px)
-        nobody: Floats = (1 - heat).min(axis=0)
+        background: Floats = (1 - heat).min(axis=0)
         paf, on_limb = encode_pafs(people.keypoints, annotated, self.limb_joints, self.grid, cells, self.width_px)
-        heat_known = np.broadcast_to(~(unknown | without_keypoints), heat.shape)
+        heat_weight = np.broadcast_to(~(unknown | without_keypoints), heat.shape)
         if uncertain is not None and len(uncertain):
-            heat_known = heat_known & ~(self._uncertain_cells(uncertain, cells) & (heat == 0))
-        paf_known = ~(unknown | without_keypoints) & ~(self._partial_limbs(people, annotated, cells) & ~on_limb)
-        everybody = np.asarray(masks.any(axis=0), np.bool_)
-        hidden = sample_at_cells(_box_mask(people, masks) & ~everybody, self.grid) | unknown
+            heat_weight = heat_weight & ~(self._uncertain_cells(uncertain, cells) & (heat == 0))
+        paf_weight = ~(unknown | without_keypoints) & ~(self._partial_limbs(people, annotated, cells) & ~on_limb)
+        union = np.asarray(masks.any(axis=0), np.bool_)
+        hidden = sample_at_cells(_box_mask(people, masks) & ~union, self.grid) | unknown
         return Targets(
             self.specs,
             targets={
                 "paf": paf,
                 "heatmap": heat,
-                "background": nobody,
-                "segmentation": area_downsample(everybody, self.grid),
+                "background": background,
+                "segmentation": area_downsample(union, self.grid),
             },
             weights={
-                "paf": paf_known.astype(np.float32),
-                "heatmap": heat_known.astype(np.float32),
-                "background": np.asarray(heat_known.all(axis=0), np.float32),
+                "paf": paf_weight.astype(np.float32),
+                "heatmap": heat_weight.astype(np.float32),
+                "background": np.asarray(heat_weight.all(axis=0), np.float32),
                 "segmentation": (~hidden).astype(np.float32),
             },
         )
 
-    def _uncertain_cells(self, unsure: Floats, cells: tuple[int, int]) -> NDArray[np.bool_]:
-        """(K, h, w) cells near one of the places (M, 3) joint, x, y."""
-        points = np.zeros((len(unsure), len(self.skeleton), 2), np.float32)
+    def _uncertain_cells(self, uncertain: Floats, cells: tuple[int, int]) -> NDArray[np.bool_]:
+        """(K, h, w) cells near one of the positions (M, 3) joint, x, y."""
+        points = np.zeros((len(uncertain), len(self.skeleton), 2), np.float32)
         there = np.zeros(points.shape[:2], bool)
-        joint = unsure[:, 0].astype(np.intp)
-        points[np.arange(len(unsure)), joint], there[np.arange(len(unsure)), joint] = unsure[:, 1:], True
+        joint = uncertain[:, 0].astype(np.intp)
+        points[np.arange(len(uncertain)), joint], there[np.arange(len(uncertain)), joint] = uncertain[:, 1:], True
         return disk_assignment(points, there, self.grid, cells, UNCERTAIN_SIGMAS * self.sigma_px) >= 0
 
     def _partial_limbs(self, people: People, annotated: NDArray[np.bool_], cells: tuple[int, int]) -> NDArray[np.bool_]:
-        """(L, h, w) cells in the boxes of people of whom just one end of a limb is annotated."""
+        """(L, h, w) cells in the boxes of people with one end of a limb annotated and the other not."""
         half = annotated[:, self.limb_joints].sum(axis=2) == 1
-        known = np.zeros((len(self.limbs), *cells), bool)
+        partial = np.zeros((len(self.limbs), *cells), bool)
         corners = self.grid.to_cells(people.boxes_xyxy.reshape(-1, 2, 2))
         first = np.maximum(np.ceil(corners[:, 0]), 0).astype(int)
         last = np.maximum(np.floor(corners[:, 1]) + 1, 0).astype(int)
         for person, ((x0, y0), (x1, y1)) in enumerate(zip(first, last, strict=True)):
-            known[half[person], y0:y1, x0:x1] = True
-        return known
+            partial[half[person], y0:y1, x0:x1] = True
+        return partial
 
     def detect(self, fields: Fields, config: PafDecoder = PAF_DEFAULT) -> People:
         """All poses, highest score first, in pixels of the network's input: find peaks, integrate, match, assemble.
@@ -219,7 +219,7 @@ class PoSegCodec:
         return people.top(len(people))
 
     def assign(self, fields: Fields, people: People, config: PafDecoder = PAF_DEFAULT) -> PixelAssignment | None:
-        """Which cells of the person map belong to people given on the network's input."""
+        """Which cells of the person map belong to people on the network's input."""
         return assign_by_limbs(fields, people, config)
 
     def decode(self, fields: Fields, config: PafDecoder = PAF_DEFAULT) -> People:
@@ -228,7 +228,7 @@ class PoSegCodec:
 
 
 def _box_mask(people: People, masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(H, W) pixels in the boxes of people whose mask nobody knows."""
+    """(H, W) pixels in the boxes of people without a mask."""
     boxed = np.zeros(masks.shape[1:], bool)
     for box in people.boxes_xyxy[~masks.any(axis=(1, 2))]:
         x0, y0 = np.maximum(np.floor(box[:2]), 0).astype(int)

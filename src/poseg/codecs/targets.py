@@ -43,9 +43,9 @@ def impute_missing_joints(
     """Keypoints (N, K, 2) with a guess for those not annotated (N, K), and which have a position then (N, K).
 
     The tree of joints leads from one side of a person to the other over the nose, and over every joint in between. A
-    network guesses joints that it does not see and passes on through them; labels say nothing of them. Here a guess is
-    the mean of the neighbours on the tree, by directed edges (E, 2), that have a position already; it spreads one edge
-    at a time, so a person with any annotated joint ends with all of them.
+    network guesses joints that it does not see and passes on through them; labels lack them. Here a guess is
+    the mean of the neighbours on the tree, by directed edges (E, 2), that have a position already; it grows by one
+    edge at a time, so a person with any annotated joint ends with all of them.
     """
     points, known = np.where(annotated[..., None], keypoints, 0).astype(np.float32), annotated.copy()
     neighbours = np.zeros((known.shape[1], known.shape[1]), np.float32)

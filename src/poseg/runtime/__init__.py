@@ -1,4 +1,4 @@
-"""Runtime: model files to sessions, pictures to people. No torch here."""
+"""Runtime: model files to networks, images to people. No torch here."""
 
 from poseg.runtime.models import load, models
 from poseg.runtime.onnx_model import OnnxModel

@@ -140,8 +140,8 @@ class TopDownPipeline:
         detected = self.detector(pixels)
         detected = detected[overlaps_image(detected.boxes_xyxy, pixels.shape[:2])]
         # All are kept for now, so that those detected stay in step with their poses.
-        posed = replace(self.pose_model, min_score=0.0)(pixels, detected.boxes_xyxy)
-        people = replace(posed, scores=detected.scores, masks=detected.masks, ids=detected.ids)
-        if detected.timings is not None and posed.timings is not None:
-            people = replace(people, timings=detected.timings + posed.timings)
-        return people[posed.scores >= self.pose_model.min_score]
+        poses = replace(self.pose_model, min_score=0.0)(pixels, detected.boxes_xyxy)
+        people = replace(poses, scores=detected.scores, masks=detected.masks, ids=detected.ids)
+        if detected.timings is not None and poses.timings is not None:
+            people = replace(people, timings=detected.timings + poses.timings)
+        return people[poses.scores >= self.pose_model.min_score]

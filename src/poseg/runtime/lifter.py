@@ -1,4 +1,4 @@
-"""People in a picture become people in space, by whoever found their joints (a lifter)."""
+"""Lift people to 3D, from the 2D joints of any model."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Lifter:
     model  the model; one of another kind raises PosegError
 
     Left and right, near and far are the lifter's guess from the pose alone, and so is the size: joints are in
-    millimetres of an average grown-up. One lifter may serve several threads.
+    millimetres of an average adult. One lifter may serve several threads.
     """
 
     model: InferenceModel

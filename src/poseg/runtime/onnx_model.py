@@ -31,14 +31,14 @@ Model = str | os.PathLike[str] | bytes
 # What the runtime raises for files it cannot read and for graphs it cannot run.
 _ORT_ERRORS = (ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.InvalidGraph, ort_errors.InvalidProtobuf,
            ort_errors.NoModel, ort_errors.NotImplemented, ort_errors.RuntimeException)  # fmt: skip
-_FATAL_ONLY = 4  # every fault below comes back as an exception and is told there
+_FATAL_ONLY = 4  # every error below is raised as an exception anyway
 
 
 class OnnxModel:
     """A network in an ONNX file, with its card and the codec that reads its fields.
 
     model    path or bytes of an ONNX file with a card
-    threads  how many compute one picture; None leaves the choice to the runtime (one for each core)
+    threads  how many compute one image; None leaves the choice to the runtime (one for each core)
     name     what messages call the model; its path where it has one
 
     Raises WeightsError for a file that is no model, CardError for one without a card or with one that does not fit.
@@ -132,7 +132,7 @@ def _skeleton(plain: Mapping[str, Any]) -> Skeleton:
 
 def _open(model: Model, name: str, *, threads: int | None = None, optimise: bool = True) -> ort.InferenceSession:
     if not isinstance(model, bytes) and not Path(model).is_file():
-        raise WeightsError(f"There is no file {name}; check the name, or see `poseg models` for those that come along.")
+        raise WeightsError(f"There is no file {name}; check the name, or see `poseg models` for the bundled ones.")
     options = ort.SessionOptions()
     options.log_severity_level = _FATAL_ONLY
     options.intra_op_num_threads = threads or 0
