@@ -49,13 +49,13 @@ SUPERSAMPLING = 4  # shapes of stickers are filled on a grid so many times finer
 class Shape:
     """One stroke of the brush.
 
-    points   (P, 2) closed outline; where `width` is given a line, or (L, P, 2) several lines
+    points   (P, 2) closed contour; where `width` is given a line, or (L, P, 2) several lines
     colours  from the first to the second along `axis`, RGB 0 to 255
     axis     (2, 2) where the gradient starts and ends; None for the first colour alone
     opacity  0 to 1
     blur     standard deviation of a Gaussian over the shape
-    width    of the line; None fills the outline
-    clip     (Q, 2) outline that the shape does not leave; None for no such limit
+    width    of the line; None fills the contour
+    clip     (Q, 2) contour that the shape does not leave; None for no such limit
     """
 
     points: Points
@@ -99,7 +99,7 @@ def translate(points: Points, x: float, y: float) -> Points:
 
 
 def tapered_line(line: Points, first: float, last: float) -> Points:
-    """(2 P, 2) outline of a line (P, 2) that is `first` wide at its start and `last` wide at its end."""
+    """(2 P, 2) contour of a line (P, 2) that is `first` wide at its start and `last` wide at its end."""
     along = np.gradient(line, axis=0)
     normal = along[:, ::-1] * (1, -1) / np.linalg.norm(along, axis=1, keepdims=True)
     half = np.linspace(first, last, len(line))[:, None] / 2
@@ -229,11 +229,11 @@ def _feather(base: Points, angle: float, length: float, half: float, row: int) -
     slope = np.gradient(shaft, s, axis=0)
     normal = slope[:, ::-1] * (1, -1) / np.linalg.norm(slope, axis=1, keepdims=True)
     lead, trail = (shaft + side * half * (swell * wide)[:, None] * normal for side, wide in ((1, 0.8), (-1, 1.0)))
-    outline = np.concatenate([lead, trail[::-1]])
+    contour = np.concatenate([lead, trail[::-1]])
     axis = np.array([shaft[0], shaft[-1]])
     shapes = [
-        Shape(translate(outline, 0.012, 0.035), (DUSK, DUSK), opacity=0.34 if row else 0.22, blur=0.024),
-        Shape(outline, (MIST if row < 4 else (222, 228, 240), SNOW), axis),
+        Shape(translate(contour, 0.012, 0.035), (DUSK, DUSK), opacity=0.34 if row else 0.22, blur=0.024),
+        Shape(contour, (MIST if row < 4 else (222, 228, 240), SNOW), axis),
         Shape(np.concatenate([shaft, lead[::-1]]), (CLOUD, SNOW), axis, opacity=0.8),
     ]
     if row < 4:
@@ -243,7 +243,7 @@ def _feather(base: Points, angle: float, length: float, half: float, row: int) -
             for edge in (lead, trail)
         ]
         shapes.append(Shape(np.stack(barbs), (MIST, MIST), opacity=0.42, width=0.006))
-    shapes.append(Shape(outline, (DUSK, DUSK), opacity=0.14, width=0.008))
+    shapes.append(Shape(contour, (DUSK, DUSK), opacity=0.14, width=0.008))
     if row < 4:
         shapes.append(Shape(shaft[:-2], ((206, 208, 220), SNOW), axis, opacity=0.9, width=0.012))
     return shapes
@@ -295,11 +295,11 @@ def _butterfly(ink: Colour, inner: Colour, outer: Colour, dots: Colour) -> list[
 
 
 def _lobe(
-    outline: tuple[tuple[float, float], ...], hub: tuple[float, float], cells: int, ink: Colour, inner: Colour,
+    contour: tuple[tuple[float, float], ...], hub: tuple[float, float], cells: int, ink: Colour, inner: Colour,
     outer: Colour, dots: Colour,
 ) -> list[Shape]:  # fmt: skip
     """One lobe: dark margin with two rows of dots, bright cells between veins that fan out from the hub."""
-    edge, centre = spline(outline), np.array(hub)
+    edge, centre = spline(contour), np.array(hub)
     rays = _fan(edge, centre, cells)
     far = edge[np.argmax(np.linalg.norm(edge - centre, axis=1))]
     shapes = [
@@ -349,8 +349,8 @@ def _fan(edge: Points, hub: Points, cells: int) -> Points:
 def fairy() -> list[Shape]:
     """Two long clear lobes that shimmer, with a net of fine veins."""
     shapes: list[Shape] = []
-    for outline, hub, cells in ((FAIRY_HIND, (0.04, 0.06), 7), (FAIRY_FORE, (0.04, -0.02), 9)):
-        edge, centre = spline(outline), np.array(hub)
+    for contour, hub, cells in ((FAIRY_HIND, (0.04, 0.06), 7), (FAIRY_FORE, (0.04, -0.02), 9)):
+        edge, centre = spline(contour), np.array(hub)
         far = edge[np.argmax(np.linalg.norm(edge - centre, axis=1))]
         axis = np.array([centre, far])
         shapes.append(Shape(edge, ((214, 250, 255), (236, 196, 255)), axis, opacity=0.40))

@@ -180,7 +180,7 @@ def test_mask_scores_are_those_of_rendered_masks(seed: int) -> None:
     np.testing.assert_allclose(mask_scores(assignment, keypoints, scores, 0.5), expected, atol=1e-5)
 
 
-def test_segment_people_of_true_poses_gives_the_true_masks(make_scene):
+def test_segment_people_with_ground_truth_poses_gives_the_annotated_masks(make_scene):
     size = (257, 321)
     people = make_scene(*size).people
     codec = PersonLabCodec(stride=8)

@@ -43,7 +43,7 @@ def test_the_first_eight_colours_are_distinct_for_colour_blind_eyes(eyes):
     assert closest_pair(np.clip(linear(PEOPLE_COLOURS[:8]) @ eyes.T, 0, 1)) >= 0.13
 
 
-def test_no_colour_of_a_person_is_dark_grey_or_near_the_outline():
+def test_palette_has_no_dark_grey_and_none_near_the_contour():
     lab = oklab(linear(PEOPLE_COLOURS))
     assert lab[:, 0].min() > 0.55
     assert np.hypot(lab[:, 1], lab[:, 2]).min() > 0.05

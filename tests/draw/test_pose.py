@@ -49,7 +49,7 @@ def test_limbs_have_the_persons_colour_and_left_ones_are_paler():
     assert left.sum() > right.sum() + 60
 
 
-def test_a_limb_is_outlined_in_the_dark_on_both_sides():
+def test_draw_limb_has_a_dark_contour_on_both_sides():
     column = draw_poses(white(), arm())[:, 80].astype(int).sum(axis=1)
     inked = np.flatnonzero(column < 765)
     assert column[inked[:3]].min() < 300

@@ -53,8 +53,8 @@ def without(joints) -> np.ndarray:
     return np.where(np.isin(np.arange(17), joints), 0.0, 1.0)[None]
 
 
-def aligned(people, templates=SIX, size=SIZE, padding=0.0, least_score=0.0) -> AlignedCrops:
-    known = people.keypoint_scores > least_score
+def aligned(people, templates=SIX, size=SIZE, padding=0.0, min_score=0.0) -> AlignedCrops:
+    known = people.keypoint_scores > min_score
     return align(people.keypoints, known, people.boxes_xyxy, templates, size, side_px=SIDE, padding=padding)
 
 
@@ -166,8 +166,8 @@ def test_a_crop_is_never_larger_than_the_image(side_px, shown):
 def test_joints_below_the_minimum_score_are_missing():
     result = np.ones((1, 17))
     result[0, LEGS] = 0.2
-    assert aligned(poses(noisy(0), result), least_score=0.1).templates[0] in (STANDING, STANDING + 3)
-    assert aligned(poses(noisy(0), result), least_score=0.2).templates[0] in (UPPER, UPPER + 3)
+    assert aligned(poses(noisy(0), result), min_score=0.1).templates[0] in (STANDING, STANDING + 3)
+    assert aligned(poses(noisy(0), result), min_score=0.2).templates[0] in (UPPER, UPPER + 3)
 
 
 # AlignedCrops follow their person.

@@ -26,7 +26,7 @@ def test_they_are_small_and_say_where_they_come_from(name):
     assert all(entry["terms"] for entry in card.data)
 
 
-def test_the_upper_body_of_the_astronaut_is_found_in_her_box(astronaut):
+def test_multitask_predicts_the_upper_body_in_the_box_of_the_astronaut(astronaut):
     poser = poseg.load("multitask")
     people = poser(astronaut, [[0, 0, 380, 512]])
     assert people.skeleton == LSP14
@@ -37,13 +37,13 @@ def test_the_upper_body_of_the_astronaut_is_found_in_her_box(astronaut):
     assert people.keypoint_scores[0, LSP14.index("neck")] > 0.3
 
 
-def test_the_empty_part_of_the_picture_is_less_sure_to_hold_somebody(astronaut):
+def test_multitask_scores_lower_where_the_image_is_empty(astronaut):
     poser = poseg.load("multitask")
     people = poser(astronaut, [[0, 0, 380, 512], [380, 0, 512, 130]])
     assert people.scores[1] < 0.6 * people.scores[0]
 
 
-def test_a_standing_figure_stands_in_space():
+def test_lifter_keeps_a_standing_person_upright():
     """COCO's joints of somebody who stands and faces us, 300 px tall."""
     people = poseg.People.from_poses(
         poseg.COCO17,
@@ -64,7 +64,7 @@ def test_a_standing_figure_stands_in_space():
         assert 330 < thigh < 520
 
 
-def test_a_mirrored_figure_is_lifted_to_a_mirrored_one():
+def test_lifter_of_a_flipped_person_is_flipped():
     rng = np.random.default_rng(0)
     points = rng.uniform(50, 250, (3, 17, 2))
     lifter, skeleton = poseg.load("lifter"), poseg.COCO17

@@ -43,7 +43,7 @@ def test_it_finds_the_astronaut_and_leaves_out_what_it_does_not_see(model, astro
     assert not mask[60, 400], "the shuttle behind her"
 
 
-def test_a_mirrored_picture_holds_a_mirrored_person(model, astronaut):
+def test_poseg_of_a_flipped_image_gives_the_flipped_person(model, astronaut):
     people, mirrored = model(astronaut), model(np.ascontiguousarray(astronaut[:, ::-1]))
     left, right = (people.skeleton.index(joint) for joint in ("left_eye", "right_eye"))
     ours, theirs = people.keypoints[0, left], mirrored.keypoints[0, right]
@@ -51,7 +51,7 @@ def test_a_mirrored_picture_holds_a_mirrored_person(model, astronaut):
     assert abs(theirs[1] - ours[1]) < 10
 
 
-def test_there_is_nobody_in_noise_or_in_a_blank_picture(model):
+def test_poseg_detects_no_people_in_noise_and_blank_images(model):
     noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
     assert len(model(noise)) == 0
     assert len(model(np.full((240, 320, 3), 90, np.uint8))) == 0

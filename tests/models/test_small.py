@@ -25,7 +25,7 @@ def test_it_is_small_and_says_where_it_comes_from():
     assert {score["metric"] for score in card.scores} >= {"keypoints.AP", "masks.AP", "person_iou"}
 
 
-def test_it_finds_the_astronaut_and_her_face(astronaut):
+def test_small_detects_the_astronaut_and_the_face(astronaut):
     people = poseg.load()(astronaut)
     assert len(people) == 1
     found = {joint: people.keypoints[0, i] for i, joint in enumerate(people.skeleton.joints)}
@@ -37,7 +37,7 @@ def test_it_finds_the_astronaut_and_her_face(astronaut):
     assert not mask[60, 400], "the shuttle behind her"
 
 
-def test_a_mirrored_picture_holds_a_mirrored_person(astronaut):
+def test_small_of_a_flipped_image_gives_the_flipped_person(astronaut):
     model = poseg.load()
     people, mirrored = model(astronaut), model(np.ascontiguousarray(astronaut[:, ::-1]))
     left, right = (people.skeleton.index(joint) for joint in ("left_shoulder", "right_shoulder"))
@@ -46,7 +46,7 @@ def test_a_mirrored_picture_holds_a_mirrored_person(astronaut):
     assert people.keypoints[0, left, 0] > people.keypoints[0, right, 0], "she faces us"
 
 
-def test_there_is_nobody_in_noise_or_in_a_blank_picture():
+def test_small_detects_no_people_in_noise_and_blank_images():
     model = poseg.load()
     noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
     assert len(model(noise)) == 0

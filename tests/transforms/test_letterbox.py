@@ -41,7 +41,7 @@ def test_a_bright_spot_lands_where_to_input_says(size: tuple[int, int], size_px:
 
 
 @given(sides, sides, st.integers(30, 700), st.sampled_from([(16, 1), (32, 1), (8, 0), (32, 0)]))
-def test_inputs_have_allowed_sides_and_hold_the_picture(h: int, w: int, size_px: int, rule: tuple[int, int]) -> None:
+def test_letterbox_has_valid_sides_and_contains_the_image(h: int, w: int, size_px: int, rule: tuple[int, int]) -> None:
     multiple, remainder = rule
     box = make_letterbox((h, w), size_px, size_divisor=multiple, size_offset=remainder)
     for side, content in zip(box.input_size, box.content_size, strict=True):
@@ -125,7 +125,7 @@ def test_input_is_normalised_and_the_padding_is_zero() -> None:
     assert rows < box.input_size[0]
 
 
-def test_a_picture_of_the_right_size_is_not_touched() -> None:
+def test_letterbox_of_the_right_size_is_the_identity() -> None:
     image = np.random.default_rng(0).integers(0, 256, (65, 97, 3), np.uint8)
     tensor, box = letterbox(image, 97, size_divisor=32, size_offset=1, **PLAIN)
     np.testing.assert_array_equal(tensor[0].transpose(1, 2, 0), image)
@@ -161,7 +161,7 @@ def windows(draw: st.DrawFn) -> tuple[tuple[int, int], tuple[int, int, int, int]
 
 
 @given(windows(), st.integers(64, 700))
-def test_a_window_is_shown_as_large_as_in_the_whole_picture(
+def test_letterbox_crop_has_the_scale_of_the_whole_image(
     part: tuple[tuple[int, int], tuple[int, int, int, int]], size_px: int
 ) -> None:
     size, (left, top, right, bottom) = part
@@ -190,7 +190,7 @@ def test_a_window_is_shown_as_large_as_in_the_whole_picture(
     np.testing.assert_allclose(box.to_image(box.to_input(corners)), corners, atol=1e-3)
 
 
-def test_a_window_of_everything_is_the_picture() -> None:
+def test_letterbox_crop_of_everything_is_the_whole_image() -> None:
     image = np.random.default_rng(0).integers(0, 256, (90, 133, 3), dtype=np.uint8)
     rule = {"size_divisor": 32, "size_offset": 1, **PLAIN}
     tensor, box = letterbox(image, 257, **rule)
@@ -231,6 +231,6 @@ def test_what_a_window_shows_comes_back_to_its_place(
 
 
 @pytest.mark.parametrize("window", [(0, 0, 0, 10), (5, 5, 5, 9), (-1, 0, 10, 10), (0, 0, 101, 10), (0, 20, 10, 51)])
-def test_a_window_must_lie_in_the_picture(window: tuple[int, int, int, int]) -> None:
+def test_letterbox_rejects_a_crop_outside_the_image(window: tuple[int, int, int, int]) -> None:
     with pytest.raises(ShapeError, match="crop_xyxy"):
         make_letterbox((50, 100), 129, size_divisor=32, size_offset=1, crop_xyxy=window)

@@ -102,7 +102,7 @@ def trace_receptive_field(
     side_px      of the noise
     max_side_px  limit of its growth: it is doubled while the field reaches its border
     fraction     of the gradient inside the field on each axis: 1 for every pixel with any influence, 0.9 for the
-                 effective field, which suits deep layers that depend on the whole image; measured with noise of
+                 effective field, for deep layers that depend on the whole image; measured with noise of
                  standard deviation 1, as normalised images have
     skip         modules that are replaced by the identity meanwhile, such as normalisation over a neighbourhood
 

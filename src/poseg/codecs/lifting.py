@@ -34,23 +34,22 @@ FEATURES_PER_JOINT = 3  # x, y, and whether the joint was detected
 class LiftingCodec:
     """People on an image as a network's input, and its output as 3D joints.
 
-    skeleton       of the 3D joints; people's own joints are mapped to it by name
-    bone_scale_mm  the unit of "bones"
-    min_joints     people with fewer detected joints are not lifted
-    least_score    joints with a lower score count as not detected
+    skeleton            of the 3D joints; people's own joints are mapped to it by name
+    bone_scale_mm       the unit of "bones"
+    min_joints          people with fewer detected joints are not lifted
+    min_keypoint_score  joints with a lower score count as not detected
     """
 
     skeleton: Skeleton = BODY17_3D
     bone_scale_mm: float = 1000.0
     min_joints: int = 6
-    least_score: float = 0.1
+    min_keypoint_score: float = 0.1
 
     def __post_init__(self) -> None:
-        if not (self.bone_scale_mm > 0 and self.min_joints >= 2 and 0 <= self.least_score < 1):
+        if not (self.bone_scale_mm > 0 and self.min_joints >= 2 and 0 <= self.min_keypoint_score < 1):
             raise FieldError(
-                "A lifter needs a bone_scale_mm above 0, min_joints of 2 or more and a least_score from 0 to below "
-                "1; got "
-                f"{self.bone_scale_mm}, {self.min_joints} and {self.least_score}."
+                "A lifter needs a bone_scale_mm above 0, min_joints of 2 or more and a min_keypoint_score from 0 to "
+                f"below 1; got {self.bone_scale_mm}, {self.min_joints} and {self.min_keypoint_score}."
             )
 
     @property
@@ -69,23 +68,25 @@ class LiftingCodec:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain data for a model's card; the skeleton is stored beside them."""
-        return {name: getattr(self, name) for name in ("bone_scale_mm", "min_joints", "least_score")}
+        return {name: getattr(self, name) for name in ("bone_scale_mm", "min_joints", "min_keypoint_score")}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any], skeleton: Skeleton) -> LiftingCodec:
         """The codec that `to_dict` described. Raises FieldError where a setting is missing or makes no sense."""
         try:
-            return cls(skeleton, float(plain["bone_scale_mm"]), int(plain["min_joints"]), float(plain["least_score"]))
+            return cls(
+                skeleton, float(plain["bone_scale_mm"]), int(plain["min_joints"]), float(plain["min_keypoint_score"])
+            )
         except (KeyError, TypeError, ValueError) as fault:
             raise FieldError(
-                f"The settings of the lifter lack a good bone_scale_mm, min_joints or least_score ({fault!r}); export "
-                "the model again."
+                "The settings of the lifter lack a good bone_scale_mm, min_joints or min_keypoint_score "
+                f"({fault!r}); export the model again."
             ) from None
 
     def network_inputs(self, people: People) -> tuple[Floats, NDArray[np.bool_]]:
         """The network's input (N, 3 K, 1, 1), and which people have enough joints to be lifted (N,)."""
         named = people.remap_to(self.skeleton)
-        detected = np.asarray((named.keypoint_scores >= self.least_score) & (named.keypoint_scores > 0))
+        detected = np.asarray((named.keypoint_scores >= self.min_keypoint_score) & (named.keypoint_scores > 0))
         box = boxes.boxes_from_points(named.keypoints, detected)
         centre, side = (box[:, :2] + box[:, 2:]) / 2, (box[:, 2:] - box[:, :2]).max(axis=1, initial=0)
         points = (named.keypoints - centre[:, None]) * (2 / np.maximum(side, 1e-6))[:, None, None]

@@ -28,7 +28,7 @@ _SHADES = 6
 
 @dataclass(frozen=True, slots=True)
 class _Viewpoint:
-    """A direction to look from, its title, and whether the image's camera is below it, or at the left."""
+    """A viewing direction, its title, and whether the image's camera is below it, or at the left."""
 
     title: str
     azimuth_rad: float

@@ -142,7 +142,7 @@ def leg_length_warp(torso: Torso, body: Body, matte: Matte, factor: float) -> Di
 
 
 def head_falloff(head: HeadDisc, a: float) -> tuple[float, float]:
-    """Radii r0 and r1 of the falloff at the head, in pixels, beyond what bilinear sampling spreads into the inner disc.
+    """Radii r0 and r1 of the falloff at the head, in pixels, beyond the reach of bilinear sampling into the inner disc.
 
     For a < 0 the slope 1 + a (1 + 3/2 r1 / (r1 - r0)) of equation (1) must not fall below 1 - MAX_SLOPE.
     """

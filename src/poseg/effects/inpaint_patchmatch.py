@@ -113,8 +113,8 @@ def _telea(level: Cells) -> Floats:
     if not level.valid.any():
         return np.full_like(level.colour, 0.5)
     image = np.rint(level.colour * 255).astype(np.uint8)
-    spread: Floats = cv2.inpaint(image, mask, 3, cv2.INPAINT_TELEA).astype(np.float32) * np.float32(1 / 255)
-    return spread
+    filled: Floats = cv2.inpaint(image, mask, 3, cv2.INPAINT_TELEA).astype(np.float32) * np.float32(1 / 255)
+    return filled
 
 
 def _finer(guess: Floats, level: Cells) -> Floats:

@@ -130,7 +130,7 @@ def looking_at(
 
     target_mm    (3,) or (B, 3), projected to `centre_px`
     azimuth_rad  0 is on the side of +z, pi / 2 on that of +x
-    elevation    above the target; pi / 2 looks straight down
+    elevation    above the target; pi / 2 is straight from above
     roll_rad     rotates the camera about its axis, so that the image rotates the other way
     """
     distance, azimuth, elevation, roll, focal = np.broadcast_arrays(

@@ -20,7 +20,7 @@ MIN_AREA_PX = 64.0
 
 TORSO_TO_SHOULDER = 0.6  # width of the shoulders of an average person, in lengths of the torso
 BOX_TO_SHOULDER = 0.35  # the same, in sides of the box of a standing person (square root of its area)
-MIN_BOX_FRACTION = 0.1  # of the box's side; shoulders of people seen from the side or bending over look narrower
+MIN_BOX_FRACTION = 0.1  # of the box's side; shoulders of people seen from the side or bending over appear narrower
 
 
 def pose_boxes(

@@ -1,1 +1,1 @@
-"""Pictures and COCO files, in and out. Every file is read whole, or refused with a sentence."""
+"""Images and COCO files, in and out. Every file is read whole, or refused with a sentence."""

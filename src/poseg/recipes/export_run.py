@@ -21,7 +21,7 @@ from poseg.recipes.train_run import load_recipe
 from poseg.training.checkpoint import last_checkpoint, read_weights
 from poseg.training.recipe import Recipe
 
-PARITY_IMAGES = 8  # of a folder; every one costs two runs of the network
+PARITY_IMAGES = 8  # of a folder; each costs two runs of the network
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 

@@ -32,7 +32,7 @@ from poseg.training.pose2seg_targets import Pose2SegInput
 from poseg.training.recipe import CardMetadata, Recipe
 
 NUM_IMAGES, SIDE_PX, SEED = 8, 161, 7
-POSEG_SIDE_PX = 321  # cells are 8 pixels apart, and limbs are told apart by whole cells
+POSEG_SIDE_PX = 321  # cells are 8 pixels apart, and limbs are separated by whole cells
 BACKBONE = "mobilenet_v3_small"
 
 

@@ -165,7 +165,7 @@ COCO = Recipe(
                 "name": "COCO 2017 train", "images": 64115, "use": "keypoints and masks",
                 "terms": "annotations CC BY 4.0; Flickr photographs under their own licences",
             },
-            {"name": "ImageNet", "use": "weights at the start", "terms": "research use"},
+            {"name": "ImageNet", "use": "initial weights", "terms": "research use"},
         ),
     ),
 )  # fmt: skip

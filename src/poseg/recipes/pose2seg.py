@@ -42,8 +42,8 @@ SMALL = Recipe(
     card=CardMetadata(
         inference=InferenceConfig(641), licences=LICENCES, data=MASK_SETS,
         notes=(
-            "The backbone started from that of our `small`, which had started from Google's BodyPix MobileNetV1 0.75 "
-            "(Apache-2.0), and was trained further here with all the rest.",
+            "The backbone was initialised with that of our `small`, which was initialised with Google's BodyPix "
+            "MobileNetV1 0.75 (Apache-2.0), and was trained further here with all the rest.",
             f"{LABEL_SOURCES}.",
             "In training, joints were moved and dropped, and people were pasted over people.",
         ),

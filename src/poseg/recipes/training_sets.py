@@ -110,8 +110,8 @@ CLOTHING = {
 }
 LSP = {"name": "lsp 0001-1000", "images": 1000, "use": "12 of 14 joints", "terms": "research use"}
 LSPET = {"name": "lspet", "images": 10000, "use": "12 of 14 joints", "terms": "research use"}
-BACKGROUNDS = {"name": "backgrounds_inria", "images": 204, "use": "person-free pictures", "terms": "research use"}
-BODYPIX = {"name": "BodyPix MobileNetV1 0.75", "use": "weights at the start", "terms": "Apache-2.0"}
+BACKGROUNDS = {"name": "backgrounds_inria", "images": 204, "use": "images without people", "terms": "research use"}
+BODYPIX = {"name": "BodyPix MobileNetV1 0.75", "use": "initial weights", "terms": "Apache-2.0"}
 MOVENET = {
     "name": "MoveNet MultiPose Lightning", "use": "weights of the backbone at the start", "terms": "Apache-2.0"
 }  # fmt: skip

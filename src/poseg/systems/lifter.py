@@ -22,7 +22,7 @@ from poseg.skeletons.bones import from_parent_relative
 class LifterSystem:
     """A lifter.
 
-    skeleton, bone_scale_mm, min_joints, least_score   of the codec
+    skeleton, bone_scale_mm, min_joints, min_keypoint_score   of the codec
     width       of the layers
     blocks      of two layers each, with a residual around them
     dropout     after each layer
@@ -31,7 +31,7 @@ class LifterSystem:
     skeleton: Skeleton = BODY17_3D
     bone_scale_mm: float = 1000.0
     min_joints: int = 6
-    least_score: float = 0.1
+    min_keypoint_score: float = 0.1
     width: int = 768
     blocks: int = 2
     dropout: float = 0.1
@@ -43,7 +43,7 @@ class LifterSystem:
     @property
     def codec(self) -> LiftingCodec:
         """The codec that makes the input, encodes targets and decodes the output."""
-        return LiftingCodec(self.skeleton, self.bone_scale_mm, self.min_joints, self.least_score)
+        return LiftingCodec(self.skeleton, self.bone_scale_mm, self.min_joints, self.min_keypoint_score)
 
     @property
     def normalisation(self) -> Normalisation:

@@ -31,7 +31,7 @@ class Validation:
     """
 
     annotations: Path = Path("annotations.json")
-    images: Path = Path("pictures")
+    images: Path = Path("images")
     every: int = 0
     limit: int | None = None
 

@@ -1,1 +1,1 @@
-"""Transforms: a picture with its people, moved. Randomness is passed in."""
+"""Transforms: an image with its people, warped. Randomness is passed in."""

@@ -38,13 +38,13 @@ def test_masks_are_new_and_people_are_the_same(astronaut):
     assert not painted.masks[0][60, 400], "the shuttle behind her"
 
 
-def test_a_mirrored_picture_has_a_mirrored_mask(astronaut):
+def test_mask_refiner_of_a_flipped_image_gives_the_flipped_mask(astronaut):
     model = poseg.load()
     (mask,), (mirrored,) = model(astronaut).masks, model(np.ascontiguousarray(astronaut[:, ::-1])).masks
     assert overlap(mask, mirrored[:, ::-1]) > 0.9
 
 
-def test_people_far_away_are_painted_where_they_are(astronaut):
+def test_mask_refiner_refines_small_people_where_they_are(astronaut):
     """The same person four times smaller, on grey: as large a mask, four times smaller."""
     import cv2
 

@@ -41,12 +41,12 @@ def test_chosen_people_keep_their_own():
     assert not people.keypoints_3d.flags.writeable
 
 
-def test_another_skeleton_of_the_picture_leaves_space_alone():
+def test_remap_to_keeps_3d_joints():
     people = lifted()
     same(people.remap_to(OPENPOSE18), people)
 
 
-def test_another_size_of_the_picture_leaves_space_alone():
+def test_people_to_image_keeps_3d_joints():
     people, box = lifted(), make_letterbox((480, 640), 257, size_divisor=8, size_offset=1)
     same(box.people_to_image(box.people_to_input(people)), people)
 
@@ -58,7 +58,7 @@ def test_people_followed_over_time_keep_what_each_frame_says():
     same(tracker.update(lifted(1), 0.08), lifted(1))
 
 
-def test_a_mirrored_picture_has_mirrored_people():
+def test_flipped_flips_3d_joints():
     people = lifted()
     there = people.flipped(640)
     left, right = BODY17_3D.index("left_wrist"), BODY17_3D.index("right_wrist")
@@ -96,7 +96,7 @@ def test_files_of_videos_hold_what_is_known(tmp_path_factory, seed):
     same(read[3], frames[3])
 
 
-def test_a_joint_that_nobody_knows_is_null():
+def test_missing_3d_joint_is_null():
     people = lifted(1)
     joints = people.keypoints_3d.copy()
     joints[0, 5, 1] = np.inf
@@ -107,13 +107,13 @@ def test_a_joint_that_nobody_knows_is_null():
     json.dumps(record, allow_nan=False)
 
 
-def test_people_without_joints_in_space_say_nothing_of_them():
+def test_people_without_3d_joints_have_no_3d_record():
     flat = replace(lifted(2), keypoints_3d=None, skeleton_3d=None)
     for people in (flat, lifted(2, unknown=(0, 1))):
         assert all("keypoints_3d" not in record for record in coco_results(people, 1))
 
 
-def test_joints_in_space_and_their_skeleton_come_together_and_fit():
+def test_people_reject_3d_joints_without_a_matching_skeleton():
     people = lifted(2)
     with pytest.raises(SkeletonError, match="give both keypoints_3d and skeleton_3d"):
         replace(people, skeleton_3d=None)
