@@ -293,9 +293,13 @@ class Masks:
         column = np.zeros((bits.shape[1], bits.shape[0] + 2), np.int8)
         column[:, 1:-1] = bits.T
         at, edge = np.nonzero(np.diff(column, axis=1))
-        # Positions down the columns where the mask begins and ends; one that ends a column may begin the next.
+        # Positions down the columns where the mask begins and ends. A run that ends a column and one that begins the
+        # next are one: pycocotools' IoU stops at runs without a pixel.
         positions = (left + at) * height + top + edge
-        lengths = np.diff(np.concatenate([[0], positions, [height * width]]))
+        joined = np.flatnonzero(positions[1:] == positions[:-1])
+        positions = np.delete(positions, np.concatenate([joined, joined + 1]))
+        ends = positions if height * width in positions[-1:] else np.append(positions, height * width)
+        lengths = np.diff(ends, prepend=0)
         runs: dict[str, Any] = coco.frPyObjects({"size": [height, width], "counts": lengths.tolist()}, height, width)
         return runs
 
