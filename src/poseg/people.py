@@ -39,7 +39,7 @@ class Timings:
         return self.preprocess_ms + self.inference_ms + self.postprocess_ms
 
     def __add__(self, other: Timings) -> Timings:
-        """Both, one after the other."""
+        """The sum of both."""
         return Timings(
             self.preprocess_ms + other.preprocess_ms,
             self.inference_ms + other.inference_ms,
@@ -79,12 +79,12 @@ class Person:
 
     @property
     def mask(self) -> NDArray[np.bool_] | None:
-        """(H, W) mask on the image, made when it is asked for; None where people have no masks."""
+        """(H, W) bool mask on the image, rendered on demand; None where people have no masks."""
         return None if self.people.masks is None else self.people.masks.full(self.row)
 
     @property
     def id(self) -> int | None:
-        """The same number for the same person over time; None outside videos."""
+        """Track id, the same over time; None for single images."""
         return None if self.people.ids is None else int(self.people.ids[self.row])
 
     @property
@@ -117,12 +117,12 @@ class People:
     keypoint_scores  (N, K) float32 in [0, 1]; 0 where a joint was not detected or not annotated
     scores           (N,) float32, confidence that there is a person
     boxes_xyxy       (N, 4) float32
-    masks            Masks of N people or None; an empty mask is one that is not known. An array (N, H, W) is taken too
+    masks            Masks of N people, or an array (N, H, W) that becomes one, or None; empty without a mask
     ids              (N,) int64 or None: the same person over time
-    timings          where the time went, or None
+    timings          time spent, or None
     keypoints_3d     (N, J, 3) float32 or None: mm about each person's root, x right, y down, z away from the camera;
-                     NaN where it is not known
-    skeleton_3d      names the J joints; there with `keypoints_3d` and only then
+                     NaN without a 3D pose
+    skeleton_3d      names the J joints; None without `keypoints_3d`
 
     A number picks a `Person`; slices, index lists and flags pick `People`.
     """
@@ -152,12 +152,12 @@ class People:
                 raise ShapeError("masks", expected=(n, "height", "width"), got=masks.shape)
             object.__setattr__(self, "masks", masks)
         if (self.keypoints_3d is None) != (self.skeleton_3d is None):
-            raise SkeletonError("3D joints go with a skeleton; give both keypoints_3d and skeleton_3d, or neither.")
+            raise SkeletonError("3D joints need a skeleton; provide both keypoints_3d and skeleton_3d, or neither.")
         if self.skeleton_3d is not None:
             self._validated("keypoints_3d", np.float32, (n, len(self.skeleton_3d), 3))
 
     def _validated(self, name: str, dtype: Any, expected: tuple[int, ...]) -> None:
-        """Check one array at the door and make it read-only; a view, never a copy, where the type fits."""
+        """Check the shape of one array and make it read-only, without a copy where the type fits."""
         array = np.asarray(getattr(self, name), dtype)
         if array.shape != expected:
             raise ShapeError(name, expected=expected, got=array.shape)
@@ -189,7 +189,7 @@ class People:
 
     @classmethod
     def empty(cls, skeleton: Skeleton, size: tuple[int, int] | None = None) -> People:
-        """No people; with `size` (height, width) of the image also masks of none."""
+        """No people; with `size` (height, width) of the image they have masks, of length 0."""
         masks = None if size is None else Masks.empty(0, size)
         return cls.from_poses(skeleton, np.zeros((0, len(skeleton), 2)), np.zeros((0, len(skeleton))), masks=masks)
 

@@ -233,5 +233,5 @@ def test_evaluate_pck_names_the_image_of_a_bad_box(arguments, tmp_path, change, 
     done = changed(tmp_path, arguments(StrictTopDown(), "--metric", "pck"), change)
     assert done.exit_code == 2
     assert done.stderr.startswith(f"poseg: a.png: Box 0 ({box}")
-    assert "shows nothing of the image of 100 x 100 pixels" in done.stderr
+    assert "lies outside the image of 100 x 100 pixels" in done.stderr
     assert done.stderr.count("\n") == 1

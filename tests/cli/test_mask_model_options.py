@@ -124,7 +124,7 @@ def test_predict_takes_a_mask_model(truth: Path, poseg: Poseg) -> None:
     ("arguments", "complaint"),
     [
         (["--model", "../disks.onnx"], "does not detect people by itself"),
-        (["--model", "../spots.onnx", "--mask-model", "../spots.onnx"], "which is not given people"),
+        (["--model", "../spots.onnx", "--mask-model", "../spots.onnx"], "which does not segment provided people"),
         (["--model", "../spots.onnx", "--mask-model", "missing"], "no model 'missing'"),
     ],
     ids=" ".join,
@@ -149,7 +149,7 @@ def test_models_in_the_wrong_option_are_rejected(
         ([*MASK_MODEL, "--people", "truth.json", "--flip", "--scales", "1"], "so --scales, --flip would do nothing"),
         ([*MASK_MODEL, "--people", "truth.json", "--min-score", "0.3"], "so --min-score would do nothing"),
         ([*MASK_MODEL, "--people", "truth.json", "--max-people", "3"], "so --max-people would do nothing"),
-        (["--mask-model", "../spots.onnx", "--people", "truth.json"], "which is not given people"),
+        (["--mask-model", "../spots.onnx", "--people", "truth.json"], "which does not segment provided people"),
         ([*MASK_MODEL, "--people", "missing.json"], "There is no file missing.json"),
         ([*MASK_MODEL, "--people", "other.json"], "it lists other.png, they are such as 1.png"),
     ],

@@ -226,14 +226,12 @@ def test_top_down_finishes_the_images_after_a_box_outside(predict: Poseg, spots:
     truth({1: "a.png", 2: "b.png", 3: "c.png"}, {1: [near], 2: [near, [300, 10, 50, 50]], 3: [near]})
     result = predict("photos", *CROPS, "--people", "truth.json")
     assert result.exit_code == 2
-    assert result.stderr.startswith("poseg: photos/b.png: Box 1 (300, 10, 350, 60) shows nothing of the image")
+    assert result.stderr.startswith("poseg: photos/b.png: Box 1 (300, 10, 350, 60) lies outside the image")
     assert result.stderr.count("\n") == 1
     assert result.stdout.startswith("2 people in 2 images")
     assert written() == {"results.json", "a.overlay.png", "c.overlay.png"}
     truth({1: "a.png", 2: "b.png", 3: "c.png"}, {1: [near], 2: [near, [5, 5, 0, 0]], 3: [near]})
-    assert (
-        "photos/b.png: Box 1 (5, 5, 5, 5) shows nothing" in predict("photos", *CROPS, "--people", "truth.json").stderr
-    )
+    assert "photos/b.png: Box 1 (5, 5, 5, 5) lies outside" in predict("photos", *CROPS, "--people", "truth.json").stderr
 
 
 def test_predict_does_not_hide_internal_errors(predict: Poseg, spots: Spots, save: Save, monkeypatch) -> None:

@@ -208,7 +208,7 @@ def test_segment_reports_bad_files_in_a_sentence(
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
-        (["--model", "../spots.onnx"], "which is not given people"),
+        (["--model", "../spots.onnx"], "which does not segment provided people"),
         (["--model", "missing"], "no model 'missing'"),
         (["--long-edge", "3"], "64 to 4097"),
         (["--out", "a.png"], "Cannot make the folder a.png"),
@@ -237,7 +237,7 @@ def test_segment_rejects_people_of_an_unknown_skeleton(
     Path("people.json").write_text(json.dumps(plain))
     result = segment(poseg, "a.png")
     assert result.exit_code == 2
-    assert "0 joints that the model knows by name" in result.stderr
+    assert "share 0 joints with the model" in result.stderr
 
 
 def test_segment_takes_a_file_without_people(poseg: Poseg, spots: Spots, save: Save) -> None:

@@ -157,7 +157,7 @@ def test_codec_round_trips_through_plain_data():
 
 
 def test_codec_rejects_bad_input():
-    with pytest.raises(FieldError, match="shows nothing"):
+    with pytest.raises(FieldError, match="has no room"):
         MaskRefinerCodec(padding=0.5)
     people = people_of(ellipses((80, 100, 40, 80)))
     crops = CODEC.crops(people.boxes_xyxy, SIZE)

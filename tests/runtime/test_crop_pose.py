@@ -99,7 +99,7 @@ def test_crop_poses_take_no_box_and_boxes_over_the_edge():
 @pytest.mark.parametrize(
     ("boxes", "error", "words"),
     [
-        ([[500, 10, 600, 90]], PosegError, "Box 0 .* shows nothing of the image of 400 x 300 pixels"),
+        ([[500, 10, 600, 90]], PosegError, "Box 0 .* lies outside the image of 400 x 300 pixels"),
         ([[10, 10, 90, 90], [90, 10, 10, 90]], PosegError, "Box 1"),
         ([[10, np.nan, 90, 90]], PosegError, "Box 0"),
         ([10, 10, 90, 90], ShapeError, "boxes_xyxy"),

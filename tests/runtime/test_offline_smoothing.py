@@ -183,7 +183,7 @@ def test_smooth_offline_takes_low_scores_and_short_tracks(film_known, walker):
 
 def test_smooth_offline_rejects_bad_clips(film, film_known, walker):
     clip = film_known([walker(100)], 0.4)
-    with pytest.raises(VideoError, match="give them to a Tracker first"):
+    with pytest.raises(VideoError, match="pass them through a Tracker first"):
         smooth_offline(film([walker(100)], 0.2)[0])
     with pytest.raises(VideoError, match=r"Frame 3 at 0\.040 s does not come after"):
         smooth_offline([*clip[:3], clip[1]])

@@ -183,7 +183,7 @@ def test_body_scales_are_about_a_quarter_of_the_height_whatever_is_visible(film,
 
 def test_keypoint_smoother_rejects_people_without_ids_and_takes_no_people(film, walker):
     people = film([walker(100)], 0.04)[0][0][1]
-    with pytest.raises(VideoError, match="give them to a Tracker first"):
+    with pytest.raises(VideoError, match="pass them through a Tracker first"):
         KeypointSmoother().update(people, 0)
     none = replace(people[:0], ids=np.zeros(0, np.int64))
     assert len(KeypointSmoother().update(none, 0)) == 0

@@ -153,7 +153,7 @@ def test_person_whose_joints_coincide_is_segmented_in_the_box(image):
 
 def test_segmenter_rejects_other_skeletons_images_systems_and_settings(image):
     animal = Skeleton("animal", ("snout", "tail"), (("snout", "tail"),))
-    with pytest.raises(SkeletonError, match="0 joints that the model knows"):
+    with pytest.raises(SkeletonError, match="share 0 joints with the model"):
         Pose2SegSegmenter(Disks())(image, People.from_poses(animal, np.zeros((1, 2, 2)), np.ones((1, 2))))
     with pytest.raises(ImageError):
         Pose2SegSegmenter(Disks())(b"no image", standing((0.0, 0.0)))

@@ -220,7 +220,7 @@ def build_top_down(options: DetectOptions) -> TopDownPose:
 def build_segmenter(
     model: str, *, threads: int | None, long_edge: int | None = None, exclusive: bool = True
 ) -> Pose2SegSegmenter:  # fmt: skip
-    """The segmenter that the options describe. Raises PosegError for a model that is not given people."""
+    """The segmenter that the options describe. Raises PosegError for a model that does not segment provided people."""
     from poseg.runtime.models import load_model
     from poseg.runtime.pose2seg import Pose2SegSegmenter
 

@@ -15,19 +15,19 @@ from poseg.skeletons import Skeleton
 
 Self = TypeVar("Self", bound="Codec")
 
-# By the name of an axis: its permutation in a flipped image, and -1 for what then runs the other way.
+# By the name of an axis: its permutation in a flipped image, and -1 for vectors that change their sign.
 FlipRules = Mapping[str, tuple[NDArray[np.intp], NDArray[np.float32]]]
 
 
 class Codec(Protocol):
     """How one system encodes people as fields and decodes them: decode(encode(people)) = people.
 
-    What `encode` and `decode` take besides differs: PersonLab detects people, Pose2Seg is given them.
+    The other arguments of `encode` and `decode` differ: PersonLab detects people, Pose2Seg takes people of any source.
     """
 
     @property
     def skeleton(self) -> Skeleton:
-        """Names the joints of the people."""
+        """The skeleton of the people."""
         ...
 
     @property
@@ -52,12 +52,12 @@ class Codec(Protocol):
 class BottomUpCodec(Codec, Protocol):
     """A codec that detects people by itself, in three verbs: `detect` poses, `assign` pixels, render masks.
 
-    The last is the same for all (`mask_rendering.render_masks`). What may be set differs from system to system.
+    The last is the same for all (`mask_rendering.render_masks`). Each system has its own decoder settings.
     """
 
     @property
     def default_config(self) -> Any:
-        """The decoder's settings that detect most (`decoder_config`)."""
+        """The decoder's default settings (`decoder_config`)."""
         ...
 
     @property
@@ -78,7 +78,7 @@ class BottomUpCodec(Codec, Protocol):
         ...
 
     def assign(self, fields: Fields, people: People, config: Any = ...) -> PixelAssignment | None:
-        """Which cells belong to people given on the network's input; None for fields that know no masks."""
+        """The cells of people, who are in pixels of the network's input; None where the network has no mask fields."""
         ...
 
     def decode(self, fields: Fields, config: Any = ...) -> People:

@@ -1,6 +1,6 @@
-"""What codecs share that crop each person and predict one mask in the crop: field, target, joints in the crop.
+"""What codecs with one crop and one mask per person share: the field, its target and the joints in the crop.
 
-Letters: N people, K joints, S the side of a crop, H x W pixels of an image.
+Letters: N people, K joints, S the side of a crop, H x W pixels of the image.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FIELD = "mask"
 
 
 class CropMaskCodec:
-    """A codec of masks in crops; joints with a score of at most `min_keypoint_score` are ignored."""
+    """A codec of masks in crops. Joints with a score of at most `min_keypoint_score` are ignored."""
 
     min_keypoint_score: float
 
@@ -35,7 +35,7 @@ class CropMaskCodec:
         return (FieldSpec(FIELD, (), (), "logit", Grid(1)),)
 
     def batched_specs(self, count: int) -> tuple[FieldSpec, ...]:
-        """The field of several people."""
+        """The field of `count` people."""
         (spec,) = self.specs
         return (replace(spec, axes=("person",), shape=(count,)),)
 
@@ -45,24 +45,25 @@ class CropMaskCodec:
         return Fields(self.batched_specs(len(masks)), {FIELD: masks})
 
     def visible(self, people: People) -> NDArray[np.bool_]:
-        """The joints (N, K) that count."""
+        """(N, K) joints above the minimum score that are finite."""
         return (people.keypoint_scores > self.min_keypoint_score) & np.isfinite(people.keypoints).all(axis=-1)
 
     def joints(self, people: People, crops: AlignedCrops) -> Floats:
-        """The joints in the crops: (N, K, 3) x, y and 1 where a joint is visible, else zeros."""
+        """Joints in the crops of their people: (N, K, 3) x, y and 1 where a joint is visible, else zeros."""
         visible = self.visible(people)
         points = np.where(visible[..., None], people.keypoints, 0).astype(np.float64)
         linear, shift = crops.matrices[..., :2], crops.matrices[:, None, :, 2]
-        placed = points @ linear.swapaxes(-1, -2) + shift
-        return np.concatenate([placed * visible[..., None], visible[..., None]], axis=-1).astype(np.float32)
+        in_crop = points @ linear.swapaxes(-1, -2) + shift
+        return np.concatenate([in_crop * visible[..., None], visible[..., None]], axis=-1).astype(np.float32)
 
     def encode(self, people: People, crops: AlignedCrops, ignore: NDArray[np.bool_] | None = None) -> Targets:
-        """The target in crops: the fraction of each pixel that the person's mask covers, (N, S, S).
+        """The target (N, S, S): the fraction of each crop pixel that the person's mask covers.
 
-        The weight is 0 for people with an empty mask, outside the image, and where `ignore` (H, W) is set.
+        Weights are 0 for people with an empty mask, outside the image, and on the pixels of `ignore` (H, W).
+        Raises FieldError for people without masks.
         """
         if people.masks is None:
-            raise FieldError("Crops are trained on masks, and these people have none; give people with masks.")
+            raise FieldError("Targets of crops need masks, and these people have none; provide people with masks.")
         annotated = np.ones(people.masks.size, np.bool_) if ignore is None else ~ignore
         inside = crop_masks(Masks.from_full(annotated[None])[np.zeros(len(people), np.intp)], crops) > 0.5
         weight = inside & people.masks.nonempty[:, None, None]
@@ -72,8 +73,8 @@ class CropMaskCodec:
 
     @staticmethod
     def validate(fields: Fields, people: People, crops: AlignedCrops) -> None:
-        """Raise FieldError for fields that are not finite, ShapeError for another number of crops than of people."""
+        """Raise FieldError for fields that are not finite, ShapeError where fields, people and crops differ in N."""
         fields.check_finite()
         if not len(people) == len(crops) == len(fields[FIELD]):
-            raise ShapeError("people, crops and fields", expected="as many of each",
+            raise ShapeError("people, crops and fields", expected="the same number of each",
                              got=(len(people), len(crops), len(fields[FIELD])))  # fmt: skip

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from poseg.errors import PosegError
 
-# The words that a setting may be.
+# The values that a setting may have.
 ENUMS = {
     "seed_source": ("hough", "heatmap"),
     "sampling": ("bilinear", "nearest"),
@@ -145,7 +145,7 @@ DecoderConfig = PersonLabDecoder | PafDecoder
 DEFAULT = PersonLabDecoder()
 PAF_DEFAULT = PafDecoder()
 
-# The paper's own words, but for its seed threshold of 0.01: that is a height of a map of single pixels, this a mass.
+# The paper's settings, but for its seed threshold of 0.01, which is a height in a map of single pixels, not a mass.
 PAPER = PersonLabDecoder(seed_threshold=0.1, mid_refine_steps=2, instance_score="pose", exclusive_masks=False)
 
 TFJS = PersonLabDecoder(

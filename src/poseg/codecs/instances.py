@@ -26,7 +26,7 @@ class Instances:
     """People on the network's input, highest score first, before masks are rendered or refined.
 
     people      (N), without masks
-    assignment  the cells that are theirs, or None where they are to have no masks
+    assignment  their cells, or None where masks are not wanted
     """
 
     people: People
@@ -43,22 +43,22 @@ class Instances:
 def assign_people(
     codec: BottomUpCodec, fields: Fields, people: People, config: DecoderConfig, keep: NDArray[np.bool_] | None = None
 ) -> Instances:
-    """Poses (N) on the network's input with their pixels, scored by both, those below `min_score` left out.
+    """Poses (N) on the network's input with their pixels, scored by both; those below `min_score` are left out.
 
-    All people compete for pixels; those of `keep` (N,), or else all, are returned.
+    All people compete for pixels, but only those of `keep` (N,) are returned; None keeps all.
     """
     by_mask = config.masks and config.instance_score == "pose+mask"
     # A mask can lift a score up to the square root of the pose's alone.
     min_pose_score = config.min_score**2 if by_mask else config.min_score
     chosen = np.flatnonzero(people.scores >= max(min_pose_score, config.min_candidate_score))
     people = people[chosen]
-    wanted = np.ones(len(chosen), bool) if keep is None else keep[chosen]
+    kept = np.ones(len(chosen), bool) if keep is None else keep[chosen]
     assignment = codec.assign(fields, people, config) if config.masks else None
-    people = people[wanted]
+    people = people[kept]
     if assignment is None:
         people = people[people.scores >= config.min_score]
         return Instances(people.top(len(people)), None)
-    assignment = assignment.select(wanted)
+    assignment = assignment.select(kept)
     if by_mask:
         confidence = mask_scores(assignment, people.keypoints, people.keypoint_scores, config.mask_threshold)
         people = replace(people, scores=np.sqrt(people.scores * confidence))
@@ -79,7 +79,7 @@ def decode(codec: BottomUpCodec, fields: Fields, config: DecoderConfig) -> Peopl
 def segment_people(fields: Fields, people: People, config: PersonLabDecoder = DEFAULT) -> People:
     """People (N) on the network's input, from any source, with masks by PersonLab's long offsets; scores stay.
 
-    Joints weigh by `keypoint_scores`, people by `scores`. Boxes go around the masks, where there are any. Raises
+    `keypoint_scores` weight the joints, `scores` the people. Boxes go around the masks, where there are any. Raises
     FieldError for fields that are not finite.
     """
     fields.check_finite()

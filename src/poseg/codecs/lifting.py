@@ -1,7 +1,7 @@
-"""The lifter: 2D joints to 3D joints, without the image.
+"""The lifter: 2D joints to 3D joints, from the pose alone.
 
-The inputs are joints relative to the person's centre in units of the person's size, so that position and size on the
-image do not matter; the outputs are joints relative to their parents (Li and Chan, ACCV 2014, section 3.1).
+Inputs are joints relative to the person's centre in units of the person's size, so position and size in the image do
+not matter. Outputs are joints relative to their parents (Li and Chan, ACCV 2014, section 3.1).
 
 Letters: N people, K joints.
 """
@@ -27,17 +27,17 @@ from poseg.skeletons.bones import from_parent_relative, to_parent_relative
 Floats = NDArray[np.float32]
 
 FIELD = "bones"
-FEATURES_PER_JOINT = 3  # x, y, and whether the joint was detected
+FEATURES_PER_JOINT = 3  # x, y, and 1 where the joint is visible
 
 
 @dataclass(frozen=True, slots=True)
 class LiftingCodec:
-    """People on an image as a network's input, and its output as 3D joints.
+    """How people become a network's input, and its output 3D joints.
 
-    skeleton            of the 3D joints; people's own joints are mapped to it by name
-    bone_scale_mm       the unit of "bones"
-    min_joints          people with fewer detected joints are not lifted
-    min_keypoint_score  joints with a lower score count as not detected
+    skeleton            of the 3D joints; 2D joints are remapped to it by name
+    bone_scale_mm       millimetres of 1 in the field "bones"
+    min_joints          people with fewer visible joints are not lifted
+    min_keypoint_score  joints with a lower score are not visible
     """
 
     skeleton: Skeleton = BODY17_3D
@@ -54,16 +54,16 @@ class LiftingCodec:
 
     @property
     def specs(self) -> tuple[FieldSpec, ...]:
-        """One field, with people as rows and one column: (K, 3, N, 1)."""
+        """One field (K, 3, N, 1): people are its rows, and it has one column."""
         return (FieldSpec(FIELD, ("joint", "xyz"), (len(self.skeleton), 3), "scalar", Grid(1)),)
 
     @property
     def inputs(self) -> int:
-        """Inputs for each person."""
+        """The number of input channels."""
         return FEATURES_PER_JOINT * len(self.skeleton)
 
     def fields_from_outputs(self, outputs: Mapping[str, Floats]) -> Fields:
-        """Fields of people from a network's outputs (N, C, 1, 1) by name."""
+        """Fields of N people from a network's outputs (N, C, 1, 1) by name."""
         return Fields.from_flat(self.specs, {name: np.moveaxis(a[..., 0], 0, 1) for name, a in outputs.items()})
 
     def to_dict(self) -> dict[str, Any]:
@@ -72,27 +72,27 @@ class LiftingCodec:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any], skeleton: Skeleton) -> LiftingCodec:
-        """The codec that `to_dict` described. Raises FieldError where a setting is missing or makes no sense."""
+        """The codec that `to_dict` described. Raises FieldError where a setting is missing or invalid."""
         try:
-            return cls(
-                skeleton, float(plain["bone_scale_mm"]), int(plain["min_joints"]), float(plain["min_keypoint_score"])
-            )
+            score = float(plain["min_keypoint_score"])
+            return cls(skeleton, float(plain["bone_scale_mm"]), int(plain["min_joints"]), score)
         except (KeyError, TypeError, ValueError) as fault:
             raise FieldError(
-                "The settings of the lifter lack a good bone_scale_mm, min_joints or min_keypoint_score "
+                "The settings of the lifter lack a valid bone_scale_mm, min_joints or min_keypoint_score "
                 f"({fault!r}); export the model again."
             ) from None
 
     def network_inputs(self, people: People) -> tuple[Floats, NDArray[np.bool_]]:
-        """The network's input (N, 3 K, 1, 1), and which people have enough joints to be lifted (N,)."""
-        named = people.remap_to(self.skeleton)
-        detected = np.asarray((named.keypoint_scores >= self.min_keypoint_score) & (named.keypoint_scores > 0))
-        box = boxes.boxes_from_points(named.keypoints, detected)
+        """The network's input (N, 3 K, 1, 1), and which people have enough visible joints to be lifted (N,)."""
+        remapped = people.remap_to(self.skeleton)
+        scores = remapped.keypoint_scores
+        visible = np.asarray((scores >= self.min_keypoint_score) & (scores > 0))
+        box = boxes.boxes_from_points(remapped.keypoints, visible)
         centre, side = (box[:, :2] + box[:, 2:]) / 2, (box[:, 2:] - box[:, :2]).max(axis=1, initial=0)
-        points = (named.keypoints - centre[:, None]) * (2 / np.maximum(side, 1e-6))[:, None, None]
-        inputs = np.concatenate([points * detected[..., None], detected[..., None]], axis=2).astype(np.float32)
-        liftable = (detected.sum(axis=1) >= self.min_joints) & (side > 0)
-        return inputs.reshape(len(people), self.inputs, 1, 1), np.asarray(liftable, np.bool_)
+        relative = (remapped.keypoints - centre[:, None]) * (2 / np.maximum(side, 1e-6))[:, None, None]
+        features = np.concatenate([relative * visible[..., None], visible[..., None]], axis=2).astype(np.float32)
+        liftable = (visible.sum(axis=1) >= self.min_joints) & (side > 0)
+        return features.reshape(len(people), self.inputs, 1, 1), np.asarray(liftable, np.bool_)
 
     def encode(self, joints_mm: ArrayLike) -> Targets:
         """The targets of joints (N, K, 3) in camera axes: x right, y down, z away; weight 0 where one is not finite."""
@@ -100,18 +100,18 @@ class LiftingCodec:
         if joints.ndim != 3 or joints.shape[1:] != (len(self.skeleton), 3):
             raise ShapeError("joints_mm", expected=("people", len(self.skeleton), 3), got=joints.shape)
         bones = to_parent_relative(joints, self.skeleton) / self.bone_scale_mm
-        known = np.asarray(np.isfinite(bones).all(axis=2))
-        target = np.where(known[..., None], bones, 0)
+        valid = np.asarray(np.isfinite(bones).all(axis=2))
+        target = np.where(valid[..., None], bones, 0)
         return Targets(
             self.specs,
             {FIELD: np.moveaxis(target, 0, -1)[..., None].astype(np.float32)},
-            {FIELD: np.moveaxis(known, 0, -1)[..., None].astype(np.float32)},
+            {FIELD: np.moveaxis(valid, 0, -1)[..., None].astype(np.float32)},
         )
 
     def decode(self, fields: Fields, people: People, liftable: NDArray[np.bool_]) -> People:
-        """People with 3D joints: (N, K, 3) mm about the root, in camera axes; NaN for those not `liftable` (N,).
+        """People with 3D joints (N, K, 3): mm about the root, in camera axes; NaN for those not `liftable` (N,).
 
-        The fields are of the liftable ones alone, in their order. Raises FieldError for fields that are not finite.
+        The fields hold the liftable people only, in their order. Raises FieldError for fields that are not finite.
         """
         fields.check_finite()
         bones = np.moveaxis(fields[FIELD][..., 0], -1, 0).astype(np.float64) * self.bone_scale_mm

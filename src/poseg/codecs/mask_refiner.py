@@ -1,10 +1,10 @@
-"""The mask refiner: crops of people with the decoder's predictions in, masks out.
+"""The mask refiner: detected people to inputs of a refinement network, and its output to masks.
 
-Masks that are rendered from fields (`mask_rendering`) are interpolated between cells, so their edges are coarse. Here a
-small network sees each person in a crop: the image, the person probability, the assignment margin, and the limbs; it
-predicts which pixels are the person's.
+`mask_rendering.render_masks` interpolates between cells, so its edges are as coarse as the cells. The refiner is a
+small network that sees a crop of each person: the image, the person probability, the assignment margin and the limbs.
+It outputs the person's mask in the crop.
 
-Letters: N people, K joints, S the side of a crop, h x w cells, H x W pixels of an image.
+Letters: N people, K joints, S the side of a crop, h x w cells, H x W pixels of the image.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ Bytes = NDArray[np.uint8]
 
 INPUT_CHANNELS = 6  # red, green, blue, probability, margin, limbs
 LIMB_WIDTH_PX = 3
-SUBPIXEL_BITS = 4  # of the ends of limbs, as OpenCV counts parts of a pixel
+SUBPIXEL_BITS = 4  # fractional bits of the coordinates that OpenCV draws limbs with
 
 
 @dataclass(frozen=True, slots=True)
 class MaskRefinerCodec(CropMaskCodec):
-    """Crops of people with the input channels of the refiner, and their masks.
+    """How people are cropped for the mask refiner, and their masks decoded.
 
-    skeleton              joints of the people that it takes
-    crop_px               side S of a crop
-    padding               around the person's longer side, as a fraction of S
+    skeleton              the joints that it takes; people are remapped to it by name
+    crop_px               side S of the crop
+    padding               on each side of the person's box in the crop, as a fraction of S
     min_keypoint_score    joints with a lower score are ignored
-    min_cell_probability  minimum probability of the cells that a crop contains
+    min_cell_probability  minimum person probability of the cells that the crop encloses
     """
 
     skeleton: Skeleton = COCO17
@@ -56,8 +56,8 @@ class MaskRefinerCodec(CropMaskCodec):
     def __post_init__(self) -> None:
         if not 0 <= self.padding < 0.5 or self.crop_px < 8:
             raise FieldError(
-                f"A crop of {self.crop_px} pixels with a padding of {self.padding} shows nothing; "
-                "give 8 pixels or more and a padding below 0.5."
+                f"A crop of {self.crop_px} pixels with a padding of {self.padding} has no room for a person; "
+                "use 8 pixels or more and a padding from 0 to below 0.5."
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -77,13 +77,12 @@ class MaskRefinerCodec(CropMaskCodec):
             )  # fmt: skip
         except (KeyError, OverflowError, TypeError, ValueError) as fault:
             raise FieldError(
-                "The settings of the mask refiner lack a good crop_px, padding, min_keypoint_score or "
-                f"min_cell_probability ({fault!r}); "
-                "export the model again."
+                "The settings of the mask refiner lack a valid crop_px, padding, min_keypoint_score or "
+                f"min_cell_probability ({fault!r}); export the model again."
             ) from None
 
     def person_boxes(self, people: People, assignment: PixelAssignment) -> Floats:
-        """Boxes (N, 4) around people's visible joints and confident cells, all on one input; zeros without either."""
+        """Boxes (N, 4) around visible joints and confident cells, on the network's input; zeros without either."""
         visible = self.visible(people)[..., None]
         low = np.where(visible, people.keypoints, np.inf).min(axis=1, initial=np.inf)
         high = np.where(visible, people.keypoints, -np.inf).max(axis=1, initial=-np.inf)
@@ -103,54 +102,57 @@ class MaskRefinerCodec(CropMaskCodec):
         return align_boxes(boxes_xyxy, size, side_px=self.crop_px, padding=self.padding)
 
     def cue_maps(self, assignment: PixelAssignment, onto_image: affine.Matrix, crops: AlignedCrops) -> Floats:
-        """Person probability and weighted margin in people's crops (N, 2, S, S); beyond the fields, as at their border.
+        """Person probability and weighted margin in the crops: (N, 2, S, S); edge cells are repeated outwards.
 
-        onto_image  from the network's input, which the assignment is on, to the image, which the crops are of
+        onto_image  from the network's input, which the cells lie on, to the image, which the crops lie on
         """
         side, from_cells = crops.side_px, affine.compose(onto_image, affine.cells_to_image(assignment.grid))
-        seen = np.empty((len(crops), 2, side, side), np.float32)
-        for matrix, margin, target in zip(crops.matrices, assignment.margin_maps, seen, strict=True):
+        cues = np.empty((len(crops), 2, side, side), np.float32)
+        for matrix, margin, target in zip(crops.matrices, assignment.margin_maps, cues, strict=True):
             onto = affine.to_cv2(affine.compose(matrix, from_cells))
-            planes = np.dstack([assignment.probability, margin])
-            placed = cv2.warpAffine(planes, onto, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            target[:] = placed.transpose(2, 0, 1)
-        return seen
+            maps = np.dstack([assignment.probability, margin])
+            warped = cv2.warpAffine(maps, onto, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            target[:] = warped.transpose(2, 0, 1)
+        return cues
 
     def network_input(self, images: Bytes, cues: Floats, joints: Floats, mean: ArrayLike, std: ArrayLike) -> Floats:
-        """The network's input (N, 6, S, S) of images (N, S, S, 3), cues (N, 2, S, S) and joints (N, K, 3)."""
-        seen = np.empty((len(images), INPUT_CHANNELS, self.crop_px, self.crop_px), np.float32)
+        """The network's input (N, 6, S, S).
+
+        images     (N, S, S, 3) uint8 RGB
+        cues       (N, 2, S, S) of `cue_maps`
+        joints     (N, K, 3) in the crops
+        mean, std  of each colour channel
+        """
+        tensor = np.empty((len(images), INPUT_CHANNELS, self.crop_px, self.crop_px), np.float32)
         mean, std = (np.asarray(values, np.float32)[:, None, None] for values in (mean, std))
-        np.subtract(images.transpose(0, 3, 1, 2), mean, out=seen[:, :3], casting="unsafe")
-        seen[:, :3] /= std
-        seen[:, 3:5] = cues
-        for pose, target in zip(joints, seen[:, 5], strict=True):
+        np.subtract(images.transpose(0, 3, 1, 2), mean, out=tensor[:, :3], casting="unsafe")
+        tensor[:, :3] /= std
+        tensor[:, 3:5] = cues
+        for pose, target in zip(joints, tensor[:, 5], strict=True):
             target[:] = self._draw_limbs(pose)
-        return seen
+        return tensor
 
     def decode(
         self, fields: Fields, people: People, crops: AlignedCrops, size: tuple[int, int], *, exclusive: bool = True,
         mask_threshold: float = 0.5,
     ) -> People:  # fmt: skip
-        """The people with masks on an image of `size` (height, width), which `crops` are of.
+        """The people with masks on an image of `size` (height, width), on which `crops` lie.
 
-        exclusive       a pixel belongs to the person with the highest probability alone
-        mask_threshold  minimum probability of a mask's pixels
+        exclusive       a pixel belongs to the person with the highest probability only
+        mask_threshold  minimum probability of a mask's pixel
 
-        Boxes go around the masks, where there are any. Raises FieldError for fields that are not finite.
+        Boxes enclose the masks that are not empty. Raises FieldError for fields that are not finite.
         """
         self.validate(fields, people, crops)
         masks = Masks.from_probabilities(sigmoid(fields[FIELD]), crops.matrices, size, mask_threshold)
         return people.with_masks(masks.without_overlaps() if exclusive else masks)
 
     def _draw_limbs(self, pose: Floats) -> Floats:
-        """A pose (K, 3) in a crop as lines between its joints: (S, S) in [0, 1]."""
+        """The bones of a pose (K, 3) in a crop as lines: (S, S) in [0, 1]."""
         side, drawn = self.crop_px, np.zeros((self.crop_px, self.crop_px), np.uint8)
-        points = np.clip(pixel_indices(pose[:, :2]), -side, 2 * side) * 2**SUBPIXEL_BITS
-        whole = np.rint(points).astype(int)
+        points = np.rint(np.clip(pixel_indices(pose[:, :2]), -side, 2 * side) * 2**SUBPIXEL_BITS).astype(int)
         for first, second in self.skeleton.indices(self.skeleton.bones):
             if pose[first, 2] and pose[second, 2]:
-                cv2.line(
-                    drawn, whole[first].tolist(), whole[second].tolist(), 255, LIMB_WIDTH_PX, cv2.LINE_AA,
-                    SUBPIXEL_BITS,
-                )  # fmt: skip
+                start, end = points[first].tolist(), points[second].tolist()
+                cv2.line(drawn, start, end, 255, LIMB_WIDTH_PX, cv2.LINE_AA, SUBPIXEL_BITS)
         return drawn * np.float32(1 / 255)

@@ -34,7 +34,7 @@ def render_masks(assignment: PixelAssignment, threshold: float, exclusive: bool)
     """Masks of people on the network's input.
 
     A pixel is a person's where the interpolated probability is at least `threshold` and the person's margin,
-    interpolated with the probability as weight (what background cells point at means nothing), is not negative. When
+    interpolated with the probability as weight (offsets of background cells are meaningless), is not negative. When
     `exclusive`, a pixel halfway between two people belongs to the one listed first.
     """
     probability, margins, cells = assignment.probability, assignment.margins, assignment.cells
@@ -49,7 +49,7 @@ def render_masks(assignment: PixelAssignment, threshold: float, exclusive: bool)
             bitmaps.append((np.zeros((0, 0), np.bool_), 0, 0))
             continue
         row, column = np.divmod(own, w)
-        # Between a cell of the person and its neighbours the sign changes somewhere: the block goes one cell further.
+        # The sign changes between a cell of the person and its neighbours, so the block extends one cell further.
         top, left = (max(int(first.min()) - 1, 0) * grid.stride for first in (row, column))
         bottom, right = grid.size(min(row.max() + 1, h - 1) + 1, min(column.max() + 1, w - 1) + 1)
         weighted = np.zeros(h * w, np.float32)
@@ -63,12 +63,12 @@ def render_masks(assignment: PixelAssignment, threshold: float, exclusive: bool)
 
 
 def mask_scores(assignment: PixelAssignment, keypoints: Floats, keypoint_scores: Floats, threshold: float) -> Floats:
-    """Confidence of people's masks, given their poses (N, K, 2) and (N, K): (N,) in [0, 1].
+    """Confidence of people's masks from their poses (N, K, 2) and (N, K): (N,) in [0, 1].
 
     The mean person probability in the mask, squared, times (1 + s) / 2, where s is the fraction of the joints, weighted
-    by their scores, that lie on their own mask. A pose without person pixels of its own is most likely no person; and
-    what a mask is worth, joints alone cannot tell. Joints off the mask count half, since thin limbs are often missed.
-    A mask too small to have a cell of its own has `threshold`, which all its pixels have.
+    by their scores, that lie on their own mask. A pose without person pixels of its own is most likely no person, and
+    joints alone say nothing about the quality of a mask. Joints off the mask count half, since masks often miss thin
+    limbs. A mask smaller than a cell has the mean `threshold`, which all its pixels reach.
     """
     n, k = keypoint_scores.shape
     if not n:

@@ -47,7 +47,7 @@ MASK_FIELDS = ("segmentation", "long_offsets")
 
 @dataclass(frozen=True, slots=True)
 class PersonLabCodec:
-    """How PersonLab encodes people as fields and decodes them.
+    """How people are encoded as PersonLab's fields, and decoded.
 
     skeleton        joints and tree; its directed edges are the channels of the mid offsets
     stride          pixels between cells
@@ -71,12 +71,12 @@ class PersonLabCodec:
 
     @property
     def default_config(self) -> PersonLabDecoder:
-        """The decoder's settings that detect most."""
+        """The default settings of the decoder."""
         return DEFAULT
 
     @property
     def flip_rules(self) -> FlipRules:
-        """What a flip does to the axes of fields. Raises SkeletonError for a tree without left-right symmetry."""
+        """How a flip permutes the axes of fields. Raises SkeletonError for edges without a flipped counterpart."""
         orders = {"joint": self.skeleton.flip_index}
         if "mid_offsets" in self.fields:
             orders["edge"] = self.skeleton.edge_flip_index
@@ -84,12 +84,12 @@ class PersonLabCodec:
 
     @property
     def grid(self) -> Grid:
-        """Cell 0 is at the first pixel's centre."""
+        """Cell 0 lies on the first pixel's centre."""
         return Grid(self.stride)
 
     @property
     def specs(self) -> tuple[FieldSpec, ...]:
-        """Those of the five fields of the paper's figure 2 that there are, in the order of its heads."""
+        """The five fields of the paper's figure 2, in that order, or those of them in `fields`."""
         k, e, grid = len(self.skeleton), len(self.skeleton.edges), self.grid
         every = (
             FieldSpec("heatmap", ("joint",), (k,), "logit", grid),
@@ -102,7 +102,7 @@ class PersonLabCodec:
 
     @property
     def scale_averaged_fields(self) -> tuple[str, ...]:
-        """None: a mask is read in the one view that fits the person (`scale_selection`)."""
+        """None: each mask is read in the view where the person has a size that the network was trained on."""
         return ()
 
     def fields_from_outputs(self, outputs: Mapping[str, Floats]) -> Fields:
@@ -120,7 +120,7 @@ class PersonLabCodec:
             stride, radius, fields = int(plain["stride"]), float(plain["disk_radius_px"]), tuple(plain["fields"])
         except (KeyError, TypeError, ValueError) as fault:
             raise FieldError(
-                f"The settings of the PersonLab codec lack a good stride, disk_radius_px or fields ({fault!r}); "
+                f"The settings of the PersonLab codec lack a valid stride, disk_radius_px or fields ({fault!r}); "
                 "export the model again."
             ) from None
         return cls(skeleton, stride, radius, fields)
@@ -134,44 +134,45 @@ class PersonLabCodec:
         uncertain: Floats | None = None,
         impute: bool = False,
     ) -> Targets:
-        """Encode people, in pixels of a network input of `size` (height, width), as fields (spec section 2).
+        """The targets of people, in pixels of a network input of `size` (height, width) (spec section 2).
 
-        A joint counts as annotated where its score is above 0. `ignore` (height, width) marks pixels that
-        are not annotated: crowds, padding. What is supervised where:
+        ignore     (height, width) pixels that are not annotated: crowds, padding
+        uncertain  (M, 3) joint index, x, y of positions where a joint may or may not be
+        impute     extend short and mid offsets, unsupervised, through guessed positions of missing joints
+                   (`targets.impute_missing_joints`): for fields to decode, not to train on
 
-        heatmap   everywhere but in `ignore`, in the masks of people without any annotated joint, and, outside the
-                  annotated disks, in the disk around a position where the same joint may be:
-                  `uncertain` (M, 3) joint, x, y
+        A joint is annotated where its score is above 0. Supervised cells:
+
+        heatmap   all but those in `ignore`, in the masks of people without any annotated joint and, outside the
+                  annotated disks, in the disks of `uncertain` joints
         short     inside the disks; mid likewise, where the target joint of that person is annotated too
-        segment.  everywhere but in `ignore` and in the boxes of people without a mask
+        segment.  all but those in `ignore` and in the boxes of people without a mask
         long      in exactly one person's mask, for that person's annotated joints, outside `ignore`
 
-        Outside their supervised cells the long offsets are those of the nearest mask's person, so that they can be
-        interpolated across its edge. With `impute`, short and mid offsets likewise lead, unsupervised, through the
-        positions where joints that are not annotated may be (`targets.impute_missing_joints`): for fields that are
-        decoded, not learned.
+        Outside their supervised cells the long offsets continue with the nearest mask's owner, so that they can be
+        interpolated across its edge. Raises ShapeError for masks of another size.
         """
         if len(people) and people.masks is not None and people.masks.shape[1:] != size:
             raise ShapeError("people.masks", expected=(len(people), *size), got=people.masks.shape)
         cells = self.grid.shape(*size)
         at = self.grid.positions(*cells)
-        unknown = np.zeros(cells, bool) if ignore is None else sample_at_cells(ignore, self.grid)
+        ignored = np.zeros(cells, bool) if ignore is None else sample_at_cells(ignore, self.grid)
         annotated = people.keypoint_scores > 0
         owner = disk_assignment(people.keypoints, annotated, self.grid, cells, self.disk_radius_px)
         masks = np.zeros((len(people), *size), bool) if people.masks is None else people.masks.full()
 
-        heat_weight = ~(unknown | sample_at_cells(_any(masks[~annotated.any(axis=1)]), self.grid))
+        heat_weight = ~(ignored | sample_at_cells(_any(masks[~annotated.any(axis=1)]), self.grid))
         heat_weight = np.broadcast_to(heat_weight, owner.shape)
         if uncertain is not None and len(uncertain):
             heat_weight = heat_weight & ~((owner < 0) & self._uncertain_disks(uncertain, at))
         short, mid, mid_weight = self._encode_disks(people.keypoints, annotated, owner, at)
         if impute:
-            points, known = impute_missing_joints(people.keypoints, annotated, self.skeleton.edges)
-            guessed = disk_assignment(points, known & ~annotated, self.grid, cells, self.disk_radius_px)
-            short, mid, _ = self._encode_disks(points, known, np.where(owner >= 0, owner, guessed), at)
-        person, person_weight = self._encode_segmentation(people, masks, unknown)
+            points, placed = impute_missing_joints(people.keypoints, annotated, self.skeleton.edges)
+            guessed = disk_assignment(points, placed & ~annotated, self.grid, cells, self.disk_radius_px)
+            short, mid, _ = self._encode_disks(points, placed, np.where(owner >= 0, owner, guessed), at)
+        person, person_weight = self._encode_segmentation(people, masks, ignored)
         long, long_weight = self._encode_long(
-            people.keypoints, annotated, sample_at_cells(masks, self.grid), unknown, at
+            people.keypoints, annotated, sample_at_cells(masks, self.grid), ignored, at
         )
         return Targets(
             self.specs,
@@ -204,24 +205,24 @@ class PersonLabCodec:
         edge, row, column = np.nonzero(owner[edges[:, 0]] >= 0)
         source, target = edges[edge].T
         person = owner[source, row, column]
-        known = annotated[person, target]
-        edge, row, column, person, target = (a[known] for a in (edge, row, column, person, target))
+        both = annotated[person, target]
+        edge, row, column, person, target = (a[both] for a in (edge, row, column, person, target))
         mid[edge, :, row, column] = keypoints[person, target] - at[:, row, column].T
         weight[edge, row, column] = 1
         return short, mid, weight
 
-    def _uncertain_disks(self, positions: Floats, at: Floats) -> NDArray[np.bool_]:
-        """(K, h, w) cells in the disk of one of the positions (M, 3) joint, x, y."""
+    def _uncertain_disks(self, uncertain: Floats, at: Floats) -> NDArray[np.bool_]:
+        """(K, h, w) cells in the disk of one of the uncertain joints (M, 3): joint index, x, y."""
         x, y = at[0, 0], at[1, :, 0]
-        squared = (x - positions[:, 1:2])[:, None, :] ** 2 + (y - positions[:, 2:3])[:, :, None] ** 2  # (M, h, w)
+        squared = (x - uncertain[:, 1:2])[:, None, :] ** 2 + (y - uncertain[:, 2:3])[:, :, None] ** 2  # (M, h, w)
         disks = np.zeros((len(self.skeleton), *at.shape[1:]), np.bool_)
-        np.logical_or.at(disks, positions[:, 0].astype(np.intp), squared <= self.disk_radius_px**2)
+        np.logical_or.at(disks, uncertain[:, 0].astype(np.intp), squared <= self.disk_radius_px**2)
         return disks
 
     def _encode_segmentation(
-        self, people: People, masks: NDArray[np.bool_], unknown: NDArray[np.bool_]
+        self, people: People, masks: NDArray[np.bool_], ignored: NDArray[np.bool_]
     ) -> tuple[Floats, Floats]:
-        """Person coverage (h, w) and its weight: the box of a person without a mask is unknown outside masks."""
+        """Person coverage (h, w) and its weight, 0 off the masks in the box of a person without a mask."""
         union = _any(masks)
         maskless = np.zeros(masks.shape[1:], bool)
         for box in people.boxes_xyxy[~masks.any(axis=(1, 2))]:
@@ -229,15 +230,15 @@ class PersonLabCodec:
             x1, y1 = np.maximum(np.ceil(box[2:]), 0).astype(int)
             maskless[y0:y1, x0:x1] = True
         person = area_downsample(union, self.grid)
-        hidden = sample_at_cells(maskless & ~union, self.grid) | unknown
-        return person, (~hidden).astype(np.float32)
+        unsupervised = sample_at_cells(maskless & ~union, self.grid) | ignored
+        return person, (~unsupervised).astype(np.float32)
 
     def _encode_long(
         self,
         keypoints: Floats,
         annotated: NDArray[np.bool_],
         masks: NDArray[np.bool_],
-        unknown: NDArray[np.bool_],
+        ignored: NDArray[np.bool_],
         at: Floats,
     ) -> tuple[Floats, Floats]:
         """Long offsets (K, 2, h, w) to the joints of the nearest mask's person, and their weight (K, h, w)."""
@@ -245,10 +246,10 @@ class PersonLabCodec:
         if (owner < 0).any():
             k = keypoints.shape[1]
             return np.zeros((k, 2, *owner.shape), np.float32), np.zeros((k, *owner.shape), np.float32)
-        seen = annotated[owner].transpose(2, 0, 1)
-        long = np.where(seen[:, None], keypoints[owner].transpose(2, 3, 0, 1) - at, 0).astype(np.float32)
-        alone = (masks.sum(axis=0) == 1) & ~unknown
-        return long, (seen & alone).astype(np.float32)
+        has_joint = annotated[owner].transpose(2, 0, 1)
+        long = np.where(has_joint[:, None], keypoints[owner].transpose(2, 3, 0, 1) - at, 0).astype(np.float32)
+        unique = (masks.sum(axis=0) == 1) & ~ignored
+        return long, (has_joint & unique).astype(np.float32)
 
     def detect(self, fields: Fields, config: PersonLabDecoder = DEFAULT) -> People:
         """All poses, highest score first, in pixels of the network's input: vote, find peaks, grow, score, suppress.
@@ -268,7 +269,7 @@ class PersonLabCodec:
         return people.top(len(people))
 
     def assign(self, fields: Fields, people: People, config: PersonLabDecoder = DEFAULT) -> PixelAssignment | None:
-        """Which cells belong to people on the network's input; None for fields without `MASK_FIELDS`."""
+        """The cells of people, who are in pixels of the network's input; None without `MASK_FIELDS`."""
         if not all(name in fields for name in MASK_FIELDS):
             return None
         return assign_by_offsets(fields, people, config)
@@ -298,7 +299,7 @@ class PersonLabCodec:
         scales: Floats,
         config: PersonLabDecoder,
     ) -> Floats:
-        """The score of each joint: (N, K)."""
+        """The scores of joints: (N, K)."""
         if config.keypoint_score == "expected_oks":
             reach = scales[:, None] * kappas(self.skeleton)
             return probability * expected_oks(votes, fields, poses.keypoints, reach, self.disk_radius_px)
@@ -307,7 +308,7 @@ class PersonLabCodec:
         return probability
 
     def _suppress(self, keypoints: Floats, keypoint_scores: Floats, scales: Floats, config: PersonLabDecoder) -> Floats:
-        """The score of each person, beside the others: (N,)."""
+        """The scores of people after suppression by others: (N,)."""
         if config.instance_nms == "oks":
             reach = scales[:, None] * kappas(self.skeleton)
             return oks_nms(keypoints, keypoint_scores, reach, config.oks_threshold)
@@ -316,5 +317,5 @@ class PersonLabCodec:
 
 
 def _any(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Where any of the masks (N, H, W) is: (H, W)."""
+    """The union (H, W) of masks (N, H, W)."""
     return np.asarray(masks.any(axis=0), np.bool_)

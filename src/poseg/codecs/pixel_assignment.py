@@ -1,7 +1,7 @@
 """Assign pixels to people: which person do the long offsets of a pixel point at (PersonLab, section 3.2).
 
-Cells are assigned on the grid of the fields, which holds all that the network knows of them; edges between cells are
-made when masks are rendered (`mask_rendering`).
+Cells are assigned on the grid of the fields; mask edges between cells are interpolated when masks are rendered
+(`mask_rendering`).
 
 Letters: M cells that may be person, N people, K joints, h x w cells.
 """
@@ -23,18 +23,18 @@ from poseg.people import People
 
 Floats = NDArray[np.float32]
 
-# Cells less probable than this, or than half of what a mask asks of a pixel, have too little weight to turn one.
+# Cells less probable than this, or than half of the mask threshold, have too little weight to change a pixel.
 MIN_PROBABILITY = 0.2
 MIN_SCORE = 1e-3
-# Products below this size stay on one thread; threads that wait for each other cost a hundred times as much where
-# other work keeps the processor busy.
+# Matrix products below this size run on one thread; threads that wait for each other cost a hundred times as much on a
+# busy processor.
 MAX_PRODUCT = 200_000
 FACE_JOINTS = 5
 MIN_JOINT_SCORE = 0.3
 
 
 def geometric_embedding(fields: Fields, points: Floats, config: PersonLabDecoder) -> Floats:
-    """Where points (M, 2) say that the joints of their person are: (M, K, 2) input pixels."""
+    """The joints that the long offsets at points (M, 2) point at: (M, K, 2) input pixels."""
     long = fields["long_offsets"]
     joint = np.repeat(np.arange(len(long)), len(points))
     position = refine(np.tile(points, (len(long), 1)), long, joint, fields.grid, 1, config.sampling)
@@ -51,9 +51,9 @@ def cell_embeddings(fields: Fields, cells: NDArray[np.intp], configs: Sequence[P
 
 
 def _refine_embedding(fields: Fields, position: Floats, config: PersonLabDecoder) -> Floats:
-    """Positions (K, M, 2) that long offsets led to, followed further and corrected: (M, K, 2).
+    """Positions (K, M, 2) reached by long offsets, refined by more of them and by short offsets: (M, K, 2).
 
-    One joint comes after another, so that each is read from a plane that stays in the cache.
+    Joint by joint, so that each field plane stays in the cache.
     """
     grid, (k, m, _) = fields.grid, position.shape
     joint, position = np.repeat(np.arange(k), m), position.reshape(-1, 2)
@@ -71,8 +71,8 @@ def paper_distance(embedding: Floats, keypoints: Floats, weights: Floats, scales
     """Mean distance between the joints pointed at and a person's, in units of the person's scale: (M, N).
 
     D = sum_k p_k |G_k - y_k| / (lambda sum_k p_k), from embedding (M, K, 2), keypoints (N, K, 2), weights p (N, K)
-    and scales lambda (N,). It is no less than the distance between the weighted means of the joints; where that
-    alone is more than `cutoff` it stands for D, which spares the work for nearly all people who are not near.
+    and scales lambda (N,). The distance between the weighted means of the joints is a lower bound; where it is
+    above `cutoff` it is returned instead of D, which saves the work for nearly all people who are not near.
     """
     weight = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
     means = (weight[..., None] * keypoints).sum(axis=1)
@@ -95,7 +95,7 @@ def _product(left: Floats, right: Floats) -> Floats:
 
 
 def _mean_square(embedding: Floats, keypoints: Floats, counts: NDArray[np.bool_]) -> Floats:
-    """Mean squared distance over the joints that count (N, K), infinite where there are none: (M, N)."""
+    """Mean squared distance (M, N) over the joints flagged in `counts` (N, K), infinite without any."""
     squared = ((embedding[:, None] - keypoints[None]) ** 2).sum(axis=3)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = (squared * counts).sum(axis=2) / counts.sum(axis=1)
@@ -168,7 +168,7 @@ class PixelAssignment:
 
     @property
     def margin_maps(self) -> Floats:
-        """(N, h, w) the margins times the probability: what background cells point at means nothing."""
+        """(N, h, w) the margins times the probability, since offsets of background cells are meaningless."""
         maps = np.zeros((self.margins.shape[1], *self.probability.shape), np.float32)
         weight = self.probability.reshape(-1)[self.cells]
         maps.reshape(len(maps), self.probability.size)[:, self.cells] = (self.margins * weight[:, None]).T
@@ -180,17 +180,16 @@ class PixelAssignment:
 
 
 def candidate_cells(person: Floats, threshold: float) -> NDArray[np.intp]:
-    """Raster indices of the cells that count where pixels must be person with at least `threshold`."""
+    """Raster indices of the cells that can matter for a mask with this threshold."""
     return np.flatnonzero(person >= min(MIN_PROBABILITY, threshold / 2))
 
 
 def assign_by_offsets(fields: Fields, people: People, config: PersonLabDecoder) -> PixelAssignment:
     """Assign cells to people (N) on the network's input by the long offsets.
 
-    Joints weigh by `keypoint_scores`; people compete by `scores` where distances are the paper's. A long offset may be
-    right at once, and following it further may lead astray: a joint hidden behind another person lies on pixels that
-    point at that person's joints. So the paper's distance is the smaller one of before and after refinement. The
-    published decoders know neither that nor the scores.
+    `keypoint_scores` weight the joints; with the paper's distance people also compete by `scores`. Refinement can lead
+    astray: a joint hidden behind another person lies on pixels that point at that person's joints. So the paper's
+    distance is the smaller one of before and after refinement. The published decoders have neither.
     """
     person = sigmoid(fields["segmentation"])
     cells = candidate_cells(person, config.mask_threshold) if len(people) else np.zeros(0, np.intp)

@@ -1,8 +1,9 @@
-"""Pose2Seg: crops aligned to people's poses in, masks out (Zhang et al., CVPR 2019).
+"""Pose2Seg: people to aligned crops, and masks of crops to people (Zhang et al., CVPR 2019).
 
-Unlike other codecs this one is provided with people: their poses define the crops, and each crop has one mask.
+Unlike the bottom-up codecs this one takes people of any source: their poses align the crops, and each crop has one
+mask.
 
-Letters: N people, K joints, S the side of a crop, H x W pixels of an image.
+Letters: N people, K joints, T templates, S the side of a crop, H x W pixels of the image.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ from poseg.skeletons import COCO17, Skeleton
 Floats = NDArray[np.float32]
 
 
-# Left joints, as COCO's training set gives them (spec section 2), front, back and upper body; right ones are flipped.
-# None: the template lacks the joint.
+# Left joints of typical poses of COCO's training set (spec section 2): front, back and upper body. Right joints are
+# their flip. None: the template lacks the joint.
 _TEMPLATES: Mapping[str, tuple[tuple[float, float] | None, ...]] = {
     "nose": ((0.50, 0.15), None, (0.50, 0.25)),
     "left_eye": ((0.51, 0.18), None, (0.52, 0.25)),
@@ -44,30 +45,28 @@ _TEMPLATES: Mapping[str, tuple[tuple[float, float] | None, ...]] = {
 
 
 def paper_templates(skeleton: Skeleton = COCO17) -> Templates:
-    """The three template poses of COCO's people, for the joints of a skeleton that have COCO's names."""
+    """The three typical poses of COCO's people, for the joints of a skeleton that have COCO's names."""
     points = np.zeros((3, len(skeleton), 2))
-    known = np.zeros((3, len(skeleton)), np.bool_)
+    visible = np.zeros((3, len(skeleton)), np.bool_)
     for joint, name in enumerate(skeleton.joints):
         flipped = name.startswith("right_")
         for template, point in enumerate(_TEMPLATES.get(name.replace("right_", "left_"), (None,) * 3)):
             if point is not None:
                 points[template, joint] = (1 - point[0] if flipped else point[0], point[1])
-                known[template, joint] = True
-    return Templates(points, known)
+                visible[template, joint] = True
+    return Templates(points, visible)
 
 
 @dataclass(frozen=True, slots=False)
 class Pose2SegCodec(CropMaskCodec):
-    """Crops aligned to people's poses (Affine-Align), and the masks in them.
+    """How people are aligned in crops for Pose2Seg, and their masks decoded.
 
-    skeleton            joints of the people that it takes
+    skeleton            the joints that it takes; people are remapped to it by name
     points              (T, K, 2) templates in the unit square, as nested tuples; None where one lacks a joint
-    crop_px             side S of a crop
-    padding             of the crop around the unit square, as a fraction of S; the paper has none
-    min_keypoint_score  joints with a lower score are ignored: wrong joints misplace the crop
-    stride              pixels between the cells of the features that are cropped
-
-    A value like any other codec: `templates` are made from the points when they are asked for.
+    crop_px             side S of the crop
+    padding             on each side of the unit square in the crop, as a fraction of S; the paper has none
+    min_keypoint_score  joints with a lower score are ignored, since wrong joints misalign the crop
+    stride              pixels between the cells of the features that crops are sampled from
     """
 
     skeleton: Skeleton = COCO17
@@ -82,28 +81,28 @@ class Pose2SegCodec(CropMaskCodec):
             object.__setattr__(self, "points", to_points(paper_templates(self.skeleton)))
         if any(len(template) != len(self.skeleton) for template in self.points):
             raise ShapeError("templates", expected=("T", len(self.skeleton), 2), got=[len(t) for t in self.points])
-        coordinates = [axis for template in self.points for point in template if point is not None for axis in point]
-        if not (np.isfinite(coordinates).all() and self.stride >= 1 and 0 <= self.min_keypoint_score < 1):
+        values = [value for template in self.points for point in template if point is not None for value in point]
+        if not (np.isfinite(values).all() and self.stride >= 1 and 0 <= self.min_keypoint_score < 1):
             raise FieldError(
                 f"Templates need finite points, features a stride of 1 or more (got {self.stride}), and joints a "
                 f"min_keypoint_score from 0 to below 1 (got {self.min_keypoint_score})."
             )
         if not 0 <= self.padding < 0.5 or self.crop_px < 8:
             raise FieldError(
-                f"A crop of {self.crop_px} pixels with a padding of {self.padding} shows nothing; "
-                "give 8 pixels or more and a padding below 0.5."
+                f"A crop of {self.crop_px} pixels with a padding of {self.padding} has no room for a person; "
+                "use 8 pixels or more and a padding from 0 to below 0.5."
             )
 
     @cached_property
     def templates(self) -> Templates:
-        """Every template and its flip."""
-        known = np.array([[point is not None for point in template] for template in self.points], np.bool_)
+        """The templates, and each with left and right swapped."""
+        visible = np.array([[point is not None for point in template] for template in self.points], np.bool_)
         points = np.array([[point or (0.0, 0.0) for point in template] for template in self.points])
-        return Templates(points, known).with_swapped(self.skeleton)
+        return Templates(points, visible).with_swapped(self.skeleton)
 
     @property
     def grid(self) -> Grid:
-        """Of the features that are cropped."""
+        """Of the features that crops are sampled from."""
         return Grid(self.stride)
 
     def to_dict(self) -> dict[str, Any]:
@@ -128,12 +127,12 @@ class Pose2SegCodec(CropMaskCodec):
             )  # fmt: skip
         except (IndexError, KeyError, OverflowError, TypeError, ValueError) as fault:
             raise FieldError(
-                f"The settings of the Pose2Seg codec lack good points, crop_px, padding, min_keypoint_score or stride "
+                f"The settings of the Pose2Seg codec lack valid points, crop_px, padding, min_keypoint_score or stride "
                 f"({fault!r}); export the model again."
             ) from None
 
     def crops(self, people: People, size: tuple[int, int]) -> AlignedCrops:
-        """Crops of people in an image of `size` (height, width), aligned to their poses: Affine-Align."""
+        """The crops of people in an image of `size` (height, width), by Affine-Align."""
         people = people if people.skeleton == self.skeleton else people.remap_to(self.skeleton)
         return align(
             people.keypoints, self.visible(people), people.boxes_xyxy, self.templates, size,
@@ -141,26 +140,26 @@ class Pose2SegCodec(CropMaskCodec):
         )  # fmt: skip
 
     def network_inputs(self, people: People, crops: AlignedCrops) -> dict[str, Floats]:
-        """The network's inputs for people: `windows` (N, 2, 3), from crops to the image, and `joints` in the crops."""
-        named = people if people.skeleton == self.skeleton else people.remap_to(self.skeleton)
-        back = [affine.invert(matrix) for matrix in crops.matrices]
+        """The graph's inputs for people: `windows` (N, 2, 3), from crops to the image, and `joints` (N, K, 3)."""
+        remapped = people if people.skeleton == self.skeleton else people.remap_to(self.skeleton)
+        to_image = [affine.invert(matrix) for matrix in crops.matrices]
         return {
-            "windows": np.array(back, np.float32).reshape(-1, 2, 3),
-            "joints": self.joints(named, crops),
+            "windows": np.array(to_image, np.float32).reshape(-1, 2, 3),
+            "joints": self.joints(remapped, crops),
         }
 
     def decode(
         self, fields: Fields, people: People, crops: AlignedCrops, size: tuple[int, int], *, exclusive: bool = True,
         mask_threshold: float = 0.5, prior_weight: float = 0.0, rescore: bool = True,
     ) -> People:  # fmt: skip
-        """The people with masks on an image of `size` (height, width), which `crops` are of.
+        """The people with masks on an image of `size` (height, width), on which `crops` lie.
 
-        exclusive       a pixel belongs to the person with the highest probability alone
-        mask_threshold  minimum probability of a mask's pixels
-        prior_weight    weight of the masks that people have already, in the mean with the new ones
-        rescore         scores are multiplied by the mean probability in the mask, and people are sorted by them
+        exclusive       a pixel belongs only to the person with the highest probability times score
+        mask_threshold  minimum probability of a mask's pixel
+        prior_weight    weight of the masks that people have already in the mean with the new ones, 0 to 1
+        rescore         multiply scores by the mean probability in the mask, and sort people by them
 
-        Boxes go around the masks, where there are any. Raises FieldError for fields that are not finite.
+        Boxes enclose the masks that are not empty. Raises FieldError for fields that are not finite.
         """
         self.validate(fields, people, crops)
         probability = sigmoid(fields[FIELD])
@@ -180,8 +179,8 @@ class Pose2SegCodec(CropMaskCodec):
 
 
 def to_points(templates: Templates) -> tuple[tuple[tuple[float, float] | None, ...], ...]:
-    """Templates as a codec holds them."""
+    """Templates as the nested tuples of `Pose2SegCodec.points`."""
     return tuple(
-        tuple((float(x), float(y)) if there else None for (x, y), there in zip(points, known, strict=True))
-        for points, known in zip(templates.points, templates.visible, strict=True)
+        tuple((float(x), float(y)) if shown else None for (x, y), shown in zip(points, visible, strict=True))
+        for points, visible in zip(templates.points, templates.visible, strict=True)
     )

@@ -1,9 +1,8 @@
 """Several views of one image become one set of poses: the people that views agree on.
 
 Two detections are one person where their poses are similar (OKS). A person's score falls with the fraction of views
-that saw the place and missed them, a joint's with the distance of its detections. So a mistake of one view fades by
-itself,
-and a view fused with itself is the view.
+that show their position but do not detect them, a joint's score with the distance between its detections. So mistakes
+of one view get low scores, and a view fused with itself is the view.
 
 Letters: D detections of all views, N people, K joints.
 """
@@ -27,15 +26,15 @@ Box = tuple[float, float, float, float]
 
 
 class Detections(Protocol):
-    """What one view detected: `ViewDetections`, or a view that was run (`runtime.multi_scale`)."""
+    """Detections of one view: `ViewDetections`, or a view that was run (`runtime.multi_scale.View`)."""
 
     @property
     def people(self) -> People:
-        """Poses with scores in pixels of the whole image; masks do not matter here."""
+        """Poses with scores in pixels of the whole image; masks are ignored."""
 
     @property
     def weight(self) -> float:
-        """Factor on the scores of its people, which brings networks to one scale."""
+        """Factor on the scores of its people, which makes the scores of different networks comparable."""
 
     @property
     def crop_xyxy(self) -> Box | None:
@@ -43,12 +42,12 @@ class Detections(Protocol):
 
     @property
     def scale(self) -> float:
-        """How large the image was seen, relative to other views: joints count more where it was seen large."""
+        """Scale of the image relative to other views: joints of larger views have more weight."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ViewDetections:
-    """What one view detected, as plain values; see `Detections`."""
+    """Detections of one view as plain values; see `Detections`."""
 
     people: People
     weight: float = 1.0
@@ -58,11 +57,11 @@ class ViewDetections:
 
 @dataclass(frozen=True, slots=True)
 class FusionConfig:
-    """When views agree.
+    """Thresholds of the fusion.
 
     match_oks  minimum OKS of two detections of one person
-    nms_oks    of two people more similar than this in the end, whom no view shows apart, the higher score stands
-    min_score  detections with a lower score are left out at the start
+    nms_oks    of two fused people more similar than this, that no view detects as two, only the higher score is kept
+    min_score  detections with a lower score are ignored
     """
 
     match_oks: float = 0.4
@@ -75,9 +74,9 @@ class FusedPeople:
     """The people of all views, highest score first.
 
     people     without masks; see `fuse_poses` for their scores
-    votes      (N,) how many views detected the person
-    max_votes  (N,) how many views could have: those that show the person's centre
-    sources    for each person the detections behind it, as (view, row of its people), highest score first
+    votes      (N,) number of views that detected the person
+    max_votes  (N,) number of views that show the person's centre
+    sources    for each person its detections, as (view, row of its people), highest score first
     """
 
     people: People
@@ -109,15 +108,15 @@ def fuse_poses(views: Sequence[Detections], config: FusionConfig = FusionConfig(
     """The people of all views, each once.
 
     Highest score first, a detection joins the most similar person that its view has not detected yet, or is a new one.
-    A joint lies at the mean of the detections near the best supported one, weighted by confidence, nearness and scale;
-    near is what COCO's OKS calls near. Scores are
+    A joint is the mean of the detections near the best supported one, weighted by confidence, nearness (as in COCO's
+    OKS) and scale. Scores are
 
         joint score   sqrt(largest weight * sum of weights / detections)
         person score  largest score * votes / max votes
 
-    so one more view that agrees never lowers a person, one view is passed through, and a view fused with itself gives
-    the same people. The order of the views does not matter. Raises PosegError for no views, ShapeError for views on
-    different skeletons.
+    so one more agreeing view never lowers a person's score, a single view is returned as it is, and a view fused with
+    itself gives the same people. The order of the views does not matter. Raises PosegError for no views, ShapeError for
+    views on different skeletons.
     """
     if not views:
         raise PosegError("Fusing poses needs at least one view of the image; there are none.")
@@ -142,9 +141,9 @@ def fuse_poses(views: Sequence[Detections], config: FusionConfig = FusionConfig(
     max_votes = np.maximum(_visible_in(centres, views), votes)
     top_scores = np.array([pool.scores[group[0]] for group in groups])
     scores = (top_scores * votes / max_votes).astype(np.float32)
-    apart = _shown_apart(pool, groups)
+    distinct = _distinct_in_a_view(pool, groups)
     fused = _Poses(points, confidence, pose_areas(points, confidence))
-    kept = _nms(fused, scores, sigmas, config.nms_oks, apart)
+    kept = _nms(fused, scores, sigmas, config.nms_oks, distinct)
     people = People.from_poses(skeleton, points[kept], confidence[kept], scores=scores[kept])
     sources = tuple(tuple((int(pool.view[d]), int(pool.row[d])) for d in groups[person]) for person in kept)
     return FusedPeople(people, votes[kept], max_votes[kept], sources)
@@ -168,14 +167,14 @@ def _pool(views: Sequence[Detections], min_score: float) -> _Detections:
 
 
 def _pairwise_oks(poses: _Poses, sigmas: NDArray[np.float64]) -> Floats:
-    """(D, D) OKS of any two poses: joints weigh as the less confident one, areas by their geometric mean."""
+    """(D, D) OKS of all pairs: weights are the lower joint confidence, areas the geometric mean."""
     weights = np.minimum(poses.confidence[:, None], poses.confidence[None])
     areas_px = np.sqrt(poses.areas_px[:, None] * poses.areas_px[None])
     return oks_matrix(poses.points, poses.points, areas_px=areas_px, sigmas=sigmas, weights=weights)
 
 
 def _cluster(pool: _Detections, sigmas: NDArray[np.float64], match_oks: float) -> list[list[int]]:
-    """Detections by person, highest score first in each; the first one stands for the group, no view is in it twice."""
+    """Detections by person, highest score first; each is compared with the first of a group, one for each view."""
     groups: list[list[int]] = []
     present: list[set[int]] = []
     pairwise = _pairwise_oks(pool, sigmas)
@@ -183,7 +182,7 @@ def _cluster(pool: _Detections, sigmas: NDArray[np.float64], match_oks: float) -
         view = int(pool.view[detection])
         heads = [group[0] for group in groups]
         oks = pairwise[detection, heads]
-        free = np.array([view not in there for there in present], np.bool_)
+        free = np.array([view not in views for views in present], np.bool_)
         oks = np.where(free, oks, -1)
         best = int(oks.argmax()) if len(oks) else -1
         if best >= 0 and oks[best] >= match_oks:
@@ -217,21 +216,21 @@ def _fuse_cluster(pool: _Detections, group: list[int], sigmas: NDArray[np.float6
 
 
 def _centre(points: Floats, confidence: Floats) -> Floats:
-    """(2,) median of the joints that the detections of a person are confident of."""
+    """(2,) median of the confident joints of a person's detections."""
     mean = confidence.mean(axis=0)
     return np.asarray(np.median(points[:, mean >= min(MIN_JOINT_SCORE, mean.max())], axis=(0, 1)), np.float32)
 
 
 def _visible_in(centres: Floats, views: Sequence[Detections]) -> NDArray[np.int64]:
-    """(N,) how many views show the points (N, 2)."""
+    """(N,) number of views that show the points (N, 2)."""
     whole = sum(view.crop_xyxy is None for view in views)
     crops = np.array([view.crop_xyxy for view in views if view.crop_xyxy is not None], np.float32).reshape(-1, 4)
     inside = (crops[None, :, :2] <= centres[:, None]) & (centres[:, None] <= crops[None, :, 2:])
     return np.asarray(whole + inside.all(axis=-1).sum(axis=1), np.int64)
 
 
-def _shown_apart(pool: _Detections, groups: list[list[int]]) -> NDArray[np.bool_]:
-    """(N, N) people of whom some view has a detection each: two detections of one view are two people."""
+def _distinct_in_a_view(pool: _Detections, groups: list[list[int]]) -> NDArray[np.bool_]:
+    """(N, N) pairs of people that one view detected both: two detections of one view are two people."""
     member = np.zeros((len(groups), int(pool.view.max()) + 1), np.int64)
     for person, group in enumerate(groups):
         member[person, pool.view[group]] = 1
@@ -239,11 +238,11 @@ def _shown_apart(pool: _Detections, groups: list[list[int]]) -> NDArray[np.bool_
 
 
 def _nms(
-    poses: _Poses, scores: Floats, sigmas: NDArray[np.float64], nms_oks: float, apart: NDArray[np.bool_]
+    poses: _Poses, scores: Floats, sigmas: NDArray[np.float64], nms_oks: float, distinct: NDArray[np.bool_]
 ) -> list[int]:
-    """People in the order of their scores, without those similar to one of a higher score that no view shows apart."""
+    """Indices by score, without people similar to one of a higher score; `distinct` pairs are never duplicates."""
     kept: list[int] = []
-    duplicates = (_pairwise_oks(poses, sigmas) > nms_oks) & ~apart
+    duplicates = (_pairwise_oks(poses, sigmas) > nms_oks) & ~distinct
     for person in np.argsort(-scores, kind="stable").tolist():
         if not duplicates[person, kept].any():
             kept.append(person)

@@ -1,8 +1,8 @@
 """Grow people from seeds along the tree of joints (PersonLab, section 3.1).
 
-On a tree only one path leads from the seed to a joint, so walking depth first, in a fixed order of edges
-(TensorFlow.js) or by the highest score (Coral) gives the same joints: the decoders differ in the step, not in the
-walk. A pose therefore depends on its seed alone, and many seeds are grown together, one level of the tree at a time.
+On a tree only one path leads from the seed to a joint. So depth-first order, a fixed order of edges (TensorFlow.js)
+and highest score first (Coral) give the same joints: the decoders differ in the step, not in the traversal. A pose
+therefore depends on its seed alone, and many seeds are grown together, one level of the tree at a time.
 
 Letters: S seeds, N people, K joints, E directed edges.
 """
@@ -25,8 +25,8 @@ from poseg.skeletons import Skeleton
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
 
-# Seeds are grown by thirds, within these numbers: a person with all joints seen has one among the first third in
-# all but one of a thousand cases, and none of the other seeds then needs growing.
+# Seeds are grown a third at a time, within these limits: in 999 of 1000 cases a person with all joints visible has a
+# seed in the first third, and then none of that person's other seeds needs growing.
 MIN_BATCH, MAX_BATCH = 64, 192
 
 
@@ -46,7 +46,7 @@ class GrownPoses:
 
 @lru_cache(maxsize=16)
 def tree_levels(skeleton: Skeleton) -> tuple[Indices, ...]:
-    """For every root, which directed edges to walk at each distance from it: (K, at most) each, filled up with -1."""
+    """For every root, the directed edges at each distance from it: one array (K, edges) a distance, padded with -1."""
     k, edges = len(skeleton), skeleton.edges
     leaving = [np.flatnonzero(edges[:, 0] == joint) for joint in range(k)]
     frontier = [[(root, -1)] for root in range(k)]
@@ -66,7 +66,7 @@ def tree_levels(skeleton: Skeleton) -> tuple[Indices, ...]:
 def follow_edge(fields: Fields, points: Floats, edge: Indices, target: Indices, steps: int, sampling: str) -> Floats:
     """From joints at `points` (n, 2) along directed edges (n,) to their target joints (n,): (n, 2).
 
-    The mid offset gives a first guess and the target's short offsets correct it `steps` times.
+    The mid offset gives a first position, and the target's short offsets refine it `steps` times.
     """
     mid, short, grid = fields["mid_offsets"], fields["short_offsets"], fields.grid
     if sampling == "bilinear":
@@ -77,18 +77,17 @@ def follow_edge(fields: Fields, points: Floats, edge: Indices, target: Indices, 
 
 def decode_seeds(fields: Fields, skeleton: Skeleton, seeds: Seeds, config: PersonLabDecoder) -> Floats:
     """All joints of the person of each seed: (S, K, 2) input pixels."""
-    inside = config.clamp_to_grid
-    found = np.empty((len(seeds), len(skeleton), 2), np.float32)
-    rooted = clamp(seeds.position, fields.grid, fields.shape_hw) if inside else seeds.position
-    found[np.arange(len(seeds)), seeds.joint] = rooted
+    keypoints = np.empty((len(seeds), len(skeleton), 2), np.float32)
+    rooted = clamp(seeds.position, fields.grid, fields.shape_hw) if config.clamp_to_grid else seeds.position
+    keypoints[np.arange(len(seeds)), seeds.joint] = rooted
     for edges_of_root in tree_levels(skeleton):
         edges = edges_of_root[seeds.joint]
         slot = np.flatnonzero(edges >= 0)
         seed, edge = slot // edges.shape[1], edges.reshape(-1)[slot]
         source, target = skeleton.edges[edge].T
-        moved = follow_edge(fields, found[seed, source], edge, target, config.mid_refine_steps, config.sampling)
-        found[seed, target] = clamp(moved, fields.grid, fields.shape_hw) if inside else moved
-    return found
+        moved = follow_edge(fields, keypoints[seed, source], edge, target, config.mid_refine_steps, config.sampling)
+        keypoints[seed, target] = clamp(moved, fields.grid, fields.shape_hw) if config.clamp_to_grid else moved
+    return keypoints
 
 
 def near_seeds(keypoints: Floats, seeds: Seeds, radius_px: float) -> NDArray[np.bool_]:
@@ -101,22 +100,22 @@ def near_seeds(keypoints: Floats, seeds: Seeds, radius_px: float) -> NDArray[np.
 def grow_poses(seeds: Seeds, fields: Fields, skeleton: Skeleton, config: PersonLabDecoder) -> GrownPoses:
     """Accept people in the order of their seeds, unless a seed lies on the same joint of an accepted person.
 
-    People whose mean probability is below `config.min_pose_score` are skipped and suppress no others.
+    People whose mean joint probability is below `min_pose_score` are dropped and suppress no other.
     """
     radius_px = config.nms_radius_px
     kept: list[GrownPoses] = []
-    room = config.max_candidates
-    while len(seeds) and room:
-        together = min(max(MIN_BATCH, len(seeds) // 3), MAX_BATCH)
-        batch, seeds = seeds[:together], seeds[together:]
+    remaining = config.max_candidates
+    while len(seeds) and remaining:
+        count = min(max(MIN_BATCH, len(seeds) // 3), MAX_BATCH)
+        batch, seeds = seeds[:count], seeds[count:]
         poses = GrownPoses(batch, decode_seeds(fields, skeleton, batch, config))
         accepted = np.ones(len(batch), bool)
         if config.min_pose_score > 0:
-            pose_scores = keypoint_probabilities(fields, poses.keypoints, config.sampling).mean(axis=1)
-            accepted = pose_scores >= config.min_pose_score
-        chosen = _greedy_nms(near_seeds(poses.keypoints, batch, radius_px), accepted, room)
+            probability = keypoint_probabilities(fields, poses.keypoints, config.sampling).mean(axis=1)
+            accepted = probability >= config.min_pose_score
+        chosen = _greedy_nms(near_seeds(poses.keypoints, batch, radius_px), accepted, remaining)
         kept.append(poses[chosen])
-        room -= len(chosen)
+        remaining -= len(chosen)
         near = near_seeds(kept[-1].keypoints, seeds, radius_px)
         seeds = seeds[np.flatnonzero(~near.any(axis=0))]
     if not kept:
@@ -129,11 +128,11 @@ def grow_poses(seeds: Seeds, fields: Fields, skeleton: Skeleton, config: PersonL
     return GrownPoses(seeds, np.concatenate([poses.keypoints for poses in kept]))
 
 
-def _greedy_nms(suppresses: NDArray[np.bool_], accepted: NDArray[np.bool_], room: int) -> Indices:
-    """At most `room` of the accepted, none suppressed by one chosen before; `suppresses` (S, S) by row."""
+def _greedy_nms(suppresses: NDArray[np.bool_], accepted: NDArray[np.bool_], max_count: int) -> Indices:
+    """At most `max_count` accepted ones that no chosen one before them suppresses; `suppresses` (S, S) by row."""
     chosen: list[int] = []
     free = accepted.copy()
-    while free.any() and len(chosen) < room:
+    while free.any() and len(chosen) < max_count:
         first = int(free.argmax())
         chosen.append(first)
         free &= ~suppresses[first]

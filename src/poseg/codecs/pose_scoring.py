@@ -1,4 +1,4 @@
-"""Scores of joints and people, and non-maximum suppression of people (PersonLab, section 3.1).
+"""Scores of joints and people, and suppression of duplicates (PersonLab, section 3.1).
 
 Letters: N people, K joints, V votes.
 """
@@ -41,18 +41,18 @@ def kappas(skeleton: Skeleton) -> Floats:
 
 
 def with_seed_scores(probability: Floats, seeds: Seeds) -> Floats:
-    """The scores (N, K), but for each person's own seed (N,) its cell's: its offset may point into another cell."""
+    """The scores (N, K), with the seed's own score at each person's seed joint: its offset may lead to another cell."""
     scores = probability.copy()
     scores[np.arange(len(scores)), seeds.joint] = seeds.score
     return scores
 
 
 def expected_oks(votes: Votes, fields: Fields, keypoints: Floats, reach_px: Floats, radius_px: float) -> Floats:
-    """The OKS to expect of each joint where votes say how far it may be off: (N, K); 0 where there are none.
+    """The expected OKS of each joint under the distribution of its votes: (N, K); 0 without votes.
 
-    E[exp(-|x - y|^2 / (2 reach^2))], x being drawn from the votes within `radius_px` R of the joint y, and the reach
-    (N, K) being lambda kappa. The votes themselves are summed, not their map, so that its resolution does not blur
-    the small joints of small people.
+    E[exp(-|x - y|^2 / (2 reach^2))], where x is drawn from the votes within `radius_px` R of the joint y, and the reach
+    (N, K) is lambda kappa. The votes themselves are summed, not their map, so that its resolution does not blur the
+    joints of small people.
     """
     n, k = reach_px.shape
     joint, vote = _votes_around(votes, keypoints, fields, radius_px)
@@ -66,26 +66,26 @@ def expected_oks(votes: Votes, fields: Fields, keypoints: Floats, reach_px: Floa
 
 
 def _votes_around(votes: Votes, keypoints: Floats, fields: Fields, radius_px: float) -> tuple[NDArray[np.intp], ...]:
-    """Pairs of a joint of a person and a vote for that joint, cast within 1.5 R of it: two lists of numbers.
+    """Pairs of a joint (an index into N K) and a vote for it, cast from a cell within 1.5 R: two arrays of indices.
 
     A joint's own voters lie within R of it; votes from farther away are meant for another person.
     """
     k = keypoints.shape[1]
     h, w = fields.shape_hw
     reach = int(np.ceil(1.5 * radius_px / fields.grid.stride))
-    # Numbers of the votes by cell, in a frame so wide that windows may leave the grid.
+    # Indices of the votes by cell, with a border so wide that neighbourhoods may leave the grid.
     rows, columns = h + 2 * reach, w + 2 * reach
-    number = np.full(k * rows * columns, -1, np.int32)
+    index = np.full(k * rows * columns, -1, np.int32)
     row, column = votes.cell[:, 1] + reach, votes.cell[:, 0] + reach
-    number[(votes.joint * rows + row) * columns + column] = np.arange(len(votes.joint), dtype=np.int32)
+    index[(votes.joint * rows + row) * columns + column] = np.arange(len(votes.joint), dtype=np.int32)
     centre = np.rint(fields.grid.to_cells(keypoints)).astype(np.intp)
     centre = np.minimum(np.maximum(centre, 0), np.array([w - 1, h - 1]))
     first = (np.arange(k) * rows + centre[..., 1]) * columns + centre[..., 0]
     side = np.arange(2 * reach + 1)
-    window = (side[:, None] * columns + side).reshape(-1)
-    around = number.take((first.reshape(-1, 1) + window).reshape(-1))
+    neighbourhood = (side[:, None] * columns + side).reshape(-1)
+    around = index.take((first.reshape(-1, 1) + neighbourhood).reshape(-1))
     cast = np.flatnonzero(around >= 0)
-    return cast // len(window), around[cast]
+    return cast // len(neighbourhood), around[cast]
 
 
 def duplicate_joints(keypoints: Floats, radius_px: float) -> Flags:
@@ -104,13 +104,13 @@ def _squared_distances(keypoints: Floats) -> Floats:
 
 
 def sequential_nms(keypoints: Floats, keypoint_scores: Floats, radius_px: float) -> Floats:
-    """Mean score (N,) over all K joints, of joints alone that no person listed before has."""
-    free: Floats = np.where(duplicate_joints(keypoints, radius_px), np.float32(0), keypoint_scores).mean(axis=1)
-    return free
+    """Mean score (N,) over all K joints, where joints that an earlier person has count 0."""
+    scores: Floats = np.where(duplicate_joints(keypoints, radius_px), np.float32(0), keypoint_scores).mean(axis=1)
+    return scores
 
 
 def soft_nms(keypoints: Floats, keypoint_scores: Floats, radius_px: float) -> Floats:
-    """As `sequential_nms`, after listing people by their mean joint score: (N,)."""
+    """As `sequential_nms`, with people sorted by their mean joint score: (N,)."""
     order = np.argsort(-keypoint_scores.mean(axis=1), kind="stable")
     scores = np.empty(len(order), np.float32)
     scores[order] = sequential_nms(keypoints[order], keypoint_scores[order], radius_px)
@@ -118,9 +118,9 @@ def soft_nms(keypoints: Floats, keypoint_scores: Floats, radius_px: float) -> Fl
 
 
 def oks_nms(keypoints: Floats, keypoint_scores: Floats, reach_px: Floats, oks_threshold: float) -> Floats:
-    """Mean joint scores (N,), -1 for a person whose OKS with a kept one of a higher score is above the threshold.
+    """Mean joint scores (N,), -1 where the OKS with a kept person of a higher score is above the threshold.
 
-    reach_px (N, K) is lambda kappa, how far each joint may be off.
+    reach_px  (N, K) lambda kappa, the tolerance of each joint
     """
     scores: Floats = keypoint_scores.mean(axis=1)
     oks = np.exp(-_squared_distances(keypoints) / (2 * reach_px[:, None] ** 2)).mean(axis=2)

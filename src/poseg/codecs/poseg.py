@@ -31,20 +31,20 @@ from poseg.skeletons import COCO17, Skeleton
 
 Floats = NDArray[np.float32]
 
-UNCERTAIN_SIGMAS = 3.0  # around a position where a joint may be, nothing is supervised within so many sigmas
+UNCERTAIN_SIGMAS = 3.0  # cells within this many sigmas of an uncertain joint are not supervised
 
 
 @dataclass(frozen=True)
 class PoSegCodec:
-    """How PoSeg encodes people as fields and decodes them.
+    """How people are encoded as PoSeg's fields, and decoded.
 
-    skeleton   joints
+    skeleton   the joints
     stride     pixels between cells
     origin_px  position of the first cell on each axis: 0.5 is the first pixel's centre, stride / 2 the centre of the
                first block
     sigma_px   of the Gaussians around joints
-    width_px   how far a limb's field reaches to each side
-    limbs      pairs of joints that people are assembled from, in this order; empty for `default_limbs`
+    width_px   half the width of a limb's field
+    limbs      pairs of joints that people are assembled from, in this order; by default `default_limbs`
     """
 
     skeleton: Skeleton = COCO17
@@ -66,7 +66,7 @@ class PoSegCodec:
 
     @property
     def default_config(self) -> PafDecoder:
-        """The decoder's settings that detect most."""
+        """The default settings of the decoder."""
         return PAF_DEFAULT
 
     @property
@@ -81,12 +81,12 @@ class PoSegCodec:
 
     @cached_property
     def redundant(self) -> NDArray[np.bool_]:
-        """(L,) limbs that connect what those before them have connected already."""
+        """(L,) limbs whose joints are connected by earlier limbs already."""
         return redundant_limbs(self.skeleton, self.limbs)
 
     @property
     def specs(self) -> tuple[FieldSpec, ...]:
-        """Part affinity fields first, as in the paper; then heatmaps, the background, and the person map."""
+        """Part affinity fields first, as in the paper; then heatmaps, background and person map."""
         k, n, grid = len(self.skeleton), len(self.limbs), self.grid
         return (
             FieldSpec("paf", ("limb", "xy"), (n, 2), "scalar", grid),
@@ -97,13 +97,13 @@ class PoSegCodec:
 
     @property
     def flip_rules(self) -> FlipRules:
-        """What a flip does to the axes of fields. Raises SkeletonError for limbs without a flipped one."""
+        """How a flip permutes the axes of fields. Raises SkeletonError for limbs without a flipped counterpart."""
         joints = self.skeleton.flip_index
         return {"joint": (joints, np.ones(len(joints), np.float32)), "limb": limb_flip(self.skeleton, self.limbs)}
 
     @property
     def scale_averaged_fields(self) -> tuple[str, ...]:
-        """The person map: pyramid pooling segments large people best at a small scale."""
+        """The person map: its context features segment large people better at smaller scales."""
         return ("segmentation",)
 
     def fields_from_outputs(self, outputs: Mapping[str, Floats]) -> Fields:
@@ -124,7 +124,7 @@ class PoSegCodec:
             return cls(skeleton, int(plain["stride"]), limbs=limbs, **lengths)
         except (KeyError, TypeError, ValueError) as fault:
             raise FieldError(
-                f"The settings of the PoSeg codec lack a good stride, origin_px, sigma_px, width_px or limbs "
+                f"The settings of the PoSeg codec lack a valid stride, origin_px, sigma_px, width_px or limbs "
                 f"({fault!r}); export the model again."
             ) from None
 
@@ -132,37 +132,40 @@ class PoSegCodec:
         self, people: People, size: tuple[int, int], ignore: NDArray[np.bool_] | None = None, *,
         uncertain: Floats | None = None,
     ) -> Targets:  # fmt: skip
-        """Encode people, in pixels of a network input of `size` (height, width), as fields.
+        """The targets of people, in pixels of a network input of `size` (height, width).
 
-        A joint counts as annotated where its score is above 0. `ignore` (height, width) marks pixels that are
-        not annotated. What is supervised where:
+        ignore     (height, width) pixels that are not annotated
+        uncertain  (M, 3) joint index, x, y of positions where a joint may or may not be
 
-        paf         everywhere but in `ignore` and in the masks of people without any annotated joint; and, off the
-                    annotated limbs, not in the boxes of people with one end of that limb missing: it may run there
-        heatmap     likewise; and, away from annotated joints, not around positions where the same joint may be:
-                    `uncertain` (M, 3) joint, x, y
-        background  where all heatmaps are
-        segment.    everywhere but in `ignore` and in the boxes of people without a mask
+        A joint is annotated where its score is above 0. Supervised cells:
 
-        So images with poses alone, or masks alone, supervise what they have.
+        paf         all but those in `ignore`, in the masks of people without any annotated joint and, off the annotated
+                    limbs, in the boxes of people with just one annotated end of the limb, which may run there
+        heatmap     all but those in `ignore`, in the masks of people without any annotated joint and, away from the
+                    annotated joints, near the `uncertain` ones
+        background  those where all heatmaps are supervised
+        segment.    all but those in `ignore` and in the boxes of people without a mask
+
+        So images with poses only, or with masks only, supervise what they have. Raises ShapeError for masks of another
+        size.
         """
         if len(people) and people.masks is not None and people.masks.shape[1:] != size:
             raise ShapeError("people.masks", expected=(len(people), *size), got=people.masks.shape)
         cells = self.grid.shape(*size)
         annotated = people.keypoint_scores > 0
         masks = np.zeros((len(people), *size), bool) if people.masks is None else people.masks.full()
-        unknown = np.zeros(cells, bool) if ignore is None else sample_at_cells(ignore, self.grid)
+        ignored = np.zeros(cells, bool) if ignore is None else sample_at_cells(ignore, self.grid)
         without_keypoints = sample_at_cells(np.asarray(masks[~annotated.any(axis=1)].any(axis=0)), self.grid)
 
         heat = gaussian_heatmaps(people.keypoints, annotated, self.grid, cells, self.sigma_px)
         background: Floats = (1 - heat).min(axis=0)
         paf, on_limb = encode_pafs(people.keypoints, annotated, self.limb_joints, self.grid, cells, self.width_px)
-        heat_weight = np.broadcast_to(~(unknown | without_keypoints), heat.shape)
+        heat_weight = np.broadcast_to(~(ignored | without_keypoints), heat.shape)
         if uncertain is not None and len(uncertain):
             heat_weight = heat_weight & ~(self._uncertain_cells(uncertain, cells) & (heat == 0))
-        paf_weight = ~(unknown | without_keypoints) & ~(self._partial_limbs(people, annotated, cells) & ~on_limb)
+        paf_weight = ~(ignored | without_keypoints) & ~(self._partial_limbs(people, annotated, cells) & ~on_limb)
         union = np.asarray(masks.any(axis=0), np.bool_)
-        hidden = sample_at_cells(_box_mask(people, masks) & ~union, self.grid) | unknown
+        no_mask = sample_at_cells(_box_mask(people, masks) & ~union, self.grid) | ignored
         return Targets(
             self.specs,
             targets={
@@ -175,28 +178,28 @@ class PoSegCodec:
                 "paf": paf_weight.astype(np.float32),
                 "heatmap": heat_weight.astype(np.float32),
                 "background": np.asarray(heat_weight.all(axis=0), np.float32),
-                "segmentation": (~hidden).astype(np.float32),
+                "segmentation": (~no_mask).astype(np.float32),
             },
         )
 
     def _uncertain_cells(self, uncertain: Floats, cells: tuple[int, int]) -> NDArray[np.bool_]:
-        """(K, h, w) cells near one of the positions (M, 3) joint, x, y."""
+        """(K, h, w) cells near one of the uncertain joints (M, 3): joint index, x, y."""
         points = np.zeros((len(uncertain), len(self.skeleton), 2), np.float32)
-        there = np.zeros(points.shape[:2], bool)
-        joint = uncertain[:, 0].astype(np.intp)
-        points[np.arange(len(uncertain)), joint], there[np.arange(len(uncertain)), joint] = uncertain[:, 1:], True
-        return disk_assignment(points, there, self.grid, cells, UNCERTAIN_SIGMAS * self.sigma_px) >= 0
+        present = np.zeros(points.shape[:2], bool)
+        row, joint = np.arange(len(uncertain)), uncertain[:, 0].astype(np.intp)
+        points[row, joint], present[row, joint] = uncertain[:, 1:], True
+        return disk_assignment(points, present, self.grid, cells, UNCERTAIN_SIGMAS * self.sigma_px) >= 0
 
     def _partial_limbs(self, people: People, annotated: NDArray[np.bool_], cells: tuple[int, int]) -> NDArray[np.bool_]:
-        """(L, h, w) cells in the boxes of people with one end of a limb annotated and the other not."""
-        half = annotated[:, self.limb_joints].sum(axis=2) == 1
-        partial = np.zeros((len(self.limbs), *cells), bool)
+        """(L, h, w) cells in the boxes of people with just one annotated end of the limb."""
+        partial = annotated[:, self.limb_joints].sum(axis=2) == 1
+        in_box = np.zeros((len(self.limbs), *cells), bool)
         corners = self.grid.to_cells(people.boxes_xyxy.reshape(-1, 2, 2))
         first = np.maximum(np.ceil(corners[:, 0]), 0).astype(int)
         last = np.maximum(np.floor(corners[:, 1]) + 1, 0).astype(int)
         for person, ((x0, y0), (x1, y1)) in enumerate(zip(first, last, strict=True)):
-            partial[half[person], y0:y1, x0:x1] = True
-        return partial
+            in_box[partial[person], y0:y1, x0:x1] = True
+        return in_box
 
     def detect(self, fields: Fields, config: PafDecoder = PAF_DEFAULT) -> People:
         """All poses, highest score first, in pixels of the network's input: find peaks, integrate, match, assemble.
@@ -206,20 +209,20 @@ class PoSegCodec:
         fields.check_finite()
         peaks = heatmap_peaks(fields["heatmap"], self.grid, config.peak_threshold, config.max_peaks)
         connections = connect(peaks, fields["paf"], self.limb_joints, self.grid, config)
-        crowd = assemble(peaks, connections, self.redundant & (config.redundant_limbs == "fill"))
-        crowd = [person for person in crowd if len(person[0]) >= config.min_joints]
-        keypoints = np.zeros((len(crowd), len(self.skeleton), 2), np.float32)
+        assembled = assemble(peaks, connections, self.redundant & (config.redundant_limbs == "fill"))
+        assembled = [person for person in assembled if len(person[0]) >= config.min_joints]
+        keypoints = np.zeros((len(assembled), len(self.skeleton), 2), np.float32)
         keypoint_scores = np.zeros(keypoints.shape[:2], np.float32)
-        for person, (detected, _) in enumerate(crowd):
+        for person, (detected, _) in enumerate(assembled):
             joints, rows = list(detected), list(detected.values())
             keypoints[person, joints], keypoint_scores[person, joints] = peaks.points[rows], peaks.scores[rows]
         max_score = len(self.skeleton) + int((~self.redundant).sum())
-        scores = np.clip([score / max_score for _, score in crowd], 0, 1).astype(np.float32)
+        scores = np.clip([score / max_score for _, score in assembled], 0, 1).astype(np.float32)
         people = People.from_poses(self.skeleton, keypoints, np.clip(keypoint_scores, 0, 1), scores=scores.reshape(-1))
         return people.top(len(people))
 
     def assign(self, fields: Fields, people: People, config: PafDecoder = PAF_DEFAULT) -> PixelAssignment | None:
-        """Which cells of the person map belong to people on the network's input."""
+        """The cells of people, who are in pixels of the network's input, by their limbs."""
         return assign_by_limbs(fields, people, config)
 
     def decode(self, fields: Fields, config: PafDecoder = PAF_DEFAULT) -> People:
@@ -229,9 +232,9 @@ class PoSegCodec:
 
 def _box_mask(people: People, masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(H, W) pixels in the boxes of people without a mask."""
-    boxed = np.zeros(masks.shape[1:], bool)
+    in_box = np.zeros(masks.shape[1:], bool)
     for box in people.boxes_xyxy[~masks.any(axis=(1, 2))]:
         x0, y0 = np.maximum(np.floor(box[:2]), 0).astype(int)
         x1, y1 = np.maximum(np.ceil(box[2:]), 0).astype(int)
-        boxed[y0:y1, x0:x1] = True
-    return boxed
+        in_box[y0:y1, x0:x1] = True
+    return in_box

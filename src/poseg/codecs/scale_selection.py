@@ -1,10 +1,9 @@
 """Which view of an image fits a person, and which views are worth running: adaptive multi-scale inference.
 
-A network segments bodies of the sizes that it was trained on; details it sees where the image is large. So a view fits
-a person who is not too large in it (the valid range of SNIP, Singh & Davis 2018), and of those that fit the finest is
-best. A view that would fit no person is left out, and where it would fit some, it shows their part of the image
-(AutoFocus,
-Najibi et al. 2019).
+A network segments people of the sizes that it was trained on, and finer views show more detail. So a view fits a person
+who is not too large in it (the valid range of SNIP, Singh & Davis 2018), and the finest view that fits is best. A view
+that fits no person is left out, and one that fits some is cropped to their part of the image (AutoFocus, Najibi et al.
+2019).
 
 Letters: N people, V views.
 """
@@ -22,7 +21,7 @@ from poseg.people import People
 
 Floats = NDArray[np.float32]
 
-# Chosen on coco_mini train: finer views of less confident people detect no more, and with less context they err.
+# Chosen on coco_mini train: finer views of less confident people detect no more, and less context causes errors.
 MIN_FOCUS_SCORE = 0.2
 CROP_CONTEXT = 2.0  # around a person on each side, in sizes of the person: others of that size are often near
 
@@ -63,8 +62,8 @@ def select_views(
     scales_xy   (V, 2) input pixels of the views per image pixel
     crops_xyxy  (V, 4) the parts of the image that they show; one at least shows all of it
 
-    It is the one where the pose is largest but no larger than `max_person_px` input pixels, and where there is none,
-    the one where it is smallest. A view that shows a part of a person does not fit them.
+    It is the view where the pose is largest but no larger than `max_person_px` input pixels, or without such a view the
+    one where it is smallest. A view that shows only a part of a person does not fit.
     """
     sizes_px = np.stack([_pose_sizes_px(people, scale_xy) for scale_xy in scales_xy], axis=1)
     whole = _fully_visible(people, np.array(crops_xyxy, np.float32))
@@ -81,10 +80,10 @@ def _pose_sizes_px(people: People, scale_xy: tuple[float, float]) -> Floats:
 
 
 def _fully_visible(people: People, crops_xyxy: Floats) -> NDArray[np.bool_]:
-    """(N, V) whether what the image has of a person lies in the part that a view shows."""
+    """(N, V) whether a view shows all of a person that is in the image."""
     edge = np.concatenate([crops_xyxy[:, :2].min(axis=0), crops_xyxy[:, 2:].max(axis=0)])
     boxes_xyxy = pose_boxes(people.keypoints, people.keypoint_scores)[:, None]
-    # Joints are guessed beyond the edge of the image too; there is nothing of them to be seen.
+    # Predicted joints may lie outside the image, where no view can show them.
     boxes_xyxy = np.clip(boxes_xyxy, np.tile(edge[:2], 2), np.tile(edge[2:], 2))
     inside = (boxes_xyxy[..., :2] >= crops_xyxy[:, :2]) & (boxes_xyxy[..., 2:] <= crops_xyxy[:, 2:])
     return np.asarray(inside.all(axis=2), np.bool_)

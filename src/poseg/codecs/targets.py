@@ -1,4 +1,4 @@
-"""What a codec's encoder outputs, and guesses for joints that are not annotated."""
+"""Training targets with their weights, and imputation of joints that are not annotated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Targets:
-    """What the fields should be, and how much each cell counts.
+    """The target of each field, and the weight of each cell.
 
     targets  by field name; probabilities in [0, 1] where the field's unit is "logit", else pixels
     weights  by field name, the shape of the target without its xy axis; 0 where nothing is annotated
@@ -40,21 +40,21 @@ class Targets:
 def impute_missing_joints(
     keypoints: Floats, annotated: NDArray[np.bool_], edges: NDArray[np.intp]
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Keypoints (N, K, 2) with a guess for those not annotated (N, K), and which have a position then (N, K).
+    """Keypoints (N, K, 2) with guesses for those not annotated (N, K), and which have a position now (N, K).
 
-    The tree of joints leads from one side of a person to the other over the nose, and over every joint in between. A
-    network guesses joints that it does not see and passes on through them; labels lack them. Here a guess is
-    the mean of the neighbours on the tree, by directed edges (E, 2), that have a position already; it grows by one
-    edge at a time, so a person with any annotated joint ends with all of them.
+    Decoding walks the tree of joints, so one missing joint would cut off all joints behind it. A network predicts
+    joints that it does not see, but annotations lack them. A guess is the mean of the neighbours along the directed
+    edges (E, 2) that have a position already. It advances one edge at a time, so a person with any annotated joint gets
+    all of them.
     """
-    points, known = np.where(annotated[..., None], keypoints, 0).astype(np.float32), annotated.copy()
-    neighbours = np.zeros((known.shape[1], known.shape[1]), np.float32)
+    points, placed = np.where(annotated[..., None], keypoints, 0).astype(np.float32), annotated.copy()
+    neighbours = np.zeros((placed.shape[1], placed.shape[1]), np.float32)
     neighbours[edges[:, 1], edges[:, 0]] = 1
     while True:
-        count = known.astype(np.float32) @ neighbours.T
-        fresh = ~known & (count > 0)
+        count = placed.astype(np.float32) @ neighbours.T
+        fresh = ~placed & (count > 0)
         if not fresh.any():
-            return points, known
+            return points, placed
         total = np.einsum("ts,nsd->ntd", neighbours, points)
         points = np.where(fresh[..., None], total / np.maximum(count, 1)[..., None], points).astype(np.float32)
-        known |= fresh
+        placed |= fresh

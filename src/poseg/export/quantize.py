@@ -79,7 +79,7 @@ def quantize(
             calibrate_method=CalibrationMethod.MinMax,
             nodes_to_exclude=[*output_nodes(model), *coordinate_nodes(model)],
         )  # fmt: skip
-        note = "INT8, ranges from real images; the last convolutions in FP32."
+        note = "INT8, calibrated on real images; the last convolutions are FP32."
         card = replace(card, notes=(*card.notes, note), scores=tuple(scores))
         return save_with_card(onnx.load(quantized), card, destination)
 

@@ -45,8 +45,8 @@ RECIPE = Recipe(
     card=CardMetadata(
         inference=InferenceConfig(SYSTEM.crop_px), licences=LICENCES, data=REFINER_SETS,
         notes=(
-            "It was trained on the people that our `small` detects in its own training images, and on their masks "
-            "there.",
+            "Trained on the people that `small` detects in its own training images, with the masks of these images as "
+            "targets.",
             f"{LABEL_SOURCES}.",
         ),
     ),

@@ -40,10 +40,9 @@ SMALL = Recipe(
     card=CardMetadata(
         inference=InferenceConfig(SYSTEM.crop_px), licences=LICENCES, data=LSP_SETS,
         notes=(
-            "The backbone and the merged features were initialised with those of our `poseg`, whose backbone is that "
-            "of `small`, which was initialised with Google's BodyPix MobileNetV1 0.75 (Apache-2.0); all was trained "
-            "further here.",
-            "A crop is the box of a person's body with padding; joints are person-centric, one person a crop.",
+            "Backbone and feature merging are initialised from the model `poseg`, whose backbone is that of `small`, "
+            "initialised from Google's BodyPix MobileNetV1 0.75 (Apache-2.0); all layers were fine-tuned.",
+            "A crop is a person's box with a margin, one person per crop; joints are person-centric.",
         ),
     ),
 )  # fmt: skip

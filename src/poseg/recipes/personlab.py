@@ -53,9 +53,9 @@ SMALL = Recipe(
         ),
         licences=LICENCES, data=(*PHOTO_SETS, BODYPIX),
         notes=(
-            "Backbone and linear heads started from Google's BodyPix MobileNetV1 0.75 (Apache-2.0) and were trained "
-            "further here with all the rest: a feature pyramid with extra levels and heads that correct person map and "
-            "long offsets.",
+            "Backbone and linear heads are initialised from Google's BodyPix MobileNetV1 0.75 (Apache-2.0) and "
+            "fine-tuned together with a feature pyramid with context modules and with heads that correct the person "
+            "map and the long offsets.",
             REVISED_LABELS,
         ),
     ),
@@ -112,8 +112,8 @@ ON_MOVENET = Recipe(
     card=CardMetadata(
         inference=InferenceConfig(705, scales=(257 / 705, 1.0)), licences=LICENCES, data=(*PHOTO_SETS, MOVENET),
         notes=(
-            "The backbone, with its own small pyramid, started from Google's MoveNet MultiPose Lightning (Apache-2.0) "
-            "and was trained further here with all the rest: a feature pyramid with an extra level, and heads.",
+            "The backbone, with its own small pyramid, is initialised from Google's MoveNet MultiPose Lightning "
+            "(Apache-2.0) and fine-tuned together with a feature pyramid with an extra level, and with heads.",
             REVISED_LABELS,
         ),
     ),

@@ -42,10 +42,10 @@ SMALL = Recipe(
     card=CardMetadata(
         inference=InferenceConfig(641), licences=LICENCES, data=MASK_SETS,
         notes=(
-            "The backbone was initialised with that of our `small`, which was initialised with Google's BodyPix "
-            "MobileNetV1 0.75 (Apache-2.0), and was trained further here with all the rest.",
+            "The backbone is initialised from that of `small`, itself initialised from Google's BodyPix MobileNetV1 "
+            "0.75 (Apache-2.0); all layers were fine-tuned.",
             f"{LABEL_SOURCES}.",
-            "In training, joints were moved and dropped, and people were pasted over people.",
+            "Augmentation: jittered keypoints, dropped keypoints, and people pasted over people (copy-paste).",
         ),
     ),
 )  # fmt: skip

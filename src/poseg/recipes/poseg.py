@@ -35,10 +35,9 @@ SMALL = Recipe(
     card=CardMetadata(
         inference=InferenceConfig(801, scales=(0.5, 0.8, 1.2)), licences=LICENCES, data=(*PHOTO_SETS, BODYPIX),
         notes=(
-            "The backbone is that of our `small`, which was initialised with Google's BodyPix MobileNetV1 0.75 "
-            "(Apache-2.0).",
-            f"{LABEL_SOURCES}, revised by `poseg label` with MoveNet MultiPose and BodyPix; where not all people are "
-            "labelled, BodyPix says what may be people.",
+            "The backbone is that of `small`, initialised from Google's BodyPix MobileNetV1 0.75 (Apache-2.0).",
+            f"{LABEL_SOURCES}, revised by `poseg label` with MoveNet MultiPose and BodyPix. Where annotations "
+            "are not exhaustive, BodyPix marks regions that may be people.",
         ),
     ),
 )  # fmt: skip

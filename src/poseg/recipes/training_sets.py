@@ -93,19 +93,19 @@ LICENCES = {"code": "Apache-2.0", "weights": "Apache-2.0"}
 PEOPLE_UNLABELLED = {
     "name": "people_unlabelled",
     "images": 2885,
-    "use": "keypoints and masks made by networks (see the notes)",
+    "use": "pseudo-labelled keypoints and masks (see the notes)",
     "terms": "Flickr8k, INRIA, BSDS and COCO photographs; research use, not shipped",
 }
 COCO_PERSON_MASKS = {
     "name": "coco_person_masks train",
     "images": 91,
-    "use": "COCO instance masks; keypoints made by networks",
+    "use": "COCO instance masks; pseudo-labelled keypoints",
     "terms": "annotations CC BY 4.0; Flickr photographs under mixed Creative Commons licences",
 }
 CLOTHING = {
     "name": "clothing_coparsing 0001-0900",
     "images": 899,
-    "use": "person masks; keypoints made by networks",
+    "use": "person masks; pseudo-labelled keypoints",
     "terms": "labels Apache-2.0; photographs for research use",
 }
 LSP = {"name": "lsp 0001-1000", "images": 1000, "use": "12 of 14 joints", "terms": "research use"}
@@ -113,7 +113,7 @@ LSPET = {"name": "lspet", "images": 10000, "use": "12 of 14 joints", "terms": "r
 BACKGROUNDS = {"name": "backgrounds_inria", "images": 204, "use": "images without people", "terms": "research use"}
 BODYPIX = {"name": "BodyPix MobileNetV1 0.75", "use": "initial weights", "terms": "Apache-2.0"}
 MOVENET = {
-    "name": "MoveNet MultiPose Lightning", "use": "weights of the backbone at the start", "terms": "Apache-2.0"
+    "name": "MoveNet MultiPose Lightning", "use": "initial weights of the backbone", "terms": "Apache-2.0"
 }  # fmt: skip
 CMU_MOCAP = {
     "name": "CMU motion capture (mocap.cs.cmu.edu)",
@@ -124,14 +124,12 @@ CMU_MOCAP = {
 BANDAI = {"name": "Bandai Namco Research motion data", "images": 0, "use": "3D poses", "terms": "CC BY-NC 4.0"}
 
 PHOTO_SETS = (PEOPLE_UNLABELLED, COCO_PERSON_MASKS, CLOTHING, LSP, LSPET, BACKGROUNDS)
-REFINER_SETS = (
-    {**PEOPLE_UNLABELLED, "use": "masks and keypoints made by networks (see the notes)"}, COCO_PERSON_MASKS, CLOTHING,
-)  # fmt: skip
-MASK_SETS = (*REFINER_SETS, {**BODYPIX, "use": "weights of the backbone at the start, through our `small`"})
+REFINER_SETS = (PEOPLE_UNLABELLED, COCO_PERSON_MASKS, CLOTHING)
+MASK_SETS = (*REFINER_SETS, {**BODYPIX, "use": "initial weights of the backbone, through `small`"})
 LSP_SETS = ({**LSP, "use": "14 joints"}, {**LSPET, "use": "14 joints"}, BACKGROUNDS)
 
-LABEL_SOURCES = "Labels of networks: MoveNet MultiPose and Thunder, BlazePose heavy, BodyPix (Google, Apache-2.0)"
+LABEL_SOURCES = "Pseudo-labels: MoveNet MultiPose and Thunder, BlazePose heavy and BodyPix (Google, Apache-2.0)"
 REVISED_LABELS = (
-    f"{LABEL_SOURCES}, revised by `poseg label` with MoveNet MultiPose and BodyPix; "
-    "teacher fields by BodyPix at 801 px."
+    f"{LABEL_SOURCES}, revised by `poseg label` with MoveNet MultiPose and BodyPix. "
+    "Distilled from the fields of BodyPix at 801 px."
 )

@@ -1,4 +1,4 @@
-"""Runtime: model files to networks, images to people. No torch here."""
+"""Runtime: model files to predictors, images to people. It never imports torch."""
 
 from poseg.runtime.models import load, models
 from poseg.runtime.onnx_model import OnnxModel

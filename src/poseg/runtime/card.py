@@ -1,7 +1,6 @@
-"""The card that rides inside an ONNX file: everything needed to run the model, and where it comes from.
+"""The model card in the metadata of an ONNX file: everything needed to run the model, and its provenance.
 
-It is one JSON text under the key `CARD_KEY` of the file's metadata. Readers refuse a newer `version` with a
-sentence; writers always write the current one.
+It is one JSON text under the key `CARD_KEY`. Reading a card of a newer `version` raises CardError.
 """
 
 from __future__ import annotations
@@ -27,20 +26,20 @@ CARD_VERSION = 5
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a model file says of itself.
+    """The card of a model.
 
     name           short name, such as "small"
     system         key of the codec, such as "personlab"
     codec          the codec's settings as plain data (`Codec.to_dict`)
     skeleton       name, joints, bones, tree and sigmas as plain data
-    inference      the views of an image that the model is meant for; of other models the size of their input alone
+    inference      recommended views of an image; models that are not bottom-up use its `long_edge_px` only
     size_divisor   sides of the input are size_divisor * n + size_offset pixels
     mean, std      the input is (RGB in 0..255 - mean) / std, for each channel
     outputs        output names in the file, by field name
     licences       {"code": ..., "weights": ...}
     data           training sets: [{"name", "images", "use", "terms"}]
-    scores         what was measured: [{"data", "images", "long_edge_px", "metric", "value", "interval", "command"}]
-    notes          anything a user should know, as sentences
+    scores         evaluation results: [{"data", "images", "long_edge_px", "metric", "value", "interval", "command"}]
+    notes          remarks for users, as sentences
     sha256         hash of the file without its card, to tell two exports apart
     """
 
@@ -62,9 +61,9 @@ class Card:
     version: int = CARD_VERSION
 
     def prepare(self, image: Bytes, long_edge_px: int, crop_xyxy: Crop | None = None) -> tuple[Floats, Letterbox]:
-        """An image (H, W, 3) uint8 RGB, or a part of it, as the network's input (1, 3, h, w), and where it lies there.
+        """An image (H, W, 3) uint8 RGB, or a part of it, as the network's input (1, 3, h, w), and its letterbox.
 
-        The part is shown as large as it would be in the whole image of `long_edge_px`. Raises ShapeError.
+        A part has the scale of the whole image at `long_edge_px`. Raises ShapeError.
         """
         return letterbox(
             image, long_edge_px, size_divisor=self.size_divisor, size_offset=self.size_offset, mean=self.mean,

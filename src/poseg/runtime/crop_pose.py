@@ -1,4 +1,4 @@
-"""Poses of people whose boxes are known, whoever detected them: one crop each (the multi-task network)."""
+"""Top-down pose estimation: people in boxes of any source get poses, one crop each (the multi-task network)."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ MAX_BATCH = 16  # crops in one run of the network; more people take another
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TopDownPose:
-    """Poses of people whose boxes are known: `pose_model(image, boxes)`, or `pose_model(image)` for a crop of one.
+    """Poses of people in boxes: `pose_model(image, boxes)`, or `pose_model(image)` for an image of one person.
 
     model      a model of the system "multitask"
-    flip       flipped crops are seen too, and joints are the mean
-    min_score  people whose windows give a lower confidence are left out
+    flip       average joints with those of the flipped crops
+    min_score  people with a lower score are left out
 
     Settings out of range, and a model of another kind, raise PosegError. One may serve several threads.
     """
@@ -57,10 +57,9 @@ class TopDownPose:
     def __call__(self, image: Source, boxes_xyxy: ArrayLike | None = None, *, name: str = "") -> People:
         """The people in the boxes (N, 4), in their order, in pixels of the image, with timings.
 
-        Without boxes the whole image is the crop of one person. `image` and `name` as in `io.images.read_image`. A
-        person's boxes are those given. Raises ImageError for a bad image, ShapeError for boxes of another shape,
-        AnnotationError for those that show nothing of it, and FieldError where the network outputs numbers that are
-        not finite.
+        Without boxes the whole image is the crop of one person. `image` and `name` as in `io.images.read_image`. The
+        people keep these boxes. Raises ImageError for a bad image, ShapeError for boxes of another shape,
+        AnnotationError for boxes outside the image, and FieldError where the network's outputs are not finite.
         """
         pixels = read_image(image, name=name)
         height, width = pixels.shape[:2]
@@ -84,11 +83,11 @@ class TopDownPose:
         return replace(people, timings=spent)
 
     def crops(self, image: NDArray[np.uint8], maps: NDArray[np.float64]) -> Floats:
-        """What the network sees of a image (H, W, 3) through maps (N, 2, 3): normalised crops (N, 3, S, S)."""
+        """Normalised crops (N, 3, S, S) of an image (H, W, 3) by affine maps (N, 2, 3)."""
         card, side = self.model.card, self.model.codec.crop_px
-        seen = np.stack([warp_image(image, one, (side, side)) for one in maps]).transpose(0, 3, 1, 2)
+        crops = np.stack([warp_image(image, one, (side, side)) for one in maps]).transpose(0, 3, 1, 2)
         mean, std = (np.array(v, np.float32)[:, None, None] for v in (card.mean, card.std))
-        return np.ascontiguousarray((seen - mean) / std, np.float32)
+        return np.ascontiguousarray((crops - mean) / std, np.float32)
 
     def _run(self, tensor: Floats) -> Fields:
         """The fields of all crops, a few at a time."""
@@ -105,41 +104,41 @@ class TopDownPose:
 
 
 def _validated_boxes(boxes_xyxy: ArrayLike, size: tuple[int, int]) -> Floats:
-    """Boxes (N, 4) that each show something of a image of `size`. Raises ShapeError and AnnotationError."""
+    """Boxes (N, 4) that all overlap an image of `size`. Raises ShapeError and AnnotationError."""
     boxes = np.asarray(boxes_xyxy, np.float32)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ShapeError("boxes_xyxy", expected=("people", 4), got=boxes.shape)
     bad = np.flatnonzero(~overlaps_image(boxes, size))
     if len(bad):
         raise AnnotationError(
-            f"Box {bad[0]} ({', '.join(f'{v:g}' for v in boxes[bad[0]])}) shows nothing of the image of {size[1]} x "
-            f"{size[0]} pixels; give x0, y0, x1 and y1 in its pixels."
+            f"Box {bad[0]} ({', '.join(f'{v:g}' for v in boxes[bad[0]])}) lies outside the image of {size[1]} x "
+            f"{size[0]} pixels; boxes are x0, y0, x1 and y1 in its pixels."
         )
     return boxes
 
 
 def overlaps_image(boxes_xyxy: Floats, size: tuple[int, int]) -> NDArray[np.bool_]:
-    """(N,) which boxes (N, 4) show something of a image of `size` (height, width)."""
+    """(N,) which boxes (N, 4) overlap an image of `size` (height, width)."""
     low, high = np.maximum(boxes_xyxy[:, :2], 0), np.minimum(boxes_xyxy[:, 2:], size[::-1])
     return np.asarray(np.isfinite(boxes_xyxy).all(axis=1) & (high > low).all(axis=1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TopDownPipeline:
-    """A detector whose people get their poses from a crop network: `pipeline(image)`; masks, boxes and scores stay.
+    """A detector followed by top-down poses: `pipeline(image)`; masks, boxes and scores are those of the detector.
 
-    People whose box shows nothing of the image are left out.
+    People with a box outside the image are left out.
     """
 
     detector: Callable[[NDArray[np.uint8]], People]
     pose_model: TopDownPose
 
     def __call__(self, image: Source, *, name: str = "") -> People:
-        """The people of a image, in the detector's order, with the timings of both together. Raises as both do."""
+        """The people of an image, in the detector's order, with the timings of both steps. Raises as both do."""
         pixels = read_image(image, name=name)
         detected = self.detector(pixels)
         detected = detected[overlaps_image(detected.boxes_xyxy, pixels.shape[:2])]
-        # All are kept for now, so that those detected stay in step with their poses.
+        # No score threshold here, so that poses and detections have the same rows.
         poses = replace(self.pose_model, min_score=0.0)(pixels, detected.boxes_xyxy)
         people = replace(poses, scores=detected.scores, masks=detected.masks, ids=detected.ids)
         if detected.timings is not None and poses.timings is not None:

@@ -1,4 +1,4 @@
-"""How a bottom-up model is run on an image, as one value, and what every kind of predictor needs of a model."""
+"""Inference settings of a bottom-up model, and the protocol of models that predictors run."""
 
 from __future__ import annotations
 
@@ -25,13 +25,12 @@ class InferenceConfig:
     """The views of an image that people are read from. Change one with `dataclasses.replace`.
 
     long_edge_px  long edge of the network's input at scale 1
-    scales        the image is seen at each of these, relative to `long_edge_px`
-    flip          the flipped image is seen too and fields are averaged; with `adaptive` at the largest scale alone
-    adaptive      with several scales, begin with the second largest; take smaller ones where a person is too large in
-                  it, and the largest at the part of the image where people are that it fits (`codecs.scale_selection`):
-                  faster than all scales everywhere, and about as good
-    mask_refiner  name of the bundled model, or path of the file, that refines masks; none where empty
-
+    scales        scales of the views, relative to `long_edge_px`
+    flip          average fields with those of the flipped image; with `adaptive` at the largest scale only
+    adaptive      with several scales, begin with the second largest, add smaller ones while a person is too large, and
+                  run the largest on the part of the image with people that it fits (`codecs.scale_selection`); faster
+                  than all scales on the whole image, and about as accurate
+    mask_refiner  name of a bundled model, or path of a file, that refines masks; "" for none
     """
 
     long_edge_px: int
@@ -44,7 +43,7 @@ class InferenceConfig:
         object.__setattr__(self, "scales", tuple(float(scale) for scale in self.scales))
 
     def check(self) -> None:
-        """Raise PosegError for scales and sizes that make no sense."""
+        """Raise PosegError for invalid scales and sizes."""
         if not self.scales or not all(scale > 0 for scale in self.scales):
             raise PosegError(f"Scales are numbers above 0, got {self.scales}; 1 is the model's own size.")
         for scale in self.scales:
@@ -56,11 +55,11 @@ class InferenceModel(Protocol):
 
     @property
     def card(self) -> Card:
-        """Everything that the model says of itself."""
+        """The model card."""
 
     @property
     def codec(self) -> Any:
-        """What encodes people as the model's fields and decodes them: a codec of the card's system."""
+        """The codec of the card's system."""
 
     def prepare(
         self, image: NDArray[np.uint8], long_edge_px: int, crop_xyxy: Crop | None = None
@@ -75,7 +74,7 @@ class InferenceModel(Protocol):
 
 
 def check_input_px(long_edge_px: int) -> None:
-    """Raise PosegError for a network input of a size that makes no sense."""
+    """Raise PosegError for a network input that is too small or too large."""
     if not MIN_INPUT_PX <= long_edge_px <= MAX_INPUT_PX:
         raise PosegError(
             f"The network's input would be {long_edge_px} pixels long; choose a long edge and scales that give "

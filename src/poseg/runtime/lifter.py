@@ -1,4 +1,4 @@
-"""Lift people to 3D, from the 2D joints of any model."""
+"""2D poses of any source to 3D poses (the lifter)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ SYSTEM = "lifter"
 class Lifter:
     """Gives people 3D joints: `lifter(people)`.
 
-    model  the model; one of another kind raises PosegError
+    model  a model of the system "lifter"; another raises PosegError
 
-    Left and right, near and far are the lifter's guess from the pose alone, and so is the size: joints are in
-    millimetres of an average adult. One lifter may serve several threads.
+    Depth and size are estimated from the 2D pose alone: joints are in millimetres of an average adult. One lifter may
+    serve several threads.
     """
 
     model: InferenceModel
@@ -40,8 +40,8 @@ class Lifter:
     def __call__(self, people: People) -> People:
         """The people with `keypoints_3d` (N, K, 3) mm about the pelvis, in camera axes: x right, y down, z away.
 
-        Joints are taken by their names, from any skeleton. A person with too few of them has NaN. Raises FieldError
-        where the network outputs numbers that are not finite.
+        Joints of any skeleton are remapped by name. A person with too few of them gets NaN. Raises FieldError where the
+        network's outputs are not finite.
         """
         start = perf_counter()
         codec = self.model.codec

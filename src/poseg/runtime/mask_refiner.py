@@ -1,4 +1,4 @@
-"""Masks of detected people refined by a network of its own, all people of an image in one run."""
+"""Masks of detected people refined by a second network, all people of an image in one batch."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ MAX_BATCH = 64  # crops in one run of the network; more people take another
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RefinerBatch:
-    """What the network sees of some people of an image, before it is put together.
+    """The parts of the network's input for some people of an image.
 
     people  (N) in pixels of the image, without masks
-    crops   where they lie
-    images  (N, S, S, 3) uint8 RGB, what the crops show
-    cues    (N, 2, S, S) person probability and assignment margin there
+    crops   their crops of the image
+    images  (N, S, S, 3) uint8 RGB pixels of the crops
+    cues    (N, 2, S, S) person probability and assignment margin in the crops
     joints  (N, K, 3) in the crops
     """
 
@@ -45,14 +45,14 @@ class RefinerBatch:
 def refiner_batch(
     codec: MaskRefinerCodec, image: Bytes, letterbox: Letterbox, people: People, assignment: PixelAssignment
 ) -> RefinerBatch:
-    """The crops of people (N) on the input of a view, with their pixels, on an image (H, W, 3) uint8 RGB."""
-    named = people if people.skeleton == codec.skeleton else people.remap_to(codec.skeleton)
-    boxes_xyxy = letterbox.to_image(codec.person_boxes(named, assignment).reshape(-1, 2, 2)).reshape(-1, 4)
+    """The batch of people (N) on the input of a view of an image (H, W, 3) uint8 RGB."""
+    remapped = people if people.skeleton == codec.skeleton else people.remap_to(codec.skeleton)
+    boxes_xyxy = letterbox.to_image(codec.person_boxes(remapped, assignment).reshape(-1, 2, 2)).reshape(-1, 4)
     crops = codec.crops(boxes_xyxy, (image.shape[0], image.shape[1]))
     cues = codec.cue_maps(assignment, letterbox.onto_image, crops)
     return RefinerBatch(
         letterbox.people_to_image(people), crops, crop_images(image, crops), cues,
-        codec.joints(named, crops.compose(letterbox.onto_image)),
+        codec.joints(remapped, crops.compose(letterbox.onto_image)),
     )  # fmt: skip
 
 
@@ -82,15 +82,15 @@ class MaskRefiner:
     def __call__(self, image: Bytes, parts: Sequence[ViewInstances], *, exclusive: bool) -> People:
         """The people of all parts, highest score first, in pixels of the image (H, W, 3) uint8 RGB, with masks.
 
-        exclusive  a pixel belongs to the person with the highest probability, and to no other
+        exclusive  a pixel belongs to the person with the highest probability only
 
-        Raises FieldError where the network outputs numbers that are not finite.
+        Raises FieldError where the network's outputs are not finite.
         """
         batch, size = self.make_batch(image, parts), (image.shape[0], image.shape[1])
         if not len(batch.people):
             return People.empty(batch.people.skeleton, size)
-        seen, codec = self.network_input(batch), self.model.codec
-        runs = [self.model.run(seen[first : first + MAX_BATCH]) for first in range(0, len(seen), MAX_BATCH)]
+        tensor, codec = self.network_input(batch), self.model.codec
+        runs = [self.model.run(tensor[first : first + MAX_BATCH]) for first in range(0, len(tensor), MAX_BATCH)]
         fields = codec.fields_from_outputs({name: np.concatenate([r[name] for r in runs])[:, None] for name in runs[0]})
         people: People = codec.decode(
             fields, batch.people, batch.crops, size, exclusive=exclusive, mask_threshold=self.mask_threshold
@@ -98,7 +98,7 @@ class MaskRefiner:
         return people.top(len(people))
 
     def make_batch(self, image: Bytes, parts: Sequence[ViewInstances]) -> RefinerBatch:
-        """The crops of the people of all parts that have pixels."""
+        """The batch of the people of all parts with a pixel assignment."""
         batches = [
             refiner_batch(self.model.codec, image, part.letterbox, part.instances.people, part.instances.assignment)
             for part in parts
@@ -114,5 +114,5 @@ class MaskRefiner:
     def network_input(self, batch: RefinerBatch) -> Floats:
         """The network's input (N, 6, S, S)."""
         card = self.model.card
-        seen: Floats = self.model.codec.network_input(batch.images, batch.cues, batch.joints, card.mean, card.std)
-        return seen
+        tensor: Floats = self.model.codec.network_input(batch.images, batch.cues, batch.joints, card.mean, card.std)
+        return tensor

@@ -1,7 +1,7 @@
-"""Masks whose edges do not flicker: each is blended with the one before, moved by as much as the person moved.
+"""Temporal smoothing of masks: each is blended with the previous one, shifted by the person's motion.
 
-Only a thin band along the edge is blended, since what changes far from the edge is no flicker but an arm that moved, or
-another person who steps in front: such pixels change at once, and no trail is wider than the band.
+Only a thin band along the edge is blended. Changes farther from the edge are no flicker but motion, such as an arm that
+moved or another person who steps in front: these pixels change at once, and no trail is wider than the band.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _ROUNDING = 1e-5  # of a mean of zeros or of ones
 class MaskSmootherConfig:
     """Settings of the blend.
 
-    weight     of the present mask in the blend for a person who stands, 0 to 1; below a half, a change must last
+    weight     of the present mask in the blend for a standing person, 0 to 1; below 0.5 a change must persist
     band       half the width of the band along the edge, in body scales
-    max_speed  body scales a second at which the present counts alone: moving edges are blurred anyway
-    max_gap_s  a person who was away for longer starts anew
+    max_speed  body scales a second from which on only the present mask counts: moving edges are blurred anyway
+    max_gap_s  a person missing for longer starts anew
     """
 
     weight: float = 0.25
@@ -64,7 +64,7 @@ class MaskCrop:
     def shifted(self, shift: ArrayLike, crop_xyxy: CropXYXY) -> Floats:
         """The mask moved by (2,) pixels, x before y, on another crop (h, w) of the image.
 
-        A person who is cut off by the image's edge goes on beyond it.
+        Pixels at the image's edge are repeated beyond it.
         """
         x, y = np.add(shift, (self.left - crop_xyxy[0], self.top - crop_xyxy[1]))
         size = crop_xyxy[2] - crop_xyxy[0], crop_xyxy[3] - crop_xyxy[1]
@@ -75,7 +75,7 @@ class MaskCrop:
 def mask_crops(masks: Masks, margins_px: Sequence[int]) -> list[MaskCrop | None]:
     """For each person the crop around their mask with a margin (at least 1), inside the image; None for an empty mask.
 
-    The masks are those on the pixels of the image: 0 or 1.
+    Masks are rendered on the pixels of the image: 0 or 1.
     """
     exact = Masks.from_bitmaps([masks.bitmap(row) for row in range(len(masks))], masks.size)
     crops: list[MaskCrop | None] = []
@@ -99,7 +99,7 @@ def masks_from_crops(crops: Sequence[MaskCrop | None], size: tuple[int, int]) ->
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _TrackMask:
-    """What is kept of a person: a row of People without masks, and the smoothed mask."""
+    """The last state of a person: a row of People without masks, and the smoothed mask."""
 
     person: People
     mask: MaskCrop
@@ -117,12 +117,12 @@ class MaskSmoother:
     _tracks: dict[int, _TrackMask] = field(default_factory=dict, init=False)
 
     def update(self, people: People, time_s: float) -> People:
-        """The same people with smoothed masks, and boxes tight around them; as they are where there are no masks.
+        """The same people with smoothed masks and tight boxes; unchanged without masks.
 
         An empty mask stays empty. Raises VideoError for people without ids.
         """
         if people.ids is None:
-            raise VideoError("Masks are smoothed by the people's ids, which are missing; give them to a Tracker first.")
+            raise VideoError("Smoothing needs people with ids; pass them through a Tracker first.")
         if people.masks is None:
             return people
         size = people.masks.size
@@ -145,7 +145,7 @@ class MaskSmoother:
     def _blend(
         self, person: People, mask: MaskCrop, before: _TrackMask | None, scale_px: float, time_s: float
     ) -> MaskCrop:  # fmt: skip
-        """The mask blended with the one before, on the crop of the present one."""
+        """The mask blended with the previous one, on the crop of the present one."""
         if before is None or time_s <= before.seen_s:
             return mask
         radius_px = _radius(scale_px, self.config.band)
@@ -159,13 +159,13 @@ class MaskSmoother:
 
 
 def majority_vote(present: MaskCrop, others: Sequence[tuple[MaskCrop, Floats]], scale_px: float) -> MaskCrop:
-    """The majority of an odd number of masks (0 or 1) along the edge of the present one, and that one elsewhere.
+    """The majority of an odd number of masks (0 or 1) along the edge of the present one; elsewhere the present one.
 
-    For files: where the others are as many frames before as after, reversing time changes nothing. The
-    crop of the present mask has a margin of `vote_margin`.
+    For offline use: with as many frames before as after, the result does not depend on the direction of time. The crop
+    of the present mask has a margin of `vote_margin`.
 
     others    masks of the person in other frames, with the shift (2,) in pixels from there to here
-    scale_px  of the body
+    scale_px  body scale
     """
     radius_px = _radius(scale_px, MaskSmootherConfig().band)
     votes, near = present.soft, _band(present.soft, radius_px)

@@ -21,13 +21,13 @@ from poseg.runtime.pose2seg import Pose2SegSegmenter
 from poseg.runtime.predictor import Predictor, check_system
 
 if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable  # at another place in Python 3.10
+    from importlib.resources.abc import Traversable  # another module in Python 3.10
 
 DEFAULT = "small"
 MAX_PEOPLE, MIN_SCORE = 20, 0.3
 
 _SUFFIX = ".onnx"
-# What is given people, and not an image alone, by system.
+# Classes of the systems that take people or boxes besides the image.
 _STAGES: dict[str, Any] = {
     pose2seg.SYSTEM: Pose2SegSegmenter,
     crop_pose.SYSTEM: TopDownPose,
@@ -49,18 +49,18 @@ def load(model: str | os.PathLike[str] | None = None, *, threads: int | None = N
 def load(
     model: str | os.PathLike[str] | None = None, *, threads: int | None = None, **options: Any
 ) -> Predictor | Pose2SegSegmenter | TopDownPose | Lifter | MaskRefiner:
-    """A model ready to use: `poseg.load()("photo.jpg")` detects people.
+    """Load a model: `poseg.load()("photo.jpg")` detects people.
 
-    `poseg.load("pose2seg")("photo.jpg", people)` gives people masks, `poseg.load("multitask")("photo.jpg", boxes)`
-    poses, and `poseg.load("lifter")(people)` 3D joints. A mask refiner serves models that detect people.
+    `poseg.load("pose2seg")("photo.jpg", people)` segments people, `poseg.load("multitask")("photo.jpg", boxes)`
+    estimates poses in boxes, and `poseg.load("lifter")(people)` 3D joints. A mask refiner is an option of detectors.
 
     model    name of a bundled model (`models()`), or path of an ONNX file with a card; None is "small"
-    threads  how many compute one image; None leaves the choice to the runtime
+    threads  for one image; None lets ONNX Runtime choose
     options  of a model that detects people, those of `build_predictor`; of others, those of `Pose2SegSegmenter`
              (long_edge_px, exclusive, mask_threshold, prior_weight, rescore), `TopDownPose` (flip, min_score) or
              `MaskRefiner` (mask_threshold)
 
-    Raises WeightsError where there is no such model and CardError where the file does not say how to run it.
+    Raises WeightsError where there is no such model and CardError for a file without a valid card.
     """
     loaded = load_model(model, threads=threads)
     stage = _STAGES.get(loaded.card.system)
@@ -75,7 +75,7 @@ def build_predictor(
     masks: bool = True, decoder: DecoderConfig | None = None, mask_refiner: str | MaskRefiner | None = None,
     inference: InferenceConfig | None = None, **inference_options: Any,
 ) -> Predictor:  # fmt: skip
-    """A predictor on a bottom-up model, as its card recommends but for what is given.
+    """A predictor on a bottom-up model with the settings of its card, but for those given here.
 
     max_people         those with the highest scores are kept
     min_score          people with a lower score are left out
@@ -101,7 +101,7 @@ def build_predictor(
 
 
 def _changed(inference: InferenceConfig, options: dict[str, Any]) -> InferenceConfig:
-    """The value with some fields changed; None leaves a field as it is. Raises PosegError for unknown ones."""
+    """The config with some fields changed; None keeps a field. Raises PosegError for unknown ones."""
     unknown = sorted(set(options) - set(InferenceConfig.__slots__))
     if unknown:
         known = "max_people, min_score, masks, decoder, mask_refiner, inference, long_edge_px, scales, flip, adaptive"
@@ -124,7 +124,7 @@ def load_model(model: str | os.PathLike[str] | None = None, *, threads: int | No
 
 
 def card_of(model: str | os.PathLike[str]) -> Card:
-    """The card of a bundled model or of a file, without preparing it to run. Raises as `load` does."""
+    """The card of a bundled model or of a file, read without an optimised session. Raises as `load` does."""
     bundled, name = _bundled(), os.fspath(model)
     if name in bundled:
         return read_card(bundled[name].read_bytes(), name=name)
@@ -133,12 +133,12 @@ def card_of(model: str | os.PathLike[str]) -> Card:
 
 def models() -> dict[str, Card]:
     """Cards of the bundled models, by name."""
-    return {name: read_card(place.read_bytes(), name=name) for name, place in _bundled().items()}
+    return {name: read_card(path.read_bytes(), name=name) for name, path in _bundled().items()}
 
 
 def _bundled() -> dict[str, Traversable]:
     folder = files("poseg").joinpath("models")
     if not folder.is_dir():
         return {}
-    found = {place.name.removesuffix(_SUFFIX): place for place in folder.iterdir() if place.name.endswith(_SUFFIX)}
-    return dict(sorted(found.items()))
+    paths = {path.name.removesuffix(_SUFFIX): path for path in folder.iterdir() if path.name.endswith(_SUFFIX)}
+    return dict(sorted(paths.items()))

@@ -19,7 +19,7 @@ from poseg.people import People, Timings
 from poseg.runtime.inference import InferenceConfig, InferenceModel
 from poseg.transforms.letterbox import Crop, Letterbox, make_letterbox
 
-# What one view alone hardly believes may be what all of them see.
+# Low-score detections are kept in each view: several views may agree on them.
 MAX_PER_VIEW, MIN_VIEW_SCORE = 100, 0.02
 
 
@@ -27,8 +27,8 @@ MAX_PER_VIEW, MIN_VIEW_SCORE = 100, 0.02
 class View:
     """An image at one scale, whole or cropped, with its fields and the poses in it.
 
-    letterbox  where it lies on the network's input
-    fields     over that input; of the image and its flip, their mean
+    letterbox  its position on the network's input
+    fields     over that input; averaged with those of the flipped image where requested
     people     the poses detected in it, highest score first, in pixels of the image
     timings    milliseconds of each step
     """
@@ -52,7 +52,7 @@ class View:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ViewInstances:
-    """The people whose masks are read in one view, on its input, and where that lies on the image."""
+    """The people whose masks are read in one view, on its input, and its letterbox."""
 
     letterbox: Letterbox
     instances: Instances
@@ -63,12 +63,12 @@ def detect_views(
 ) -> list[View]:
     """The views of an image (H, W, 3) uint8 RGB that people are read from, each with the poses in it.
 
-    One of them at least shows the whole image. Raises FieldError where the network outputs numbers that are not finite.
+    One of them at least shows the whole image. Raises FieldError where the network's outputs are not finite.
     """
     if not inference.adaptive or len(inference.scales) == 1:
         return [run_view(model, image, inference, decoder, scale, flip=inference.flip) for scale in inference.scales]
-    *smaller, middle, largest = sorted(inference.scales)
-    views = [run_view(model, image, inference, decoder, middle)]
+    *smaller, second, largest = sorted(inference.scales)
+    views = [run_view(model, image, inference, decoder, second)]
     while smaller and any_too_large(views[-1].people, views[-1].letterbox.scale_xy, decoder.max_person_px):
         views.append(run_view(model, image, inference, decoder, smaller.pop()))
     size, card = (image.shape[0], image.shape[1]), model.card
@@ -132,12 +132,12 @@ def _run_flipped(model: InferenceModel, tensor: NDArray[np.float32]) -> Fields:
 
 
 def _mask_views(codec: BottomUpCodec, views: Sequence[View]) -> list[View]:
-    """The views that masks are read in, the finest first; fields that are averaged over scales are in that one."""
+    """The views that masks are read in, the finest first; its fields include those averaged over scales."""
     views = sorted(views, key=lambda view: view.scale, reverse=True)
     names = tuple(codec.scale_averaged_fields)
     if names and len(views) > 1:
         letterbox, fields = views[0].letterbox, views[0].fields
         points = letterbox.to_image(fields.grid.positions(*fields.shape_hw).reshape(2, -1).T)
-        seen = [(view.fields, view.letterbox.to_input(points)) for view in views]
-        views[0] = replace(views[0], fields=average_over_scales(fields, seen, names))
+        sources = [(view.fields, view.letterbox.to_input(points)) for view in views]
+        views[0] = replace(views[0], fields=average_over_scales(fields, sources, names))
     return views

@@ -1,8 +1,8 @@
-"""People of a clip that is over, smoothed without lag: every frame knows what comes after it.
+"""Offline smoothing of a whole clip, without lag, since later frames are available.
 
-Short gaps in a track are filled, each joint's path is replaced by that of local parabolas (Savitzky and Golay 1964),
-tracks of a few frames are dropped, and each mask becomes the majority of those before and after along its edge.
-Reversing time reverses the result and changes nothing else.
+Short gaps in a track are filled, each joint's path is smoothed by local parabolas (Savitzky and Golay 1964), tracks of
+a few frames are dropped, and along its edge each mask becomes the majority of those before and after. Reversing time
+reverses the result and changes nothing else.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from poseg.runtime.tracker import body_scales, median_motion
 from poseg.runtime.tracklets import Tracklet, savgol_smoothed, split_tracklets
 
 VOTE_FRAMES = 2  # frames before, and as many after, that vote on a mask's edge
-_CACHED = 8  # frames around the present one whose masks stay unpacked
+_CACHED = 8  # frames around the present one whose masks stay decoded
 _ROUNDING = 1e-6  # of time stamps, in seconds, and of weights
 
 Floats = NDArray[np.float32]
@@ -40,9 +40,9 @@ class ClipLike(Protocol):
 
 @dataclass(slots=True)
 class PackedClip:
-    """People of frame after frame in little memory: masks are kept as run lengths and unpacked on demand.
+    """People of frame after frame in little memory: masks are stored as run lengths and decoded on demand.
 
-    `clip.append(time_s, people)` in order, `clip[3]` gives both back.
+    `clip.append(time_s, people)` in order, `clip[3]` returns both.
 
     poses  the same without masks
     """
@@ -51,7 +51,7 @@ class PackedClip:
     _rles: list[list[Rle] | None] = field(default_factory=list)
 
     def append(self, time_s: float, people: People) -> None:
-        """Keep one more frame."""
+        """Append one frame."""
         self.poses.append((time_s, replace(people, masks=None)))
         self._rles.append(None if people.masks is None else [people.masks.rle(row) for row in range(len(people))])
 
@@ -62,7 +62,7 @@ class PackedClip:
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> FramePeople:
-        """Time and people of a frame, with masks where there were any (none where there were no people)."""
+        """Time and people of a frame, with the masks that were appended; a frame without people has no masks."""
         time_s, people = self.poses[index]
         rles = self._rles[index]
         if not rles:
@@ -75,9 +75,9 @@ class OfflineConfig:
     """Settings of the offline mode.
 
     max_gap_s   gaps up to this many seconds are filled, in tracks and in single joints
-    window      frames that a parabola is laid through, odd; 7 to 11 at 25 frames a second
+    window      frames of the Savitzky-Golay filter, odd; 7 to 11 at 25 frames a second
     order       degree of the polynomial
-    min_frames  tracks seen in fewer frames are dropped, unless the clip is that short
+    min_frames  tracks with fewer detections are dropped, unless the clip is that short
     """
 
     max_gap_s: float = 0.3
@@ -95,8 +95,7 @@ class OfflineConfig:
 class SmoothedClip:
     """A clip after smoothing: as many frames as before, `smoothed[3]` gives time and people. See `smooth_offline`.
 
-    Masks are made when a frame is asked for, so a long clip needs little memory. In each frame people are in the order
-    of their ids.
+    Masks are smoothed on demand, so a long clip needs little memory. The people of a frame are sorted by id.
     """
 
     def __init__(self, clip: ClipLike, config: OfflineConfig) -> None:
@@ -122,7 +121,7 @@ class SmoothedClip:
         return time_s, people if size is None else replace(people, masks=masks_from_crops(crops, size))
 
     def _mask(self, index: int, person: People) -> MaskCrop | None:
-        """The mask of a person (a row of People) in a frame, or in a gap; None where there is none."""
+        """The mask of a person (a row of People) in a frame, or in a gap; None without a mask."""
         scale_px = float(body_scales(person)[0])
         present = self._mask_in(index, person, vote_margin(scale_px))
         if present is None:
@@ -131,12 +130,12 @@ class SmoothedClip:
         for step in range(1, VOTE_FRAMES + 1):
             pair = [self._shifted_mask(person, at) for at in (index - step, index + step)]
             if any(other is None or other[0].size != present.size for other in pair):
-                break  # as many before as after
+                break  # the same number before as after
             others += [other for other in pair if other is not None]
         return majority_vote(present, others, scale_px)
 
     def _interpolated_mask(self, index: int, person: People) -> MaskCrop | None:
-        """The mask in a gap: the nearest before and after, moved to here, each weighted by how near it is."""
+        """The mask in a gap: the nearest ones before and after, shifted to this frame, weighted by nearness."""
         before, after = (self._nearest_mask(index, person, step) for step in (-1, 1))
         if before is None or after is None or before[0][0].size != after[0][0].size:
             return None
@@ -145,9 +144,9 @@ class SmoothedClip:
         crop = _crop_of([first, second], size)
         if crop[0] >= crop[2] or crop[1] >= crop[3]:
             return None
-        here, there = (mask.shifted(shift, crop) > 0.5 for mask, shift in (first, second))
+        earlier, later = (mask.shifted(shift, crop) > 0.5 for mask, shift in (first, second))
         weight = until_s / (since_s + until_s)
-        mixed = weight * here + (1 - weight) * there >= 0.5 - _ROUNDING
+        mixed = weight * earlier + (1 - weight) * later >= 0.5 - _ROUNDING
         return MaskCrop(mixed.astype(np.float32), crop[0], crop[1], size)
 
     def _nearest_mask(self, index: int, person: People, step: int) -> tuple[ShiftedMask, float] | None:
@@ -161,7 +160,7 @@ class SmoothedClip:
         return None
 
     def _shifted_mask(self, person: People, at: int) -> ShiftedMask | None:
-        """The mask of a person in another frame, and the shift from there to here; None where there is none."""
+        """The mask of a person in another frame, and the shift from that frame to this; None without a mask."""
         mask = self._mask_in(at, person, 1) if 0 <= at < len(self) else None
         if mask is None:
             return None
@@ -181,7 +180,7 @@ class SmoothedClip:
 
 
 def smooth_offline(clip: ClipLike, config: OfflineConfig | None = None) -> SmoothedClip:
-    """The people of a clip with gaps filled, paths smoothed without lag, short tracks dropped and mask edges smoothed.
+    """The people of a clip with gaps filled, paths and mask edges smoothed without lag, and short tracks dropped.
 
     clip  (time in seconds, people with ids) for each frame, times rising: a list, a `PackedClip`, the content of a file
           of JSON lines; not smoothed before
@@ -198,12 +197,12 @@ def _bare(frame: FramePeople) -> FramePeople:
 
 def _ids(people: People) -> NDArray[np.int64]:
     if people.ids is None:
-        raise VideoError("People are smoothed by their ids, which are missing; give them to a Tracker first.")
+        raise VideoError("Smoothing needs people with ids; pass them through a Tracker first.")
     return people.ids
 
 
 def _crop_of(masks: list[ShiftedMask], size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The crop of the image that holds the masks where they are moved to."""
+    """The crop of the image that encloses the shifted masks."""
     boxes = np.array([np.add(mask.xyxy, [*shift, *shift]) for mask, shift in masks])
     left, top = np.maximum(np.floor(boxes[:, :2].min(axis=0)), 0).astype(int).tolist()
     right, bottom = np.minimum(np.ceil(boxes[:, 2:].max(axis=0)), size[::-1]).astype(int).tolist()
@@ -216,10 +215,10 @@ def _smooth_poses(clip: list[FramePeople], ids: list[NDArray[np.int64]], config:
         late = int(np.flatnonzero(np.diff(times_s) <= 0)[0]) + 1
         raise VideoError(
             f"Frame {late} at {times_s[late]:.3f} s does not come after the one at {times_s[late - 1]:.3f} s; "
-            "give the frames of one clip in order."
+            "pass the frames of one clip in order."
         )
     if any(len(np.unique(row)) < len(row) for row in ids):
-        raise VideoError("An id stands for two people of one frame; give the people to a Tracker first.")
+        raise VideoError("An id is used for two people of one frame; pass the people through a Tracker first.")
     rows: list[list[People]] = [[] for _ in clip]
     gap_s = config.max_gap_s + _ROUNDING
     for tracklet in split_tracklets(clip, times_s, gap_s, min(config.min_frames, len(clip))):
@@ -229,7 +228,7 @@ def _smooth_poses(clip: list[FramePeople], ids: list[NDArray[np.int64]], config:
 
 
 def _per_frame(tracklet: Tracklet) -> Iterator[tuple[int, People]]:
-    """A tracklet as one person for each of its frames."""
+    """The frames of a tracklet, each with its person."""
     for at in range(len(tracklet.times_s)):
         person = People(
             tracklet.skeleton, tracklet.keypoints[at][None], tracklet.keypoint_scores[at][None],
@@ -239,7 +238,7 @@ def _per_frame(tracklet: Tracklet) -> Iterator[tuple[int, People]]:
 
 
 def _frame_people(before: People, rows: list[People]) -> People:
-    """The people of a frame, by id; without 3D joints, which belong to the poses before smoothing."""
+    """The people of a frame, by id; without 3D joints, which belong to the unsmoothed poses."""
     if not rows:
         return replace(before[:0], masks=None, ids=np.zeros(0, np.int64), keypoints_3d=None, skeleton_3d=None)
     people = People.concatenate(sorted(rows, key=lambda person: int(_ids(person)[0])))

@@ -1,6 +1,6 @@
-"""A model file, ready to run: the only place that knows the ONNX runtime.
+"""A model file, ready to run: the only module that imports ONNX Runtime.
 
-Everything about the input and the outputs comes from the card in the file.
+Inputs and outputs are described by the card in the file.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ Model = str | os.PathLike[str] | bytes
 # What the runtime raises for files it cannot read and for graphs it cannot run.
 _ORT_ERRORS = (ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.InvalidGraph, ort_errors.InvalidProtobuf,
            ort_errors.NoModel, ort_errors.NotImplemented, ort_errors.RuntimeException)  # fmt: skip
-_FATAL_ONLY = 4  # every error below is raised as an exception anyway
+_FATAL_ONLY = 4  # lower levels come back as exceptions too
 
 
 class OnnxModel:
     """A network in an ONNX file, with its card and the codec that reads its fields.
 
     model    path or bytes of an ONNX file with a card
-    threads  how many compute one image; None leaves the choice to the runtime (one for each core)
+    threads  for one image; None lets ONNX Runtime choose (one for each core)
     name     what messages call the model; its path where it has one
 
-    Raises WeightsError for a file that is no model, CardError for one without a card or with one that does not fit.
+    Raises WeightsError for a file that is no ONNX model, CardError for a missing or invalid card.
     `run` may be called from several threads.
     """
 
@@ -50,7 +50,7 @@ class OnnxModel:
         self._model, self._threads = model, threads or os.cpu_count() or 1
         self._session = _open(model, self.name, threads=threads)
         self.card = _card(self._session, self.name)
-        # Of the card's system; what uses the model checks that it is its own.
+        # Of the card's system; users of the model check that it is the right one.
         self.codec: Any = build_codec(self.card, self.name)
         self._outputs = _map_outputs(self._session, self.card, self.codec, self.name)
         self._input: str = self._session.get_inputs()[0].name
@@ -67,9 +67,9 @@ class OnnxModel:
         return self._run(self._session, tensor, extra_inputs)
 
     def run_two(self, first: Floats, second: Floats) -> tuple[Fields, Fields]:
-        """`run` of two inputs at once, on as many threads together as one has: faster than one after the other.
+        """`run` of two inputs at once with the same number of threads in total: faster than one after the other.
 
-        The parts of a network that no threads share then run side by side.
+        The single-threaded parts of the network then run in parallel.
         """
         if self._threads == 1:
             return self.run(first), self.run(second)
@@ -79,7 +79,7 @@ class OnnxModel:
 
     @cached_property
     def _second_session(self) -> tuple[ort.InferenceSession, ThreadPoolExecutor]:
-        """A second session that two callers share with the threads that are left, and who the second caller is."""
+        """A second session with one thread less, shared by both inputs, and the pool that runs the second input."""
         session = _open(self._model, self.name, threads=self._threads - 1)
         return session, ThreadPoolExecutor(thread_name_prefix="poseg-pair")
 
@@ -96,7 +96,7 @@ class OnnxModel:
 
 
 def read_card(model: Model, *, name: str = "") -> Card:
-    """The card alone, without preparing the network to run. Raises as `OnnxModel` does."""
+    """The card only, without an optimised session. Raises as `OnnxModel` does."""
     name = name or ("The model" if isinstance(model, bytes) else str(os.fspath(model)))
     return _card(_open(model, name, optimise=False), name)
 
@@ -126,7 +126,7 @@ def _skeleton(plain: Mapping[str, Any]) -> Skeleton:
         raise
     except (AttributeError, KeyError, TypeError, ValueError) as fault:
         raise SkeletonError(
-            f"Its skeleton has no good joints, bones, tree or sigmas ({fault!r}); export it again."
+            f"Its skeleton has invalid joints, bones, tree or sigmas ({fault!r}); export it again."
         ) from None
 
 
@@ -136,7 +136,7 @@ def _open(model: Model, name: str, *, threads: int | None = None, optimise: bool
     options = ort.SessionOptions()
     options.log_severity_level = _FATAL_ONLY
     options.intra_op_num_threads = threads or 0
-    # Threads that spin while they wait take the cores from whatever decodes beside them.
+    # Threads that spin while they wait would take cores from decoding.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
@@ -155,25 +155,25 @@ def _card(session: ort.InferenceSession, name: str) -> Card:
 
 def _map_outputs(session: ort.InferenceSession, card: Card, codec: Codec, name: str) -> dict[str, str]:
     """Output names by field name, checked against what the file has. Raises CardError."""
-    found = {output.name: output.shape for output in session.get_outputs()}
+    shapes = {output.name: output.shape for output in session.get_outputs()}
     outputs = {}
     for spec in codec.specs:
         output = card.outputs.get(spec.name, "")
-        if output not in found:
+        if output not in shapes:
             raise CardError(
                 f"The card of {name} names no output for the field {spec.name!r} that is in the file, "
-                f"which has {', '.join(sorted(found))}; export the model again."
+                f"which has {', '.join(sorted(shapes))}; export the model again."
             )
-        shape = found[output]
+        shape = shapes[output]
         if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != spec.channels):
             raise CardError(
                 f"The output {output!r} of {name} has shape {shape}, "
-                f"the field {spec.name!r} wants (1, {spec.channels}, rows, columns); export the model again."
+                f"the field {spec.name!r} needs (1, {spec.channels}, rows, columns); export the model again."
             )
         outputs[spec.name] = output
     return outputs
 
 
 def _first_line(fault: Exception) -> str:
-    """The runtime's own words without its preface, such as "[ONNXRuntimeError] : 1 : FAIL : "."""
+    """The first line of the runtime's message, without a prefix such as "[ONNXRuntimeError] : 1 : FAIL : "."""
     return str(fault).strip().splitlines()[0].split(" : ", 3)[-1].rstrip(".")

@@ -1,8 +1,7 @@
-"""People over time in one step: ids, masks that do not flicker, joints that do not shake.
+"""Online tracking and smoothing of people in one step: ids, masks and joints.
 
-Joints go through a One-Euro filter for every coordinate of every person (Casiez et al., CHI 2012). It averages over a
-time that shrinks with speed v, so that a person who stands does not shake and one who moves does not lag. Its cutoff
-frequency is
+Every coordinate of every joint passes a One-Euro filter (Casiez et al., CHI 2012), a low-pass filter whose cutoff
+frequency grows with speed v, so that a standing person does not jitter and a moving one does not lag:
 
     f = min_cutoff_hz + beta * |v| / S                                                                        (1)
 
@@ -27,18 +26,18 @@ Floats = NDArray[np.float32]
 _RATE_HZ = 25.0  # of the first frame, before there are two time stamps; it has no effect on its result
 _START_S = 1.0  # the library takes a time stamp of 0 for none
 _MIN_SCORE = 1e-3  # of a detected joint: 0 marks one that was not detected
-_RESCALE_RATIO = 1.1  # a person who grew by less keeps the scale
+_RESCALE_RATIO = 1.1  # a person whose scale changed by less keeps the old one
 
 
 @dataclass(frozen=True, slots=True)
 class OneEuroConfig:
     """Settings of the filter.
 
-    min_cutoff_hz         cutoff for a person who stands: lower is smoother
-    beta                  how fast the cutoff grows with speed, in hertz for each body scale a second: higher lags less
+    min_cutoff_hz         cutoff for a standing person: lower is smoother
+    beta                  growth of the cutoff with speed, in hertz per body scale a second: higher lags less
     derivative_cutoff_hz  cutoff for the speed itself
     score_cutoff_hz       cutoff for the scores of joints
-    max_gap_s             a joint that was away for longer starts anew
+    max_gap_s             a joint missing for longer starts a new filter
     """
 
     min_cutoff_hz: float = 0.7
@@ -50,9 +49,9 @@ class OneEuroConfig:
 
 @dataclass(slots=True)
 class _Signal:
-    """Numbers of one kind that are filtered together: P points of D coordinates; a point has no filters at first.
+    """The filters of P points of D coordinates; a point has no filters at first.
 
-    in_pixels  whether speed counts
+    in_pixels  whether the cutoff depends on speed
     """
 
     filters: list[list[OneEuroFilter]]
@@ -87,13 +86,13 @@ class KeypointSmoother:
     _filters: dict[int, _PersonFilter] = field(default_factory=dict, init=False)
 
     def update(self, people: People, time_s: float) -> People:
-        """The same people with smooth joints, scores of joints and boxes, by real time stamps.
+        """The same people with smoothed joints, joint scores and boxes, by real time stamps.
 
         A joint that was not detected (score 0) stays so, and keeps its coordinates. Masks are left as they are
         (`runtime.mask_smoothing`). Raises VideoError for people without ids.
         """
         if people.ids is None:
-            raise VideoError("People are smoothed by their ids and have none; give them to a Tracker first.")
+            raise VideoError("Smoothing needs people with ids; pass them through a Tracker first.")
         gap_s = self.config.max_gap_s
         self._filters = {person: kept for person, kept in self._filters.items() if time_s - kept.seen_s <= gap_s}
         points, scores = people.keypoints.copy(), people.keypoint_scores.copy()
@@ -108,7 +107,7 @@ class KeypointSmoother:
         return replace(people, keypoints=points, keypoint_scores=scores, boxes_xyxy=corners.reshape(-1, 4))
 
     def _filters_of(self, person: int, joints: int, scale_px: float, time_s: float) -> _PersonFilter:
-        """The filters of a person, new where there are none, with the present scale."""
+        """The filters of a person, created on demand, with the present scale."""
         filters = self._filters.get(person)
         if filters is None:
             signals = _Signal.new(joints), _Signal.new(joints, in_pixels=False), _Signal.new(2)
@@ -124,11 +123,11 @@ class KeypointSmoother:
     def _filter(
         self, signal: _Signal, values: Floats, rows: NDArray[np.intp], time_s: float, person: _PersonFilter
     ) -> None:  # fmt: skip
-        """Filter some rows of values (P, D) in place; a row that was away for long starts anew."""
+        """Filter some rows of values (P, D) in place; a row missing for long gets new filters."""
         stamp = _START_S + time_s - person.started_s
         stale = time_s - signal.seen_s > self.config.max_gap_s
         for row in rows.tolist():
-            if stale[row]:  # not the library's reset, which keeps the last value and takes the jump for speed
+            if stale[row]:  # the library's reset would keep the last value and take the jump for speed
                 signal.filters[row] = [self._new(signal, person) for _ in range(values.shape[1])]
             pairs = zip(signal.filters[row], values[row].tolist(), strict=True)
             values[row] = [one(value, stamp) for one, value in pairs]
@@ -144,9 +143,9 @@ class KeypointSmoother:
 
 @dataclass(slots=True)
 class PeopleTracker:
-    """Follows the people of one clip or camera: `tracker.update(people, time_s)` for frame after frame, in order.
+    """Tracks the people of one clip or camera: `tracker.update(people, time_s)` for frame after frame, in order.
 
-    smooth  False gives ids and leaves everything else as it was detected
+    smooth  False only assigns ids
 
     It needs the extra `video`.
     """

@@ -1,4 +1,4 @@
-"""Masks of people whose poses are known, whoever detected them (Pose2Seg)."""
+"""Masks of people with poses of any source (Pose2Seg)."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ MAX_BATCH = 48  # crops in one run of the network; more people take another
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pose2SegBatch:
-    """What the network sees of the people of one image.
+    """The network's inputs for the people of one image.
 
     tensor        normalised input (1, 3, h, w)
-    extra_inputs  N first: windows (N, 2, 3), from the crops to the input, and joints (N, K, 3) in the crops
-    crops         where people of the image, not of the input, lie
+    extra_inputs  windows (N, 2, 3), from the crops to the input, and joints (N, K, 3) in the crops
+    crops         of the image, not of the input
     """
 
     tensor: Floats
@@ -44,12 +44,11 @@ class Pose2SegSegmenter:
     """Gives people masks: `segmenter(image, people)`.
 
     model           a model of the system "pose2seg"
-    long_edge_px    long edge of the network's input; None takes the one that the card recommends
-    exclusive       where masks meet, a pixel belongs to the person with the highest probability
+    long_edge_px    long edge of the network's input; None uses that of the card
+    exclusive       a pixel belongs only to the person with the highest probability times score
     mask_threshold  minimum probability of a mask's pixel
-    prior_weight    weight of masks that people have already against the new ones: 0 not at all, 1 alone
-    rescore         people's scores are multiplied by the confidence of their masks, and they are sorted by them;
-                    otherwise scores and order stay
+    prior_weight    weight of the masks that people have already in the mean with the new ones, 0 to 1
+    rescore         multiply scores by the mean probability in the mask, and sort people by them
 
     Settings out of range raise PosegError. One segmenter may serve several threads.
     """
@@ -65,8 +64,8 @@ class Pose2SegSegmenter:
         card = self.model.card
         if card.system != SYSTEM:
             raise PosegError(
-                f"The model {card.name!r} is of the system {card.system!r}, which is not given people; "
-                f"segment with one of {SYSTEM!r}."
+                f"The model {card.name!r} is of the system {card.system!r}, which does not segment provided people; "
+                f"use one of {SYSTEM!r}."
             )
         if self.long_edge_px is not None:
             check_input_px(self.long_edge_px)
@@ -83,10 +82,10 @@ class Pose2SegSegmenter:
     def __call__(self, image: Source, people: People, *, name: str = "") -> People:
         """The people with masks, boxes around them, and timings of this step.
 
-        `image` and `name` as in `io.images.read_image`. People keep their skeleton; their joints go by name to the
-        model's. A person without three joints is segmented in their box, and without one in the whole image. Raises
-        ImageError, SkeletonError where hardly a joint has a name that the model knows, and FieldError where the network
-        outputs numbers that are not finite.
+        `image` and `name` as in `io.images.read_image`. People keep their skeleton; their joints are remapped to the
+        model's by name. A person with fewer than three joints is cropped by their box, and without a box the crop is
+        the whole image. Raises ImageError, SkeletonError where skeletons share too few joints, and FieldError where the
+        network's outputs are not finite.
         """
         pixels = read_image(image, name=name)
         size = (pixels.shape[0], pixels.shape[1])
@@ -105,7 +104,7 @@ class Pose2SegSegmenter:
         return replace(segmented, timings=spent)
 
     def make_batch(self, image: NDArray[np.uint8], people: People) -> Pose2SegBatch:
-        """What the network sees of people of an image (H, W, 3) uint8 RGB. Raises SkeletonError."""
+        """The network's inputs for people of an image (H, W, 3) uint8 RGB. Raises SkeletonError."""
         codec, long_edge_px = self.model.codec, self.long_edge_px or self.model.card.inference.long_edge_px
         _check_skeleton(people.skeleton, codec.skeleton)
         tensor, letterbox = self.model.prepare(image, long_edge_px)
@@ -130,18 +129,18 @@ class Pose2SegSegmenter:
         return fields
 
 
-def _check_skeleton(given: Skeleton, expected: Skeleton) -> None:
-    shared = set(given.joints) & set(expected.joints)
+def _check_skeleton(provided: Skeleton, expected: Skeleton) -> None:
+    shared = set(provided.joints) & set(expected.joints)
     if len(shared) < MIN_SHARED_JOINTS:
         raise SkeletonError(
-            f"People on the skeleton {given.name} have {len(shared)} joints that the model knows by name "
-            f"({', '.join(expected.joints)}); rename them, or use a model of their skeleton."
+            f"People on the skeleton {provided.name} share {len(shared)} joints with the model "
+            f"({', '.join(expected.joints)}); rename the joints, or use a model of their skeleton."
         )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentedPredictor:
-    """A detector whose people get their masks from a segmenter: `segmented(image)`."""
+    """A detector followed by a segmenter: `segmented(image)`."""
 
     predictor: Predictor
     segmenter: Pose2SegSegmenter
@@ -152,7 +151,7 @@ class SegmentedPredictor:
         return f"{self.predictor.name}+{self.segmenter.name}"
 
     def __call__(self, image: Source, *, name: str = "") -> People:
-        """The people of an image, highest score first, with the timings of both steps together. Raises as both do."""
+        """The people of an image, highest score first, with the timings of both steps. Raises as both do."""
         pixels = read_image(image, name=name)
         detected = self.predictor(pixels)
         people = self.segmenter(pixels, detected)

@@ -1,4 +1,4 @@
-"""From an image to its people: views, fields, poses, pixels, masks. The one road of the house."""
+"""From an image to its people: views, fields, poses, pixel assignment, masks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def check_system(card: Card) -> None:
     if card.system not in SYSTEMS:
         raise PosegError(
             f"The model {card.name!r} is of the system {card.system!r}, which does not detect people by itself; "
-            f"take one of {' or '.join(SYSTEMS)} to detect them, then give them to this one."
+            f"use one of {' or '.join(SYSTEMS)} to detect them, and pass them to this one."
         )
 
 
@@ -37,10 +37,10 @@ class Predictor:
 
     model         a bottom-up model
     inference     the views of an image
-    decoder       how people are read from fields, how many are kept and from which score on, and whether with masks
-    mask_refiner  refines masks; None leaves them to the decoder, whose edges are coarser
+    decoder       settings of the decoder, with max_people, min_score and masks
+    mask_refiner  refines masks; with None the decoder renders them, with coarser edges
 
-    What does not go together raises PosegError. One predictor may serve several threads.
+    Inconsistent settings raise PosegError. One predictor may serve several threads.
     """
 
     model: InferenceModel
@@ -55,11 +55,11 @@ class Predictor:
         if type(config) is not expected:
             raise PosegError(f"{card.name!r} is decoded with a {expected.__name__}, got a {type(config).__name__}.")
         if config.max_people < 1:
-            raise PosegError(f"max_people is {config.max_people}; ask for 1 or more.")
+            raise PosegError(f"max_people is {config.max_people}; use 1 or more.")
         if not 0 <= config.min_score <= 1:
             raise PosegError(f"min_score is {config.min_score}; scores lie between 0 and 1.")
         if self.inference.adaptive and self.model.codec.scale_averaged_fields:
-            raise PosegError(f"The model {card.name!r} averages fields over all scales; give it adaptive=False.")
+            raise PosegError(f"The model {card.name!r} averages fields over all scales; use adaptive=False.")
 
     @property
     def name(self) -> str:
@@ -70,17 +70,17 @@ class Predictor:
         """The people of an image, highest score first, in its own pixels, with masks and timings.
 
         `image` and `name` as in `io.images.read_image`. An image without people gives People of length 0. Raises
-        ImageError for a bad image and FieldError where the network outputs numbers that are not finite.
+        ImageError for a bad image and FieldError where the network's outputs are not finite.
         """
         pixels = read_image(image, name=name)
         return self.decode(pixels, self.views(pixels))
 
     def views(self, image: NDArray[np.uint8]) -> list[View]:
-        """The first half of the road: views of an image (H, W, 3) uint8 RGB, with their fields and poses."""
+        """The views of an image (H, W, 3) uint8 RGB, with their fields and poses: the first half of prediction."""
         return detect_views(self.model, image, self.inference, self.decoder)
 
     def decode(self, image: NDArray[np.uint8], views: Sequence[View]) -> People:
-        """The second half: one set of poses, their pixels, their masks; the best of them."""
+        """The people of all views: fused poses, pixel assignment, masks: the second half of prediction."""
         start = perf_counter()
         people = self.refine(image, self.instances(views))[: self.decoder.max_people]
         spent = sum((view.timings for view in views), Timings(0.0, 0.0, 0.0))

@@ -1,13 +1,13 @@
-"""Ids over time: the people of one frame after the other get ids that stay with them.
+"""Tracking by detection: people keep their ids from frame to frame.
 
-A track is a person as last seen, with the velocity of the whole body. In a new frame every track is moved to where it
-should be by now, people are compared with the moved tracks, and an optimal assignment gives each person one track:
+A track is a person as last detected, with the velocity of the whole body. In a new frame every track is moved to its
+predicted position, people are compared with the moved tracks, and an optimal assignment gives each person one track:
 
     similarity = OKS of the joints that both have, averaged with the IoU of the masks where both have one       (1)
 
-The longer a track has not been seen, the farther the person may have moved: the sigmas of (1) grow with that time, and
-the weight of a track falls, so that a long-lost one takes no person from a track that was there all along. Everything
-is measured relative to the size of the person and in seconds, so neither the image's size nor the frame rate matters.
+The longer a track is lost, the farther the person may have moved: the sigmas of (1) grow with that time, and the weight
+of the track falls, so that a lost track takes no person from one that was detected all along. Distances are relative to
+the size of the person and times are in seconds, so neither the image's size nor the frame rate matters.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ Floats = NDArray[np.float32]
 
 MIN_JOINT_SCORE = 0.1  # joints with a lower score are guesses
 MIN_JOINTS = 3  # with fewer in common, boxes are compared
-MASK_CELLS = 128  # of the long side of an image, where masks are compared
+MASK_CELLS = 128  # along the long side of an image, for comparing masks
 
 
 @dataclass(frozen=True, slots=True)
 class TrackerConfig:
     """Settings of the tracker.
 
-    max_lost_s                seconds for which a person who is not detected is waited for
-    min_similarity            people less similar than this to a track are not the same person
-    velocity_time_constant_s  of the average of velocities, seconds
-    drift_time_s              seconds after which a person may be as far again from where they should be
+    max_lost_s                seconds for which a lost track is kept
+    min_similarity            minimum similarity of a person to their track
+    velocity_time_constant_s  of the moving average of velocities, seconds
+    drift_time_s              seconds in which the position error of a lost track doubles
     """
 
     max_lost_s: float = 0.5
@@ -51,15 +51,15 @@ class TrackerConfig:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tracks:
-    """All people who may come again; T tracks.
+    """The state of T tracks.
 
-    people      T people as last seen, with their ids and without masks
-    masks       (T, h, w) float32 in [0, 1], see `downsample_masks`, zeros where there is none; None without masks
+    people      T people as last detected, with their ids and without masks
+    masks       (T, h, w) float32 in [0, 1], see `downsample_masks`, zeros for an empty mask; None without masks
     velocities  (T, 2) float32, pixels a second
-    seen_s      (T,) when they were last seen
-    hits        (T,) in how many frames
+    seen_s      (T,) time of the last detection
+    hits        (T,) number of detections
     time_s      of the last frame
-    next_id     of the next person who is new
+    next_id     of the next new person
     """
 
     people: People
@@ -83,9 +83,9 @@ class Tracks:
 
 
 class Tracker:
-    """Gives people ids over time: `tracker.update(people, time_s)` for frame after frame, in order.
+    """Assigns ids over time: `tracker.update(people, time_s)` for frame after frame, in order.
 
-    It needs SciPy (the extra `video`). One tracker follows one clip or camera.
+    It needs SciPy (the extra `video`). One tracker serves one clip or camera.
     """
 
     def __init__(self, config: TrackerConfig | None = None) -> None:
@@ -149,7 +149,7 @@ def downsample_masks(masks: Masks) -> Floats:
 
 
 def shift_masks(masks: Floats, shifts_cells: Floats) -> Floats:
-    """Each of (N, h, w) masks moved by its (N, 2) shift, x before y; what comes in from outside is 0."""
+    """Each of (N, h, w) masks moved by its (N, 2) shift, x before y; pixels from outside are 0."""
     result = np.zeros_like(masks)
     height, width = masks.shape[1:]
     for mask, target, (x, y) in zip(masks, result, shifts_cells.tolist(), strict=True):
@@ -178,17 +178,17 @@ def _check(tracks: Tracks, people: People, time_s: float) -> None:
     if not time_s >= tracks.time_s:
         raise VideoError(
             f"A frame at {time_s:.3f} s comes after one at {tracks.time_s:.3f} s; "
-            "give the frames of one clip in order, and each clip a tracker of its own."
+            "pass the frames of one clip in order, and use a new tracker for each clip."
         )
     if people.skeleton != tracks.people.skeleton:
         raise VideoError(
             f"People on the skeleton {people.skeleton.name} come after people on {tracks.people.skeleton.name}; "
-            "give each skeleton a tracker of its own."
+            "use one tracker for each skeleton."
         )
 
 
 def _similarity(tracks: Tracks, people: People, masks: Floats | None, time_s: float, config: TrackerConfig) -> Floats:
-    """(N, T) similarity (1) of people and tracks where they should be now."""
+    """(N, T) similarity (1) of people and tracks at their predicted positions."""
     lost_s = time_s - tracks.seen_s
     shifts = tracks.velocities * lost_s[:, None].astype(np.float32)
     detected, expected = (p.keypoint_scores >= MIN_JOINT_SCORE for p in (people, tracks.people))
@@ -225,7 +225,7 @@ def _assign(similarity: Floats, min_similarity: float) -> NDArray[np.intp]:
 
 
 def _ids(track: NDArray[np.intp], tracks: Tracks, people: People, next_id: int) -> tuple[NDArray[np.int64], int]:
-    """(N,) ids, and the next that is free. New people are numbered by score, then from left to right."""
+    """(N,) ids, and the next free one. New people are numbered by score, then from left to right."""
     new = np.flatnonzero(track < 0)
     boxes = people.boxes_xyxy[new]
     order = np.lexsort((boxes[:, 1], boxes[:, 0], -people.scores[new]))
@@ -239,7 +239,7 @@ def _ids(track: NDArray[np.intp], tracks: Tracks, people: People, next_id: int) 
 def _updated(
     tracks: Tracks, track: NDArray[np.intp], people: People, masks: Floats | None, time_s: float, config: TrackerConfig
 ) -> Tracks:  # fmt: skip
-    """The people of the frame as tracks: their velocity follows what was measured, fast at first, then smoothly."""
+    """The people of the frame as tracks: velocities are the first measurement, then its moving average."""
     old, new = track[track >= 0], np.flatnonzero(track >= 0)
     velocities = np.zeros((len(people), 2), np.float32)
     hits = np.ones(len(people), np.int64)

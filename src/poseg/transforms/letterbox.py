@@ -1,12 +1,12 @@
-"""Letterbox: a image of any size onto a network's input, and the way back as a value.
+"""Letterbox: an image of any size on a network's input, and its inverse.
 
-The image is scaled to the wanted long side and lies at the top left; what is missing at the right and at the bottom
-is filled with the mean colour, which is 0 after normalisation. On each axis
+The image is scaled to the requested long edge and lies at the top left. The right and the bottom are padded with the
+mean colour, which is 0 after normalisation. On each axis
 
     input = scale * (image - origin)                                      (1)
 
 in continuous pixels (`geometry.grid`). The two scales differ a little, since the scaled image has whole pixels. The
-origin is the top left of the crop, where a part of the image is shown, and 0 otherwise.
+origin is the top left of the crop, or 0 without a crop.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ Crop = CropXYXY
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """Where a image lies on a network's input.
+    """The position of an image on a network's input.
 
     image_size    (height, width) of the image in pixels
     content_size  (height, width) of the scaled image, at the top left of the input
     input_size    (height, width) of the input
-    crop_xyxy   the part of the image that is shown, in whole pixels; all of it where None
+    crop_xyxy     the part of the image that is shown, in whole pixels; None shows all of it
     """
 
     image_size: Size
@@ -68,23 +68,23 @@ class Letterbox:
         return np.column_stack([np.diag(1 / np.array(self.scale_xy)), self.shown_xyxy[:2]])
 
     def padded_image(self, image: NDArray[np.uint8], colour: Sequence[float]) -> NDArray[np.uint8]:
-        """The image as the network sees it, before normalisation: (*input_size, 3) uint8, padded with a colour."""
-        seen = np.empty((*self.input_size, 3), np.uint8)
-        seen[:] = np.rint(colour)
-        seen[: self.content_size[0], : self.content_size[1]] = self._scaled(image)
-        return seen
+        """The network's input before normalisation: (*input_size, 3) uint8, padded with a colour."""
+        padded = np.empty((*self.input_size, 3), np.uint8)
+        padded[:] = np.rint(colour)
+        padded[: self.content_size[0], : self.content_size[1]] = self._scaled(image)
+        return padded
 
     def _scaled(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """What is shown of the image in the size of the content."""
+        """The visible part of the image, resized to the content."""
         rows, columns = self.content_size
         left, top, right, bottom = self.shown_xyxy
         image = image[top:bottom, left:right]
         if (rows, columns) == image.shape[:2]:
             return image
-        # Averaging over areas takes every pixel into account, but is no more than nearest-neighbour when it enlarges.
+        # Area interpolation averages all pixels when it shrinks, but is nearest-neighbour when it enlarges.
         shrinks = rows < image.shape[0] or columns < image.shape[1]
-        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        return np.asarray(cv2.resize(image, (columns, rows), interpolation=how), np.uint8)
+        interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(image, (columns, rows), interpolation=interpolation), np.uint8)
 
     def people_to_input(self, people: People) -> People:
         """People of the image as people of the input, without masks."""
@@ -94,8 +94,8 @@ class Letterbox:
     def people_to_image(self, people: People) -> People:
         """People of the input as people of the image.
 
-        Joints may lie outside the image, boxes and masks end at the edge of what is shown of it. Masks must have the
-        size of the input (ShapeError) and come back in the size of the image.
+        Joints may lie outside the image; boxes and masks are clipped to its visible part. Masks must have the
+        size of the input (ShapeError), and get that of the image.
         """
         left, top, right, bottom = self.shown_xyxy
         low, high = np.array([(left, top) * 2, (right, bottom) * 2], np.float32)
@@ -124,72 +124,72 @@ def letterbox(
     std: Sequence[float],
     crop_xyxy: Crop | None = None,
 ) -> tuple[Floats, Letterbox]:
-    """Scale, pad and normalise a image for a network.
+    """Scale, pad and normalise an image for a network.
 
-    image                 (H, W, 3) uint8 RGB
-    long_edge_px          wanted long side of the input; the nearest side that is allowed is taken
-    size_divisor, size_offset  allowed sides are size_divisor * n + size_offset pixels with n >= 1
-    mean, std             for each channel: the input is (RGB in 0..255 - mean) / std
-    crop_xyxy           show this part alone, as large as it would be in the whole image
+    image                      (H, W, 3) uint8 RGB
+    long_edge_px               long edge of the input, rounded to the nearest valid size
+    size_divisor, size_offset  valid sides are size_divisor * n + size_offset pixels with n >= 1
+    mean, std                  for each channel: the input is (RGB in 0..255 - mean) / std
+    crop_xyxy                  show this part only, at the scale of the whole image
 
-    Returns the input (1, 3, h, w) float32 and where the image lies on it. Raises ShapeError.
+    Returns the input (1, 3, h, w) float32 and the position of the image on it. Raises ShapeError.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:
         raise ShapeError("image", expected="(height, width, 3) uint8", got=f"{image.shape} {image.dtype}")
-    placed = make_letterbox(
+    target = make_letterbox(
         (image.shape[0], image.shape[1]),
         long_edge_px,
         size_divisor=size_divisor,
         size_offset=size_offset,
         crop_xyxy=crop_xyxy,
     )
-    rows, columns = placed.content_size
-    tensor = np.zeros((1, 3, *placed.input_size), np.float32)
+    rows, columns = target.content_size
+    tensor = np.zeros((1, 3, *target.input_size), np.float32)
     factor = 1 / np.array(std, np.float32)
-    # Bytes take 256 values, so a table of each channel's normalised ones is three times as fast as arithmetic.
+    # Bytes have 256 values, so a lookup table for each channel is three times as fast as arithmetic.
     tables = np.arange(256, dtype=np.float32) * factor[:, None] - (np.array(mean, np.float32) * factor)[:, None]
-    for plane, table, channel in zip(cv2.split(placed._scaled(image)), tables, tensor[0], strict=True):
+    for plane, table, channel in zip(cv2.split(target._scaled(image)), tables, tensor[0], strict=True):
         channel[:rows, :columns] = cv2.LUT(plane, table)
-    return tensor, placed
+    return tensor, target
 
 
 def make_letterbox(
     image_size: Size, long_edge_px: int, *, size_divisor: int, size_offset: int, crop_xyxy: Crop | None = None
 ) -> Letterbox:
-    """Where a image of `image_size` (height, width) goes; the other arguments as in `letterbox`.
+    """The letterbox of an image of `image_size` (height, width); the other arguments as in `letterbox`.
 
-    A crop comes out a little smaller or larger than asked for, so that it fills an input, where the image has room.
+    A crop becomes a little smaller or larger, so that it fills an input, where the image is large enough.
     Raises ShapeError for a crop that is empty or not in the image.
     """
 
-    def allowed(n: int) -> int:
+    def valid_side(n: int) -> int:
         return size_divisor * max(n, 1) + size_offset
 
-    def reaching(side: int) -> int:
-        return allowed(-((size_offset - side) // size_divisor))
+    def covering(side: int) -> int:
+        return valid_side(-((size_offset - side) // size_divisor))
 
-    long_px = allowed(round((long_edge_px - size_offset) / size_divisor))
+    long_px = valid_side(round((long_edge_px - size_offset) / size_divisor))
     ratio = long_px / max(image_size)
     if crop_xyxy is None:
         rows, columns = (max(1, round(side * ratio)) for side in image_size)
-        return Letterbox(image_size, (rows, columns), (reaching(rows), reaching(columns)))
+        return Letterbox(image_size, (rows, columns), (covering(rows), covering(columns)))
     left, top, right, bottom = crop_xyxy
     if not (0 <= left < right <= image_size[1] and 0 <= top < bottom <= image_size[0]):
         raise ShapeError("crop_xyxy", expected=f"a part of {image_size[1]} x {image_size[0]} px", got=crop_xyxy)
     spans, contents = [], []
     for low, high, side in ((top, bottom, image_size[0]), (left, right, image_size[1])):
         steps = max(round(((high - low) * ratio - size_offset) / size_divisor), 1)
-        length = side if high - low == side else min(round(allowed(steps) / ratio), side)
-        # Where a pixel is enlarged to many, few sizes of inputs are whole pixels: the next one that nearly is.
-        while length < side and abs(allowed(steps) - length * ratio) > 1 + size_divisor / length:
+        length = side if high - low == side else min(round(valid_side(steps) / ratio), side)
+        # At large scales few input sizes are whole image pixels: take the next one that nearly is.
+        while length < side and abs(valid_side(steps) - length * ratio) > 1 + size_divisor / length:
             steps += 1
-            length = min(round(allowed(steps) / ratio), side)
-        input_px = allowed(steps)
-        # What changes changes on both ends, but for an end at the edge of the image.
-        middle = min(max((low + high - length) // 2, 0), side - length)
-        start = 0 if low == 0 else side - length if high == side else middle
+            length = min(round(valid_side(steps) / ratio), side)
+        input_px = valid_side(steps)
+        # The crop changes on both ends, but stays at an edge of the image.
+        centred = min(max((low + high - length) // 2, 0), side - length)
+        start = 0 if low == 0 else side - length if high == side else centred
         spans.append((start, start + length))
         contents.append(input_px if length < side else max(1, round(side * ratio)))
     (top, bottom), (left, right) = spans
-    inputs = (reaching(contents[0]), reaching(contents[1]))
+    inputs = (covering(contents[0]), covering(contents[1]))
     return Letterbox(image_size, (contents[0], contents[1]), inputs, (left, top, right, bottom))
