@@ -9,11 +9,13 @@ pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+Tensors = Mapping[str, Tensor]  # fields, targets or weights by name
 
 
 def masked_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor, count: Tensor | None = None) -> Tensor:

@@ -5,7 +5,6 @@ Fully connected layers with residuals (Martinez et al., ICCV 2017) on what `code
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from poseg.codecs.lifting import FIELD, LiftingCodec
+from poseg.losses.masked import Tensors
 from poseg.networks.backbones.build import Normalisation
 from poseg.skeletons import BODY17_3D, Skeleton
 from poseg.skeletons.bones import from_parent_relative
@@ -101,16 +101,12 @@ class LifterLoss(nn.Module):
 
     chains: Tensor
 
-    def normalisers(self, weights: Mapping[str, Tensor]) -> Tensor:
+    def normalisers(self, weights: Tensors) -> Tensor:
         """(1,) the number of people; those of the micro-batches of a batch add up."""
         return weights[FIELD].new_tensor([float(len(weights[FIELD]))])
 
     def forward(
-        self,
-        fields: Mapping[str, Tensor],
-        targets: Mapping[str, Tensor],
-        weights: Mapping[str, Tensor],
-        normalisers: Tensor | None = None,
+        self, fields: Tensors, targets: Tensors, weights: Tensors, normalisers: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Both in units of `bone_scale_mm`, as "joints", "bones" and their sum "total"; targets (B, K, 3, 1, 1)."""
         people = (self.normalisers(weights) if normalisers is None else normalisers)[0]

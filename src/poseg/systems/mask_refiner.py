@@ -10,7 +10,6 @@ Letters: N people, S the crop's side.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 from poseg.codecs.crop_masks import FIELD
 from poseg.codecs.mask_refiner import INPUT_CHANNELS, MaskRefinerCodec
-from poseg.losses.masked import masked_cross_entropy, masked_dice
+from poseg.losses.masked import Tensors, masked_cross_entropy, masked_dice
 from poseg.networks.backbones.build import Normalisation
 from poseg.skeletons import COCO17, Skeleton
 
@@ -151,17 +150,13 @@ class MaskRefinerLoss(nn.Module):
         super().__init__()
         self.dice_weight = config.dice_weight
 
-    def normalisers(self, weights: Mapping[str, Tensor]) -> Tensor:
+    def normalisers(self, weights: Tensors) -> Tensor:
         """(2,) what the terms are divided by, pixels and crops; those of the micro-batches of a batch add up."""
         weight = weights[FIELD]
         return torch.stack([weight.sum(), weight.new_tensor(float(len(weight)))])
 
     def forward(
-        self,
-        fields: Mapping[str, Tensor],
-        targets: Mapping[str, Tensor],
-        weights: Mapping[str, Tensor],
-        normalisers: Tensor | None = None,
+        self, fields: Tensors, targets: Tensors, weights: Tensors, normalisers: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Both terms by name, and their weighted sum as "total"; targets and weights (N, 1, S, S) or (N, S, S)."""
         pixels, crops = self.normalisers(weights) if normalisers is None else normalisers

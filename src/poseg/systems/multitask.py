@@ -8,7 +8,6 @@ Letters: B crops, each of one person; K joints, m x m windows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from poseg.codecs.multitask import BONES, JOINT_WINDOWS, JOINTS, PART_WINDOWS, MultitaskCodec
 from poseg.errors import PosegError
 from poseg.geometry.grid import PIXEL_CENTRE
+from poseg.losses.masked import Tensors
 from poseg.networks.backbones.build import Normalisation, block_aligned, build_backbone, input_normalisation
 from poseg.networks.backbones.li2014 import CROP_PX, Li2014Backbone
 from poseg.networks.heads.crop_heads import ConvTower, FullyConnected, ScaleGradient, SlidingWindowHead, SoftArgmax
@@ -208,17 +208,13 @@ class MultitaskLoss(nn.Module):
         self.config = config
         self.shapes = {spec.name: spec.shape for spec in config.codec.specs}
 
-    def normalisers(self, weights: Mapping[str, Tensor]) -> Tensor:
+    def normalisers(self, weights: Tensors) -> Tensor:
         """(1,) the number of crops; those of the micro-batches of a batch add up."""
         first = next(iter(weights.values()))
         return first.new_tensor([float(len(first))])
 
     def forward(
-        self,
-        fields: Mapping[str, Tensor],
-        targets: Mapping[str, Tensor],
-        weights: Mapping[str, Tensor],
-        normalisers: Tensor | None = None,
+        self, fields: Tensors, targets: Tensors, weights: Tensors, normalisers: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Terms by task, unweighted, and their weighted sum as "total"; targets (B, ..., 1, 1), fields (B, C, 1, 1)."""
         crops = (self.normalisers(weights) if normalisers is None else normalisers)[0]

@@ -5,7 +5,7 @@ The config is the factory: `PersonLab(stride=8).network()`. Letters: B images, K
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from poseg.codecs.personlab import MASK_FIELDS, POSE_FIELDS, PersonLabCodec
 from poseg.errors import PosegError
 from poseg.fields import FieldSpec
-from poseg.losses.masked import masked_cross_entropy, masked_l1, refine_offsets
+from poseg.losses.masked import Tensors, masked_cross_entropy, masked_l1, refine_offsets
 from poseg.networks.backbones.build import Normalisation, build_backbone, input_normalisation
 from poseg.networks.heads.field_heads import FieldHead
 from poseg.networks.necks.fpn import ExtraLevels, FeaturePyramid
@@ -161,7 +161,7 @@ class PersonLabNetwork(nn.Module):
         return {**fields, **{f"{COARSE}{name}": field for name, field in coarse.items()}}
 
 
-def _add_residuals(coarse: Mapping[str, Tensor], fine: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _add_residuals(coarse: Tensors, fine: Tensors) -> dict[str, Tensor]:
     """Coarse fields, interpolated, plus fine ones. Offsets are linear in the cell's position, so that is exact."""
     if not coarse:
         return dict(fine)
@@ -184,7 +184,7 @@ class PersonLabLoss(nn.Module):
         self.specs = config.codec.specs
         self.edge_target = torch.as_tensor(config.skeleton.edges[:, 1].copy())
 
-    def normalisers(self, weights: Mapping[str, Tensor]) -> Tensor:
+    def normalisers(self, weights: Tensors) -> Tensor:
         """(fields, GRID_RATIOS) what terms are divided by, on the grid of the output and on coarser ones.
 
         Those of the micro-batches of a batch add up to those of the batch: give `forward` the sum, and the terms of the
@@ -194,11 +194,7 @@ class PersonLabLoss(nn.Module):
         return torch.stack([torch.stack(row) for row in rows])
 
     def forward(
-        self,
-        fields: Mapping[str, Tensor],
-        targets: Mapping[str, Tensor],
-        weights: Mapping[str, Tensor],
-        normalisers: Tensor | None = None,
+        self, fields: Tensors, targets: Tensors, weights: Tensors, normalisers: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Unweighted terms by field name, and their weighted sum as "total".
 
@@ -223,12 +219,7 @@ class PersonLabLoss(nn.Module):
         return {**terms, "coarse": coarse_total, "total": total + self.config.aux_weight * coarse_total}
 
     def _terms(
-        self,
-        fields: Mapping[str, Tensor],
-        targets: Mapping[str, Tensor],
-        weights: Mapping[str, Tensor],
-        stride: int,
-        normalisers: Tensor,
+        self, fields: Tensors, targets: Tensors, weights: Tensors, stride: int, normalisers: Tensor
     ) -> dict[str, Tensor]:
         c, count = self.config, dict(zip((spec.name for spec in self.specs), normalisers, strict=True))
         shaped = {s.name: _shaped(fields[s.name], s.shape) for s in self.specs}
@@ -250,7 +241,7 @@ class PersonLabLoss(nn.Module):
                 terms[name] = c.unrefined_weight * terms[name] + (1 - c.unrefined_weight) * after
         return terms
 
-    def _weighted(self, terms: Mapping[str, Tensor]) -> Tensor:
+    def _weighted(self, terms: Tensors) -> Tensor:
         return torch.stack([getattr(self.config.weights, name) * term for name, term in terms.items()]).sum()
 
 

@@ -8,7 +8,6 @@ Letters: B images, P people in each, K joints, S the crop's side.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from poseg.codecs.pose2seg import Pose2SegCodec
 from poseg.errors import PosegError
-from poseg.losses.masked import masked_cross_entropy
+from poseg.losses.masked import Tensors, masked_cross_entropy
 from poseg.networks.backbones.build import Normalisation, build_backbone, input_normalisation
 from poseg.networks.heads.pose2seg_head import MaskHead, SkeletonFeatures, affine_align
 from poseg.networks.necks.fpn import ExtraLevels, FeaturePyramid, PlainPyramid
@@ -147,16 +146,12 @@ class Pose2SegNetwork(nn.Module):
 class Pose2SegLoss(nn.Module):
     """Cross-entropy over the pixels of all crops (section 3.5)."""
 
-    def normalisers(self, weights: Mapping[str, Tensor]) -> Tensor:
+    def normalisers(self, weights: Tensors) -> Tensor:
         """(1,) what the term is divided by; those of the micro-batches of a batch add up."""
         return weights["mask"].sum()[None]
 
     def forward(
-        self,
-        fields: Mapping[str, Tensor],
-        targets: Mapping[str, Tensor],
-        weights: Mapping[str, Tensor],
-        normalisers: Tensor | None = None,
+        self, fields: Tensors, targets: Tensors, weights: Tensors, normalisers: Tensor | None = None
     ) -> dict[str, Tensor]:
         """The term by its name, and as "total"; targets and weights (B, P, S, S), fields (B P, 1, S, S)."""
         logits = fields["mask"].float()

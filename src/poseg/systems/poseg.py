@@ -8,7 +8,7 @@ Letters: B images, K joints, L limbs, h x w cells.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +18,7 @@ from poseg.codecs.poseg import PoSegCodec
 from poseg.errors import PosegError
 from poseg.fields.paf import Limb
 from poseg.geometry.grid import PIXEL_CENTRE
-from poseg.losses.masked import masked_cross_entropy, masked_mse, uncertainty_weighting
+from poseg.losses.masked import Tensors, masked_cross_entropy, masked_mse, uncertainty_weighting
 from poseg.networks.backbones.build import Normalisation, block_aligned, build_backbone, input_normalisation
 from poseg.networks.heads.field_heads import LightPafStages, PaperPafStages
 from poseg.networks.necks.fpn import FeatureMerge
@@ -171,16 +171,12 @@ class PoSegLoss(nn.Module):
         self.config = config
         self.specs = config.codec.specs
 
-    def normalisers(self, weights: Mapping[str, Tensor]) -> Tensor:
+    def normalisers(self, weights: Tensors) -> Tensor:
         """(fields,) what terms are divided by; those of the micro-batches of a batch add up."""
         return torch.stack([weights[spec.name].sum() for spec in self.specs])
 
     def forward(
-        self,
-        fields: Mapping[str, Tensor],
-        targets: Mapping[str, Tensor],
-        weights: Mapping[str, Tensor],
-        normalisers: Tensor | None = None,
+        self, fields: Tensors, targets: Tensors, weights: Tensors, normalisers: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Terms of the last stage by field name, those of the others as "early" and "auxiliary", their sum as "total".
 
@@ -220,7 +216,7 @@ class PoSegLoss(nn.Module):
         fractions = torch.stack([weights[n].sum() / count[n].clamp(min=1) for n in ("heatmap", "segmentation")])
         return {**terms, "total": uncertainty_weighting((pose, mask), fields[LOG_VARIANCES].float(), fractions)}
 
-    def _pose(self, terms: Mapping[str, Tensor]) -> Tensor:
+    def _pose(self, terms: Tensors) -> Tensor:
         """The pose terms of a stage; the background is one channel beside those of the joints."""
         return _sum([terms["paf"], terms["heatmap"], terms["background"] / len(self.config.skeleton)])
 

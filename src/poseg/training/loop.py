@@ -85,22 +85,14 @@ def train(
     accelerator = _accelerator(optim)
     folder.mkdir(parents=True, exist_ok=True)
     trainer = _Trainer(accelerator, network, loss, optim, folder, seed)
-    start, times = time.monotonic(), deque([time.monotonic()], maxlen=THROUGHPUT_STEPS + 1)
+    end = time.monotonic() + 60 * max_minutes
     sampler = ResumableSampler(optim, accelerator.process_index, accelerator.num_processes, trainer.step)
     for batches in micro_batches(dataset, sampler, workers=workers, pinned=accelerator.device.type == "cuda"):
-        out_of_time = time.monotonic() - start > 60 * max_minutes
-        result = trainer.train_step(send_to_device(batches, accelerator.device), out_of_time=out_of_time)
-        times.append(time.monotonic())
-        throughput = optim.batch_size * (len(times) - 1) / max(times[-1] - times[0], 1e-9)
-        ended = result.out_of_time or trainer.step == optim.steps
+        progress, stop = trainer.train_step(send_to_device(batches, accelerator.device), stop=time.monotonic() > end)
         if accelerator.is_main_process:
-            report(
-                Progress(
-                    trainer.step, optim.steps, throughput, result.lr, result.grad_norm, result.losses, result.batch,
-                    result.fields, trainer.ema,
-                )
-            )  # fmt: skip
+            report(progress)
         # What was reported of a step that no checkpoint holds is reported again; the other way round it would be lost.
+        ended = stop or trainer.step == optim.steps
         if ended or trainer.step % optim.checkpoint_every == 0:
             trainer.save()
         if ended:
@@ -110,18 +102,6 @@ def train(
     trainer.release()
     accelerator.end_training()
     return trainer.ema
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _StepResult:
-    """What came of one step."""
-
-    lr: float
-    grad_norm: float
-    losses: Mapping[str, float]
-    out_of_time: bool
-    batch: Item
-    fields: Mapping[str, Tensor]
 
 
 class _Trainer:
@@ -141,6 +121,7 @@ class _Trainer:
         self.ema = ModelEma(self.unwrapped, optim.ema_decay)
         self.network, self.prepared_optimiser = accelerator.prepare(network, self.optimiser)
         self.step = self._resume()
+        self.times = deque([time.monotonic()], maxlen=THROUGHPUT_STEPS + 1)
 
     def _resume(self) -> int:
         """Load the last checkpoint; returns the step to resume with, 0 in a new folder."""
@@ -164,8 +145,8 @@ class _Trainer:
         """Release what holds the group of processes, whose threads would otherwise outlive it and abort at exit."""
         self.network, self.prepared_optimiser = self.accelerator.free_memory(self.network, self.prepared_optimiser)
 
-    def train_step(self, batches: Sequence[Item], *, out_of_time: bool) -> _StepResult:
-        """One step of the optimiser over the micro-batches of this process and those of the others."""
+    def train_step(self, batches: Sequence[Item], *, stop: bool) -> tuple[Progress, bool]:
+        """One step of the optimiser over the micro-batches of all processes; and whether any of them is to stop."""
         torch.manual_seed((self.seed * 1_000_003 + self.step) * 4099 + self.accelerator.process_index)
         lr = self.optim.lr_at(self.step)
         set_lr(self.optimiser, lr)
@@ -183,15 +164,25 @@ class _Trainer:
                 self.accelerator.backward(terms[TOTAL] * self.accelerator.num_processes)
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0) + term.detach().float()
-        flag = torch.tensor(float(out_of_time), device=self.accelerator.device)
-        *values, stop = self.accelerator.reduce(torch.stack([*sums.values(), flag]), "sum").tolist()
+        flag = torch.tensor(float(stop), device=self.accelerator.device)
+        *values, stops = self.accelerator.reduce(torch.stack([*sums.values(), flag]), "sum").tolist()
         losses = dict(zip(sums, values, strict=True))
         grad_norm = self._clip()
         self._check(losses, grad_norm, batches)
         self.prepared_optimiser.step()
         self.ema.update(self.unwrapped)
         self.step += 1
-        return _StepResult(lr, grad_norm, losses, stop > 0, batches[-1], {n: f.detach() for n, f in fields.items()})
+        fields = {name: field.detach() for name, field in fields.items()}
+        throughput = self._throughput()
+        progress = Progress(
+            self.step, self.optim.steps, throughput, lr, grad_norm, losses, batches[-1], fields, self.ema
+        )  # fmt: skip
+        return progress, stops > 0
+
+    def _throughput(self) -> float:
+        """Images a second of all processes together, over the last steps."""
+        self.times.append(time.monotonic())
+        return self.optim.batch_size * (len(self.times) - 1) / max(self.times[-1] - self.times[0], 1e-9)
 
     def _clip(self) -> float:
         """Clip the gradient; its norm before."""
