@@ -65,7 +65,7 @@ def measure(name: str, rounds: int, threads: int | None) -> None:
     model = poseg.load(name, max_people=100, threads=threads)
     images = {key: grid_of_people(*shape) for key, shape in IMAGES.items()}
     spent: dict[str, list[Timings]] = {key: [] for key in images}
-    found = {key: len(model(image)) for key, image in images.items()}
+    counts = {key: len(model(image)) for key, image in images.items()}
     for _ in range(rounds):
         for key, image in images.items():
             timings = model(image).timings
@@ -75,7 +75,7 @@ def measure(name: str, rounds: int, threads: int | None) -> None:
     for key, all_timings in spent.items():
         net[key] = median(timings.inference_ms for timings in all_timings)
         whole[key] = median(timings.total_ms - timings.preprocess_ms for timings in all_timings)
-        print(f"{name:6} {key:20} {found[key]:3} people  {whole[key]:7.1f} ms, network {net[key]:7.1f} ms")
+        print(f"{name:6} {key:20} {counts[key]:3} people  {whole[key]:7.1f} ms, network {net[key]:7.1f} ms")
     for (more, less), limits in RATIOS.items():
         print(f"{name:6} {more} / {less}: {whole[more] / whole[less]:.2f}{_wanted(limits.get(name))}")
     overhead = median((t.total_ms - t.preprocess_ms) / t.inference_ms for t in spent["10 people"])

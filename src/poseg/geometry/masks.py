@@ -1,4 +1,4 @@
-"""Instance masks: each person's raster, as coarse as what is known of it, and where it lies on the image.
+"""Instance masks: each person's raster, as coarse as its source, and its position on the image.
 
 A raster is a small map of probabilities (a crop of a network) or of bits (an annotation). An affine map carries the
 image onto it, so cropping, resizing and flipping change maps and touch no pixel; pixels of the image are made when
@@ -34,7 +34,7 @@ LEVEL = 127  # a pixel belongs to the mask where the interpolated raster is abov
 class Masks:
     """The masks of N people on an image of `size`.
 
-    rasters   N arrays (h, w) uint8, probabilities times 255; empty where no mask is known
+    rasters   N arrays (h, w) uint8, probabilities times 255; empty where there is no mask
     matrices  (N, 2, 3) float64, from the image onto each raster, in continuous pixels (`geometry.grid`)
     size      (H, W) of the image
 
@@ -332,7 +332,7 @@ def _straight_box(raster: Bytes, matrix: affine.Matrix, size: tuple[int, int]) -
     for axis, side in ((0, size[1]), (1, size[0])):
         scale, shift = matrix[axis, axis], matrix[axis, 2]
         ends = sorted((shift, scale * side + shift))
-        # Pixels beyond the image do not count, whatever they say.
+        # Pixels beyond the image do not count, whatever their value.
         first, last = (int(np.clip(round(end), 0, raster.shape[1 - axis])) for end in ends)
         edges.append((first, last, scale, shift))
     (x0, x1, *_), (y0, y1, *_) = edges

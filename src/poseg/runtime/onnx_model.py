@@ -104,8 +104,8 @@ def read_card(model: Model, *, name: str = "") -> Card:
 def build_codec(card: Card, name: str) -> Codec:
     """The codec that a card describes. Raises CardError."""
     if card.system not in CODECS:
-        known = ", ".join(sorted(CODECS))
-        raise CardError(f"{name} is a model of the system {card.system!r}, this poseg knows {known}; upgrade poseg.")
+        systems = ", ".join(sorted(CODECS))
+        raise CardError(f"{name} is a model of the system {card.system!r}, this poseg knows {systems}; upgrade poseg.")
     try:
         return CODECS[card.system].from_dict(card.codec, _skeleton(card.skeleton))
     except PosegError as fault:

@@ -1,7 +1,7 @@
 """Distillation: a teacher network's fields of an image, kept on disk and merged into targets.
 
 Labels made by people or by keypoint networks miss people. A teacher with dense fields fills the gaps: its person map
-where no mask is annotated, its long offsets where these are not known, and its heatmaps to discount negatives (a cell
+where no mask is annotated, its long offsets where these are missing, and its heatmaps to discount negatives (a cell
 where the teacher predicts a joint is no background).
 
 Letters: K joints, h x w cells of the teacher's grid.
