@@ -27,7 +27,7 @@ class Perfect:
 
 
 class PerfectTopDown(Perfect):
-    wants_boxes = True
+    needs_boxes = True
 
     def __call__(self, image, boxes_xyxy):
         assert boxes_xyxy.tolist() == [[0, 0, 100, 100]]

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from poseg.errors import AnnotationError, ShapeError
 from poseg.evaluation import evaluate_joints
-from poseg.evaluation.joints import match_poses
+from poseg.evaluation.joints import NEEDS_BOXES, match_poses
 from poseg.io.images import write_png
 from poseg.people import People
+from poseg.runtime.crop_pose import TopDownPose
 from poseg.skeletons import COCO17, LSP14, Skeleton
 
 SIZE = (120, 200)
@@ -154,9 +155,13 @@ def test_scores_ignore_the_order_of_images(scene):
     assert 0 < one["pck_torso"] < 1
 
 
+def test_bundled_top_down_model_is_given_boxes():
+    assert getattr(TopDownPose, NEEDS_BOXES)
+
+
 def test_top_down_model_is_given_boxes(scene):
     class TopDown:
-        wants_boxes = True
+        needs_boxes = True
 
         def __call__(self, image, boxes_xyxy):
             truth = scene.truth(image)

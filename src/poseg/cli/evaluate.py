@@ -121,12 +121,12 @@ def _joints(
     from rich.console import Console
 
     from poseg.cli.score_tables import curve_sheet, joint_tables
-    from poseg.evaluation.joints import WANTS_BOXES, evaluate_joints
+    from poseg.evaluation.joints import NEEDS_BOXES, evaluate_joints
     from poseg.io.files import write_json
     from poseg.io.images import write_png
 
     model = _joint_model(options)
-    boxes = bool(getattr(model, WANTS_BOXES, False))
+    boxes = bool(getattr(model, NEEDS_BOXES, False))
     poses = f"made by {model.name} in the boxes of the file" if boxes else f"detected by {model.name}"
     with progress_bar("Images") as progress:
         report = evaluate_joints(model, data, images, boxes=boxes, limit=limit, progress=progress)

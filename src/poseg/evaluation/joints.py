@@ -25,7 +25,7 @@ from poseg.skeletons import Skeleton, remap_weights
 
 Pixels = NDArray[np.uint8]
 
-WANTS_BOXES = "wants_boxes"
+NEEDS_BOXES = "needs_boxes"
 
 MATCHED_BY_BOX = "one person predicted in each box of the file"
 MATCHED_BY_IOU = (
@@ -102,7 +102,7 @@ def evaluate_joints(
 ) -> JointsReport:
     """Run a model over a COCO-format file and measure the joints that it predicts.
 
-    model      anything that predicts People in an image; one with a true attribute `wants_boxes` may take boxes:
+    model      anything that predicts People in an image; one with a true attribute `needs_boxes` may take boxes:
                `model(image, boxes_xyxy)` then predicts one person for each
     data       COCO annotation file of any skeleton, plain or .gz
     images     folder of its images; missing ones are left out where they show no people
@@ -116,7 +116,7 @@ def evaluate_joints(
     boxes of their poses (`match_poses`), and unmatched detections do not count. Raises AnnotationError and ImageError
     for data that cannot be used, and where no joint can be compared.
     """
-    if boxes and not getattr(model, WANTS_BOXES, False):
+    if boxes and not getattr(model, NEEDS_BOXES, False):
         raise AnnotationError("This model detects people by itself and takes no boxes; leave `boxes` out.")
     truth = load_ground_truth(data, images, limit)
     results = []

@@ -37,7 +37,7 @@ class TopDownPose:
     flip: bool = True
     min_score: float = 0.0
 
-    needs_boxes = True
+    needs_boxes = True  # read by `evaluation.joints`
 
     def __post_init__(self) -> None:
         card = self.model.card
