@@ -227,7 +227,11 @@ def test_what_a_window_shows_comes_back_to_its_place(
     shown = np.zeros(size, bool)
     shown[window[1] : window[3], window[0] : window[2]] = True
     assert undone.masks is not None
-    np.testing.assert_array_equal(undone.masks[0], shown)
+    # Between pixels of the input the corners of a mask are round, by less than one of them.
+    y, x = np.nonzero(undone.masks[0] != shown)
+    near_x = np.minimum(abs(x + 0.5 - window[0]), abs(x + 0.5 - window[2])) * box.scale_xy[0]
+    near_y = np.minimum(abs(y + 0.5 - window[1]), abs(y + 0.5 - window[3])) * box.scale_xy[1]
+    assert np.maximum(near_x, near_y).max(initial=0) < 1
 
 
 @pytest.mark.parametrize("window", [(0, 0, 0, 10), (5, 5, 5, 9), (-1, 0, 10, 10), (0, 0, 101, 10), (0, 20, 10, 51)])
