@@ -1,4 +1,4 @@
-"""The painter that comes along paints the masks of `small` on a photograph that nobody trained on."""
+"""The bundled mask refiner refines the masks of `small` on a photograph that is in no training set."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def test_it_is_small_and_says_where_it_comes_from():
-    assert len(files("poseg").joinpath("models", "painter.onnx").read_bytes()) < LARGEST_MB * 1e6
-    card = poseg.models()["painter"]
+    assert len(files("poseg").joinpath("models", "mask_refiner.onnx").read_bytes()) < LARGEST_MB * 1e6
+    card = poseg.models()["mask_refiner"]
     assert all(entry["terms"] for entry in card.data)
 
 
 def test_masks_are_new_and_people_are_the_same(astronaut):
     model = poseg.load()
-    painted, decoded = model(astronaut), replace(model, mask_refiner="")(astronaut)
-    np.testing.assert_array_equal(painted.keypoints, decoded.keypoints)
-    np.testing.assert_array_equal(painted.scores, decoded.scores)
-    assert 0.8 < overlap(painted.masks[0], decoded.masks[0]) < 1
-    assert painted.masks[0][120, 222], "her face"
-    assert not painted.masks[0][60, 400], "the shuttle behind her"
+    refined, decoded = model(astronaut), replace(model, mask_refiner=None)(astronaut)
+    np.testing.assert_array_equal(refined.keypoints, decoded.keypoints)
+    np.testing.assert_array_equal(refined.scores, decoded.scores)
+    assert 0.8 < overlap(refined.masks[0], decoded.masks[0]) < 1
+    assert refined.masks[0][120, 222], "her face"
+    assert not refined.masks[0][60, 400], "the shuttle behind her"
 
 
 def test_mask_refiner_of_a_flipped_image_gives_the_flipped_mask(astronaut):

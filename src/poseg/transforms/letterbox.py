@@ -178,18 +178,18 @@ def make_letterbox(
         raise ShapeError("crop_xyxy", expected=f"a part of {image_size[1]} x {image_size[0]} px", got=crop_xyxy)
     spans, contents = [], []
     for low, high, side in ((top, bottom, image_size[0]), (left, right, image_size[1])):
-        steps = max(round(((high - low) * ratio - size_offset) / size_divisor), 1)
-        length = side if high - low == side else min(round(valid_side(steps) / ratio), side)
-        # At large scales few input sizes are whole image pixels: take the next one that nearly is.
-        while length < side and abs(valid_side(steps) - length * ratio) > 1 + size_divisor / length:
-            steps += 1
-            length = min(round(valid_side(steps) / ratio), side)
-        input_px = valid_side(steps)
-        # The crop changes on both ends, but stays at an edge of the image.
+        input_px = valid_side(round(((high - low) * ratio - size_offset) / size_divisor))
+        length = side if high - low == side else min(round(input_px / ratio), side)
+        content = input_px if length < side else max(1, round(side * ratio))
+        # Where a pixel is enlarged to many, whole pixels hardly ever fill an input: what is left is padded.
+        if length < side and abs(input_px - length * ratio) > 1 + size_divisor / length:
+            length = max(1, int(input_px / ratio))
+            content = round(length * ratio)
+        # What changes changes on both ends, but for an end at the edge of the image.
         centred = min(max((low + high - length) // 2, 0), side - length)
         start = 0 if low == 0 else side - length if high == side else centred
         spans.append((start, start + length))
-        contents.append(input_px if length < side else max(1, round(side * ratio)))
+        contents.append(content)
     (top, bottom), (left, right) = spans
     inputs = (covering(contents[0]), covering(contents[1]))
     return Letterbox(image_size, (contents[0], contents[1]), inputs, (left, top, right, bottom))
