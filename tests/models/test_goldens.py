@@ -20,7 +20,7 @@ _spec.loader.exec_module(goldens)
 PRECISION = 0.003
 KEYPOINT_PX = 0.01
 MASK_IOU = 0.995
-SURE = 0.3  # people below the default threshold may come and go
+MIN_SCORE = 0.3  # people below the default threshold may come and go
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def records():
 
 
 @pytest.mark.parametrize("model", ["fast", "small", "poseg", "pose2seg", "multitask", "lifter"])
-def test_people_are_where_they_were(records, model):
+def test_model_gives_the_recorded_people(records, model):
     before, now = (records[0]["people"][model], records[1][model])
     assert before.keys() == now.keys()
     for image, people in before.items():
@@ -43,7 +43,7 @@ def test_people_are_where_they_were(records, model):
             np.array(one["keypoints"]).reshape(-1, 17 if model != "multitask" else 14, 2)
             for one in (people, now[image])
         )
-        for person in np.flatnonzero(np.array(people["scores"]) >= SURE):
+        for person in np.flatnonzero(np.array(people["scores"]) >= MIN_SCORE):
             off = np.abs(new - old[person]).max(axis=(1, 2))
             same = int(off.argmin())
             assert off[same] <= KEYPOINT_PX, (image, person)
@@ -57,6 +57,6 @@ def test_people_are_where_they_were(records, model):
 
 
 @pytest.mark.parametrize("model", goldens.FINDERS)
-def test_precision_is_not_lower(records, model):
+def test_model_keeps_the_recorded_precision(records, model):
     before, now = records[0]["precision"][model], goldens.precision(model)
     assert all(now[kind] >= before[kind] - PRECISION for kind in before), (before, now)
