@@ -279,9 +279,9 @@ def test_people_without_3d_joints_have_no_3d_record():
 
 def test_people_reject_3d_joints_without_a_matching_skeleton():
     people = lifted(2)
-    with pytest.raises(SkeletonError, match="give both keypoints_3d and skeleton_3d"):
+    with pytest.raises(SkeletonError, match="provide both keypoints_3d and skeleton_3d"):
         replace(people, skeleton_3d=None)
-    with pytest.raises(SkeletonError, match="give both"):
+    with pytest.raises(SkeletonError, match="provide both"):
         replace(people, keypoints_3d=None)
 
 

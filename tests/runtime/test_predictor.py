@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from poseg.codecs import DEFAULT, PAF_DEFAULT, PersonLabCodec, PoSegCodec
 from poseg.errors import FieldError, ImageError, PosegError
@@ -96,16 +94,6 @@ def test_predictor_reads_the_mask_of_a_large_person_in_a_coarser_view(make_scene
     assert not people.masks.nonempty[small], "this person fits into the view without masks"
     true = scene.people.keypoints[:, 0, 0].argmin()
     assert people.masks.iou(scene.people.masks)[large, true] > 0.8
-
-
-def test_predictor_takes_images_of_all_kinds(make_scene: MakeScene, tmp_path: Any) -> None:
-    scene = make_scene()
-    predictor = build_predictor(scene.model)
-    path = tmp_path / "image.png"
-    Image.fromarray(scene.image).save(path)
-    expected = predictor(scene.image)
-    for source in (path, str(path), path.read_bytes(), BytesIO(path.read_bytes()), Image.fromarray(scene.image)):
-        np.testing.assert_array_equal(predictor(source).keypoints, expected.keypoints)
 
 
 def test_predictor_obeys_the_decoders_options(make_scene: MakeScene) -> None:
