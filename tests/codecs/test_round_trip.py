@@ -35,9 +35,9 @@ def test_decode_of_encode_gives_real_people(codec, decoder, min_pose_ap, min_mas
     data = replace(data, images=dict(list(data.images.items())[:60]))
     truth = benchmark["labelled_only"](read_json(ANNOTATIONS), data)
     records = []
-    for image_id, people, box in benchmark["placed"](data, 801):
-        fields = benchmark["painted"](people, codec, box.input_size)
-        found = codec.decode(fields, replace(decoder, **benchmark["EVERYBODY"]))
-        records += coco_results(box.people_to_image(found), image_id)
+    for image_id, people, letterbox in benchmark["people_on_inputs"](data, 801):
+        fields = benchmark["perfect_fields"](people, codec, letterbox.input_size)
+        found = codec.decode(fields, replace(decoder, **benchmark["ALL_PEOPLE"]))
+        records += coco_results(letterbox.people_to_image(found), image_id)
     assert match(truth, records, "keypoints").official["AP"] > min_pose_ap
     assert match(truth, records, "masks").official["AP"] > min_mask_ap
