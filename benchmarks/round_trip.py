@@ -34,7 +34,7 @@ from poseg.skeletons import COCO17, OPENPOSE18
 from poseg.transforms.letterbox import Letterbox, make_letterbox
 from poseg.transforms.warp import warp
 
-ALL_PEOPLE = {"min_score": 0.0, "max_people": 100}
+ALL_PEOPLE = {"min_candidate_score": 0.0, "min_score": 0.0, "max_people": 100}
 
 
 def people_on_inputs(data: CocoDataset, size_px: int) -> Iterator[tuple[int, People, Letterbox]]:
