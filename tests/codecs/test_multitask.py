@@ -103,10 +103,10 @@ def test_decode_gives_joints_in_pixels_of_the_image(seed):
 
 def test_encode_ignores_positions_of_joints_not_annotated_or_outside():
     people, joints_mm = crowd(1, 2, EVERYTHING)
-    points, sure = people.keypoints.copy(), people.keypoint_scores.copy()
-    sure[0, 3], points[1, 4] = 0, (200, 50)
+    points, scores = people.keypoints.copy(), people.keypoint_scores.copy()
+    scores[0, 3], points[1, 4] = 0, (200, 50)
     joints_mm[1, 5] = np.nan
-    targets = EVERYTHING.encode(People.from_poses(BODY17_3D, points, sure), joints_mm)
+    targets = EVERYTHING.encode(People.from_poses(BODY17_3D, points, scores), joints_mm)
     joints = targets.weights[JOINTS][..., 0]
     assert joints.shape == (17, 2)
     assert joints[3, 0] == 0
@@ -148,8 +148,8 @@ def test_flip_averaged_of_a_flipped_crop_is_the_crop(seed):
     flipped = replace(people, keypoints=(np.array([112, 0]) + people.keypoints * [-1, 1])[:, order])
     flipped_mm = joints_mm[:, order] * [-1, 1, 1]
     fields = EVERYTHING.encode(people, joints_mm).as_fields()
-    mirrored = EVERYTHING.encode(flipped, flipped_mm).as_fields()
-    both = EVERYTHING.flip_averaged(fields, mirrored)
+    again = EVERYTHING.encode(flipped, flipped_mm).as_fields()
+    both = EVERYTHING.flip_averaged(fields, again)
     for task in TASKS:
         np.testing.assert_allclose(both[task], fields[task], atol=1e-5)
     halfway = EVERYTHING.flip_averaged(fields, Fields(fields.specs, {n: 0 * a for n, a in fields.arrays.items()}))

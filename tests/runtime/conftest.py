@@ -18,7 +18,7 @@ Clip = list[tuple[float, People]]
 
 FPS = 25
 HEIGHT_PX = 200.0
-# Joints of somebody who stands, in heights, x to the right of the middle, seen half from the side.
+# Joints of a standing person, in heights, x to the right of the centre, seen half from the side.
 STANDING = np.array(
     [(0, 0.08), (0.02, 0.06), (-0.02, 0.06), (0.04, 0.07), (-0.04, 0.07), (0.07, 0.22), (-0.07, 0.22), (0.1, 0.38),
      (-0.1, 0.38), (0.11, 0.52), (-0.11, 0.52), (0.05, 0.54), (-0.05, 0.54), (0.06, 0.74), (-0.06, 0.74), (0.06, 0.94),
@@ -70,8 +70,8 @@ def filmed(
     """A clip of detections in shuffled order, and who each of them is.
 
     noise    standard deviation of joints, in heights
-    missed   whether somebody (by number) is not found in a frame
-    size     of the pictures, to have masks; who comes first in `walkers` stands in front
+    missed   whether a person (by number) is not detected in a frame
+    size     of the images, to have masks; the first of `walkers` stands in front
     """
     rng = np.random.default_rng(seed)
     clip, who = [], []
@@ -86,9 +86,9 @@ def filmed(
         masks = None
         if size is not None:
             masks = np.zeros((len(there), *size), bool)
-            everybody = [silhouette(one.joints(time_s), one.height, size) for one in walkers]
+            silhouettes = [silhouette(one.joints(time_s), one.height, size) for one in walkers]
             for row, number in enumerate(there):
-                masks[row] = everybody[number] & ~np.any([np.zeros(size, bool), *everybody[:number]], axis=0)
+                masks[row] = silhouettes[number] & ~np.any([np.zeros(size, bool), *silhouettes[:number]], axis=0)
         people = People.from_poses(COCO17, np.array(shaken).reshape(-1, 17, 2), np.ones((len(there), 17)), masks=masks)
         clip.append((time_s, people))
         who.append([int(number) for number in there])

@@ -183,11 +183,11 @@ def crowded(request: pytest.FixtureRequest, make_scene: MakeScene, standing: Cal
 def test_max_people_keeps_the_first_of_all_people(crowded: Any, options: dict[str, Any]) -> None:
     if options.get("adaptive") and crowded.model.card.system == "poseg":
         pytest.skip("PoSeg averages fields over whole views")
-    everybody = build_predictor(crowded.model, long_edge_px=513, min_score=0.0, **options)(crowded.image)
-    assert len(everybody) >= 4
-    for count in range(1, len(everybody)):
+    everyone = build_predictor(crowded.model, long_edge_px=513, min_score=0.0, **options)(crowded.image)
+    assert len(everyone) >= 4
+    for count in range(1, len(everyone)):
         some = build_predictor(crowded.model, long_edge_px=513, min_score=0.0, max_people=count, **options)
-        assert_equal_people(some(crowded.image), everybody[:count])
+        assert_equal_people(some(crowded.image), everyone[:count])
 
 
 def test_two_equal_views_give_the_people_of_one(crowded: Any) -> None:
