@@ -118,7 +118,7 @@ def baselines(args: argparse.Namespace) -> list[TimedModel]:
     """BodyPix and MoveNet, where they are given."""
     models = []
     for size in args.bodypix_sizes if args.bodypix else []:
-        model = poseg.load(args.bodypix, threads=args.threads, size_px=size, min_score=0.0)
+        model = poseg.load(args.bodypix, threads=args.threads, long_edge_px=size, min_score=0.0)
         models.append(TimedModel(f"BodyPix {size}", model))
     if args.movenet:
         from movenet_multipose import MoveNetMultiPose
