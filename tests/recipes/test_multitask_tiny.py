@@ -77,7 +77,7 @@ def test_multitask_overfits_eight_images(trained):
     )  # fmt: skip
     assert done.exit_code == 0, done.output
     plain = json.loads(scores.read_text())
-    assert (plain["persons"], plain["matched"]) == (13, 13)
+    assert (plain["persons"], plain["num_matched"]) == (13, 13)
     assert plain["scores"]["pck_box"]["overall"]["value"] > 0.9
 
 
@@ -86,7 +86,7 @@ def test_predictions_differ_between_crops_as_the_targets_do(trained):
     recipe = find_recipe(RECIPE)
     dataset = train_dataset(recipe, trained.data)
     items = [dataset[position] for position in range(24)]
-    fields = poseg.load(trained.model).session.run(torch.stack([item["image"] for item in items]).numpy())
+    fields = poseg.load(trained.model).model.run(torch.stack([item["image"] for item in items]).numpy())
 
     def of_items(kind: str, name: str) -> np.ndarray:
         return np.concatenate([item[kind][name].numpy() for item in items], axis=-2)
