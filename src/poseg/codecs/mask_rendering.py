@@ -41,20 +41,21 @@ def render_masks(assignment: PixelAssignment, threshold: float, exclusive: bool)
     grid, (h, w) = assignment.grid, assignment.probability.shape
     height, width = grid.size(h, w)
     free = upsample_block(probability, grid, 0, 0, height, width) >= threshold
-    weight = probability.reshape(-1)[cells]
+    weighted = np.ascontiguousarray((margins * probability.reshape(-1)[cells, None]).T)
+    rows, columns = np.divmod(cells, w)
+    canvas = np.zeros(h * w, np.float32)  # each person writes the same cells
     bitmaps = []
-    for person in range(margins.shape[1]):
-        own = cells[margins[:, person] > 0]
+    for values in weighted:
+        own = np.flatnonzero(values > 0)
         if not len(own):
             bitmaps.append((np.zeros((0, 0), np.bool_), 0, 0))
             continue
-        row, column = np.divmod(own, w)
+        row, column = rows[own], columns[own]
         # The sign changes between a cell of the person and its neighbours, so the block extends one cell further.
         top, left = (max(int(first.min()) - 1, 0) * grid.stride for first in (row, column))
         bottom, right = grid.size(min(row.max() + 1, h - 1) + 1, min(column.max() + 1, w - 1) + 1)
-        weighted = np.zeros(h * w, np.float32)
-        weighted[cells] = margins[:, person] * weight
-        block = upsample_block(weighted.reshape(h, w), grid, top, left, bottom - top, right - left) >= 0
+        canvas[cells] = values
+        block = upsample_block(canvas.reshape(h, w), grid, top, left, bottom - top, right - left) >= 0
         block &= free[top:bottom, left:right]
         if exclusive:
             free[top:bottom, left:right] &= ~block

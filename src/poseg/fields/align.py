@@ -26,6 +26,7 @@ Bools = NDArray[np.bool_]
 
 MIN_SHARED_JOINTS = 3  # that pose and template must have in common
 MIN_SIDE_PX = 4  # of the image in a crop; joints closer together do not determine an alignment
+MIN_KERNEL_PX = 4  # of the blur before a crop is sampled; large regions are reduced by area to come down to it
 KMEANS_ATTEMPTS = 10
 BY_BOX, BY_IMAGE = -1, -2  # instead of the index of a template: aligned by the person's box, or by the whole image
 
@@ -206,14 +207,27 @@ def crop_images(image: NDArray[np.uint8], crops: AlignedCrops, colour: int = 127
         if kernel_px > 1:
             left, top, right, bottom = _extent(matrix, side, (image.shape[0], image.shape[1]), around=kernel_px)
             if right > left and bottom > top:
-                region = image[top:bottom, left:right]
-                part = np.asarray(cv2.blur(region, (kernel_px, kernel_px), borderType=cv2.BORDER_REPLICATE), np.uint8)
-                onto = affine.compose(matrix, np.array([[1.0, 0, left], [0, 1, top]]))
+                part, factor = _prereduced(image[top:bottom, left:right], kernel_px // MIN_KERNEL_PX)
+                kernel_px = round(kernel_px / factor)
+                part = np.asarray(cv2.blur(part, (kernel_px, kernel_px), borderType=cv2.BORDER_REPLICATE), np.uint8)
+                onto = affine.compose(matrix, np.array([[factor, 0, left], [0, factor, top]], np.float64))
         target[:] = cv2.warpAffine(
             part, affine.to_cv2(onto), (side, side),
             flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(colour,) * 3,
         )  # fmt: skip
     return out
+
+
+def _prereduced(region: NDArray[np.uint8], factor: int) -> tuple[NDArray[np.uint8], int]:
+    """A region (h, w, 3) reduced by a whole factor, several times as fast as by any other, and that factor.
+
+    Rows and columns at the end that make no whole pixel are left out.
+    """
+    rows, columns = region.shape[0] // max(factor, 1), region.shape[1] // max(factor, 1)
+    if factor < 2 or not rows or not columns:
+        return region, 1
+    whole = region[: rows * factor, : columns * factor]
+    return np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8), factor
 
 
 def _reduction(matrix: affine.Matrix) -> float:

@@ -57,11 +57,15 @@ class SlidingWindows:
         return np.asarray(rows[..., :, None] & columns[..., None, :], np.float32)
 
     def nearest(self, points: ArrayLike) -> Floats:
-        """(..., m, m) 1 in the one window whose centre is nearest to a point (..., 2) that some window contains."""
+        """(..., m, m) 1 in the window whose centre is nearest to a point (..., 2), of those that contain the point."""
         points = np.asarray(points, np.float32)
         centres = self.starts_px + self.size_px / 2
-        # Ties go to the first window.
-        x, y = (np.abs(points[..., axis, None] - centres) for axis in (0, 1))
+        low, high = self.starts_px, self.starts_px + self.size_px
+        # Ties go to the first window. Where windows touch, both centres are as near, but one of them holds the point.
+        x, y = (
+            np.where((low <= v) & (v < high), np.abs(v - centres), np.inf)
+            for v in (points[..., 0, None], points[..., 1, None])
+        )
         inside = np.asarray(self.contains_joint(points).any(axis=(-2, -1)))
         one = np.eye(self.per_side, dtype=np.float32)
         columns, rows = (one[np.where(inside, np.nan_to_num(v, nan=np.inf).argmin(axis=-1), 0)] for v in (x, y))
