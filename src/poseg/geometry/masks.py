@@ -21,13 +21,12 @@ from pycocotools import mask as coco  # type: ignore[import-untyped]
 
 from poseg.errors import ShapeError
 from poseg.geometry import affine
+from poseg.geometry.raster_boxes import LEVEL, box_around, rotated_box, straight_box
 from poseg.geometry.rle import Rle, decode_rle
 
 Bits = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-
-LEVEL = 127  # a pixel belongs to the mask where the interpolated raster is above this, of 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,9 +193,9 @@ class Masks:
                 x, y = -matrix[:, 2]
                 boxes[row] = np.add(_extent(raster > LEVEL), (x, y, x, y))
             elif matrix[0, 1] == 0 == matrix[1, 0]:
-                boxes[row] = _straight_box(raster, matrix, self.size)
+                boxes[row] = straight_box(raster, matrix, self.size)
             else:
-                boxes[row] = _rotated_box(raster, matrix, self.size)
+                boxes[row] = rotated_box(raster, matrix, self.size)
         edge = np.array((*self.size[::-1], *self.size[::-1]), np.float32)
         return np.clip(boxes, 0, edge)
 
@@ -280,7 +279,7 @@ class Masks:
         x0, y0, x1, y1 = _extent(self.rasters[index] > LEVEL)
         corners = np.array([(x0, y0), (x1, y0), (x0, y1), (x1, y1)], np.float64)
         corners += np.array([(-1, -1), (1, -1), (-1, 1), (1, 1)])
-        box = _corners_around(affine.apply(affine.invert(self.matrices[index]), corners))
+        box = box_around(affine.apply(affine.invert(self.matrices[index]), corners))
         low, high = np.floor(box[:2]), np.ceil(box[2:])
         left, top = np.clip(low, 0, self.size[::-1]).astype(int).tolist()
         right, bottom = np.clip(high, 0, self.size[::-1]).astype(int).tolist()
@@ -324,56 +323,3 @@ def _clipped(bits: NDArray[Any], left: int, top: int, size: tuple[int, int]) -> 
     """Bits (h, w) that begin at a column and a row, without those outside an image of `size`."""
     inside = bits[max(-top, 0) : max(size[0] - top, 0), max(-left, 0) : max(size[1] - left, 0)]
     return inside, max(left, 0), max(top, 0)
-
-
-def _straight_box(raster: Bytes, matrix: affine.Matrix, size: tuple[int, int]) -> Floats:
-    """(4,) xyxy on an image of `size` around a raster that is scaled and shifted alone, to a part of its pixels."""
-    edges = []
-    for axis, side in ((0, size[1]), (1, size[0])):
-        scale, shift = matrix[axis, axis], matrix[axis, 2]
-        ends = sorted((shift, scale * side + shift))
-        # Pixels beyond the image do not count, whatever their value.
-        first, last = (int(np.clip(round(end), 0, raster.shape[1 - axis])) for end in ends)
-        edges.append((first, last, scale, shift))
-    (x0, x1, *_), (y0, y1, *_) = edges
-    inside = raster[y0:y1, x0:x1]
-    if not inside.size or int(inside.max()) <= LEVEL:
-        return np.zeros(4, np.float32)
-    spans = []
-    for axis, (first, last, scale, shift) in enumerate(edges):
-        profile = inside.max(axis=axis).astype(np.float64)
-        low, high = _crossings(profile)
-        # What goes on beyond the image ends at its edge.
-        low = -np.inf if first > 0 and profile[0] > LEVEL else low
-        high = np.inf if last < raster.shape[1 - axis] and profile[-1] > LEVEL else high
-        spans.append(sorted(((low + first - shift) / scale, (high + first - shift) / scale)))
-    (left, right), (top, bottom) = spans
-    return np.array((left, top, right, bottom), np.float32)
-
-
-def _rotated_box(raster: Bytes, matrix: affine.Matrix, size: tuple[int, int]) -> Floats:
-    """(4,) xyxy on an image of `size` around the pixels of a raster whose centres lie on it."""
-    row, column = np.nonzero(raster > LEVEL)
-    back = affine.invert(matrix)
-    centres = affine.apply(back, np.stack([column, row], axis=1) + 0.5)
-    inside = ((centres >= 0) & (centres <= size[::-1])).all(axis=1)
-    if not inside.any():
-        return np.zeros(4, np.float32)
-    half = np.abs(back[:, :2]).sum(axis=1) / 2
-    return _corners_around(np.concatenate([centres[inside] - half, centres[inside] + half]))
-
-
-def _crossings(profile: NDArray[np.float64]) -> tuple[float, float]:
-    """Where values between the pixels of a profile first rise above one half, and last fall below it."""
-    above = np.flatnonzero(profile > LEVEL)
-    framed, level = np.concatenate([[0.0], profile, [0.0]]), LEVEL + 0.5
-    first, last = int(above[0]), int(above[-1])  # in `framed` one further
-    rise = (level - framed[first]) / (framed[first + 1] - framed[first])
-    fall = (framed[last + 1] - level) / (framed[last + 1] - framed[last + 2])
-    return first - 0.5 + rise, last + 0.5 + fall
-
-
-def _corners_around(points: ArrayLike) -> Floats:
-    """(4,) xyxy box around points (M, 2)."""
-    array = np.asarray(points, np.float32)
-    return np.concatenate([array.min(axis=0), array.max(axis=0)])
