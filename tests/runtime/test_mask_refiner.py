@@ -128,7 +128,7 @@ def test_refiner_is_not_run_without_people_or_without_masks(image):
 
 def test_refiner_gives_the_same_masks_however_people_are_split_into_views(image):
     predictor, refiner = predictor_on(two_people()), MaskRefiner(FakeRefiner())
-    (whole,) = predictor.instances(predictor.views(image))
+    (whole,) = predictor.instances(image, predictor.views(image))
     people, assignment = whole.instances.people, whole.instances.assignment
     split = [
         replace(whole, instances=Instances(people[rows], assignment.select(np.array(rows)))) for rows in ([0], [1])

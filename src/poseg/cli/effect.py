@@ -68,6 +68,7 @@ def effect(
     scales: opt.ScalesOption = None,
     flip: opt.FlipOption = None,
     adaptive: opt.AdaptiveOption = None,
+    refine_poses: opt.RefinePosesOption = None,
     mask_refiner: opt.MaskRefinerOption = None,
     mask_model: opt.MaskModelOption = None,
     smooth: SmoothOption = True,
@@ -98,7 +99,9 @@ def effect(
     paths = exclude_outputs(images.paths, out, (ENDING,))
     clips = video_targets(by_kind, out)
     targets = dict(zip(paths, _targets(paths, out), strict=True))
-    options = opt.DetectOptions(model, long_edge, scales, flip, adaptive, mask_refiner, max_people, min_score, threads)
+    options = opt.DetectOptions(
+        model, long_edge, scales, flip, adaptive, refine_poses, mask_refiner, max_people, min_score, threads
+    )
     build = cache(lambda: options.with_mask_model(mask_model))
 
     if paths:

@@ -45,6 +45,7 @@ def evaluate(
     scales: opt.ScalesOption = None,
     flip: opt.FlipOption = None,
     adaptive: opt.AdaptiveOption = None,
+    refine_poses: opt.RefinePosesOption = None,
     mask_refiner: opt.MaskRefinerOption = None,
     mask_model: opt.MaskModelOption = None,
     people: Annotated[
@@ -73,7 +74,9 @@ def evaluate(
     With --metric pck the joints alone are measured, on the skeleton of the file: PCK, PCKh, PDJ and PCP.
     """
     _check_folders(json, results, pck_plot)
-    options = opt.DetectOptions(model, long_edge, scales, flip, adaptive, mask_refiner, max_people, min_score, threads)
+    options = opt.DetectOptions(
+        model, long_edge, scales, flip, adaptive, refine_poses, mask_refiner, max_people, min_score, threads
+    )
     if metric is Metric.pck:
         _reject_with_pck(
             {"--mask-model": mask_model, "--people": people, "--keypoints-only": keypoints_only or None,

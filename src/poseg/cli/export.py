@@ -142,7 +142,7 @@ def _refiner_inputs(model: Path, paths: Sequence[Path]) -> Iterator[Mapping[str,
     refiner, detector = MaskRefiner(load_model(model)), load(mask_refiner="")
     for path in paths:
         image = read_image(path)
-        batch = refiner.make_batch(image, detector.instances(detector.views(image)))
+        batch = refiner.make_batch(image, detector.instances(image, detector.views(image)))
         if len(batch.people):
             yield {"image": refiner.network_input(batch)}
 

@@ -53,6 +53,7 @@ def _facts(card: Card) -> list[tuple[str, str]]:
         ("skeleton", f"{card.skeleton.get('name', '?')}, {len(joints)} joints"),
         ("input", f"{card.inference.long_edge_px} px long edge; sides {card.size_divisor} n + {card.size_offset}"),
         *([("scales", _scales_text(inference))] if len(inference.scales) > 1 or inference.flip else []),
+        *([("poses refined by", inference.pose_refiner)] if inference.pose_refiner else []),
         *([("masks by", inference.mask_refiner)] if inference.mask_refiner else []),
         ("codec", _codec_text(card.codec)),
     ]

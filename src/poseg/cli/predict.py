@@ -40,6 +40,7 @@ def predict(
     scales: opt.ScalesOption = None,
     flip: opt.FlipOption = None,
     adaptive: opt.AdaptiveOption = None,
+    refine_poses: opt.RefinePosesOption = None,
     mask_refiner: opt.MaskRefinerOption = None,
     mask_model: opt.MaskModelOption = None,
     detector: Annotated[
@@ -70,7 +71,9 @@ def predict(
     """
     from poseg.cli.video_jobs import VideoJob, classify_sources
 
-    detect = opt.DetectOptions(model, long_edge, scales, flip, adaptive, mask_refiner, max_people, min_score, threads)
+    detect = opt.DetectOptions(
+        model, long_edge, scales, flip, adaptive, refine_poses, mask_refiner, max_people, min_score, threads
+    )
     options = opt.PredictOptions(detect, mask_model, detector, people, lift)
     build = cache(options.build)
     by_kind = classify_sources(sources, out)

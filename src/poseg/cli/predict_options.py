@@ -55,6 +55,13 @@ AdaptiveOption = Annotated[
         "--adaptive/--full", help="Several scales only where they help, or each on the whole image; as its card says."
     ),
 ]
+RefinePosesOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--refine-poses/--no-refine-poses",
+        help="Refine each person's pose in a crop by the model multitask; as its card says by default.",
+    ),
+]
 MaskRefinerOption = Annotated[
     str | None,
     typer.Option(
@@ -84,6 +91,7 @@ class DetectOptions:
     scales: str | None = None
     flip: bool | None = None
     adaptive: bool | None = None
+    refine_poses: bool | None = None
     mask_refiner: str | None = None
     max_people: int = MAX_PEOPLE
     min_score: float = MIN_SCORE
@@ -91,13 +99,17 @@ class DetectOptions:
 
     def build(self, *, masks: bool = True) -> Predictor:
         """The predictor. Raises PosegError for a model that does not detect people."""
-        from poseg.runtime.models import build_predictor, load_model
+        from poseg.runtime.models import POSE_REFINER, build_predictor, load_model
 
         mask_refiner = "" if self.mask_refiner == "none" else self.mask_refiner
+        model = load_model(self.model, threads=self.threads)
+        pose_refiner = None
+        if self.refine_poses is not None:
+            pose_refiner = (model.card.inference.pose_refiner or POSE_REFINER) if self.refine_poses else ""
         return build_predictor(
-            load_model(self.model, threads=self.threads), threads=self.threads, max_people=self.max_people,
+            model, threads=self.threads, max_people=self.max_people,
             min_score=self.min_score, masks=masks, long_edge_px=self.long_edge, scales=_scales(self.scales),
-            flip=self.flip, adaptive=self.adaptive, mask_refiner=mask_refiner,
+            flip=self.flip, adaptive=self.adaptive, pose_refiner=pose_refiner, mask_refiner=mask_refiner,
         )  # fmt: skip
 
     def with_mask_model(self, mask_model: str | None) -> Predictor | SegmentedPredictor:

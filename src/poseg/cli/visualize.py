@@ -28,6 +28,7 @@ def visualize(
     scales: opt.ScalesOption = None,
     flip: opt.FlipOption = None,
     adaptive: opt.AdaptiveOption = None,
+    refine_poses: opt.RefinePosesOption = None,
     mask_refiner: opt.MaskRefinerOption = None,
     threads: opt.ThreadsOption = None,
 ) -> None:
@@ -38,7 +39,9 @@ def visualize(
     from poseg.cli.outputs import make_folder
     from poseg.io.images import read_image, write_png
 
-    predictor = opt.DetectOptions(model, long_edge, scales, flip, adaptive, mask_refiner, threads=threads).build()
+    predictor = opt.DetectOptions(
+        model, long_edge, scales, flip, adaptive, refine_poses, mask_refiner, threads=threads
+    ).build()
     pixels = read_image(image)
     views = predictor.views(pixels)
     make_folder(out)

@@ -47,10 +47,8 @@ def assign_people(
 
     All people compete for pixels, but only those of `keep` (N,) are returned; None keeps all.
     """
-    by_mask = config.masks and config.instance_score == "pose+mask"
-    # A mask can lift a score up to the square root of the pose's alone.
-    min_pose_score = config.min_score**2 if by_mask else config.min_score
-    chosen = np.flatnonzero(people.scores >= max(min_pose_score, config.min_candidate_score))
+    by_mask = scored_by_masks(config)
+    chosen = np.flatnonzero(people.scores >= lowest_pose_score(config))
     people = people[chosen]
     kept = np.ones(len(chosen), bool) if keep is None else keep[chosen]
     assignment = codec.assign(fields, people, config) if config.masks else None
@@ -65,6 +63,17 @@ def assign_people(
     order = np.argsort(-people.scores, kind="stable")
     order = order[people.scores[order] >= config.min_score]
     return Instances(people[order], assignment.select(order))
+
+
+def scored_by_masks(config: DecoderConfig) -> bool:
+    """Whether masks and poses together score people."""
+    return config.masks and config.instance_score == "pose+mask"
+
+
+def lowest_pose_score(config: DecoderConfig) -> float:
+    """The lowest score of a pose whose person may reach `min_score`: a mask lifts it to its square root at most."""
+    min_pose_score = config.min_score**2 if scored_by_masks(config) else config.min_score
+    return max(min_pose_score, config.min_candidate_score)
 
 
 def decode(codec: BottomUpCodec, fields: Fields, config: DecoderConfig) -> People:

@@ -149,6 +149,13 @@ def fuse_poses(views: Sequence[Detections], config: FusionConfig = FusionConfig(
     return FusedPeople(people, votes[kept], max_votes[kept], sources)
 
 
+def without_duplicates(people: People, max_oks: float) -> People:
+    """People, highest score first, without those more similar than `max_oks` to one of a higher score."""
+    poses = _Poses(people.keypoints, people.keypoint_scores, pose_areas(people.keypoints, people.keypoint_scores))
+    distinct = np.zeros((len(people), len(people)), np.bool_)
+    return people[_nms(poses, people.scores, people.skeleton.oks_sigmas, max_oks, distinct)]
+
+
 def _pool(views: Sequence[Detections], min_score: float) -> _Detections:
     people = [view.people for view in views]
     scores = np.concatenate([view.people.scores * np.float32(view.weight) for view in views])

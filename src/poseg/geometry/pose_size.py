@@ -17,6 +17,10 @@ Floats = NDArray[np.float32]
 MIN_JOINT_SCORE = 0.1  # joints with lower scores would stretch the box of a pose
 MIN_ASPECT = 0.25  # the area of a pose is at least this fraction of the square of its longer side
 MIN_AREA_PX = 64.0
+MIN_BODY_PX = 8.0
+
+# From the joints to the body around them, as fractions of the longer side of their box; above lies the top of the head.
+BODY_MARGIN, BODY_MARGIN_TOP = 0.12, 0.15
 
 TORSO_TO_SHOULDER = 0.6  # width of the shoulders of an average person, in lengths of the torso
 BOX_TO_SHOULDER = 0.35  # the same, in sides of the box of a standing person (square root of its area)
@@ -33,6 +37,20 @@ def pose_boxes(
     confident = scores >= min_score
     confident |= confident.sum(axis=1, keepdims=True) < min_joints
     return boxes.boxes_from_points(keypoints, confident)
+
+
+def body_boxes(keypoints: Floats, scores: Floats, size: tuple[int, int]) -> boxes.Boxes:
+    """(N, 4) xyxy boxes around whole bodies on an image of `size` (height, width), from their joints.
+
+    A box that would lie outside the image is the strip of a pixel at its border.
+    """
+    boxes_xyxy = pose_boxes(keypoints, scores)
+    longer = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).max(axis=1, keepdims=True, initial=MIN_BODY_PX)
+    grown = boxes_xyxy + longer * np.array([-BODY_MARGIN, -BODY_MARGIN_TOP, BODY_MARGIN, BODY_MARGIN], np.float32)
+    height, width = size
+    low = np.clip(grown[:, :2], 0, [width - 1, height - 1])
+    high = np.clip(grown[:, 2:], 1, [width, height])
+    return np.concatenate([low, high], axis=1).astype(np.float32)
 
 
 def pose_sides(keypoints: Floats, scores: Floats) -> Floats:

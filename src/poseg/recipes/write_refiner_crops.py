@@ -38,7 +38,7 @@ def refiner_samples(sample: Sample, predictor: Predictor) -> Iterator[RefinerSam
 
     The predictor has no mask refiner: the decoder's masks are matched.
     """
-    parts = predictor.instances(predictor.views(sample.image))
+    parts = predictor.instances(sample.image, predictor.views(sample.image))
     rendered = [part.letterbox.people_to_image(part.instances.with_masks(predictor.decoder)) for part in parts]
     assert sample.people.masks is not None
     truth = sample.people[sample.people.masks.areas >= MIN_PIXELS]

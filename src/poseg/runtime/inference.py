@@ -30,6 +30,7 @@ class InferenceConfig:
     adaptive      with several scales, begin with the second largest, add smaller ones while a person is too large, and
                   run the largest on the part of the image with people that it fits (`codecs.scale_selection`); faster
                   than all scales on the whole image, and about as accurate
+    pose_refiner  name of a bundled model, or path of a file, that refines poses, one crop a person; "" for none
     mask_refiner  name of a bundled model, or path of a file, that refines masks; "" for none
     """
 
@@ -37,6 +38,7 @@ class InferenceConfig:
     scales: tuple[float, ...] = (1.0,)
     flip: bool = False
     adaptive: bool = False
+    pose_refiner: str = ""
     mask_refiner: str = ""
 
     def __post_init__(self) -> None:

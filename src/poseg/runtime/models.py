@@ -18,15 +18,18 @@ from poseg.runtime.lifter import Lifter
 from poseg.runtime.mask_refiner import MaskRefiner
 from poseg.runtime.onnx_model import OnnxModel, read_card
 from poseg.runtime.pose2seg import Pose2SegSegmenter
+from poseg.runtime.pose_refiner import PoseRefiner
 from poseg.runtime.predictor import Predictor, check_system
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # another module in Python 3.10
 
-DEFAULT = "small"
+DEFAULT, POSE_REFINER = "small", "multitask"
 MAX_PEOPLE, MIN_SCORE = 20, 0.3
 
 _SUFFIX = ".onnx"
+# Bundled models with other settings, under names of their own: the weights, and the settings that differ.
+_PRESETS: dict[str, tuple[str, dict[str, str]]] = {"accurate": ("small", {"pose_refiner": POSE_REFINER})}
 # Classes of the systems that take people or boxes besides the image.
 _STAGES: dict[str, Any] = {
     pose2seg.SYSTEM: Pose2SegSegmenter,
@@ -72,8 +75,8 @@ def load(
 
 def build_predictor(
     model: InferenceModel, *, threads: int | None = None, max_people: int = MAX_PEOPLE, min_score: float = MIN_SCORE,
-    masks: bool = True, decoder: DecoderConfig | None = None, mask_refiner: str | MaskRefiner | None = None,
-    inference: InferenceConfig | None = None, **inference_options: Any,
+    masks: bool = True, decoder: DecoderConfig | None = None, pose_refiner: str | PoseRefiner | None = None,
+    mask_refiner: str | MaskRefiner | None = None, inference: InferenceConfig | None = None, **inference_options: Any,
 ) -> Predictor:  # fmt: skip
     """A predictor on a bottom-up model with the settings of its card, but for those given here.
 
@@ -81,6 +84,7 @@ def build_predictor(
     min_score          people with a lower score are left out
     masks              False leaves the masks out, which saves time
     decoder            the decoder's other settings
+    pose_refiner       name or path of a top-down model that refines poses, or a refiner; "" for none
     mask_refiner       name or path of a model that refines masks, or one that is loaded; "" for none
     inference          the views of an image, as one value
     inference_options  or some of its fields: long_edge_px, scales, flip, adaptive
@@ -89,22 +93,26 @@ def build_predictor(
     """
     check_system(model.card)
     recommended = model.card.inference if inference is None else inference
-    if isinstance(mask_refiner, str):
-        inference_options["mask_refiner"] = mask_refiner
-    inference = _changed(recommended, inference_options)
+    refiners = {"pose_refiner": pose_refiner, "mask_refiner": mask_refiner}
+    inference = _changed(recommended, inference_options | {k: v for k, v in refiners.items() if isinstance(v, str)})
     inference.check()
-    refiner = mask_refiner if isinstance(mask_refiner, MaskRefiner) else None
-    if refiner is None and inference.mask_refiner and masks:
-        refiner = MaskRefiner(load_model(inference.mask_refiner, threads=threads))
+    if not isinstance(pose_refiner, PoseRefiner):
+        pose_refiner = None
+        if inference.pose_refiner:
+            pose_refiner = PoseRefiner(TopDownPose(load_model(inference.pose_refiner, threads=threads), flip=False))
+    if not isinstance(mask_refiner, MaskRefiner):
+        mask_refiner = None
+        if inference.mask_refiner and masks:
+            mask_refiner = MaskRefiner(load_model(inference.mask_refiner, threads=threads))
     config = replace(decoder or model.codec.default_config, max_people=max_people, min_score=min_score, masks=masks)
-    return Predictor(model, inference, config, refiner)
+    return Predictor(model, inference, config, pose_refiner, mask_refiner)
 
 
 def _changed(inference: InferenceConfig, options: dict[str, Any]) -> InferenceConfig:
     """The config with some fields changed; None keeps a field. Raises PosegError for unknown ones."""
     unknown = sorted(set(options) - set(InferenceConfig.__slots__))
     if unknown:
-        known = "max_people, min_score, masks, decoder, mask_refiner, inference, long_edge_px, scales, flip, adaptive"
+        known = ", ".join(["max_people", "min_score", "masks", "decoder", "inference", *InferenceConfig.__slots__])
         raise PosegError(f"There is no option {', '.join(unknown)}; the options are {known}.")
     return replace(inference, **{name: value for name, value in options.items() if value is not None})
 
@@ -113,11 +121,14 @@ def load_model(model: str | os.PathLike[str] | None = None, *, threads: int | No
     """The network behind `load`, with its card and codec."""
     bundled = _bundled()
     name = DEFAULT if model is None else os.fspath(model)
-    if name in bundled:
-        return OnnxModel(bundled[name].read_bytes(), threads=threads, name=name)
+    weights, _ = _PRESETS.get(name, (name, {}))
+    if weights in bundled:
+        loaded = OnnxModel(bundled[weights].read_bytes(), threads=threads, name=name)
+        loaded.card = _preset_card(name, loaded.card)
+        return loaded
     if Path(name).suffix == _SUFFIX or os.path.exists(name):
         return OnnxModel(name, threads=threads)
-    listed = ", ".join(bundled) or "none in this installation"
+    listed = ", ".join([*bundled, *_PRESETS] if bundled else []) or "none in this installation"
     raise WeightsError(
         f"There is no model {name!r}; give the path of an ONNX file or the name of a bundled one ({listed})."
     )
@@ -126,14 +137,27 @@ def load_model(model: str | os.PathLike[str] | None = None, *, threads: int | No
 def card_of(model: str | os.PathLike[str]) -> Card:
     """The card of a bundled model or of a file, read without an optimised session. Raises as `load` does."""
     bundled, name = _bundled(), os.fspath(model)
-    if name in bundled:
-        return read_card(bundled[name].read_bytes(), name=name)
+    weights, _ = _PRESETS.get(name, (name, {}))
+    if weights in bundled:
+        return _preset_card(name, read_card(bundled[weights].read_bytes(), name=name))
     return read_card(name) if os.path.exists(name) else load_model(name).card
 
 
 def models() -> dict[str, Card]:
     """Cards of the bundled models, by name."""
-    return {name: read_card(path.read_bytes(), name=name) for name, path in _bundled().items()}
+    bundled = _bundled()
+    presets = [name for name, (weights, settings) in _PRESETS.items() if {weights, *settings.values()} <= set(bundled)]
+    return {name: card_of(name) for name in (*bundled, *presets)}
+
+
+def _preset_card(name: str, card: Card) -> Card:
+    """The card of a preset; any other card as it is."""
+    if name not in _PRESETS:
+        return card
+    weights, settings = _PRESETS[name]
+    changed = ", ".join(f"{setting} {value}" for setting, value in settings.items())
+    notes = (f"The weights of `{weights}`, with {changed}.", *card.notes)
+    return replace(card, name=name, inference=_changed(card.inference, dict(settings)), scores=(), notes=notes)
 
 
 def _bundled() -> dict[str, Traversable]:

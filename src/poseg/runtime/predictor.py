@@ -1,4 +1,4 @@
-"""From an image to its people: views, fields, poses, pixel assignment, masks."""
+"""From an image to its people: views, fields, poses, refined poses, pixel assignment, masks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.codecs.decoder_config import DecoderConfig
+from poseg.codecs.instances import lowest_pose_score
 from poseg.codecs.pose_fusion import fuse_poses
 from poseg.errors import PosegError
 from poseg.io.images import Source, read_image
@@ -18,6 +19,7 @@ from poseg.runtime.card import Card
 from poseg.runtime.inference import InferenceConfig, InferenceModel
 from poseg.runtime.mask_refiner import MaskRefiner
 from poseg.runtime.multi_scale import View, ViewInstances, assign_masks, detect_views, render_instances
+from poseg.runtime.pose_refiner import PoseRefiner
 
 SYSTEMS = ("personlab", "poseg")
 
@@ -38,6 +40,7 @@ class Predictor:
     model         a bottom-up model
     inference     the views of an image
     decoder       settings of the decoder, with max_people, min_score and masks
+    pose_refiner  refines poses before masks are assigned
     mask_refiner  refines masks; with None the decoder renders them, with coarser edges
 
     Inconsistent settings raise PosegError. One predictor may serve several threads.
@@ -46,6 +49,7 @@ class Predictor:
     model: InferenceModel
     inference: InferenceConfig
     decoder: DecoderConfig
+    pose_refiner: PoseRefiner | None = None
     mask_refiner: MaskRefiner | None = None
 
     def __post_init__(self) -> None:
@@ -82,13 +86,16 @@ class Predictor:
     def decode(self, image: NDArray[np.uint8], views: Sequence[View]) -> People:
         """The people of all views: fused poses, pixel assignment, masks: the second half of prediction."""
         start = perf_counter()
-        people = self.refine(image, self.instances(views))[: self.decoder.max_people]
+        people = self.refine(image, self.instances(image, views))[: self.decoder.max_people]
         spent = sum((view.timings for view in views), Timings(0.0, 0.0, 0.0))
         return replace(people, timings=spent + Timings(0.0, 0.0, 1e3 * (perf_counter() - start)))
 
-    def instances(self, views: Sequence[View]) -> list[ViewInstances]:
+    def instances(self, image: NDArray[np.uint8], views: Sequence[View]) -> list[ViewInstances]:
         """The people of all views and their pixels, before masks are refined or rendered; each person once."""
-        return assign_masks(self.model.codec, views, fuse_poses(views).people, self.decoder)
+        people = fuse_poses(views).people
+        if self.pose_refiner is not None:
+            people = self.pose_refiner(image, people[people.scores >= lowest_pose_score(self.decoder)])
+        return assign_masks(self.model.codec, views, people, self.decoder)
 
     def refine(self, image: NDArray[np.uint8], parts: Sequence[ViewInstances]) -> People:
         """All people, highest score first, with masks from the refiner, or else from the decoder."""
