@@ -292,6 +292,7 @@ class Sample:
     ignore     (H, W) bool or None: pixels that are not annotated (crowds, padding, uncertain people)
     name       file name, for messages
     uncertain  (M, 3) float32: joint index, x, y of positions where a joint may or may not be
+    exact_masks  (N,) bool: whose mask is exact enough to be pasted over other images; None for all people with masks
     """
 
     image: NDArray[np.uint8]
@@ -299,10 +300,13 @@ class Sample:
     ignore: NDArray[np.bool_] | None = None
     name: str = ""
     uncertain: Floats = field(default_factory=lambda: np.zeros((0, 3), np.float32))
+    exact_masks: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         if self.uncertain.ndim != 2 or self.uncertain.shape[1] != 3:
             raise ShapeError("uncertain", expected=("joints", 3), got=self.uncertain.shape)
+        if self.exact_masks is not None and self.exact_masks.shape != (len(self.people),):
+            raise ShapeError("exact_masks", expected=(len(self.people),), got=self.exact_masks.shape)
         if self.image.ndim != 3 or self.image.shape[2] != 3:
             raise ShapeError("image", expected=("height", "width", 3), got=self.image.shape)
         for name, array in (("people.masks", self.people.masks), ("ignore", self.ignore)):

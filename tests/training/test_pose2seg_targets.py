@@ -29,7 +29,8 @@ def data(tmp_path_factory) -> Path:
 
 
 def dataset(data: Path, **changes) -> TrainDataset:
-    return train_dataset(replace(TINY, input=replace(TINY.input, **changes)), data)
+    pasting = replace(TINY.input.augmentation, copy_paste_prob=changes.pop("copy_paste_prob", 0.0))
+    return train_dataset(replace(TINY, input=replace(TINY.input, augmentation=pasting, **changes)), data)
 
 
 def seen_colours(item) -> tuple[np.ndarray, np.ndarray]:

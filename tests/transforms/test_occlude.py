@@ -81,6 +81,37 @@ def test_joints_are_forgotten_under_the_cover_alone(behind, front):
     assert (paste_person(behind, front).people.keypoint_scores == 1).all()
 
 
+def test_the_background_of_the_source_leaves_no_trace(behind, front):
+    elsewhere = ~np.asarray(front.people.masks)[0]
+    noise = np.random.default_rng(3).integers(0, 256, front.image.shape, np.uint8)
+    other = replace(front, image=np.where(elsewhere[..., None], noise, front.image))
+    np.testing.assert_array_equal(paste_person(behind, front).image, paste_person(behind, other).image)
+
+
+def test_hidden_joints_become_uncertain_where_they_are(behind, front):
+    both = paste_person(behind, front, drop_occluded=1.0, rng=np.random.default_rng(0))
+    person, joint = np.nonzero(both.people.keypoint_scores[:2] == 0)
+    assert len(person) == len(both.uncertain) > 0
+    np.testing.assert_array_equal(both.uncertain[:, 0], joint)
+    np.testing.assert_array_equal(both.uncertain[:, 1:], behind.people.keypoints[person, joint])
+    assert len(paste_person(behind, front).uncertain) == 0
+
+
+def test_joints_of_pasted_people_far_from_their_mask_are_not_pasted(behind, front):
+    points = front.people.keypoints.copy()
+    points[0, 4] = 2, 2
+    front = replace(front, people=replace(front.people, keypoints=points))
+    both = paste_person(behind, front)
+    assert both.people.keypoint_scores[-1].sum() == 16
+    assert both.people.keypoint_scores[-1, 4] == 0
+    np.testing.assert_array_equal(both.uncertain, [[4, 2, 2]])
+
+
+def test_uncertain_joints_of_pasted_people_are_pasted_too(behind, front):
+    front = replace(front, uncertain=np.array([[3, 25, 20], [5, 2, 2]], np.float32))
+    np.testing.assert_array_equal(paste_person(behind, front).uncertain, [[3, 25, 20]])
+
+
 def test_pasted_pixels_are_not_ignored(behind, front):
     hidden = replace(behind, ignore=np.ones(SIZE, bool))
     np.testing.assert_array_equal(paste_person(hidden, front).ignore, ~front.people.masks[0])

@@ -29,6 +29,8 @@ from poseg.io.images import read_image
 from poseg.people import People, Sample
 from poseg.skeletons import COCO17, Skeleton, remap_weights
 
+CUTOUT_AGREEMENT = 0.8  # of the networks that labelled a mask: above it edges are good enough to be seen elsewhere
+
 
 @dataclass(frozen=True, slots=True)
 class LabelConfig:
@@ -40,6 +42,7 @@ class LabelConfig:
     min_visibility  joints with a lower v are not annotated but uncertain; pseudo-labels use 1 for uncertain joints
     min_score       people with a lower `score` become pixels to ignore; pseudo-labels have scores
     resize          resize images whose size differs from the file's, instead of raising AnnotationError
+    min_mask_agreement  masks with a lower `mask_agreement` are not cut out and pasted elsewhere (`Sample.exact_masks`)
     """
 
     use_keypoints: bool = True
@@ -48,6 +51,7 @@ class LabelConfig:
     min_visibility: int = 1
     min_score: float = 0.0
     resize: bool = False
+    min_mask_agreement: float = 0.0
 
 
 class CocoPeople:
@@ -106,10 +110,11 @@ class CocoPeople:
         assert people.masks is not None
         box_only = ~low_score & ~(people.keypoint_scores > 0).any(axis=1) & ~people.masks.nonempty
         ignore = fill_boxes(ignore, people.boxes_xyxy[box_only])
-        people = people[~low_score & ~box_only]
+        kept = ~low_score & ~box_only
+        people, exact = people[kept], self._data.mask_agreement(entry.id)[kept] >= self._labels.min_mask_agreement
         if self.skeleton != people.skeleton:
             people = people.remap_to(self.skeleton)
-        return Sample(image, people, ignore, entry.file_name, self._uncertain(entry.id))
+        return Sample(image, people, ignore, entry.file_name, self._uncertain(entry.id), exact)
 
     def _read(self, entry: CocoImage) -> NDArray[np.uint8]:
         image = read_image(self._image_dir / entry.file_name)
@@ -197,7 +202,9 @@ def pseudo_labels(
     prefixes: tuple[str, ...] = ("",),
 ) -> CocoPeople:
     """People on COCO17 that networks labelled: only joints with v = 2 count, and squeezed images are resized."""
-    labels = LabelConfig(prefixes=prefixes, min_visibility=2, min_score=min_score, resize=True)
+    labels = LabelConfig(
+        prefixes=prefixes, min_visibility=2, min_score=min_score, resize=True, min_mask_agreement=CUTOUT_AGREEMENT
+    )
     return CocoPeople(
         name, read_coco(annotations), image_dir, skeleton=COCO17, exhaustive=exhaustive, labels=labels
     )  # fmt: skip

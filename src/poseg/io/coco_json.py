@@ -102,6 +102,10 @@ class CocoDataset:
         """(N,) square pixels of each person in the file, which OKS is scaled by; NaN where it has none."""
         return self.table.areas[self._rows(image_id)[0]]
 
+    def mask_agreement(self, image_id: int) -> NDArray[np.float32]:
+        """(N,) IoU of the networks that made each person's mask; 1 where the file does not say."""
+        return self.table.mask_agreement[self._rows(image_id)[0]]
+
     def ignore(self, image_id: int, size: Size | None = None) -> NDArray[np.bool_] | None:
         """(H, W) bool: pixels of crowds and of records marked `ignore` (their box, without a segmentation).
 

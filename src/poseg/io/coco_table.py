@@ -46,6 +46,7 @@ class CocoTable:
     areas            (A,) float32 square pixels, which OKS is scaled by; NaN where the record has none
     crowd_or_ignore  (A,) bool: crowds (`iscrowd`) and records marked `ignore`, whose pixels are not used
     segmentations    A raw segmentations or None
+    mask_agreement   (A,) float32: IoU of the networks that made the mask, of pseudo-labels that have it; else 1
     """
 
     ids: NDArray[np.int64]
@@ -57,6 +58,7 @@ class CocoTable:
     areas: Floats
     crowd_or_ignore: NDArray[np.bool_]
     segmentations: tuple[object, ...]
+    mask_agreement: Floats
 
 
 def parse_images(raw: Sequence[Record], source: str) -> dict[int, CocoImage]:
@@ -130,6 +132,7 @@ def parse_annotations(raw: Sequence[Record], images: Mapping[int, CocoImage], jo
         segmentations=tuple(
             _segmentation(record, f"{source}: annotation {number}") for number, record in zip(ids, raw, strict=True)
         ),
+        mask_agreement=_rows(raw, ids, "mask_agreement", 1.0, source),
     )
 
 

@@ -31,8 +31,8 @@ SMALL = Recipe(
     name="pose2seg",
     system=SYSTEM,
     input=Pose2SegInput(
-        385, *SYSTEM.normalisation, AugmentConfig(person_px=(40.0, 380.0)),
-        people_per_image=3, keypoint_noise=1.0, keypoint_dropout=0.5, clean_fraction=0.3, copy_paste_prob=0.35,
+        385, *SYSTEM.normalisation, AugmentConfig(person_px=(40.0, 380.0), copy_paste_prob=0.35),
+        people_per_image=3, keypoint_noise=1.0, keypoint_dropout=0.5, clean_fraction=0.3,
     ),
     optim=OptimConfig(
         steps=4000, batch_size=8, lr=1e-3, ema_decay=0.999, backbone_lr_scale=0.1, precision="bf16",

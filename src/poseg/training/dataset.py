@@ -36,6 +36,9 @@ class AugmentConfig:
     rotation_deg  standard deviation of the rotation; cut at three times that
     flip_prob     probability of a flipped view
     color_jitter  strength of the photometric jitter
+
+    copy_paste_prob    probability that people of other images are pasted over the view (`training.copy_paste`)
+    copy_paste_people  at most so many of them
     """
 
     person_px: tuple[float, float] = (40.0, 420.0)
@@ -44,6 +47,8 @@ class AugmentConfig:
     rotation_deg: float = 10.0
     flip_prob: float = 0.5
     color_jitter: float = 0.3
+    copy_paste_prob: float = 0.0
+    copy_paste_people: int = 1
 
 
 @dataclass(frozen=True, slots=True)

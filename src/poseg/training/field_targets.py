@@ -21,15 +21,17 @@ from poseg.geometry.grid import Grid
 from poseg.people import Sample
 from poseg.skeletons import COCO17
 from poseg.skeletons.remap import remap_weights
+from poseg.training.copy_paste import copy_paste
 from poseg.training.dataset import Example, Mixture, TrainInput, random_affine
 from poseg.training.teacher import PERSON_THRESHOLD, TeacherFields, find_teacher_fields, merge_teacher
-from poseg.transforms.warp import warp
+from poseg.transforms.warp import image_area, warp
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
 # Of a teacher's heatmap: a joint where it says 0.5 is as likely as not, and no background.
 NEGATIVE_DISCOUNT = 2.0
+DROP_OCCLUDED = 1.0  # of the joints that a pasted person covers: they become uncertain, neither joint nor background
 
 
 @dataclass(frozen=True)
@@ -52,21 +54,21 @@ class PersonLabTargets:
         sample = data[index]
         size = (self.input.side_px, self.input.side_px)
         matrix = random_affine(sample, size, rng, self.input.augmentation)
-        view = warp(sample, matrix, size)
+        plain, on_image = warp(sample, matrix, size), image_area(sample.image.shape[:2], matrix, size)
+        pasted = copy_paste(plain, on_image, self.mixture, self.input.augmentation, rng, drop_occluded=DROP_OCCLUDED)
+        view, cover = pasted.view, sample_at_cells(pasted.cover, self.codec.grid)
         targets = self.codec.encode(view.people, size, view.ignore, uncertain=view.uncertain)
         teacher = find_teacher_fields(self.teacher_dir, data.sample_id(index))
         if teacher is not None:
-            cells = self.codec.grid.shape(*size)
-            on_image = _cells_on_image(sample, matrix, size, self.codec.grid)
-            targets = merge_teacher(
-                targets, teacher.warped(matrix, self.codec, cells), on_image, exhaustive=data.exhaustive
-            )
+            warped = teacher.warped(matrix, self.codec, cover.shape).without(cover)
+            cells = sample_at_cells(on_image, self.codec.grid)
+            targets = merge_teacher(targets, warped, cells, exhaustive=data.exhaustive)
         elif not data.exhaustive:
-            inside = _cells_in_boxes(targets, view.people.boxes_xyxy, self.codec.grid)
+            inside = _cells_in_boxes(targets, plain.people.boxes_xyxy, self.codec.grid) | cover
             targets = _with_weights(
                 targets, {name: targets.weights[name] * inside for name in ("heatmap", "segmentation")}
             )
-        annotated = np.asarray(data.annotated_joints)[:, None, None]
+        annotated = np.asarray(data.annotated_joints)[:, None, None] | cover
         targets = _with_weights(targets, {"heatmap": targets.weights["heatmap"] * annotated})
         return [Example(self.input.normalise(view.image, rng), targets, name=data.sample_id(index))]
 
@@ -91,11 +93,13 @@ class PoSegTargets:
         sample = data[index]
         size = (self.input.side_px, self.input.side_px)
         matrix = random_affine(sample, size, rng, self.input.augmentation)
-        view = warp(sample, matrix, size)
+        plain, on_image = warp(sample, matrix, size), image_area(sample.image.shape[:2], matrix, size)
+        pasted = copy_paste(plain, on_image, self.mixture, self.input.augmentation, rng, drop_occluded=DROP_OCCLUDED)
+        view, cover = pasted.view, sample_at_cells(pasted.cover, self.codec.grid)
         targets = self.codec.encode(view.people, size, view.ignore, uncertain=view.uncertain)
         if not data.exhaustive:
-            targets = self._supervise_incomplete(targets, data.sample_id(index), view, matrix)
-        targets = _mask_unannotated(targets, np.asarray(data.annotated_joints), self.codec)
+            targets = self._supervise_incomplete(targets, data.sample_id(index), plain, matrix, cover)
+        targets = _mask_unannotated(targets, np.asarray(data.annotated_joints), self.codec, cover)
         return [Example(self.input.normalise(view.image, rng), targets, name=data.sample_id(index))]
 
     @cached_property
@@ -103,24 +107,24 @@ class PoSegTargets:
         """(K, 17) COCO's joints that each joint lies on or between; a teacher's fields are on COCO's joints."""
         return np.asarray(remap_weights(COCO17, self.codec.skeleton) > 0)
 
-    def _supervise_incomplete(self, targets: Targets, key: str, view: Sample, matrix: Matrix) -> Targets:
-        """Where not all people are labelled: targets with a teacher's negatives, or else inside the labelled boxes."""
-        in_boxes = _cells_in_boxes(targets, view.people.boxes_xyxy, self.codec.grid)
+    def _supervise_incomplete(self, targets: Targets, key: str, view: Sample, matrix: Matrix, cover: Bools) -> Targets:
+        """Where not all people are labelled: targets with a teacher's negatives, or else inside the labelled boxes.
+
+        `view` is that before people were pasted over its cells `cover`, whom the teacher has not seen.
+        """
+        in_boxes = _cells_in_boxes(targets, view.people.boxes_xyxy, self.codec.grid) | cover
         teacher = find_teacher_fields(self.teacher_dir, key)
         if teacher is None:
             return _with_weights(targets, {name: w * in_boxes for name, w in targets.weights.items()})
         on_image = np.ones(in_boxes.shape, np.bool_)
         if view.ignore is not None:
             on_image = ~sample_at_cells(view.ignore, self.codec.grid)
-        return self._apply_teacher(targets, teacher, matrix, on_image, in_boxes)
-
-    def _apply_teacher(
-        self, targets: Targets, teacher: TeacherFields, matrix: Matrix, on_image: Bools, in_boxes: Bools
-    ) -> Targets:
-        """Targets where a teacher that predicts people without labels takes weight from negatives."""
-        rows, columns = targets.targets["segmentation"].shape
         # The teacher's own grid and joints.
-        warped = teacher.warped(matrix, PersonLabCodec(COCO17, stride=self.codec.stride), (rows, columns))
+        warped = teacher.warped(matrix, PersonLabCodec(COCO17, stride=self.codec.stride), cover.shape).without(cover)
+        return self._apply_teacher(targets, warped, on_image, in_boxes)
+
+    def _apply_teacher(self, targets: Targets, warped: TeacherFields, on_image: Bools, in_boxes: Bools) -> Targets:
+        """Targets where a teacher that predicts people without labels takes weight from negatives."""
         joint = np.stack([warped.heatmap[sources].max(axis=0, initial=0) for sources in self._sources])
         weight = np.clip(1 - NEGATIVE_DISCOUNT * joint, 0, 1)
         heat, weights = targets.targets["heatmap"], targets.weights
@@ -137,22 +141,17 @@ class PoSegTargets:
         return _with_weights(Targets(targets.specs, {**targets.targets, "segmentation": person}, weights), changed)
 
 
-def _mask_unannotated(targets: Targets, annotated: Bools, codec: PoSegCodec) -> Targets:
-    """No loss on joints that the data set does not annotate, nor on limbs that end at one."""
+def _mask_unannotated(targets: Targets, annotated: Bools, codec: PoSegCodec, cover: Bools) -> Targets:
+    """No loss on joints that the data set does not annotate, nor on limbs that end at one, but on pasted people."""
     limbs = np.asarray(annotated[codec.limb_joints].all(axis=1))
     weights = {
-        "heatmap": targets.weights["heatmap"] * annotated[:, None, None],
-        "paf": targets.weights["paf"] * limbs[:, None, None],
+        "heatmap": targets.weights["heatmap"] * (annotated[:, None, None] | cover),
+        "paf": targets.weights["paf"] * (limbs[:, None, None] | cover),
     }
     if not annotated.all():
-        weights["background"] = targets.weights["background"] * (targets.targets["heatmap"].max(axis=0) > 0)
+        known = (targets.targets["heatmap"].max(axis=0) > 0) | cover
+        weights["background"] = targets.weights["background"] * known
     return _with_weights(targets, weights)
-
-
-def _cells_on_image(sample: Sample, matrix: Matrix, size: tuple[int, int], grid: Grid) -> Bools:
-    """(h, w) cells on the image, not on padding, whatever the sample ignores."""
-    padding = warp(Sample(sample.image, sample.people[:0], name=sample.name), matrix, size).ignore
-    return np.ones(grid.shape(*size), np.bool_) if padding is None else ~sample_at_cells(padding, grid)
 
 
 def _cells_in_boxes(targets: Targets, boxes_xyxy: Floats, grid: Grid) -> Bools:

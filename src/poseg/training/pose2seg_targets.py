@@ -13,15 +13,14 @@ from poseg.codecs.targets import Targets
 from poseg.datasets.dataset import Dataset
 from poseg.fields.align import AlignedCrops
 from poseg.geometry import affine
-from poseg.people import People, Sample
+from poseg.people import People
+from poseg.training.copy_paste import copy_paste
 from poseg.training.dataset import Example, Mixture, TrainInput, random_affine
 from poseg.transforms.jitter import jitter_poses
-from poseg.transforms.occlude import paste_person
-from poseg.transforms.warp import warp
+from poseg.transforms.warp import image_area, warp
 
 MIN_PIXELS = 64  # of a mask in the view; from fewer a network learns only how images are resampled
 DROP_OCCLUDED = 0.5  # of the joints that a pasted person covers
-PASTE_ROTATION_DEG = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,6 @@ class Pose2SegInput(TrainInput):
     keypoint_noise    noise of the joints, in units of the annotators'; 0 for ground-truth poses
     keypoint_dropout  largest fraction of a person's joints that are missing
     clean_fraction    fraction of people who keep their ground-truth pose all the same
-    copy_paste_prob   probability that a person of another image is pasted over one of this
     """
 
     people_per_image: int = 2
@@ -45,7 +43,6 @@ class Pose2SegInput(TrainInput):
     keypoint_noise: float = 0.0
     keypoint_dropout: float = 0.0
     clean_fraction: float = 0.0
-    copy_paste_prob: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +60,9 @@ class Pose2SegTargets:
         data, index = self.mixture.draw(rng)
         sample, config = data[index], self.input
         size = (config.side_px, config.side_px)
-        view = warp(sample, random_affine(sample, size, rng, config.augmentation), size)
-        if rng.random() < config.copy_paste_prob:
-            view = self._copy_paste(view, rng)
+        matrix = random_affine(sample, size, rng, config.augmentation)
+        plain, on_image = warp(sample, matrix, size), image_area(sample.image.shape[:2], matrix, size)
+        view = copy_paste(plain, on_image, self.mixture, config.augmentation, rng, drop_occluded=DROP_OCCLUDED).view
         truth = self.sample_people(view.people, rng)
         noisy = jitter_poses(
             truth, rng, sigma_scale=config.keypoint_noise, max_missing=config.keypoint_dropout,
@@ -103,44 +100,6 @@ class Pose2SegTargets:
             target = (float(centre[0] + offset[0]), float(centre[1] + offset[1]))
             jittered.append(affine.compose(affine.similarity(zoom, rotation, centre, target), matrix))
         return replace(crops, matrices=np.array(jittered).reshape(-1, 2, 3))
-
-    def _copy_paste(self, view: Sample, rng: np.random.Generator) -> Sample:
-        """The view with a person of another image near one of its own, about as large."""
-        data, index = self.mixture.draw(rng)
-        other = data[index]
-        masks = other.people.masks
-        rows = np.zeros(0, np.intp) if masks is None else np.flatnonzero(masks.nonempty)
-        sides = _long_sides(view.people)
-        if not len(rows) or not len(sides):
-            return view
-        person = other.people[[int(rng.choice(rows))]]
-        matrix = _place_beside(person, view.people, sides, rng)
-        source = warp(Sample(other.image, person, name=other.name), matrix, (self.input.side_px, self.input.side_px))
-        if source.people.masks is None or not len(source.people):
-            return view
-        return paste_person(view, source, drop_occluded=DROP_OCCLUDED, rng=rng)
-
-
-def _place_beside(
-    person: People, people: People, sides: NDArray[np.float32], rng: np.random.Generator
-) -> affine.Matrix:
-    """A map of the person's image that puts the person near one of the people, about as large."""
-    anchor = int(rng.integers(len(sides)))
-    box, neighbour = person.boxes_xyxy[0], people.boxes_xyxy[anchor]
-    side = max(float((box[2:] - box[:2]).max()), 1.0)
-    centre, target = (box[:2] + box[2:]) / 2, (neighbour[:2] + neighbour[2:]) / 2
-    extent = np.maximum(neighbour[2:] - neighbour[:2], 1)
-    target = target + rng.uniform(-0.7, 0.7, 2) * extent
-    scale = float(sides[anchor]) * float(np.exp(rng.uniform(-0.5, 0.35))) / side
-    return affine.similarity(
-        scale, np.deg2rad(rng.normal(0, PASTE_ROTATION_DEG)), (float(centre[0]), float(centre[1])),
-        (float(target[0]), float(target[1])), flip=bool(rng.random() < 0.5),
-    )  # fmt: skip
-
-
-def _long_sides(people: People) -> NDArray[np.float32]:
-    """Long sides of people's boxes."""
-    return np.asarray((people.boxes_xyxy[:, 2:] - people.boxes_xyxy[:, :2]).max(axis=1, initial=0), np.float32)
 
 
 def _pad(array: NDArray[np.float32], length: int) -> NDArray[np.float32]:

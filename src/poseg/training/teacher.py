@@ -10,7 +10,7 @@ Letters: K joints, h x w cells of the teacher's grid.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -118,6 +118,11 @@ class TeacherFields:
             heatmap = np.stack([cv2.dilate(np.ascontiguousarray(h), kernel) for h in heatmap])
         heatmap, segmentation = (np.ascontiguousarray(a, np.float32) for a in (heatmap, segmentation))
         return TeacherFields(heatmap, segmentation, long, np.eye(2, 3), self.stride)
+
+    def without(self, cells: NDArray[np.bool_]) -> TeacherFields:
+        """The same fields with no people in `cells` (h, w), such as under people who were pasted over the image."""
+        heatmap, segmentation = (np.where(cells, np.float32(0), a) for a in (self.heatmap, self.segmentation))
+        return replace(self, heatmap=heatmap, segmentation=segmentation)
 
 
 def teacher_path(folder: Path, key: str) -> Path:

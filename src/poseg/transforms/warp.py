@@ -27,6 +27,14 @@ def warp(sample: Sample, matrix: affine.Matrix, size: tuple[int, int]) -> Sample
     return Sample(image, people, ignore, sample.name, _warp_uncertain(sample, matrix))
 
 
+def image_area(image_size: tuple[int, int], matrix: affine.Matrix, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """(height, width) bool pixels of a canvas of `size` that the image (height, width) fills, through an affine map."""
+    inside = cv2.warpAffine(
+        np.ones(image_size, np.uint8), affine.to_cv2(matrix), (size[1], size[0]), flags=cv2.INTER_NEAREST
+    )  # fmt: skip
+    return np.asarray(inside > 0, np.bool_)
+
+
 def warp_image(image: NDArray[np.uint8], matrix: affine.Matrix, size: tuple[int, int]) -> NDArray[np.uint8]:
     """An image (H, W, 3) through an affine map, on a canvas of `size` (height, width); grey outside the image."""
     height, width = size
