@@ -43,7 +43,7 @@ def crops_model() -> bytes:
     """Puts `POSE` about the centre of what is red in a crop; windows hold everything where there is any red."""
     from onnx import TensorProto, helper, numpy_helper
 
-    k, side = len(LSP14), CODEC.crop_px
+    k, side = len(LSP14), CODEC.crop_size_px[0]
     ramp = ((np.arange(side) + 0.5) * 2 / side - 1).astype(np.float32)
     channels = {spec.name: spec.channels for spec in CODEC.specs}
     constants: dict[str, Any] = {
@@ -240,7 +240,7 @@ def test_predict_does_not_hide_internal_errors(predict: Poseg, spots: Spots, sav
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(TopDownPose, "crops", broken)
+    monkeypatch.setattr(TopDownPose, "_wide_crops", broken)
     assert isinstance(predict("a.png", *CROPS).exception, ZeroDivisionError)
 
 

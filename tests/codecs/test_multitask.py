@@ -11,15 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poseg.codecs import CODECS, MultitaskCodec
-from poseg.codecs.multitask import BONES, JOINT_WINDOWS, JOINTS, PART_WINDOWS, TASKS
+from poseg.codecs.multitask import BONES, HEATMAP, JOINT_WINDOWS, JOINTS, PART_WINDOWS
 from poseg.errors import FieldError, ShapeError, SkeletonError
 from poseg.fields import Fields
 from poseg.geometry import affine
 from poseg.people import People
-from poseg.skeletons import BODY17_3D, LSP14
+from poseg.skeletons import BODY17_3D, COCO17, LSP14
 
-EVERYTHING = MultitaskCodec(BODY17_3D, TASKS)
+REGRESSED = (JOINTS, BONES, JOINT_WINDOWS, PART_WINDOWS)
+EVERYTHING = MultitaskCodec(BODY17_3D, REGRESSED)
 FLAT = MultitaskCodec()
+MAPS = MultitaskCodec(
+    COCO17, (HEATMAP, JOINT_WINDOWS, PART_WINDOWS), crop_size_px=(256, 192), margin=0.25, window_px=52,
+    window_stride_px=21,
+)  # fmt: skip
 laws = settings(max_examples=25, deadline=None)
 
 
@@ -27,7 +32,8 @@ def crowd(seed: int, n: int = 3, codec: MultitaskCodec = FLAT) -> tuple[People, 
     """People, each in a crop, and their 3D joints."""
     rng = np.random.default_rng(seed)
     k = len(codec.skeleton)
-    points = rng.uniform(1, codec.crop_px - 1, (n, k, 2))
+    height, width = codec.crop_size_px
+    points = rng.uniform(14, (width - 17, height - 17), (n, k, 2))
     return People.from_poses(codec.skeleton, points, np.ones((n, k))), rng.normal(0, 300, (n, k, 3))
 
 
@@ -47,12 +53,38 @@ def test_decode_of_encode_gives_the_people(seed, n):
     assert found.skeleton_3d == BODY17_3D
 
 
+@laws
+@given(st.integers(0, 1000), st.integers(0, 4))
+def test_decode_of_encoded_heatmaps_gives_the_people(seed, n):
+    people, _ = crowd(seed, n, MAPS)
+    targets = MAPS.encode(people)
+    assert targets.targets[HEATMAP].shape == (17, 64, 48, n, 1)
+    assert targets.weights[HEATMAP].shape == (17, n, 1)
+    decoded = MAPS.decode(targets.as_fields(), same(n))
+    np.testing.assert_allclose(decoded.keypoints, people.keypoints, atol=0.15)
+    assert (decoded.keypoint_scores > 0.9).all()
+    np.testing.assert_allclose(MAPS.heatmaps(targets.as_fields()).max(axis=(2, 3)), decoded.keypoint_scores, atol=1e-6)
+
+
+def test_joints_that_a_crop_does_not_show_do_not_count_against_a_person():
+    people, _ = crowd(0, 3, MAPS)
+    scores = np.ones((3, 17))
+    scores[1, 8:], scores[2] = 0, 0
+    targets = MAPS.encode(replace(people, keypoint_scores=scores))
+    decoded = MAPS.decode(targets.as_fields(), same(3))
+    assert (decoded.keypoint_scores[1, 8:] == 0).all()
+    assert (decoded.scores[:2] > 0.9).all()
+    assert decoded.scores[2] == 0
+    assert targets.weights[HEATMAP][:, :, 0].sum(axis=0).tolist() == [17, 8, 17], "a crop of no one is background"
+    assert len(MAPS.decode(targets.as_fields(), same(3), min_score=0.5)) == 2
+
+
 def test_decode_without_a_regressor_reads_joints_from_windows():
     codec = MultitaskCodec(tasks=(JOINT_WINDOWS,))
     people, _ = crowd(0, 4)
-    found = codec.decode(codec.encode(people).as_fields(), same(4))
-    assert np.abs(found.keypoints - people.keypoints).max() < codec.window_px
-    assert np.abs(found.keypoints - people.keypoints).mean() < codec.window_stride_px / 2
+    decoded = codec.decode(codec.encode(people).as_fields(), same(4))
+    assert np.abs(decoded.keypoints - people.keypoints).max() < codec.window_px
+    assert np.abs(decoded.keypoints - people.keypoints).mean() < codec.window_stride_px / 2
 
 
 def test_decode_without_windows_gives_joints_full_scores():
@@ -76,17 +108,26 @@ def test_decode_scores_a_joint_low_where_its_windows_are_empty():
 def test_crops_hold_the_box_with_padding_and_keep_the_aspect(seed, x, y, width, height):
     (crop,) = FLAT.crops([[x, y, x + width, y + height]])
     corners = affine.apply(crop, [[x, y], [x + width, y + height]])
-    longest = FLAT.crop_px / (1 + 2 * FLAT.margin)
-    assert corners.min() >= (FLAT.crop_px - longest) / 2 - 0.01
+    longest = 112 / (1 + 2 * FLAT.margin)
+    assert corners.min() >= (112 - longest) / 2 - 0.01
     assert np.isclose((corners[1] - corners[0]).max(), longest, atol=0.01)
     assert np.isclose((corners[1] - corners[0])[0] * height, (corners[1] - corners[0])[1] * width, rtol=1e-3)
-    np.testing.assert_allclose(corners.mean(axis=0), FLAT.crop_px / 2, atol=0.01)
+    np.testing.assert_allclose(corners.mean(axis=0), 56, atol=0.01)
 
 
 def test_crops_of_body_boxes_are_those_of_joint_boxes():
     joints = np.array([[100.0, 50.0, 160.0, 250.0]])
     body = joints + np.array([-1, -1, 1, 1]) * 0.1 * 200
     np.testing.assert_allclose(FLAT.crops_from_body_boxes(body), FLAT.crops(joints), atol=1e-9)
+
+
+@laws
+@given(st.floats(20, 300), st.floats(20, 300))
+def test_crops_of_another_aspect_hold_a_body_with_an_eighth_around_it(width, height):
+    (crop,) = MAPS.crops_from_body_boxes([[40, 30, 40 + width, 30 + height]])
+    (x0, y0), (x1, y1) = affine.apply(crop, [[40, 30], [40 + width, 30 + height]])
+    assert max((x1 - x0) / 192, (y1 - y0) / 256) == pytest.approx(1 / 1.25, abs=1e-4)
+    np.testing.assert_allclose([(x0 + x1) / 2, (y0 + y1) / 2], [96, 128], atol=0.01)
 
 
 @laws
@@ -142,6 +183,16 @@ def test_encode_labels_the_nearest_window_alone():
 
 @laws
 @given(st.integers(0, 1000))
+def test_heatmaps_of_the_crop_that_begins_further_left_flip_onto_the_same_cells(seed):
+    people, _ = crowd(seed, 2, MAPS)
+    points = np.array([192 - MAPS.flip_shift_px, 0]) + people.keypoints * [-1, 1]
+    fields = MAPS.encode(people).as_fields()
+    again = MAPS.encode(replace(people, keypoints=points[:, COCO17.flip_index])).as_fields()
+    np.testing.assert_allclose(MAPS.flip_averaged(fields, again)[HEATMAP], fields[HEATMAP], atol=1e-4)
+
+
+@laws
+@given(st.integers(0, 1000))
 def test_flip_averaged_of_a_flipped_crop_is_the_crop(seed):
     people, joints_mm = crowd(seed, 2, EVERYTHING)
     order = BODY17_3D.flip_index
@@ -150,7 +201,7 @@ def test_flip_averaged_of_a_flipped_crop_is_the_crop(seed):
     fields = EVERYTHING.encode(people, joints_mm).as_fields()
     again = EVERYTHING.encode(flipped, flipped_mm).as_fields()
     both = EVERYTHING.flip_averaged(fields, again)
-    for task in TASKS:
+    for task in REGRESSED:
         np.testing.assert_allclose(both[task], fields[task], atol=1e-5)
     halfway = EVERYTHING.flip_averaged(fields, Fields(fields.specs, {n: 0 * a for n, a in fields.arrays.items()}))
     np.testing.assert_allclose(halfway[JOINTS], fields[JOINTS] / 2, atol=1e-6)
@@ -165,7 +216,9 @@ def test_fields_from_outputs_stacks_people_in_rows():
 
 
 def test_codec_round_trips_through_a_card():
-    codec = MultitaskCodec(BODY17_3D, (BONES, JOINT_WINDOWS), (("neck", "nose"),), 193, 0.2, 52, 21, "nearest", 900.0)
+    codec = MultitaskCodec(
+        BODY17_3D, (BONES, JOINT_WINDOWS), (("neck", "nose"),), (193, 97), 0.2, 52, 21, "nearest", 900.0
+    )
     plain = json.loads(json.dumps(codec.to_dict()))
     assert CODECS["multitask"].from_dict(plain, BODY17_3D) == codec
     for name in plain:
@@ -199,5 +252,5 @@ def test_codec_rejects_bad_input():
     with pytest.raises(FieldError, match="not finite"):
         EVERYTHING.decode(fields, same(2))
     bones = MultitaskCodec(BODY17_3D, (BONES,))
-    with pytest.raises(FieldError, match="neither"):
+    with pytest.raises(FieldError, match="has none"):
         bones.decode(bones.encode(people, joints_mm).as_fields(), same(2))

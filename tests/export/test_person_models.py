@@ -19,6 +19,7 @@ from poseg.errors import PosegError, WeightsError  # noqa: E402
 from poseg.export.quantize import LAYERS, quantize  # noqa: E402
 from poseg.export.torch_model import TorchModel, make_card  # noqa: E402
 from poseg.export.torch_onnx import export_onnx, per_person_input_shape  # noqa: E402
+from poseg.geometry import affine  # noqa: E402
 from poseg.people import People  # noqa: E402
 from poseg.runtime.crop_pose import TopDownPose  # noqa: E402
 from poseg.runtime.inference import InferenceConfig  # noqa: E402
@@ -35,8 +36,8 @@ pytestmark = pytest.mark.slow  # exports networks
 SYSTEMS = {
     "published": Multitask(regression_hidden=(16, 24), detection_hidden=(24, 16)),
     "maps": Multitask(
-        backbone="mobilenet_v3_small", widths=(8, 8, 8, 8), channels=16, blocks=1, crop_px=97, window_px=26,
-        window_stride_px=10,
+        tasks=("heatmap", "joint_windows", "part_windows"), backbone="lite_hrnet", crop_size_px=(96, 64), window_px=20,
+        window_stride_px=10, blocks=1, detection_hidden=(16, 16),
     ),
     "bones": Multitask(
         tasks=("bones", "joint_windows"), skeleton=BODY17_3D, regression_hidden=(16, 16), detection_hidden=(16, 16)
@@ -48,12 +49,16 @@ BOXES = np.array([[10, 20, 90, 100], [-20, -30, 60, 150], [100, 0, 200, 120], [0
 LICENCES = {"code": "Apache-2.0", "weights": "Apache-2.0"}
 
 
+def long_edge(system) -> int:
+    return max(per_person_input_shape(system)[1:])
+
+
 def with_distinct_outputs(network):
     """A network whose outputs differ between people, which those of a fresh network hardly do."""
     for name, module in network.named_modules():
         if isinstance(module, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        if ".outputs." in name or name.endswith(".maps"):
+        if ".outputs." in name or name.endswith(".heatmap"):
             torch.nn.init.normal_(module.weight, std=0.2)
     return network.eval()
 
@@ -67,7 +72,7 @@ def models(tmp_path_factory):
         network, path = with_distinct_outputs(system.network()), tmp_path_factory.mktemp("models") / f"{name}.onnx"
         mean, std = system.normalisation
         card = make_card(
-            system, name=name, inference=InferenceConfig(getattr(system, "crop_px", 1)), mean=mean, std=std,
+            system, name=name, inference=InferenceConfig(long_edge(system)), mean=mean, std=std,
             licences=LICENCES, data=({"name": "drawn", "images": 8},), notes=("Random weights.",),
         )  # fmt: skip
         images = [photo(seed) for seed in range(2)]
@@ -104,7 +109,7 @@ def test_file_and_network_agree_for_any_number_of_people(models, name, count):
     for spec in session.codec.specs:
         assert got[spec.name].shape == (*spec.shape, count, 1)
         gap = np.abs(got[spec.name] - expected[spec.name]).max()
-        assert gap < 0.01 * np.abs(expected[spec.name]).max()  # weights are stored in half precision
+        assert gap < 0.03 * np.abs(expected[spec.name]).max()  # weights are stored in half precision
     assert model.exported.difference < 1e-4
     assert model.exported.num_images == 2
 
@@ -128,7 +133,8 @@ def test_card_is_complete(models, name):
     assert session.codec == system.codec
     assert (card.name, card.system) == (name, "lifter" if name == "lifter" else "multitask")
     assert (card.mean, card.std) == system.normalisation
-    assert card.inference.long_edge_px == card.size_divisor == getattr(system, "crop_px", 1)
+    assert card.inference.long_edge_px == long_edge(system)
+    assert all(side % card.size_divisor == 0 for side in per_person_input_shape(system)[1:])
     assert set(card.outputs) == {spec.name for spec in system.codec.specs}
     assert card.licences == LICENCES
     assert card.data[0]["images"] == 8
@@ -154,9 +160,10 @@ def test_crops_become_people(models, name):
     one = poser(photo(), BOXES[2:3])
     np.testing.assert_allclose(one.keypoints[0], people.keypoints[2], atol=0.01)
     np.testing.assert_allclose(one.keypoint_scores[0], people.keypoint_scores[2], atol=1e-3)
-    grown = (BOXES[:, 2:] - BOXES[:, :2]).max(axis=1) * 1.3 / 2  # joints lie in their crops
-    centres = (BOXES[:, :2] + BOXES[:, 2:]) / 2
-    assert (np.abs(people.keypoints - centres[:, None]) < grown[:, None, None] + 0.01).all()
+    codec = models[name].system.codec
+    for crop, joints in zip(codec.crops_from_body_boxes(BOXES), people.keypoints, strict=True):
+        in_crop = affine.apply(crop, joints)
+        assert ((in_crop >= 0) & (in_crop <= codec.crop_size_px[::-1])).all()
     assert len(poser(photo())) == 1
 
 
@@ -205,7 +212,7 @@ def test_int8_joints_are_nearly_the_same(models, name, tmp_path):
     int8 = poseg.load(small)
     ours, theirs = (poser(photo(99), BOXES).keypoints for poser in (fp32, int8))
     crops = (BOXES[:, 2:] - BOXES[:, :2]).max(axis=1)[:, None, None] * 1.3
-    assert 0 < np.abs((ours - theirs) / crops).mean() < 0.04
+    assert 0 < np.median(np.abs((ours - theirs) / crops)) < 0.04  # a flat random heatmap may have another maximum
     np.testing.assert_allclose(int8(photo(99), BOXES[:1]).keypoints, theirs[:1], atol=0.01)
 
 
@@ -230,7 +237,7 @@ def test_quantize_command_calibrates_by_detected_people(models, tmp_path, monkey
     command = ["quantize", str(models["maps"].path), "--images", str(tmp_path / "images"), "-o", str(out)]
     done = CliRunner().invoke(app, command)
     assert done.exit_code == 0, done.output
-    assert shapes == [(5, 3, 97, 97)] * 9
+    assert shapes == [(5, 3, 96, 64)] * 9
     assert isinstance(poseg.load(out), TopDownPose)
 
 
@@ -265,8 +272,3 @@ def test_models_that_take_people_do_not_detect_them(models):
 def test_crop_of_another_size_is_refused(models):
     with pytest.raises(WeightsError, match="does not run on an input of 64 x 64 pixels"):
         OnnxModel(models["published"].path).run(np.zeros((1, 3, 64, 64), np.float32))
-
-
-def test_features_and_widths_must_match():
-    with pytest.raises(PosegError, match="has features of 4 strides; give as many widths, got 3"):
-        Multitask(backbone="mobilenet_v3_small", crop_px=97).network()

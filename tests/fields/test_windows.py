@@ -11,7 +11,8 @@ from poseg.errors import FieldError
 from poseg.fields.windows import SlidingWindows
 
 WINDOWS = SlidingWindows()
-WAYS = (WINDOWS, SlidingWindows(112, 10, 10), SlidingWindows(112, 32, 12), SlidingWindows(193, 48, 21))
+SQUARE = (112, 112)
+WAYS = (WINDOWS, SlidingWindows(SQUARE, 10, 10), SlidingWindows(SQUARE, 32, 12), SlidingWindows((256, 192), 52, 21))
 # Subnormal steps along a way would round to nothing in the test itself.
 place = st.floats(-20, 220, allow_nan=False, allow_subnormal=False, width=32)
 point = st.tuples(place, place)
@@ -23,8 +24,8 @@ def rows_and_columns(held: np.ndarray) -> tuple[set[int], set[int]]:
     return set(rows.tolist()), set(columns.tolist())
 
 
-def test_number_of_windows_is_that_of_the_paper():
-    assert [ways.per_side for ways in WAYS[:3]] == [8, 12, 8]
+def test_number_of_windows_is_that_of_the_paper_and_covers_rectangles():
+    assert [ways.shape for ways in WAYS] == [(8, 8), (12, 12), (8, 8), (11, 8)]
 
 
 def test_a_joint_in_the_corner_is_in_the_first_window_only():
@@ -41,11 +42,11 @@ def test_a_joint_is_in_all_windows_that_cover_it():
 @given(point, st.sampled_from(WAYS))
 def test_windows_contain_the_points_of_their_half_open_boxes(p, windows):
     held = windows.contains_joint(p)
-    for row in range(windows.per_side):
-        for column in range(windows.per_side):
-            x0, y0 = column * windows.stride_px, row * windows.stride_px
-            inside = x0 <= p[0] < x0 + windows.size_px and y0 <= p[1] < y0 + windows.size_px
-            assert held[row, column] == inside
+    assert held.shape == windows.shape
+    for row, column in np.ndindex(windows.shape):
+        x0, y0 = column * windows.stride_px, row * windows.stride_px
+        inside = x0 <= p[0] < x0 + windows.size_px and y0 <= p[1] < y0 + windows.size_px
+        assert held[row, column] == inside
 
 
 @laws
@@ -65,8 +66,8 @@ def test_exactly_one_nearest_window_contains_the_joint(p, windows):
 
 def test_joints_that_are_not_finite_are_in_no_window():
     for lost in ((np.nan, 3), (3, np.nan), (-1, 50), (50, 113), (np.inf, 3)):
-        assert not SlidingWindows(112, 28, 28).contains_joint(lost).any()
-        assert not SlidingWindows(112, 28, 28).nearest(lost).any()
+        assert not SlidingWindows(SQUARE, 28, 28).contains_joint(lost).any()
+        assert not SlidingWindows(SQUARE, 28, 28).nearest(lost).any()
 
 
 @laws
@@ -108,7 +109,7 @@ def test_encode_pafs_handles_several_people_and_joints():
     np.testing.assert_array_equal(parts[2, 3], WINDOWS.contains_part(points[2, 3], points[2, 4]))
 
 
-@pytest.mark.parametrize("numbers", [(112, 30, 0), (112, 30, 31), (20, 30, 12), (112, 0, 0)])
+@pytest.mark.parametrize("numbers", [(SQUARE, 30, 0), (SQUARE, 30, 31), ((256, 20), 30, 12), (SQUARE, 0, 0)])
 def test_windows_that_leave_gaps_are_refused(numbers):
     with pytest.raises(FieldError, match="do not cover"):
         SlidingWindows(*numbers)

@@ -39,10 +39,7 @@ def test_model_gives_the_recorded_people(records, model):
     before, now = (records[0]["people"][model], records[1][model])
     assert before.keys() == now.keys()
     for image, people in before.items():
-        old, new = (
-            np.array(one["keypoints"]).reshape(-1, 17 if model != "multitask" else 14, 2)
-            for one in (people, now[image])
-        )
+        old, new = (np.array(one["keypoints"]).reshape(-1, 17, 2) for one in (people, now[image]))
         for person in np.flatnonzero(np.array(people["scores"]) >= MIN_SCORE):
             off = np.abs(new - old[person]).max(axis=(1, 2))
             same = int(off.argmin())

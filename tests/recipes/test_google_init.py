@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 from poseg.errors import WeightsError  # noqa: E402
 from poseg.export.import_google import import_google  # noqa: E402
-from poseg.recipes.train_run import load_google_weights  # noqa: E402
+from poseg.recipes.first_weights import load_google_weights  # noqa: E402
 from poseg.runtime.onnx_model import OnnxModel  # noqa: E402
 from poseg.systems.personlab import PersonLab  # noqa: E402
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from poseg.codecs import LiftingCodec, MultitaskCodec
+from poseg.codecs.multitask import HEATMAP
 from poseg.errors import FieldError, PosegError, ShapeError
 from poseg.fields import Fields
 from poseg.people import People, Timings
@@ -28,10 +29,10 @@ def card(system: str, codec) -> Card:
 
 
 class Brightest:
-    """Says that every joint is where the crop is brightest, and that windows there hold it."""
+    """Predicts every joint where the crop is brightest, and that windows there contain it."""
 
-    def __init__(self) -> None:
-        self.codec = MultitaskCodec()
+    def __init__(self, codec: MultitaskCodec | None = None) -> None:
+        self.codec = codec or MultitaskCodec()
         self.card, self.asked = card("multitask", self.codec), []
 
     def run(self, tensor: np.ndarray) -> Fields:
@@ -41,7 +42,10 @@ class Brightest:
         y, x = np.mgrid[: grey.shape[1], : grey.shape[2]] + 0.5
         total = np.maximum(light.sum(axis=(1, 2)), 1e-9)
         points = np.stack([(light * x).sum(axis=(1, 2)) / total, (light * y).sum(axis=(1, 2)) / total], axis=1)
-        people = People.from_poses(LSP14, np.repeat(points[:, None], 14, axis=1), np.ones((len(points), 14)))
+        k = len(self.codec.skeleton)
+        people = People.from_poses(
+            self.codec.skeleton, np.repeat(points[:, None], k, axis=1), np.ones((len(points), k))
+        )
         return self.codec.encode(people).as_fields()
 
 
@@ -58,11 +62,15 @@ BOXES = np.array([[20, 30, 120, 180], [200, 100, 380, 280]], np.float32)
 CENTRES = [(70.0, 100.0), (300.0, 180.0)]
 
 
+HEATMAPS = MultitaskCodec(COCO17, (HEATMAP,), crop_size_px=(256, 192), margin=0.25)
+
+
 @pytest.mark.parametrize("flip", [False, True])
-def test_crop_poses_are_in_pixels_of_the_image(flip):
-    people = TopDownPose(Brightest(), flip=flip)(disks(CENTRES), BOXES)
+@pytest.mark.parametrize("codec", [MultitaskCodec(), HEATMAPS], ids=["regressed", "heatmaps"])
+def test_crop_poses_are_in_pixels_of_the_image(flip, codec):
+    people = TopDownPose(Brightest(codec), flip=flip)(disks(CENTRES), BOXES)
     for person, centre in zip(people.keypoints, CENTRES, strict=True):
-        np.testing.assert_allclose(person, np.broadcast_to(centre, (14, 2)), atol=0.5)
+        np.testing.assert_allclose(person, np.broadcast_to(centre, (len(codec.skeleton), 2)), atol=0.5)
     np.testing.assert_array_equal(people.boxes_xyxy, BOXES)
     assert (people.keypoint_scores > 0.9).all()
     assert people.timings.total_ms > 0
@@ -86,8 +94,18 @@ def test_crop_poses_are_run_in_batches_and_stay_in_order():
     boxes = np.array([[i, 10, i + 60, 100] for i in range(0, 320, 10)], np.float32)
     people = TopDownPose(network, flip=False)(disks(CENTRES), boxes)
     np.testing.assert_array_equal(people.boxes_xyxy, boxes)
-    assert max(network.asked) <= 16
+    assert max(network.asked) == len(boxes), "all in one batch"
     assert sum(network.asked) == len(boxes)
+
+
+def test_crops_are_what_the_fields_are_of():
+    pose_model = TopDownPose(Brightest(HEATMAPS), flip=False)
+    image, maps = disks(CENTRES), HEATMAPS.crops_from_body_boxes(BOXES)
+    crops = pose_model.crops(image, maps)
+    assert crops.shape == (2, 3, 256, 192)
+    fields = pose_model.fields(image, maps)
+    np.testing.assert_array_equal(fields[HEATMAP], pose_model.model.run(crops)[HEATMAP])
+    np.testing.assert_array_equal(HEATMAPS.decode(fields, maps).keypoints, pose_model(image, BOXES).keypoints)
 
 
 def test_crop_poses_take_no_box_and_boxes_over_the_edge():

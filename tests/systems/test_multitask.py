@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from poseg.codecs.multitask import BONES, JOINT_WINDOWS, JOINTS, PART_WINDOWS, TASKS  # noqa: E402
+from poseg.codecs.multitask import BONES, HEATMAP, JOINT_WINDOWS, JOINTS, PART_WINDOWS  # noqa: E402
 from poseg.errors import PosegError  # noqa: E402
 from poseg.people import People  # noqa: E402
 from poseg.skeletons import BODY17_3D, LSP14  # noqa: E402
@@ -17,18 +17,21 @@ from poseg.systems.multitask import Multitask  # noqa: E402
 
 SMALL = {"regression_hidden": (16, 8), "detection_hidden": (16, 8)}
 PAPER = Multitask(**SMALL)
-MODERN = Multitask(
-    backbone="mobilenet_v1_075", crop_px=97, window_px=30, window_stride_px=12, widths=(8, 8, 8), channels=16, blocks=1,
-    **SMALL,
+MAPS = Multitask(
+    tasks=(HEATMAP, JOINT_WINDOWS, PART_WINDOWS), backbone="lite_hrnet", crop_size_px=(96, 64), window_px=20,
+    window_stride_px=12, blocks=1, **SMALL,
 )  # fmt: skip
-IN_3D = Multitask(skeleton=BODY17_3D, tasks=TASKS, window_px=10, window_stride_px=10, **SMALL)
+IN_3D = Multitask(
+    skeleton=BODY17_3D, tasks=(JOINTS, BONES, JOINT_WINDOWS, PART_WINDOWS), window_px=10, window_stride_px=10, **SMALL
+)
 
 
 def crops(system: Multitask, n: int, seed: int = 0) -> tuple[dict, dict]:
     """Targets and weights of n crops, as a batch."""
     rng, codec = np.random.default_rng(seed), system.codec
     k = len(codec.skeleton)
-    people = People.from_poses(codec.skeleton, rng.uniform(2, codec.crop_px - 2, (n, k, 2)), rng.random((n, k)) < 0.8)
+    points = rng.uniform(2, np.array(codec.crop_size_px[::-1]) - 2, (n, k, 2))
+    people = People.from_poses(codec.skeleton, points, rng.random((n, k)) < 0.8)
     targets = codec.encode(people, rng.normal(0, 300, (n, k, 3)))
     both = []
     for arrays in (targets.targets, targets.weights):
@@ -38,13 +41,13 @@ def crops(system: Multitask, n: int, seed: int = 0) -> tuple[dict, dict]:
     return both[0], both[1]
 
 
-@pytest.mark.parametrize("system", [PAPER, MODERN, IN_3D], ids=["published", "modern", "3D"])
+@pytest.mark.parametrize("system", [PAPER, MAPS, IN_3D], ids=["published", "heatmaps", "3D"])
 @pytest.mark.parametrize("removed", [None, JOINT_WINDOWS, PART_WINDOWS, JOINTS])
 def test_network_has_the_outputs_of_its_tasks(system, removed):
     system = replace(system, tasks=tuple(task for task in system.tasks if task != removed))
     network = system.network().eval()
     with torch.no_grad():
-        outputs = network(torch.randn(2, 3, system.crop_px, system.crop_px))
+        outputs = network(torch.randn(2, 3, *system.crop_size_px))
     assert {name: tuple(v.shape) for name, v in outputs.items()} == {
         spec.name: (2, spec.channels, 1, 1) for spec in system.codec.specs
     }
@@ -62,7 +65,7 @@ def test_paper_network_has_the_published_sizes():
     assert layers["heads.detection.outputs.joint_windows.weight"] == (896, 1024)
 
 
-@pytest.mark.parametrize("system", [PAPER, MODERN], ids=["published", "modern"])
+@pytest.mark.parametrize("system", [PAPER, MAPS], ids=["published", "heatmaps"])
 def test_shared_features_get_the_mean_of_the_tasks_gradients(system):
     """As eq. 6's text says; a plain sum is what `average_task_gradients=False` gives."""
     torch.manual_seed(0)
@@ -75,7 +78,7 @@ def test_shared_features_get_the_mean_of_the_tasks_gradients(system):
     for module in summed.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.eval()
-    image = torch.randn(2, 3, system.crop_px, system.crop_px)
+    image = torch.randn(2, 3, *system.crop_size_px)
     targets, weights = crops(system, 2)
     for net in (network, summed):
         system.loss()(net(image), targets, weights)["total"].backward()
@@ -89,7 +92,7 @@ def test_shared_features_get_the_mean_of_the_tasks_gradients(system):
         torch.testing.assert_close(grads[0][name], grads[1][name], rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("system", [PAPER, IN_3D, replace(PAPER, regression_loss="l1", positive_weight=3.0)])
+@pytest.mark.parametrize("system", [PAPER, IN_3D, MAPS, replace(PAPER, positive_weight=3.0)])
 def test_losses_of_micro_batches_add_up_to_that_of_the_batch(system):
     loss, (targets, weights) = system.loss(), crops(system, 6)
     fields = {s.name: torch.randn(6, s.channels, 1, 1) for s in system.codec.specs}
@@ -115,6 +118,23 @@ def test_the_loss_is_the_published_objective():
     entropy = -(w * (h * p.log() + (1 - h) * (1 - p).log())).sum() / 3
     torch.testing.assert_close(terms[JOINT_WINDOWS], entropy, rtol=1e-4, atol=1e-3)
     torch.testing.assert_close(terms["total"], 0.5 * (terms[JOINTS] + terms[JOINT_WINDOWS] + terms[PART_WINDOWS]))
+
+
+def test_the_loss_of_heatmaps_is_their_mean_squared_error():
+    targets, weights = crops(MAPS, 3)
+    fields = {s.name: torch.randn(3, s.channels, 1, 1) for s in MAPS.codec.specs}
+    gap = (fields[HEATMAP].reshape(3, 14, 24, 16) - targets[HEATMAP][..., 0, 0]) ** 2
+    expected = (gap.mean(dim=(2, 3)) * weights[HEATMAP][..., 0, 0]).sum() / 3
+    torch.testing.assert_close(MAPS.loss()(fields, targets, weights)[HEATMAP], expected)
+
+
+def test_heatmaps_do_not_depend_on_the_detectors():
+    torch.manual_seed(0)
+    both, alone = MAPS.network().eval(), replace(MAPS, tasks=(HEATMAP,)).network().eval()
+    alone.load_state_dict(both.state_dict(), strict=False)
+    image = torch.randn(2, 3, *MAPS.crop_size_px)
+    with torch.no_grad():
+        torch.testing.assert_close(alone(image)[HEATMAP], both(image)[HEATMAP])
 
 
 def test_what_is_not_annotated_has_no_gradient():
@@ -143,9 +163,11 @@ def test_the_loss_of_perfect_fields_is_near_zero():
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"regression_loss": "cubic"}, "mse, l1"),
-        ({"crop_px": 128}, "112 px"),
-        ({"backbone": "resnet50", "crop_px": 192}, "32 n \\+ 1"),
+        ({"backbone": "resnet50"}, "li2014, lite_hrnet"),
+        ({"crop_size_px": (128, 128)}, "112 x 112 px"),
+        ({"backbone": "lite_hrnet", "tasks": (HEATMAP,), "crop_size_px": (193, 193)}, "32 n x 32 m"),
+        ({"tasks": (HEATMAP,)}, "Heatmaps are the task of lite_hrnet"),
+        ({"backbone": "lite_hrnet", "tasks": (JOINT_WINDOWS,)}, "cannot have the tasks joint_windows"),
     ],
 )
 def test_invalid_settings_are_rejected(settings, words):

@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from poseg.codecs.lifting import LiftingCodec  # noqa: E402
-from poseg.codecs.multitask import TASKS, MultitaskCodec  # noqa: E402
+from poseg.codecs.multitask import BONES, HEATMAP, JOINTS, MultitaskCodec  # noqa: E402
 from poseg.datasets.mocap import Clip, MocapPoses  # noqa: E402
 from poseg.datasets.synthetic_people import Synthetic3D, render_3d  # noqa: E402
 from poseg.errors import AnnotationError  # noqa: E402
@@ -99,6 +99,44 @@ def test_images_without_people_have_empty_windows():
     assert not item["targets"]["joint_windows"].any()
 
 
+MAPS = MultitaskCodec(LSP14, (HEATMAP,), crop_size_px=(64, 32), window_px=8, window_stride_px=8)
+
+
+class OnesTeacher:
+    """A teacher whose heatmaps are 1 everywhere."""
+
+    def run(self, tensor):
+        return MAPS.fields_from_outputs({HEATMAP: np.ones((len(tensor), MAPS.specs[0].channels, 1, 1), np.float32)})
+
+
+def test_heatmaps_are_mixed_with_the_teachers_and_are_the_teachers_where_nothing_is_annotated():
+    config, known = replace(STILL, distilled=("dots",), teacher_weight=0.7), np.arange(14) < 9
+    mixture = Mixture([WeightedDataset(Dots(known=known), 1.0)], LSP14)
+    plain, distilled = (CropTargets(mixture, MAPS, config, teacher) for teacher in (None, OnesTeacher()))
+    (own,), (mixed,) = (targets.targets(np.random.default_rng(0)) for targets in (plain, distilled))
+    gaussians = own.targets.targets[HEATMAP]
+    assert mixed.image.shape == (3, 64, 32)
+    expected = np.where(known[:, None, None, None, None], 0.3 * gaussians + 0.7, 1)
+    np.testing.assert_allclose(mixed.targets.targets[HEATMAP], expected, rtol=1e-6)
+    np.testing.assert_array_equal(mixed.targets.weights[HEATMAP][:, 0, 0], np.where(known, 1, 0.5))
+    other = CropTargets(mixture, MAPS, replace(config, distilled=("others",)), OnesTeacher())
+    np.testing.assert_array_equal(other.targets(np.random.default_rng(0))[0].targets.targets[HEATMAP], gaussians)
+
+
+def test_crops_are_around_the_boxes_of_bodies_or_half_of_the_joints():
+    class Boxed(Dots):
+        def __getitem__(self, index):
+            sample = super().__getitem__(index)
+            return replace(sample, people=replace(sample.people, boxes_xyxy=np.float32([[0, 0, 200, 200]])))
+
+    def extent(**settings) -> float:
+        encoder = CropTargets(Mixture([WeightedDataset(Boxed(), 1.0)], LSP14), MAPS, replace(STILL, **settings))
+        points = encoder.crop(Boxed()[0], np.random.default_rng(0))[1].keypoints[0]
+        return float(np.ptp(points, axis=0).max())
+
+    assert extent(body_boxes=True) < extent() < extent(part_prob=1.0)
+
+
 def test_joints_that_a_set_does_not_annotate_have_no_weight():
     item = crops(Dots(known=False))[0]
     assert not item["weights"]["joints"].any()
@@ -106,7 +144,7 @@ def test_joints_that_a_set_does_not_annotate_have_no_weight():
 
 def test_another_skeleton_is_refused():
     with pytest.raises(AnnotationError, match="skeleton"):
-        crops(Dots(), codec=MultitaskCodec(BODY17_3D, TASKS))
+        crops(Dots(), codec=MultitaskCodec(BODY17_3D, (JOINTS, BONES)))
 
 
 def captured(n: int = 4) -> MocapPoses:
@@ -147,7 +185,7 @@ def test_nearer_limbs_are_drawn_over_farther_ones():
 
 @pytest.mark.parametrize("flip_prob", [0.0, 1.0])
 def test_crops_rotate_3d_joints_with_the_image(flip_prob):
-    codec = MultitaskCodec(BODY17_3D, TASKS, bone_scale_mm=600.0)
+    codec = MultitaskCodec(BODY17_3D, (JOINTS, BONES), bone_scale_mm=600.0)
     config = CropInput(112, MEAN, STD, zoom=(1.0, 1.0), shift=0.0, rotation_deg=90.0, flip_prob=flip_prob)
     data = Synthetic3D("space", captured(), length=10, seed=1)
     encoder = CropTargets(Mixture([WeightedDataset(data, 1.0)], BODY17_3D), codec, config)

@@ -41,7 +41,7 @@ def export(
             "--wise-ft-alpha",
             min=0.0,
             max=1.0,
-            help="Weight of what the run learned, against init.checkpoint (WiSE-FT).",
+            help="Weight of what the run learned, against its first weights (WiSE-FT).",
         ),
     ] = 1.0,
 ) -> None:
@@ -153,7 +153,7 @@ def _crop_inputs(model: Path, paths: Sequence[Path]) -> Iterator[Mapping[str, An
 
     pose_model = TopDownPose(load_model(model))
     for image, people in _detected(paths):
-        yield {"image": pose_model.crops(image, pose_model.model.codec.crops(people.boxes_xyxy))}
+        yield {"image": pose_model.crops(image, pose_model.model.codec.crops_from_body_boxes(people.boxes_xyxy))}
 
 
 def import_google(

@@ -43,6 +43,7 @@ class LabelConfig:
     min_score       people with a lower `score` become pixels to ignore; pseudo-labels have scores
     resize          resize images whose size differs from the file's, instead of raising AnnotationError
     min_mask_agreement  masks with a lower `mask_agreement` are not cut out and pasted elsewhere (`Sample.exact_masks`)
+    skip_every      leave out images whose id is a multiple of this, which are kept for choosing; 0 for none
     """
 
     use_keypoints: bool = True
@@ -52,6 +53,7 @@ class LabelConfig:
     min_score: float = 0.0
     resize: bool = False
     min_mask_agreement: float = 0.0
+    skip_every: int = 0
 
 
 class CocoPeople:
@@ -80,7 +82,9 @@ class CocoPeople:
         labelled = [
             image
             for image in data.images.values()
-            if (labels.include_empty or image.id in data.rows) and image.file_name.startswith(labels.prefixes)
+            if (labels.include_empty or image.id in data.rows)
+            and image.file_name.startswith(labels.prefixes)
+            and not (labels.skip_every and image.id % labels.skip_every == 0)
         ]
         exists = existing_files(image_dir, (image.file_name for image in labelled))
         self._images = [image for image in labelled if image.file_name in exists]
@@ -200,11 +204,13 @@ def pseudo_labels(
     exhaustive: bool,
     min_score: float = 0.0,
     prefixes: tuple[str, ...] = ("",),
+    skip_every: int = 0,
 ) -> CocoPeople:
     """People on COCO17 that networks labelled: only joints with v = 2 count, and squeezed images are resized."""
     labels = LabelConfig(
-        prefixes=prefixes, min_visibility=2, min_score=min_score, resize=True, min_mask_agreement=CUTOUT_AGREEMENT
-    )
+        prefixes=prefixes, min_visibility=2, min_score=min_score, resize=True, min_mask_agreement=CUTOUT_AGREEMENT,
+        skip_every=skip_every,
+    )  # fmt: skip
     return CocoPeople(
         name, read_coco(annotations), image_dir, skeleton=COCO17, exhaustive=exhaustive, labels=labels
     )  # fmt: skip

@@ -43,7 +43,7 @@ def quantize(
     source       an ONNX file with a card, in FP32
     calibration  inputs by name, with batch axis, of images such as it is meant for: "image" (1, 3, h, w), letterboxed
                  as its card says, and for Pose2Seg the people in it; for the multi-task network crops of people
-                 (N, 3, S, S)
+                 (N, 3, h, w)
     scores       those measured of the INT8 model; those of the FP32 model are not its own
 
     Raises WeightsError where there are too few inputs, the model is in INT8 already, or its input is no image.

@@ -110,7 +110,7 @@ def parity(ours: Any, theirs: Any, tensor: Floats, **extra_inputs: Floats) -> fl
 def per_person_input_shape(system: System) -> tuple[int, int, int] | None:
     """(C, h, w) of the input of each person; None for a network whose input is the image."""
     if isinstance(system, Multitask):
-        return 3, system.crop_px, system.crop_px
+        return 3, *system.crop_size_px
     if isinstance(system, MaskRefinerSystem):
         return INPUT_CHANNELS, system.crop_px, system.crop_px
     return (system.codec.inputs, 1, 1) if isinstance(system, LifterSystem) else None

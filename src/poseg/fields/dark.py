@@ -32,7 +32,7 @@ def dark_joints(heatmaps: Floats, grid: Grid) -> tuple[Floats, Floats]:
         raise ShapeError("heatmaps", expected=("crops", "joints", "5 or more", "5 or more"), got=heatmaps.shape)
     people, joints, rows, columns = heatmaps.shape
     maps = heatmaps.reshape(-1, rows, columns)
-    highest = maps.reshape(len(maps), -1).argmax(axis=1)
+    highest = maps.reshape(len(maps), rows * columns).argmax(axis=1)
     row, column = np.divmod(highest, columns)
     scores = maps[np.arange(len(maps)), row, column]
     x, y = _newton(_patches(maps, row, column))

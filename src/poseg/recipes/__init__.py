@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 RECIPES = {
     "lifter": "poseg.recipes.lifter:RECIPE",
     "mask_refiner_small": "poseg.recipes.mask_refiner:RECIPE",
+    "multitask": "poseg.recipes.multitask:RECIPE",
     "multitask_3d": "poseg.recipes.multitask:IN_3D",
-    "multitask_finetune": "poseg.recipes.multitask:FINETUNE",
     "multitask_overfit_tiny": "poseg.recipes.overfit_tiny:MULTITASK",
     "multitask_paper": "poseg.recipes.multitask:PAPER",
-    "multitask_small": "poseg.recipes.multitask:SMALL",
     "overfit_tiny": "poseg.recipes.overfit_tiny:PERSONLAB",
     "personlab_coco": "poseg.recipes.personlab:COCO",
     "personlab_fast": "poseg.recipes.personlab:FAST",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from poseg.recipes import find_recipe
 from poseg.recipes.tasks import train_dataset
 from poseg.recipes.train_run import load_recipe
 from poseg.skeletons.bones import to_parent_relative
-from poseg.systems.multitask import FullyConvNetwork, Multitask, PaperNetwork
+from poseg.systems.multitask import Multitask, PaperNetwork
 from poseg.training.checkpoint import read_weights
 from poseg.training.crop_targets import CropInput, CropTargets
 
@@ -46,22 +46,23 @@ def analyze_run(
     network.load_state_dict(read_weights(run))
     network.eval()
     plain = replace(recipe.input, zoom=(1.0, 1.0), shift=0.0, rotation_deg=0.0, flip_prob=0.0, cutout_prob=0.0)
+    task = BONES if BONES in recipe.system.tasks else JOINTS
+    last = _last_layer(network, task)
     encoder = train_dataset(replace(recipe, input=plain), data).encoder
     assert isinstance(encoder, CropTargets)
-    task = BONES if BONES in recipe.system.tasks else JOINTS
     targets: list[Floats] = []
     examples = list(_crops(encoder, recipe.seed, task, targets, crops, progress))
     if not examples:
         raise PosegError(f"{data} has no people with joints; give the folder that the run learned from.")
     skeleton = recipe.system.skeleton
-    weights, expected = layer_weights(_last_layer(network, task).weight.detach().numpy(), skeleton), np.stack(targets)
+    weights, expected = layer_weights(last.weight.detach().numpy(), skeleton), np.stack(targets)
     if task == JOINTS:  # positions of neighbours correlate trivially, limbs do not
         weights, expected = parent_relative(weights, skeleton), to_parent_relative(expected, skeleton)
-    if not isinstance(network, PaperNetwork):
-        return analyze(network, _layers(network), examples, weights, skeleton, expected, out)
+    assert isinstance(network, PaperNetwork)
+    layers = {"conv2": network.backbone.conv2, "conv3": network.backbone.conv3}  # intermediate and high, as published
     # Its ReLU is no module, and its normalisation would widen the receptive field of the layers after it.
     return analyze(
-        network, _layers(network), examples, weights, skeleton, expected, out,
+        network, layers, examples, weights, skeleton, expected, out,
         rectified=("conv2",), skip=(network.backbone.norm,),
     )  # fmt: skip
 
@@ -89,22 +90,14 @@ def _crops(
         yield Crop(image, tensor, data.sample_id(index), joints)
 
 
-def _layers(network: nn.Module) -> Mapping[str, nn.Module]:
-    """Intermediate and high layers: as published the second and third convolution."""
-    if isinstance(network, PaperNetwork):
-        return {"conv2": network.backbone.conv2, "conv3": network.backbone.conv3}
-    assert isinstance(network, FullyConvNetwork)
-    return {"merged": network.merge}
-
-
 def _last_layer(network: nn.Module, task: str) -> nn.Linear:
-    """The layer whose outputs are the numbers. Raises PosegError where these come from maps."""
+    """The layer whose outputs are the numbers. Raises PosegError where there is none."""
     for head in network.get_submodule("heads").children():
         if isinstance(head, FullyConnected) and task in dict(head.outputs.named_children()):
             layer = head.outputs.get_submodule(task)
             assert isinstance(layer, nn.Linear)
             return layer
     raise PosegError(
-        "The joints of this network are mean positions of maps, so no last layer has weights for x and y; analyse "
-        "a run of multitask_paper or multitask_3d, or one that learns bones."
+        "This network regresses no joints, so no last layer has weights for x and y; analyse a run of multitask_paper "
+        "or multitask_3d."
     )

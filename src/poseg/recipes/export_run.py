@@ -17,6 +17,7 @@ from poseg.export.torch_onnx import ExportResult, export_onnx
 from poseg.io.images import read_image
 from poseg.io.overrides import apply_overrides
 from poseg.recipes import find_recipe
+from poseg.recipes.first_weights import first_network
 from poseg.recipes.train_run import load_recipe
 from poseg.training.checkpoint import last_checkpoint, read_weights
 from poseg.training.recipe import Recipe
@@ -51,15 +52,17 @@ def export_run(
     checkpoint = last_checkpoint(run)
     if checkpoint is None:
         raise WeightsError(f"There is no checkpoint in {run} yet; train first.")
-    if not 0 <= wise_ft_alpha <= 1 or (wise_ft_alpha < 1 and not recipe.init.checkpoint):
+    if not 0 <= wise_ft_alpha <= 1 or (wise_ft_alpha < 1 and not (recipe.init.checkpoint or recipe.init.tinypose)):
         raise PosegError(
-            f"wise_ft_alpha is from 0 to 1, and below 1 only for a run with init.checkpoint; got {wise_ft_alpha}."
+            "wise_ft_alpha is from 0 to 1, and below 1 only for a run with init.checkpoint or init.tinypose; "
+            f"got {wise_ft_alpha}."
         )
     network = recipe.system.network()
     state = _select_tensors(checkpoint.tensors("average"), network, run)
     if wise_ft_alpha < 1:
         source = Path(recipe.init.checkpoint)
-        first = _select_tensors(read_weights(source), network, source)
+        begun = read_weights(source) if recipe.init.checkpoint else first_network(recipe).state_dict()
+        first = _select_tensors(begun, network, source)
         state = {n: first[n].lerp(t, wise_ft_alpha) if t.dtype.is_floating_point else t for n, t in state.items()}
     network.load_state_dict(state)
     metadata = recipe.card

@@ -1,67 +1,62 @@
-"""Recipes of the multi-task pose network: the bundled model in two steps, and the published networks in 2D and 3D."""
+"""Recipes of the multi-task pose network: the bundled model, and the published networks in 2D and 3D."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
-from poseg.codecs.multitask import BONES, JOINT_WINDOWS
+from poseg.codecs.multitask import BONES, HEATMAP, JOINT_WINDOWS, PART_WINDOWS
 from poseg.datasets.dataset import Dataset
 from poseg.datasets.mocap import read_mocap, split
 from poseg.datasets.synthetic_people import Synthetic3D
-from poseg.recipes.training_sets import BANDAI, CMU_MOCAP, LICENCES, LSP_SETS, lsp_mixture
+from poseg.networks.backbones.li2014 import CROP_PX
+from poseg.recipes.training_sets import (
+    BANDAI,
+    CMU_MOCAP,
+    CROP_NOTES,
+    CROP_SETS,
+    LICENCES,
+    LSP_SETS,
+    crop_mixture,
+    lsp_mixture,
+)
 from poseg.runtime.inference import InferenceConfig
-from poseg.skeletons import BODY17_3D
+from poseg.skeletons import BODY17_3D, COCO17
 from poseg.systems.multitask import Multitask
 from poseg.training.crop_targets import CropInput
 from poseg.training.dataset import WeightedDataset
 from poseg.training.optim import OptimConfig
 from poseg.training.recipe import CardMetadata, Recipe
 
-# Behind a modern backbone: joints of a person in a crop of 193 px, sliding windows beside them.
+# The bundled model: COCO's joints as heatmaps of a Lite-HRNet that starts from PP-TinyPose, beside sliding windows.
 #
-# first   poseg train multitask_small --data DATA --out runs/first --set init.checkpoint=runs/poseg
-# then    `multitask_finetune`
-# time    three quarters of an hour on two busy cores with bfloat16 instructions
+# run     poseg train multitask --data DATA --out runs/multitask --set init.tinypose=tinypose_256x192.onnx
+#         (DATA holds `pseudo_labels` with the .v2 files, their images, `lsp` and `lspet`)
+# last    poseg export runs/multitask -o multitask.onnx --set system.tasks=heatmap --wise-ft-alpha 0.5
+# expect  what the card of the bundled model says (`poseg models`), which was trained on heatmaps alone
+# time    an hour and a half on one core
 SYSTEM = Multitask(
-    backbone="mobilenet_v1_075", crop_px=193, window_px=52, window_stride_px=21, regression_loss="l1",
-    regression_weight=20.0, joint_weight=0.05, part_weight=0.05,
+    skeleton=COCO17, tasks=(HEATMAP, JOINT_WINDOWS, PART_WINDOWS), crop_size_px=(256, 192), padding=0.25, window_px=52,
+    window_stride_px=21, backbone="lite_hrnet", detection_hidden=(64, 64), regression_weight=60.0, joint_weight=0.002,
+    part_weight=0.002,
 )  # fmt: skip
 
-SMALL = Recipe(
+RECIPE = Recipe(
     name="multitask",
     system=SYSTEM,
-    input=CropInput(SYSTEM.crop_px, *SYSTEM.normalisation),
-    optim=OptimConfig(
-        steps=6000, batch_size=16, lr=1.5e-3, backbone_lr_scale=0.3, ema_decay=0.998, precision="bf16",
-        checkpoint_every=100,
+    input=CropInput(
+        max(SYSTEM.crop_size_px), *SYSTEM.normalisation, zoom=(0.77, 1.33), shift=0.06, rotation_deg=30.0,
+        cutout_prob=0.3, part_prob=0.25, body_boxes=True,
+        distilled=("people_unlabelled", "coco_person_masks", "clothing_coparsing"),
     ),
-    data=lsp_mixture,
+    optim=OptimConfig(
+        steps=1600, batch_size=16, lr=5e-4, backbone_lr_scale=0.1, weight_decay=0.0, warmup_steps=100, ema_decay=0.998,
+        checkpoint_every=50,
+    ),
+    data=crop_mixture,
     card=CardMetadata(
-        inference=InferenceConfig(SYSTEM.crop_px), licences=LICENCES, data=LSP_SETS,
-        notes=(
-            "Backbone and feature merging are initialised from the model `poseg`, whose backbone is that of `small`, "
-            "initialised from Google's BodyPix MobileNetV1 0.75 (Apache-2.0); all layers were fine-tuned.",
-            "A crop is a person's box with a margin, one person per crop; joints are person-centric.",
-        ),
+        inference=InferenceConfig(max(SYSTEM.crop_size_px)), licences=LICENCES, data=CROP_SETS, notes=CROP_NOTES,
     ),
 )  # fmt: skip
-
-
-def mostly_lsp(data: Path) -> tuple[WeightedDataset[Dataset], ...]:
-    """As in `multitask_small`, with LSP's training part three times in five."""
-    lsp, extension, backgrounds = lsp_mixture(data)
-    return replace(lsp, weight=6.0), replace(extension, weight=4.0), replace(backgrounds, weight=0.5)
-
-
-# The last steps of `multitask_small`: mostly LSP's own joints, which its authors checked; LSPET's are noisy.
-#
-# run     poseg train multitask_finetune --data DATA --out runs/multitask --set init.checkpoint=runs/first
-# last    poseg export runs/multitask -o multitask.float.onnx
-#         poseg quantize multitask.float.onnx --images DATA/lspet/images -o multitask.onnx
-# expect  what the card of the bundled model says (`poseg models`)
-# time    a quarter of an hour on two cores with bfloat16 instructions
-FINETUNE = replace(SMALL, optim=replace(SMALL.optim, steps=2000, lr=6e-4, warmup_steps=50), data=mostly_lsp)
 
 # The published network on Leeds Sports Pose: three convolutions, 112 px, regression beside sliding windows.
 #
@@ -81,12 +76,10 @@ PAPER_OPTIM = OptimConfig(
 PAPER = Recipe(
     name="multitask_paper",
     system=PAPER_SYSTEM,
-    input=CropInput(
-        PAPER_SYSTEM.crop_px, *PAPER_SYSTEM.normalisation, zoom=(1.0, 1.0), shift=8 / 112, rotation_deg=0.0
-    ),
+    input=CropInput(CROP_PX, *PAPER_SYSTEM.normalisation, zoom=(1.0, 1.0), shift=8 / 112, rotation_deg=0.0),
     optim=PAPER_OPTIM,
     data=lsp_mixture,
-    card=CardMetadata(inference=InferenceConfig(PAPER_SYSTEM.crop_px), licences=LICENCES, data=LSP_SETS),
+    card=CardMetadata(inference=InferenceConfig(CROP_PX), licences=LICENCES, data=LSP_SETS),
 )
 
 # The published network in 3D, on rendered figures of motion capture, by both of the paper's strategies.
@@ -117,11 +110,11 @@ SYSTEM_3D = Multitask(
 IN_3D = Recipe(
     name="multitask_3d",
     system=SYSTEM_3D,
-    input=CropInput(SYSTEM_3D.crop_px, *SYSTEM_3D.normalisation, zoom=(0.85, 1.15), rotation_deg=8.0),
+    input=CropInput(CROP_PX, *SYSTEM_3D.normalisation, zoom=(0.85, 1.15), rotation_deg=8.0),
     optim=PAPER_OPTIM,
     data=rendered_figures,
     card=CardMetadata(
-        inference=InferenceConfig(SYSTEM_3D.crop_px),
+        inference=InferenceConfig(CROP_PX),
         licences={**LICENCES, "weights": "CC BY-NC 4.0, as the motion capture"},
         data=(CMU_MOCAP, BANDAI),
     ),

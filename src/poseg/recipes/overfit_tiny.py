@@ -110,9 +110,9 @@ MULTITASK = replace(
     name="multitask_overfit_tiny",
     system=CROP_SYSTEM,
     input=CropInput(
-        CROP_SYSTEM.crop_px, *CROP_SYSTEM.normalisation, NO_AUGMENTATION, zoom=(0.85, 1.1), shift=0.04,
+        max(CROP_SYSTEM.crop_size_px), *CROP_SYSTEM.normalisation, NO_AUGMENTATION, zoom=(0.85, 1.1), shift=0.04,
         rotation_deg=0.0, flip_prob=0.0,
     ),
     optim=replace(PERSONLAB.optim, steps=150, batch_size=8, lr=1e-3),
-    card=replace(CARD, inference=InferenceConfig(CROP_SYSTEM.crop_px)),
+    card=replace(CARD, inference=InferenceConfig(max(CROP_SYSTEM.crop_size_px))),
 )  # fmt: skip

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from poseg.codecs.lifting import LiftingCodec
 from poseg.codecs.mask_refiner import MaskRefinerCodec
-from poseg.codecs.multitask import MultitaskCodec
+from poseg.codecs.multitask import HEATMAP, MultitaskCodec
 from poseg.codecs.personlab import PersonLabCodec
 from poseg.codecs.pose2seg import Pose2SegCodec
 from poseg.codecs.poseg import PoSegCodec
@@ -25,6 +25,7 @@ from poseg.datasets.refiner_samples import RefinerSamples
 from poseg.errors import PosegError
 from poseg.evaluation import EvaluationReport, Model, evaluate, ground_truth_people
 from poseg.export.torch_model import TorchModel, make_card
+from poseg.recipes.first_weights import first_network
 from poseg.runtime.mask_refiner import MaskRefiner
 from poseg.runtime.models import build_predictor, load
 from poseg.runtime.pose2seg import Pose2SegSegmenter
@@ -37,6 +38,7 @@ from poseg.systems.poseg import PoSeg
 from poseg.training.crop_targets import CropInput, CropTargets
 from poseg.training.dataset import Mixture, TargetEncoder, TrainDataset, TrainInput, WeightedDataset
 from poseg.training.field_targets import PersonLabTargets, PoSegTargets
+from poseg.training.init import Init
 from poseg.training.lifter_targets import LifterTargets, LiftInput
 from poseg.training.loop import Progress
 from poseg.training.pose2seg_targets import Pose2SegInput, Pose2SegTargets
@@ -124,7 +126,17 @@ def _pose2seg(recipe: Recipe, data: Path) -> TargetEncoder:
 def _multitask(recipe: Recipe, data: Path) -> TargetEncoder:
     codec = recipe.system.codec
     assert isinstance(codec, MultitaskCodec)
-    return CropTargets(Mixture(_datasets(recipe, data), codec.skeleton), codec, _input(recipe, CropInput))
+    config = _input(recipe, CropInput)
+    teacher = _first_weights(recipe) if config.distilled else None
+    return CropTargets(Mixture(_datasets(recipe, data), codec.skeleton), codec, config, teacher)
+
+
+def _first_weights(recipe: Recipe) -> TorchModel[Any]:
+    """The first weights of a multi-task run, as the teacher of its heatmaps."""
+    if recipe.init == Init() or not isinstance(recipe.system, Multitask):
+        raise PosegError("input.distilled takes heatmaps of the first weights; give init.tinypose or init.checkpoint.")
+    recipe = replace(recipe, system=replace(recipe.system, tasks=(HEATMAP,)))
+    return _torch_model(recipe, first_network(recipe))
 
 
 def _mask_refiner(recipe: Recipe, data: Path) -> TargetEncoder:
@@ -179,10 +191,11 @@ def _eval_model(recipe: Recipe, state: Mapping[str, Tensor]) -> TorchModel[Any]:
     """Averaged weights that are not exported yet, on a GPU where there is one."""
     network = recipe.system.network()
     network.load_state_dict({name: tensor.cpu() for name, tensor in state.items()})
-    network.eval()
-    if torch.cuda.is_available():
-        network.cuda()
+    return _torch_model(recipe, network.cuda() if torch.cuda.is_available() else network)
+
+
+def _torch_model(recipe: Recipe, network: nn.Module) -> TorchModel[Any]:
     card = make_card(
         recipe.system, name=recipe.name, inference=recipe.card.inference, mean=recipe.input.mean, std=recipe.input.std
     )
-    return TorchModel(network, recipe.system.codec, card)
+    return TorchModel(network.eval(), recipe.system.codec, card)

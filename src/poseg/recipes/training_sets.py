@@ -6,6 +6,7 @@ DATA is the folder that holds one folder for each set.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from poseg.datasets.coco_people import CocoPeople, pseudo_labels
 from poseg.datasets.dataset import BackgroundImages, Dataset
@@ -73,6 +74,27 @@ def lsp_mixture(data: Path) -> Parts:
     )
 
 
+def crop_mixture(data: Path) -> Parts:
+    """People of photographs, LSP 1-899 and LSPET, all on COCO's joints as networks labelled them (`.v2`).
+
+    What models are chosen on is left out: LSP 900-1000, and one in 29 images of people_unlabelled.
+    """
+
+    def labelled(name: str, weight: float, folder: str = "", **labels: Any) -> WeightedDataset[Dataset]:
+        people = pseudo_labels(
+            name, data / "pseudo_labels" / f"{name}.v2.json.gz", data / (folder or name), exhaustive=False, **labels
+        )
+        return WeightedDataset(people, weight)
+
+    return (
+        labelled("people_unlabelled", 9.5, min_score=0.33, skip_every=29),
+        labelled("coco_person_masks", 0.4, "coco_person_masks/train2017"),
+        labelled("clothing_coparsing", 1.1),
+        labelled("lsp", 2.0, prefixes=tuple(f"images/im{hundreds:02d}" for hundreds in range(9))),
+        labelled("lspet", 3.0),
+    )
+
+
 def _clothing(data: Path) -> CocoPeople:
     return pseudo_labels(
         "clothing_coparsing", data / "pseudo_labels" / "clothing_coparsing.json.gz", data / "clothing_coparsing",
@@ -127,6 +149,17 @@ PHOTO_SETS = (PEOPLE_UNLABELLED, COCO_PERSON_MASKS, CLOTHING, LSP, LSPET, BACKGR
 REFINER_SETS = (PEOPLE_UNLABELLED, COCO_PERSON_MASKS, CLOTHING)
 MASK_SETS = (*REFINER_SETS, {**BODYPIX, "use": "initial weights of the backbone, through `small`"})
 LSP_SETS = ({**LSP, "use": "14 joints"}, {**LSPET, "use": "14 joints"}, BACKGROUNDS)
+
+TINYPOSE = {"name": "PP-TinyPose 256 x 192 (PaddleDetection)", "use": "initial weights", "terms": "Apache-2.0"}
+CROP_SETS = (
+    PEOPLE_UNLABELLED, COCO_PERSON_MASKS, CLOTHING, {**LSP, "name": "lsp 0001-0900", "images": 900, "use": "12 joints"},
+    {**LSPET, "use": "12 joints"}, TINYPOSE,
+)  # fmt: skip
+CROP_NOTES = (
+    "Fine-tuned from PP-TinyPose (PaddleDetection, Apache-2.0), whose heatmaps and joints also are the labels of "
+    "photographs; people by RTMDet-nano (OpenMMLab, Apache-2.0).",
+    "A crop is a person's box at 3:4, times 1.25; a joint's score is the maximum of its heatmap.",
+)
 
 LABEL_SOURCES = "Pseudo-labels: MoveNet MultiPose and Thunder, BlazePose heavy and BodyPix (Google, Apache-2.0)"
 REVISED_LABELS = (

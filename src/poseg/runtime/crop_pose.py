@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from poseg.errors import AnnotationError, PosegError, ShapeError
 from poseg.fields import Fields
+from poseg.geometry import affine
 from poseg.io.images import Source, read_image
 from poseg.people import People, Timings
 from poseg.runtime.inference import InferenceModel
@@ -19,7 +20,7 @@ from poseg.transforms.warp import warp_image
 Floats = NDArray[np.float32]
 
 SYSTEM = "multitask"
-MAX_BATCH = 16  # crops in one run of the network; more people take another
+MAX_BATCH = 32  # crops in one run of the network; more people take another
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +28,7 @@ class TopDownPose:
     """Poses of people in boxes: `pose_model(image, boxes)`, or `pose_model(image)` for an image of one person.
 
     model      a model of the system "multitask"
-    flip       average joints with those of the flipped crops
+    flip       average with the flipped crops; twice the time
     min_score  people with a lower score are left out
 
     Settings out of range, and a model of another kind, raise PosegError. One may serve several threads.
@@ -58,8 +59,9 @@ class TopDownPose:
         """The people in the boxes (N, 4), in their order, in pixels of the image, with timings.
 
         Without boxes the whole image is the crop of one person. `image` and `name` as in `io.images.read_image`. The
-        people keep these boxes. Raises ImageError for a bad image, ShapeError for boxes of another shape,
-        AnnotationError for boxes outside the image, and FieldError where the network's outputs are not finite.
+        people keep these boxes; their scores are the codec's (`MultitaskCodec.decode`). Raises ImageError for a bad
+        image, ShapeError for boxes of another shape, AnnotationError for boxes outside the image, and FieldError where
+        the network's outputs are not finite.
         """
         pixels = read_image(image, name=name)
         height, width = pixels.shape[:2]
@@ -73,32 +75,45 @@ class TopDownPose:
             maps = codec.crops_from_body_boxes(boxes)
         if not len(boxes):
             return replace(People.empty(codec.skeleton), timings=Timings(0, 0, 0))
-        tensor = self.crops(pixels, maps)
+        wide = self._wide_crops(pixels, maps)
         ready = perf_counter()
-        fields = self._run(tensor)
+        fields = self._run(wide)
         done = perf_counter()
         people: People = codec.decode(fields, maps)
         people = replace(people, boxes_xyxy=boxes)[people.scores >= self.min_score]
         spent = Timings(1e3 * (ready - start), 1e3 * (done - ready), 1e3 * (perf_counter() - done))
         return replace(people, timings=spent)
 
-    def crops(self, image: NDArray[np.uint8], maps: NDArray[np.float64]) -> Floats:
-        """Normalised crops (N, 3, S, S) of an image (H, W, 3) by affine maps (N, 2, 3)."""
-        card, side = self.model.card, self.model.codec.crop_px
-        crops = np.stack([warp_image(image, one, (side, side)) for one in maps]).transpose(0, 3, 1, 2)
-        mean, std = (np.array(v, np.float32)[:, None, None] for v in (card.mean, card.std))
-        return np.ascontiguousarray((crops - mean) / std, np.float32)
+    def fields(self, image: NDArray[np.uint8], maps: NDArray[np.float64]) -> Fields:
+        """The fields of crops of an image (H, W, 3) by affine maps (N, 2, 3), N of 1 or more, averaged with `flip`."""
+        return self._run(self._wide_crops(image, maps))
 
-    def _run(self, tensor: Floats) -> Fields:
-        """The fields of all crops, a few at a time."""
-        parts = []
-        for first in range(0, len(tensor), MAX_BATCH):
-            some = tensor[first : first + MAX_BATCH]
-            fields = self.model.run(some)
+    def crops(self, image: NDArray[np.uint8], maps: NDArray[np.float64]) -> Floats:
+        """Normalised crops (N, 3, h, w) of an image (H, W, 3) by affine maps (N, 2, 3)."""
+        return np.ascontiguousarray(self._wide_crops(image, maps)[..., self.model.codec.flip_shift_px :])
+
+    def _wide_crops(self, image: NDArray[np.uint8], maps: NDArray[np.float64]) -> Floats:
+        """The crops, extended to the left by `flip_shift_px`: the flipped ones can be taken from them too."""
+        card, (height, width), shift = self.model.card, self.model.codec.crop_size_px, self.model.codec.flip_shift_px
+        onto = np.array([[1.0, 0, shift], [0, 1, 0]])
+        size = (height, width + shift)
+        crops = np.stack([warp_image(image, affine.compose(onto, one), size) for one in maps])
+        mean, std = (np.array(v, np.float32)[:, None, None] for v in (card.mean, card.std))
+        return np.asarray((crops.transpose(0, 3, 1, 2) - mean) / std, np.float32)
+
+    def _run(self, wide: Floats) -> Fields:
+        """The fields of all crops, `MAX_BATCH` at a time."""
+        parts, codec = [], self.model.codec
+        width = codec.crop_size_px[1]
+        for first in range(0, len(wide), MAX_BATCH):
+            some = wide[first : first + MAX_BATCH]
+            fields = self.model.run(np.ascontiguousarray(some[..., codec.flip_shift_px :]))
             if self.flip:
-                flipped = self.model.run(np.ascontiguousarray(some[..., ::-1]))
-                fields = self.model.codec.flip_averaged(fields, flipped)
+                flipped = self.model.run(np.ascontiguousarray(some[..., :width][..., ::-1]))
+                fields = codec.flip_averaged(fields, flipped)
             parts.append(fields)
+        if len(parts) == 1:
+            return parts[0]
         names = list(parts[0])
         return Fields(parts[0].specs, {n: np.concatenate([part[n] for part in parts], axis=-2) for n in names})
 

@@ -1,4 +1,4 @@
-"""The weights that a run starts from: a backbone's, Google's, or a whole network's."""
+"""The weights that a run starts from: a backbone's, published ones, or a whole network's."""
 
 from __future__ import annotations
 
@@ -24,13 +24,15 @@ class Init:
     backbone    ImageNet weights: a file (.pth, .safetensors), or "package:NAME" for the one an installed package ships;
                 or the backbone of a network trained here: the folder of a run, or a .safetensors file
     google      Google's BodyPix (.npz) or MoveNet MultiPose (.tflite), for a network that contains its backbone
-                (`recipes.train_run`)
+                (`recipes.first_weights`)
+    tinypose    PP-TinyPose (.onnx), for the multi-task network with a Lite-HRNet (likewise)
     checkpoint  a whole network: the folder of a run (its averaged weights) or a .safetensors file. Heads that are
                 missing there or have another shape, as for another skeleton or task, stay random
     """
 
     backbone: str = ""
     google: str = ""
+    tinypose: str = ""
     checkpoint: str = ""
 
 

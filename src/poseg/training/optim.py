@@ -36,7 +36,7 @@ class OptimConfig:
     precision           of the network's arithmetic; weights and losses are always FP32
     freeze_bn           the backbone keeps its batch statistics
     freeze_stem         the backbone keeps its weights up to stride 4
-    freeze_pretrained   the backbone keeps all its weights, and so do the linear heads on it: only new layers learn
+    freeze_pretrained   the backbone keeps all its weights, and so do pre-trained heads on it: only new layers learn
     bn_momentum         of batch statistics; None for the network's own
     checkpoint_every    steps between checkpoints
     """
@@ -116,9 +116,9 @@ def freeze(network: nn.Module, optim: OptimConfig) -> None:
 
 
 def _pretrained(network: nn.Module) -> list[nn.Module]:
-    """What published weights fill: the backbone, and the linear heads on it where there are any."""
-    parts = dict(network.named_children())
-    return [parts[name] for name in ("backbone", "linear_head") if name in parts]
+    """What published weights fill: the backbone, and the heads on it that a network names or that are linear."""
+    parts, names = dict(network.named_children()), getattr(network, "pretrained", ("backbone", "linear_head"))
+    return [parts[name] for name in names if name in parts]
 
 
 def build_optimiser(network: nn.Module, optim: OptimConfig) -> torch.optim.Optimizer:

@@ -14,7 +14,7 @@ from torch import Tensor
 from poseg.codecs import BottomUpCodec
 from poseg.codecs.lifting import FIELD, LiftingCodec
 from poseg.codecs.mask_refiner import MaskRefinerCodec
-from poseg.codecs.multitask import JOINT_WINDOWS, JOINTS, MultitaskCodec
+from poseg.codecs.multitask import BONES, MultitaskCodec
 from poseg.codecs.pose2seg import Pose2SegCodec
 from poseg.draw import overlay
 from poseg.draw.overlay import draw_crops
@@ -72,14 +72,14 @@ def draw_batch_pose2seg(batch: Batch, fields: Mapping[str, Tensor], codec: Pose2
 
 
 def draw_batch_crops(batch: Batch, fields: Mapping[str, Tensor], codec: MultitaskCodec, config: TrainInput) -> Bytes:
-    """The first crops of a batch with the target joints, and below with the predicted ones: (2 S, n S, 3) uint8 RGB."""
+    """The first crops of a batch with the target joints, and below with the predicted ones: (2 h, n w, 3) uint8 RGB."""
     identity, columns = np.eye(2, 3)[None], []
     for row in range(min(len(batch["image"]), CROPS)):
         image = _denormalise(batch["image"][row], config)
         predicted = {spec.name: fields[spec.name][row : row + 1].float().cpu().numpy() for spec in codec.specs}
         target = {spec.name: batch["targets"][spec.name][row].float().cpu().numpy() for spec in codec.specs}
         logits = {n: np.log((a + 1e-3) / (1.001 - a)) if n.endswith("windows") else a for n, a in target.items()}
-        if JOINTS not in codec.tasks and JOINT_WINDOWS not in codec.tasks:
+        if codec.tasks == (BONES,):
             return image
         both = (Fields(codec.specs, logits), codec.fields_from_outputs(predicted))
         columns.append(np.concatenate([overlay(image, codec.decode(one, identity)) for one in both]))

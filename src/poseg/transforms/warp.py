@@ -37,19 +37,28 @@ def image_area(image_size: tuple[int, int], matrix: affine.Matrix, size: tuple[i
 
 def warp_image(image: NDArray[np.uint8], matrix: affine.Matrix, size: tuple[int, int]) -> NDArray[np.uint8]:
     """An image (H, W, 3) through an affine map, on a canvas of `size` (height, width); grey outside the image."""
-    height, width = size
-    reduces = np.sqrt(abs(np.linalg.det(matrix[:, :2]))) < 0.7
+    scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    part, onto = _antialiased(image, matrix, size, 0.4 / scale) if scale < 0.7 else (image, matrix)
     warped = cv2.warpAffine(
-        _antialias(image, matrix) if reduces else image,
-        affine.to_cv2(matrix), (width, height), flags=cv2.INTER_LINEAR, borderValue=BORDER_VALUE,
+        part, affine.to_cv2(onto), size[::-1], flags=cv2.INTER_LINEAR, borderValue=BORDER_VALUE
     )  # fmt: skip
     return np.asarray(warped, np.uint8)
 
 
-def _antialias(image: NDArray[np.uint8], matrix: affine.Matrix) -> NDArray[np.uint8]:
-    """Low-pass before reducing, so that bilinear sampling does not alias."""
-    sigma = 0.4 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
+def _antialiased(
+    image: NDArray[np.uint8], matrix: affine.Matrix, size: tuple[int, int], sigma_px: float
+) -> tuple[NDArray[np.uint8], affine.Matrix]:
+    """Low-pass before reducing, so that bilinear sampling does not alias: the part that is seen, and its map."""
+    height, width = size
+    margin = int(np.ceil(4 * sigma_px)) + 2
+    corners = affine.apply(affine.invert(matrix), [[0, 0], [width, 0], [0, height], [width, height]])
+    limits = image.shape[1::-1]
+    left, top = np.clip(np.floor(corners.min(axis=0)) - margin, 0, limits).astype(int)
+    right, bottom = np.clip(np.ceil(corners.max(axis=0)) + margin, 0, limits).astype(int)
+    if right <= left or bottom <= top:
+        return image, matrix
+    part = cv2.GaussianBlur(image[top:bottom, left:right], (0, 0), sigma_px)
+    return np.asarray(part, np.uint8), affine.compose(matrix, np.array([[1.0, 0, left], [0, 1, top]]))
 
 
 def _warp_uncertain(sample: Sample, matrix: affine.Matrix) -> NDArray[np.float32]:

@@ -167,19 +167,22 @@ class IterativeHead(nn.Module):
 
 
 class LiteHRNetPose(nn.Module):
-    """PP-TinyPose: normalised crops (B, 3, 32 n, 32 m) of one person each -> {"heatmap": (B, K, 8 n, 8 m)}."""
+    """PP-TinyPose: normalised crops (B, 3, 32 n, 32 m) of one person each -> {"heatmap": (B, K, 8 n, 8 m)}.
+
+    A subclass may have further heads on the features of `head`; the published file has none of them.
+    """
 
     def __init__(self, backbone: LiteHRNet | None = None, joints: int = 17) -> None:
         super().__init__()
         self.backbone = backbone or LiteHRNet()
         self.head = IterativeHead(self.backbone.channels, joints)
 
-    def forward(self, crops: Tensor) -> dict[str, Tensor]:
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Heatmaps, about 0 to 1; joints that are not in the crop have flat ones."""
-        return {"heatmap": self.head(self.backbone(crops))}
+        return {"heatmap": self.head(self.backbone(image))}
 
     def convolutions(self) -> Iterator[tuple[str, nn.Conv2d]]:
-        """Convolutions by name, in the order in which they run."""
+        """Convolutions of backbone and head by name, in the order in which they run."""
         for name, module in self.named_modules():
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d) and name.startswith(("backbone.", "head.")):
                 yield name, module

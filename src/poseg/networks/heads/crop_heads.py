@@ -1,6 +1,6 @@
 """Heads on crops of one person: regression of numbers such as joint positions, and detection in sliding windows.
 
-Letters: B crops, C channels, h x w cells, m x m windows, n numbers.
+Letters: B crops, C channels, h x w cells, r x c windows, n numbers.
 """
 
 from __future__ import annotations
@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from poseg.fields.windows import SlidingWindows
+from poseg.geometry.grid import Grid
 from poseg.networks.necks.fpn import Separable
 
 Outputs = dict[str, Tensor]
@@ -61,67 +63,40 @@ class FullyConnected(nn.Module):
         return {name: (torch.tanh(n) if self.tanh else n)[..., None, None] for name, n in numbers.items()}
 
 
-class SoftArgmax(nn.Module):
-    """Joints regressed as mean positions of maps: (B, C, h, w) -> "joints" (B, 2 K, 1, 1), -1 .. 1 over the crop.
-
-    The softmax of a map weighs the cells, so that positions are finer than cells and are learned without heatmap
-    targets (integral regression; Sun et al., ECCV 2018).
-    """
-
-    def __init__(self, channels: int, joints: int, cells: tuple[float, float]) -> None:
-        """`cells` are the position of the first cell and the step between cells, from -1 in units of half the crop."""
-        super().__init__()
-        self.maps = nn.Conv2d(channels, joints, 1)
-        nn.init.normal_(self.maps.weight, std=0.01)
-        self.first, self.step = cells
-
-    def forward(self, features: Tensor) -> Outputs:
-        """The mean positions, x before y."""
-        maps = self.maps(features)
-        b, k, h, w = maps.shape
-        weights = torch.softmax(maps.float().flatten(2), dim=2).reshape(b, k, h, w)
-        x = self.first + self.step * torch.arange(w, device=maps.device, dtype=weights.dtype)
-        y = self.first + self.step * torch.arange(h, device=maps.device, dtype=weights.dtype)
-        mean = torch.stack([(weights.sum(dim=2) * x).sum(dim=2), (weights.sum(dim=3) * y).sum(dim=2)], dim=2)
-        return {"joints": mean.reshape(b, 2 * k, 1, 1)}
-
-
 class SlidingWindowHead(nn.Module):
-    """What sliding windows contain, from mean features in them: (B, C, h, w) -> (B, n m m, 1, 1) by name."""
+    """What sliding windows contain, from mean features in them: (B, C, h, w) -> (B, n r c, 1, 1) by name."""
 
     def __init__(
-        self,
-        channels: int,
-        hidden: int,
-        outputs: Mapping[str, int],
-        windows: SlidingWindows,
-        stride: int,
-        origin: float,
+        self, channels: int, hidden: int, outputs: Mapping[str, int], windows: SlidingWindows, grid: Grid
     ) -> None:
-        """Features are at `origin` + `stride` i, in the crop's pixels; `outputs` counts the kinds of each task."""
+        """Features are on `grid` over the crop; `outputs` counts the kinds of each task."""
         super().__init__()
-        self.register_buffer("weights", window_weights(windows, stride, origin), persistent=False)
+        for name, weights in zip(("rows", "columns"), window_weights(windows, grid), strict=True):
+            self.register_buffer(name, weights, persistent=False)
         self.hidden = nn.Sequential(nn.Conv2d(channels, hidden, 1), nn.ReLU())
         self.outputs = nn.ModuleDict({name: nn.Conv2d(hidden, n, 1) for name, n in outputs.items()})
 
-    weights: Tensor
+    rows: Tensor
+    columns: Tensor
 
     def forward(self, features: Tensor) -> Outputs:
         """Logits by name."""
-        weights = self.weights.to(features.dtype)
-        means = weights @ features @ weights.transpose(0, 1)
-        hidden = self.hidden(means)
+        rows, columns = (weights.to(features.dtype) for weights in (self.rows, self.columns))
+        hidden = self.hidden(rows @ features @ columns.transpose(0, 1))
         return {name: layer(hidden).flatten(1)[..., None, None] for name, layer in self.outputs.items()}
 
 
-def window_weights(windows: SlidingWindows, stride: int, origin: float) -> Tensor:
-    """(m, cells) weight of each cell of a row in the mean over each window: the overlap of its block."""
-    cells = int((windows.crop_px - 1 - int(origin)) // stride) + 1
-    low = origin + stride * torch.arange(cells) - stride / 2
-    starts = torch.from_numpy(windows.starts_px)[:, None]
-    overlap = torch.minimum(low + stride, starts + windows.size_px) - torch.maximum(low, starts)
-    inside = overlap.clamp(min=0)
-    return (inside / inside.sum(dim=1, keepdim=True)).float()
+def window_weights(windows: SlidingWindows, grid: Grid) -> tuple[Tensor, Tensor]:
+    """(r, h) and (c, w): weights of rows and columns of cells in the mean over each window, by their overlap."""
+    weights = []
+    for starts_px, cells in zip(windows.starts_px, grid.shape(*windows.crop_size_px), strict=True):
+        low = grid.to_image(np.arange(cells)) - grid.stride / 2
+        overlap = np.minimum(low + grid.stride, starts_px[:, None] + windows.size_px) - np.maximum(
+            low, starts_px[:, None]
+        )
+        inside = torch.from_numpy(np.maximum(overlap, 0)).float()
+        weights.append(inside / inside.sum(dim=1, keepdim=True))
+    return weights[0], weights[1]
 
 
 class ConvTower(nn.Module):
