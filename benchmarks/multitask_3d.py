@@ -70,7 +70,7 @@ def evaluate(recipe: Recipe, folder: Path, poses: MocapPoses, rows: np.ndarray) 
         box = boxes.boxes_from_points(sample.people.keypoints, np.ones((1, 17), bool))
         maps = codec.crops(box)
         fields = runner.run(poser.crops(sample.image, maps))
-        bones = fields[BONES][..., 0, 0].astype(np.float64) * codec.largest_mm
+        bones = fields[BONES][..., 0, 0].astype(np.float64) * codec.bone_scale_mm
         predicted.append(from_parent_relative(bones, BODY17_3D))
         truth.append(sample.people.keypoints_3d[0])
     pairs = make_pairs(BODY17_3D, truth, predicted, image_index=poses.clip[rows], num_images=len(poses.clips))

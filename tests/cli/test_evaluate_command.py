@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from poseg.cli import predict_options as opt
 from poseg.cli.main import app
+from poseg.evaluation import card_scores
 from poseg.people import People
 from poseg.skeletons import COCO17, LSP14
 
@@ -101,6 +102,30 @@ def test_evaluate_writes_and_shows_scores_and_results(options, coco_arguments, t
         assert name in done.stdout
     assert options["model"] == "mine"
     assert (options["long_edge"], options["flip"], options["scales"]) == (257, True, "0.5,1")
+
+
+def test_evaluate_gives_a_top_down_model_the_boxes_of_the_people(coco_arguments, tmp_path, monkeypatch):
+    class Corners(NoPeople):
+        """All joints at the upper left corner of the box, plus 3.5 pixels."""
+
+        def __call__(self, image, boxes_xyxy):
+            points = np.repeat(boxes_xyxy[:, None, :2] + 3.5, 17, axis=1)
+            return People.from_poses(COCO17, points, np.ones(points.shape[:2]))
+
+    monkeypatch.setattr(opt, "is_top_down", lambda model: model == "crops")
+    monkeypatch.setattr(opt, "build_top_down", lambda options: Corners())
+    scores = tmp_path / "scores.json"
+    given = [*coco_arguments, "--model", "crops", "--people", str(tmp_path / "truth.json")]
+    done = runner.invoke(app, [*given, "--json", str(scores)])
+    assert done.exit_code == 0, done.output
+    plain = json.loads(scores.read_text())
+    assert plain["keypoints"]["AP"] == pytest.approx(1)
+    assert plain["poses"] == "made by none in the boxes of truth.json"
+    (score,) = card_scores([scores], 256)
+    assert (score["metric"], score["value"], score["poses"]) == ("keypoints.AP", 1, plain["poses"])
+    refused = runner.invoke(app, [*given, "--adaptive"])
+    assert refused.exit_code == 2
+    assert "crops is given the boxes of the file, so --adaptive would do nothing" in refused.stderr
 
 
 def test_evaluate_checks_outputs_before_the_run(options, coco_arguments, tmp_path):

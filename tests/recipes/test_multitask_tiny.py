@@ -140,6 +140,43 @@ def test_analyze_writes_figures_tables_and_a_summary(trained, tmp_path):
     assert " nan" not in summary
 
 
+SMALL_CROPS = """
+from dataclasses import replace
+from poseg.recipes.multitask import RECIPE as BUNDLED
+from poseg.recipes.overfit_tiny import NO_AUGMENTATION, synthetic
+
+RECIPE = replace(
+    BUNDLED,
+    system=replace(BUNDLED.system, crop_size_px=(64, 32), window_px=16, window_stride_px=8, detection_hidden=(8, 8)),
+    input=replace(BUNDLED.input, augmentation=NO_AUGMENTATION, distilled=()),
+    optim=replace(BUNDLED.optim, steps=2, batch_size=4),
+    data=synthetic,
+)
+"""
+
+
+@pytest.mark.slow
+def test_the_bundled_recipe_runs_is_distilled_from_its_start_and_exports_heatmaps_alone(tmp_path):
+    recipe, first, second = tmp_path / "small.py", tmp_path / "first", tmp_path / "second"
+    recipe.write_text(SMALL_CROPS)
+    run = ("train", recipe, "--data", tmp_path / "synthetic", "--workers", "0", "--out")
+    started = ("--set", f"init.checkpoint={first}", "--set", "input.distilled=synthetic")
+    assert "give init.tinypose or init.checkpoint" in rejected(*run, second, *started[2:])
+    for arguments in ((first,), (second, *started)):
+        done = invoke(*run, *arguments)
+        assert done.exit_code == 0, done.output
+        losses = json.loads((arguments[0] / "log.jsonl").read_text().splitlines()[-1])["losses"]
+        assert set(losses) == {"heatmap", "joint_windows", "part_windows", "total"}
+    model = tmp_path / "crops.onnx"
+    exported = invoke("export", second, "-o", model, "--set", "system.tasks=heatmap", "--wise-ft-alpha", "0.5")
+    assert exported.exit_code == 0, exported.output
+    pose_model = poseg.load(model)
+    assert pose_model.model.codec.tasks == ("heatmap",)
+    image = next((tmp_path / "synthetic" / "images").iterdir())
+    people = pose_model(image, [[0, 0, 60, 90], [20, 10, 100, 120]])
+    assert (len(people), people.skeleton) == (2, poseg.COCO17)
+
+
 # Bad input.
 
 

@@ -50,7 +50,11 @@ def evaluate(
     mask_model: opt.MaskModelOption = None,
     people: Annotated[
         Path | None,
-        typer.Option("--people", metavar="FILE", help="Give --mask-model these people, COCO ground truth or results."),
+        typer.Option(
+            "--people",
+            metavar="FILE",
+            help="Give --mask-model, or a top-down --model, these people: COCO ground truth or results.",
+        ),
     ] = None,
     keypoints_only: Annotated[
         bool, typer.Option("--keypoints-only", help="Ignore people without annotated joints, as COCOPersons does.")
@@ -69,7 +73,8 @@ def evaluate(
     """Measure a model on a COCO data set.
 
     Poses and masks by COCO's evaluator, person IoU, milliseconds an image, all with 95 % intervals over images.
-    With --people nothing is detected: masks are made of the people of FILE, and only the masks are the model's.
+    With --people nothing is detected: masks are made of the people of FILE, and only the masks are the model's; or a
+    top-down model predicts poses in their boxes.
 
     With --metric pck the joints alone are measured, on the skeleton of the file: PCK, PCKh, PDJ and PCP.
     """
@@ -88,6 +93,8 @@ def evaluate(
         raise PosegError("--pck-plot draws PCK over thresholds; add --metric pck.")
     if people is None:
         evaluated = _detector(options, mask_model)
+    elif mask_model is None and opt.is_top_down(options.model):
+        evaluated = _in_provided_boxes(options, people, data, keypoints_only)
     else:
         evaluated = _with_provided_people(options, mask_model, people, data, keypoints_only)
     _coco(evaluated, data, images, limit, keypoints_only, json, results)
@@ -145,10 +152,15 @@ def _joint_model(options: opt.DetectOptions) -> Predictor | TopDownPose:
     """What predicts joints: a top-down model is given boxes, so options about detecting people would do nothing."""
     if not opt.is_top_down(options.model):
         return options.build(masks=False)
+    _reject_detection(options)
+    return opt.build_top_down(options)
+
+
+def _reject_detection(options: opt.DetectOptions) -> None:
+    """Refuse options that a top-down model has no use for."""
     names = options.changed(DEFAULT, ["flip"])
     if names:
         raise PosegError(f"{options.model} is given the boxes of the file, so {', '.join(names)} would do nothing.")
-    return opt.build_top_down(options)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,6 +187,20 @@ def _detector(options: opt.DetectOptions, mask_model: str | None) -> _Evaluated:
     return _Evaluated(detector, detector.name, f"detected by {name}", None, _recorded(options))
 
 
+def _in_provided_boxes(options: opt.DetectOptions, file: Path, data: Path, keypoints_only: bool) -> _Evaluated:
+    """A top-down model in the boxes of a file: it has no masks."""
+    from poseg.evaluation.ground_truth import match_people
+    from poseg.io.people_file import read_people
+
+    _reject_detection(options)
+    pose_model = opt.build_top_down(options)
+    people = match_people(read_people(file), data, keypoints_only=keypoints_only)
+    return _Evaluated(
+        lambda image, provided: pose_model(image, provided.boxes_xyxy), pose_model.name,
+        f"made by {pose_model.name} in the boxes of {file.name}", people, _recorded(options),
+    )  # fmt: skip
+
+
 def _with_provided_people(
     options: opt.DetectOptions, mask_model: str | None, file: Path, data: Path, keypoints_only: bool
 ) -> _Evaluated:
@@ -182,7 +208,9 @@ def _with_provided_people(
     from poseg.io.people_file import read_people
 
     if mask_model is None:
-        raise PosegError("--people gives people to a model that makes their masks; name it with --mask-model.")
+        raise PosegError(
+            "--people gives people to a top-down --model, or to a model that makes masks; name it with --mask-model."
+        )
     names = ["--model"] * (options.model is not None) + options.changed(DEFAULT, ["long_edge"])
     if names:
         raise PosegError(f"With --people nothing is detected, so {', '.join(names)} would do nothing; leave it out.")

@@ -24,6 +24,7 @@ from poseg.people import People
 NOT_APPLICABLE = -1.0  # COCO's number where there is nothing to measure
 CARD_METRICS = ("keypoints.AP", "masks.AP", "person_iou")
 PROVIDED = ("ground truth", "results")  # how reports begin to name poses that the model did not predict
+IN_BOXES = "made by"  # and those that it predicted in provided boxes, without masks
 
 Interval = tuple[float, float]
 
@@ -131,15 +132,16 @@ def card_scores(reports: Sequence[Path], long_edge_px: int) -> tuple[dict[str, A
         if "scores" in report:
             scores += _card_joint_scores(report)
             continue
-        provided = report.get("poses", "").startswith(PROVIDED)
-        for metric in CARD_METRICS[provided:]:  # the AP of provided poses is not the model's
+        poses = report.get("poses", "")
+        provided, in_boxes = poses.startswith(PROVIDED), poses.startswith(IN_BOXES)
+        for metric in CARD_METRICS[provided : 1 if in_boxes else None]:  # the AP of provided poses is not the model's
             kind, _, number = metric.partition(".")
             scores.append(
                 {
                     "data": Path(report["data"]).name,
                     "images": report["images"],
                     "long_edge_px": report["options"]["long_edge"] or long_edge_px,
-                    **({"poses": report["poses"]} if provided else {}),
+                    **({"poses": poses} if provided or in_boxes else {}),
                     **({"counted": "people with joints"} if report.get("keypoints_only") else {}),
                     "metric": metric,
                     "value": round(report[kind][number] if number else report[kind], 4),

@@ -36,8 +36,8 @@ from poseg.training.recipe import CardMetadata, Recipe
 # time    an hour and a half on one core
 SYSTEM = Multitask(
     skeleton=COCO17, tasks=(HEATMAP, JOINT_WINDOWS, PART_WINDOWS), crop_size_px=(256, 192), padding=0.25, window_px=52,
-    window_stride_px=21, backbone="lite_hrnet", detection_hidden=(64, 64), regression_weight=60.0, joint_weight=0.002,
-    part_weight=0.002,
+    window_stride_px=21, backbone="lite_hrnet", detection_hidden=(64, 64), regression_weight=60.0, joint_weight=0.0005,
+    part_weight=0.0005,
 )  # fmt: skip
 
 RECIPE = Recipe(
