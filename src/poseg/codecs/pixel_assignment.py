@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from poseg.codecs.decoder_config import PersonLabDecoder
 from poseg.codecs.pose_scoring import person_scales
 from poseg.fields import Fields, sigmoid
-from poseg.fields.offsets import clamp, refine
+from poseg.fields.offsets import clamp, follow, refine
 from poseg.geometry.grid import Grid
 from poseg.people import People
 
@@ -38,33 +38,32 @@ def geometric_embedding(fields: Fields, points: Floats, config: PersonLabDecoder
     long = fields["long_offsets"]
     joint = np.repeat(np.arange(len(long)), len(points))
     position = refine(np.tile(points, (len(long), 1)), long, joint, fields.grid, 1, config.sampling)
-    return _refine_embedding(fields, position.reshape(len(long), -1, 2), config)
+    return _refine_embedding(fields, position, config)
 
 
 def cell_embeddings(fields: Fields, cells: NDArray[np.intp], configs: Sequence[PersonLabDecoder]) -> list[Floats]:
     """`geometric_embedding` at cells (M,), raster indices, by several settings; at a cell nothing is interpolated."""
     long = fields["long_offsets"]
     row, column = np.divmod(cells, long.shape[-1])
-    points = fields.grid.to_image(np.stack([column, row], axis=1))
-    position = points + long.reshape(len(long), 2, -1).take(cells, axis=2).transpose(0, 2, 1)
-    return [_refine_embedding(fields, position, config) for config in configs]
+    points = fields.grid.to_image(np.stack([column, row]))
+    # Joint after joint and all x before all y, so that what is read together lies together.
+    position = long.reshape(len(long), 2, -1).take(cells, axis=2).swapaxes(0, 1) + points[:, None]
+    return [_refine_embedding(fields, position.reshape(2, -1).T, config) for config in configs]
 
 
 def _refine_embedding(fields: Fields, position: Floats, config: PersonLabDecoder) -> Floats:
-    """Positions (K, M, 2) reached by long offsets, refined by more of them and by short offsets: (M, K, 2).
-
-    Joint by joint, so that each field plane stays in the cache.
-    """
-    grid, (k, m, _) = fields.grid, position.shape
-    joint, position = np.repeat(np.arange(k), m), position.reshape(-1, 2)
-    if config.long_refine_steps:
-        position = refine(position, fields["long_offsets"], joint, grid, config.long_refine_steps, config.sampling)
-    if config.long_short_refine_steps:
-        steps = config.long_short_refine_steps
-        position = refine(position, fields["short_offsets"], joint, grid, steps, config.sampling)
+    """Positions (K M, 2) reached by long offsets, refined by more of them and by short offsets: (M, K, 2)."""
+    grid, k = fields.grid, len(fields["long_offsets"])
+    joint = np.repeat(np.arange(k), len(position) // k)
+    steps = {"long_offsets": config.long_refine_steps, "short_offsets": config.long_short_refine_steps}
+    if config.sampling == "nearest":
+        for name, count in steps.items():
+            position = refine(position, fields[name], joint, grid, count, config.sampling)
+    elif any(steps.values()):
+        position = follow(position, [(fields.vectors(name), joint, count) for name, count in steps.items()], grid)
     if config.clamp_to_grid:
         position = clamp(position, grid, fields.shape_hw)
-    return position.reshape(k, m, 2).transpose(1, 0, 2)
+    return position.reshape(k, -1, 2).transpose(1, 0, 2)
 
 
 def paper_distance(embedding: Floats, keypoints: Floats, weights: Floats, scales: Floats, cutoff: float) -> Floats:
@@ -74,24 +73,30 @@ def paper_distance(embedding: Floats, keypoints: Floats, weights: Floats, scales
     and scales lambda (N,). The distance between the weighted means of the joints is a lower bound; where it is
     above `cutoff` it is returned instead of D, which saves the work for nearly all people who are not near.
     """
-    weight = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
-    means = (weight[..., None] * keypoints).sum(axis=1)
-    gap_x, gap_y = (_product(weight, embedding[..., axis].T) - means[:, axis, None] for axis in (0, 1))
-    distance: Floats = (np.sqrt(gap_x * gap_x + gap_y * gap_y) / scales[:, None]).T
-    cell, person = np.nonzero(distance <= cutoff)
-    gap = embedding[cell] - keypoints[person]
-    length = np.sqrt(np.einsum("nkx,nkx->nk", gap, gap))
-    distance[cell, person] = np.einsum("nk,nk->n", length, weight[person]) / scales[person]
-    distance[:, weights.sum(axis=1) <= 0] = np.inf
-    return distance
+    weight = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9) / scales[:, None]
+    joints = np.ascontiguousarray(embedding.transpose(2, 1, 0))  # (2, K, M)
+    means = np.einsum("nk,nkx->xn", weight, keypoints)
+    gap, square = (_product(weight, plane) - mean[:, None] for plane, mean in zip(joints, means, strict=True))
+    distance: Floats = np.sqrt(np.add(np.square(gap, out=gap), np.square(square, out=square), out=gap), out=gap)
+    person, cell = np.nonzero(distance <= cutoff)
+    length = np.zeros((joints.shape[1], len(cell)), np.float32)
+    for plane, own in zip(joints, keypoints.transpose(2, 1, 0), strict=True):
+        along = plane.take(cell, axis=1)
+        along -= own.take(person, axis=1)
+        length += np.square(along, out=along)
+    np.sqrt(length, out=length)
+    length *= weight.T.take(person, axis=1)
+    distance[person, cell] = length.sum(axis=0)
+    distance[weights.sum(axis=1) <= 0] = np.inf
+    return distance.T
 
 
 def _product(left: Floats, right: Floats) -> Floats:
     """Left @ right, (N, K) by (K, M), on the calling thread."""
-    step = max(1, MAX_PRODUCT // max(left.size, 1))
-    right = np.ascontiguousarray(right)
-    blocks = [left @ right[:, first : first + step] for first in range(0, right.shape[1], step)]
-    return np.concatenate(blocks, axis=1) if blocks else np.zeros((len(left), 0), np.float32)
+    step, product = max(1, MAX_PRODUCT // max(left.size, 1)), np.empty((len(left), right.shape[1]), np.float32)
+    for first in range(0, right.shape[1], step):
+        product[:, first : first + step] = left @ right[:, first : first + step]
+    return product
 
 
 def _mean_square(embedding: Floats, keypoints: Floats, counts: NDArray[np.bool_]) -> Floats:
@@ -136,19 +141,21 @@ def assignment_margins(distances: Floats, scores: Floats, threshold: float, excl
     compete by distance over score, so that an uncertain second pose of a body does not take the pixels of the first;
     two people never both have a positive margin.
     """
-    rival: Floats = np.full(distances.shape, threshold, np.float32)
-    if exclusive and distances.shape[1] > 1:
-        weight = np.maximum(scores, MIN_SCORE)
-        cost = np.where(distances <= threshold, distances / weight, np.float32(np.inf))
-        nearest = np.partition(cost, 1, axis=1)[:, :2]
-        first = cost.argmin(axis=1)
-        others = np.repeat(nearest[:, :1], distances.shape[1], axis=1)
-        others[np.arange(len(first)), first] = nearest[:, 1]
-        np.minimum(rival, others * weight, out=rival)
+    near = distances.T  # as they lie in memory, person by person
+    rival: Floats = np.full(near.shape, threshold, np.float32)
+    if exclusive and len(near) > 1:
+        weight = np.maximum(scores, MIN_SCORE)[:, None]
+        cost = np.where(near <= threshold, near / weight, np.float32(np.inf))
+        lowest = cost.min(axis=0)
+        first = cost == lowest
+        second = np.where(first, np.float32(np.inf), cost).min(axis=0)
+        second = np.where(np.count_nonzero(first, axis=0) > 1, lowest, second)
+        np.minimum(rival, np.where(first, second, lowest) * weight, out=rival)
     with np.errstate(invalid="ignore"):
-        margin = (rival - distances) / np.maximum(rival + distances, 1e-9)
-    margin = np.where(np.isinf(rival), 1, margin)
-    return np.where(np.isinf(distances), -1, margin).astype(np.float32)
+        margin: Floats = (rival - near) / np.maximum(rival + near, 1e-9)
+    margin[np.isinf(rival)] = 1
+    margin[np.isinf(near)] = -1
+    return margin.T
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -171,12 +178,12 @@ class PixelAssignment:
         """(N, h, w) the margins times the probability, since offsets of background cells are meaningless."""
         maps = np.zeros((self.margins.shape[1], *self.probability.shape), np.float32)
         weight = self.probability.reshape(-1)[self.cells]
-        maps.reshape(len(maps), self.probability.size)[:, self.cells] = (self.margins * weight[:, None]).T
+        maps.reshape(len(maps), self.probability.size)[:, self.cells] = self.margins.T * weight
         return maps
 
     def select(self, people: NDArray[np.bool_] | NDArray[np.intp]) -> PixelAssignment:
         """The assignment to some of the people, by flags or indices."""
-        return replace(self, margins=self.margins[:, people])
+        return replace(self, margins=self.margins.T[people].T)
 
 
 def candidate_cells(person: Floats, threshold: float) -> NDArray[np.intp]:
@@ -199,11 +206,9 @@ def assign_by_offsets(fields: Fields, people: People, config: PersonLabDecoder) 
         scores = people.scores
     measure, weights = DISTANCES[config.assignment_distance], people.keypoint_scores
     scales = person_scales(people.keypoints, weights)
-    distances = np.minimum.reduce(
-        [
-            measure(embedding, people.keypoints, weights, scales, cutoff)
-            for embedding in cell_embeddings(fields, cells, configs)
-        ]
-    )
+    embeddings = cell_embeddings(fields, cells, configs)
+    distances = measure(embeddings[0], people.keypoints, weights, scales, cutoff)
+    for embedding in embeddings[1:]:
+        distances = np.minimum(distances, measure(embedding, people.keypoints, weights, scales, cutoff))
     margins = assignment_margins(distances, scores, cutoff, config.exclusive_masks)
     return PixelAssignment(person, cells, margins, fields.grid)

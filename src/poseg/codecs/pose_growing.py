@@ -68,9 +68,10 @@ def follow_edge(fields: Fields, points: Floats, edge: Indices, target: Indices, 
 
     The mid offset gives a first position, and the target's short offsets refine it `steps` times.
     """
-    mid, short, grid = fields["mid_offsets"], fields["short_offsets"], fields.grid
     if sampling == "bilinear":
-        return follow(points, (mid, edge), (short, target), grid, steps)
+        legs = [(fields.vectors("mid_offsets"), edge, 1), (fields.vectors("short_offsets"), target, steps)]
+        return follow(points, legs, fields.grid)
+    mid, short, grid = fields["mid_offsets"], fields["short_offsets"], fields.grid
     guess = points + sample(mid, edge, points, grid, sampling)
     return refine(guess, short, target, grid, steps, sampling, from_cells=True)
 

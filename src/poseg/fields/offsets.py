@@ -6,6 +6,7 @@ sampled in a channel of its own. Points outside the frame of cells are sampled a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -14,7 +15,10 @@ from numpy.typing import NDArray
 from poseg.geometry.grid import Grid
 
 Floats = NDArray[np.float32]
+Vectors = NDArray[np.complex64]
 Indices = NDArray[np.intp]
+
+BLOCK = 8192  # points that are followed together: their intermediate arrays stay in the cache
 
 
 def clamp(points: Floats, grid: Grid, cells: tuple[int, int]) -> Floats:
@@ -36,25 +40,30 @@ def _split_xy(points: Floats, grid: Grid, h: int, w: int) -> tuple[Floats, Float
 
     Separate arrays of x and y are several times as fast as pairs.
     """
-    return grid.to_cells(np.ascontiguousarray(points.T)), np.array([[w - 1], [h - 1]], np.float32)
+    return grid.to_cells(points.T.copy()), np.array([[w - 1], [h - 1]], np.float32)
 
 
 def _bilinear(field: Floats, channel: Indices, at: Floats) -> Floats:
     """Bilinear values (D, n) at fractional cells (2, n) inside the field."""
     h, w = field.shape[-2:]
     depth, n = field[0, ..., 0, 0].size, at.shape[1]
-    # On the last row or column the fraction is 1 instead of 0, to keep the far corner inside the field.
-    low = np.minimum(at.astype(np.int32), np.array([[max(w - 2, 0)], [max(h - 2, 0)]], np.int32))
-    fraction = np.empty((2, 2, n), np.float32)
-    fraction[1] = at - low.astype(np.float32)
-    fraction[0] = 1 - fraction[1]
-    weights = (fraction[:, None, 1] * fraction[:, 0]).reshape(4, n)
+    low, weights = _corner_weights(at, h, w)
     first = channel * (depth * h * w) + low[1] * w + low[0]
     values = field.reshape(-1).take(first + _corners(depth, h, w)).reshape(depth, 4, n)
     values *= weights
     # Not einsum: its last bits depend on how many points there are, and chains of offsets magnify them.
     sampled: Floats = values.sum(axis=1)
     return sampled
+
+
+def _corner_weights(at: Floats, h: int, w: int) -> tuple[NDArray[np.int32], Floats]:
+    """The first of the four cells around points (2, n), its column and row (2, n), and the weights of all (4, n)."""
+    # On the last row or column the fraction is 1 instead of 0, to keep the far corner inside the field.
+    low = np.minimum(at.astype(np.int32), np.array([[max(w - 2, 0)], [max(h - 2, 0)]], np.int32))
+    fraction = np.empty((2, 2, at.shape[1]), np.float32)
+    np.subtract(at, low, out=fraction[1], dtype=np.float32, casting="unsafe")
+    np.subtract(1, fraction[1], out=fraction[0])
+    return low, (fraction[:, None, 1] * fraction[:, 0]).reshape(4, at.shape[1])
 
 
 @lru_cache(maxsize=32)
@@ -109,26 +118,41 @@ def refine(
             start = grid.to_image(nearest_cells(points, grid, (h, w))) if from_cells else clamp(points, grid, (h, w))
             points = start + sample_nearest(offsets, channel, start, grid)
         return points
-    at, last = _split_xy(points, grid, h, w)
-    return grid.to_image(_walk(at, last, offsets, channel, grid.stride, steps)).T
+    return follow(points, [(as_vectors(offsets), channel, steps)], grid)
 
 
-def follow(
-    points: Floats,
-    first: tuple[Floats, Indices],
-    then: tuple[Floats, Indices],
-    grid: Grid,
-    steps: int,
-) -> Floats:
-    """`refine` by one step along offsets (C, 2, h, w) in channels (n,), then by `steps` along others, bilinearly."""
-    at, last = _split_xy(points, grid, *first[0].shape[-2:])
-    at = _walk(at, last, *first, grid.stride, 1)
-    return grid.to_image(_walk(at, last, *then, grid.stride, steps)).T
+def as_vectors(offsets: Floats) -> Vectors:
+    """Offsets (C, 2, h, w) as complex numbers x + iy, (C, h, w): one lookup reads both."""
+    vectors = np.empty((len(offsets), *offsets.shape[2:]), np.complex64)
+    vectors.real, vectors.imag = offsets[:, 0], offsets[:, 1]
+    return vectors
 
 
-def _walk(at: Floats, last: Floats, offsets: Floats, channel: Indices, stride: int, steps: int) -> Floats:
-    """Fractional cells (2, n) moved along offsets, each step from inside the frame."""
+def follow(points: Floats, legs: Sequence[tuple[Vectors, Indices, int]], grid: Grid) -> Floats:
+    """`refine`, bilinearly, along one field after another.
+
+    legs  of each its vectors (`as_vectors`), their channels (n,) and the number of steps
+    """
+    at, last = _split_xy(points, grid, *legs[0][0].shape[-2:])
+    for first in range(0, at.shape[1], BLOCK):
+        block = slice(first, first + BLOCK)
+        for vectors, channel, steps in legs:
+            at[:, block] = _walk(at[:, block], last, vectors, channel[block], grid.stride, steps)
+    return grid.to_image(at).T
+
+
+def _walk(at: Floats, last: Floats, vectors: Vectors, channel: Indices, stride: int, steps: int) -> Floats:
+    """Fractional cells (2, n) moved along vectors, each step from inside the frame."""
+    h, w = vectors.shape[-2:]
+    flat, corners, per_stride = vectors.reshape(-1), channel * (h * w) + _corners(1, h, w), np.float32(1 / stride)
     for _ in range(steps):
         at = np.minimum(np.maximum(at, 0), last)
-        at += _bilinear(offsets, channel, at) * np.float32(1 / stride)
+        low, weights = _corner_weights(at, h, w)
+        values = flat.take(corners + (low[1] * w + low[0]))
+        values *= weights
+        # One after another: the last bits of `sum` depend on how many points there are, and chains magnify them.
+        moved = values[0] + values[1]
+        moved += values[2]
+        moved += values[3]
+        at += moved.view(np.float32).reshape(-1, 2).T * per_stride
     return at

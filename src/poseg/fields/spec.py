@@ -7,13 +7,14 @@ the last convolution of a head.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from poseg.errors import FieldError, ShapeError
+from poseg.fields.offsets import as_vectors
 from poseg.geometry.grid import Grid
 
 Floats = NDArray[np.float32]
@@ -57,6 +58,7 @@ class Fields(Mapping[str, Floats]):
 
     specs: tuple[FieldSpec, ...]
     arrays: Mapping[str, Floats]
+    _vectors: dict[str, NDArray[np.complex64]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         cells = None
@@ -100,6 +102,12 @@ class Fields(Mapping[str, Floats]):
         """Rows and columns."""
         rows, columns = self.arrays[self.specs[0].name].shape[-2:]
         return rows, columns
+
+    def vectors(self, name: str) -> NDArray[np.complex64]:
+        """A field (C, 2, h, w) as complex numbers x + iy, (C, h, w) (`offsets.as_vectors`), made once."""
+        if name not in self._vectors:
+            self._vectors[name] = as_vectors(self[name])
+        return self._vectors[name]
 
     def probability(self, name: str) -> Floats:
         """The field as probabilities in [0, 1]: the sigmoid of logits; scalars are clipped."""
