@@ -134,10 +134,8 @@ def fuse_poses(views: Sequence[Detections], config: FusionConfig = FusionConfig(
     if not groups:
         none = np.zeros(0, np.int64)
         return FusedPeople(People.empty(skeleton), none, none, ())
-    poses = [_fuse_cluster(pool, group, sigmas) for group in groups]
-    points, confidence = np.stack([pose[0] for pose in poses]), np.stack([pose[1] for pose in poses])
     votes = np.array([len(group) for group in groups], np.int64)
-    centres = np.stack([_centre(pool.points[group], pool.confidence[group]) for group in groups])
+    points, confidence, centres = _fuse_clusters(pool, groups, votes, sigmas)
     max_votes = np.maximum(_visible_in(centres, views), votes)
     top_scores = np.array([pool.scores[group[0]] for group in groups])
     scores = (top_scores * votes / max_votes).astype(np.float32)
@@ -145,7 +143,8 @@ def fuse_poses(views: Sequence[Detections], config: FusionConfig = FusionConfig(
     fused = _Poses(points, confidence, pose_areas(points, confidence))
     kept = _nms(fused, scores, sigmas, config.nms_oks, distinct)
     people = People.from_poses(skeleton, points[kept], confidence[kept], scores=scores[kept])
-    sources = tuple(tuple((int(pool.view[d]), int(pool.row[d])) for d in groups[person]) for person in kept)
+    detections = list(zip(pool.view.tolist(), pool.row.tolist(), strict=True))
+    sources = tuple(tuple(detections[d] for d in groups[person]) for person in kept)
     return FusedPeople(people, votes[kept], max_votes[kept], sources)
 
 
@@ -183,49 +182,67 @@ def _pairwise_oks(poses: _Poses, sigmas: NDArray[np.float64]) -> Floats:
 def _cluster(pool: _Detections, sigmas: NDArray[np.float64], match_oks: float) -> list[list[int]]:
     """Detections by person, highest score first; each is compared with the first of a group, one for each view."""
     groups: list[list[int]] = []
-    present: list[set[int]] = []
     pairwise = _pairwise_oks(pool, sigmas)
+    # One column for each group: the OKS with its first detection, or -1 in the rows of a view that it has.
+    oks, other_view = np.full_like(pairwise, -1), pool.view[:, None] != pool.view
     for detection in range(len(pool.points)):
-        view = int(pool.view[detection])
-        heads = [group[0] for group in groups]
-        oks = pairwise[detection, heads]
-        free = np.array([view not in views for views in present], np.bool_)
-        oks = np.where(free, oks, -1)
-        best = int(oks.argmax()) if len(oks) else -1
-        if best >= 0 and oks[best] >= match_oks:
-            groups[best].append(detection)
-            present[best].add(view)
-        else:
-            groups.append([detection])
-            present.append({view})
+        best = int(oks[detection, : len(groups)].argmax()) if groups else -1
+        if best < 0 or oks[detection, best] < match_oks:
+            best = len(groups)
+            groups.append([])
+            oks[:, best] = pairwise[:, detection]
+        groups[best].append(detection)
+        oks[:, best] = np.where(other_view[detection], oks[:, best], -1)
     return groups
 
 
-def _fuse_cluster(pool: _Detections, group: list[int], sigmas: NDArray[np.float64]) -> tuple[Floats, Floats]:
-    """The joints (K, 2) of a group and their scores (K,)."""
-    points, confidence = pool.points[group], pool.confidence[group]
-    if len(group) == 1:
-        return points[0], confidence[0]
-    scale = (pool.scale[group] / pool.scale[group].max())[:, None]
-    area = np.median(pool.areas_px[group])
-    squared = ((points[:, None] - points[None]) ** 2).sum(axis=-1)
-    near = np.exp(-squared / (2 * area * (2 * sigmas) ** 2))
-    support = (near * confidence).sum(axis=1)
-    best = (support * scale).argmax(axis=0)
-    joint = np.arange(len(sigmas))
-    weights = near[best, :, joint].T * confidence
+def _fuse_clusters(
+    pool: _Detections, groups: list[list[int]], votes: NDArray[np.int64], sigmas: NDArray[np.float64]
+) -> tuple[Floats, Floats, Floats]:
+    """The joints (N, K, 2) of groups, their scores (N, K), and the groups' centres (N, 2)."""
+    n, k = len(groups), len(sigmas)
+    fused, scores, centres = (np.empty((n, *shape), np.float32) for shape in ((k, 2), (k,), (2,)))
+    for size in np.unique(votes):  # groups of one size at once
+        rows = np.flatnonzero(votes == size)
+        members = np.array([groups[row] for row in rows])
+        points, confidence = pool.points[members], pool.confidence[members]
+        centres[rows] = _centres(points, confidence)
+        fused[rows], scores[rows] = points[:, 0], confidence[:, 0]
+        if size > 1:
+            areas_px = np.median(pool.areas_px[members], axis=1)
+            fused[rows], scores[rows] = _weighted_joints(points, confidence, pool.scale[members], areas_px, sigmas)
+    return fused, scores, centres
+
+
+def _weighted_joints(
+    points: Floats, confidence: Floats, scale: Floats, areas_px: Floats, sigmas: NDArray[np.float64]
+) -> tuple[Floats, Floats]:
+    """The joints (G, K, 2) of G groups of V detections and their scores (G, K).
+
+    points (G, V, K, 2), confidence (G, V, K), scale (G, V), areas_px (G,)
+    """
+    scale = (scale / scale.max(axis=1, keepdims=True))[..., None]
+    dx, dy = (points[:, :, None, :, axis] - points[:, None, :, :, axis] for axis in (0, 1))
+    near = np.exp((dx * dx + dy * dy) / (-2 * areas_px[:, None, None, None] * (2 * sigmas) ** 2))
+    support = (near * confidence[:, :, None]).sum(axis=1)
+    best = (support * scale).argmax(axis=1)[:, None]  # (G, 1, K)
+    weights = np.take_along_axis(near, best[:, None], axis=1)[:, 0] * confidence
     scaled = weights * scale
-    total = scaled.sum(axis=0)
-    mean = (scaled[..., None] * points).sum(axis=0) / np.maximum(total, 1e-9)[:, None]
-    fused = np.where(total[:, None] > 1e-9, mean, points[0]).astype(np.float32)
-    fraction = support[best, joint] / len(group)
-    return fused, np.sqrt(weights.max(axis=0) * fraction).astype(np.float32)
+    total = scaled.sum(axis=1)
+    mean = (scaled[..., None] * points).sum(axis=1) / np.maximum(total, 1e-9)[..., None]
+    fused = np.where(total[..., None] > 1e-9, mean, points[:, 0]).astype(np.float32)
+    fraction = np.take_along_axis(support, best, axis=1)[:, 0] / points.shape[1]
+    return fused, np.sqrt(weights.max(axis=1) * fraction).astype(np.float32)
 
 
-def _centre(points: Floats, confidence: Floats) -> Floats:
-    """(2,) median of the confident joints of a person's detections."""
-    mean = confidence.mean(axis=0)
-    return np.asarray(np.median(points[:, mean >= min(MIN_JOINT_SCORE, mean.max())], axis=(0, 1)), np.float32)
+def _centres(points: Floats, confidence: Floats) -> Floats:
+    """(G, 2) medians of the confident joints of G groups of V detections: (G, V, K, 2) and (G, V, K)."""
+    mean = confidence.mean(axis=1)
+    confident = mean >= np.minimum(mean.max(axis=1, keepdims=True), MIN_JOINT_SCORE)
+    ordered = np.sort(np.where(confident[:, None, :, None], points, np.inf).reshape(len(points), -1, 2), axis=1)
+    last = np.count_nonzero(confident, axis=1) * points.shape[1] - 1
+    row = np.arange(len(points))
+    return np.asarray((ordered[row, last // 2] + ordered[row, (last + 1) // 2]) / 2, np.float32)
 
 
 def _visible_in(centres: Floats, views: Sequence[Detections]) -> NDArray[np.int64]:

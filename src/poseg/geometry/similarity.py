@@ -47,11 +47,12 @@ def oks_matrix(
     ):
         if array.shape not in expected:
             raise ShapeError(name, expected=" or ".join(map(str, expected)), got=array.shape)
-    squared = ((points[:, None] - anchors[None]) ** 2).sum(axis=-1)
-    # An area of zero must not divide.
-    near = np.exp(-squared / (2 * (area[..., None] + np.spacing(1.0)) * kappas**2))
-    oks = (near * weight).sum(axis=-1) / np.maximum(weight.sum(axis=-1), _EPSILON)
-    return np.asarray(oks, np.float32)
+    dx, dy = (points[:, None, :, axis] - anchors[:, :, axis] for axis in (0, 1))
+    near = np.add(np.square(dx, out=dx), np.square(dy, out=dy), out=dx)
+    near *= -0.5 / kappas**2
+    near /= (area + np.spacing(1.0))[..., None]  # an area of zero must not divide
+    oks = np.einsum("nmk,nmk->nm", np.exp(near, out=near), np.broadcast_to(weight, near.shape))
+    return np.asarray(oks / np.maximum(weight.sum(axis=-1), _EPSILON), np.float32)
 
 
 def box_iou_matrix(boxes_xyxy: ArrayLike, others_xyxy: ArrayLike) -> Floats:
