@@ -32,7 +32,16 @@ from poseg.codecs.targets import Targets, impute_missing_joints
 from poseg.errors import FieldError, ShapeError
 from poseg.fields import Fields, FieldSpec
 from poseg.fields.heatmap import disk_assignment
-from poseg.fields.hough import Seeds, Votes, accumulate_votes, cast_votes, cell_peaks, hough_peaks, refined_grid
+from poseg.fields.hough import (
+    MIN_VOTE,
+    Seeds,
+    Votes,
+    accumulate_votes,
+    cast_votes,
+    cell_peaks,
+    hough_peaks,
+    refined_grid,
+)
 from poseg.fields.segmentation import area_downsample, nearest_person, sample_at_cells
 from poseg.geometry.grid import Grid
 from poseg.geometry.pose_size import pose_boxes
@@ -301,8 +310,12 @@ class PersonLabCodec:
     ) -> Floats:
         """The scores of joints: (N, K)."""
         if config.keypoint_score == "expected_oks":
-            reach = scales[:, None] * kappas(self.skeleton)
-            return probability * expected_oks(votes, fields, poses.keypoints, reach, self.disk_radius_px)
+            person, joint = np.nonzero(probability >= MIN_VOTE)  # nothing votes for the others
+            keypoints = np.column_stack([poses.keypoints[person, joint], joint])
+            reach = (scales[:, None] * kappas(self.skeleton))[person, joint]
+            scores = np.zeros_like(probability)
+            scores[person, joint] = expected_oks(votes, fields, keypoints, reach, self.disk_radius_px)
+            return scores * probability
         if config.sampling == "nearest":
             return with_seed_scores(probability, poses.seeds)
         return probability

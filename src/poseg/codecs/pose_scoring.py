@@ -48,44 +48,48 @@ def with_seed_scores(probability: Floats, seeds: Seeds) -> Floats:
 
 
 def expected_oks(votes: Votes, fields: Fields, keypoints: Floats, reach_px: Floats, radius_px: float) -> Floats:
-    """The expected OKS of each joint under the distribution of its votes: (N, K); 0 without votes.
+    """The expected OKS of J joints under the distribution of their votes: (J,); 0 without votes.
 
-    E[exp(-|x - y|^2 / (2 reach^2))], where x is drawn from the votes within `radius_px` R of the joint y, and the reach
-    (N, K) is lambda kappa. The votes themselves are summed, not their map, so that its resolution does not blur the
-    joints of small people.
+    keypoints  (J, 3) x, y and which joint it is
+    reach_px   (J,) lambda kappa
+
+    E[exp(-|x - y|^2 / (2 reach^2))], where x is drawn from the votes within `radius_px` R of the joint y. The votes
+    themselves are summed, not their map, so that its resolution does not blur the joints of small people.
     """
-    n, k = reach_px.shape
-    joint, vote = _votes_around(votes, keypoints, fields, radius_px)
-    dx, dy = (votes.position[:, axis][vote] - keypoints[..., axis].reshape(-1)[joint] for axis in (0, 1))
-    squared = dx * dx + dy * dy
-    mass = np.where(squared <= radius_px**2, votes.weight[vote], np.float32(0))
-    oks = np.exp(squared * (-0.5 / reach_px**2).reshape(-1)[joint])
-    total = np.bincount(joint, mass, minlength=n * k)
-    expected = np.bincount(joint, mass * oks, minlength=n * k) / np.maximum(total, 1e-9)
-    return expected.reshape(n, k).astype(np.float32)
+    x, y = np.ascontiguousarray(keypoints[:, :2].T)
+    row, vote = _votes_around(votes, keypoints, fields, radius_px)
+    dx, dy = (votes.position[:, axis].take(vote) - at.take(row) for axis, at in enumerate((x, y)))
+    squared = np.add(np.square(dx, out=dx), np.square(dy, out=dy), out=dx)
+    mass = np.where(squared <= radius_px**2, votes.weight.take(vote), np.float32(0))
+    squared *= (-0.5 / reach_px**2).take(row)
+    total = np.bincount(row, mass, minlength=len(x))
+    mass *= np.exp(squared, out=squared)
+    expected = np.bincount(row, mass, minlength=len(x)) / np.maximum(total, 1e-9)
+    return expected.astype(np.float32)
 
 
 def _votes_around(votes: Votes, keypoints: Floats, fields: Fields, radius_px: float) -> tuple[NDArray[np.intp], ...]:
-    """Pairs of a joint (an index into N K) and a vote for it, cast from a cell within 1.5 R: two arrays of indices.
+    """Pairs of a row of `keypoints` (J, 3) and a vote for it, cast from a cell within 1.5 R: two arrays of indices.
 
     A joint's own voters lie within R of it; votes from farther away are meant for another person.
     """
-    k = keypoints.shape[1]
     h, w = fields.shape_hw
     reach = int(np.ceil(1.5 * radius_px / fields.grid.stride))
     # Indices of the votes by cell, with a border so wide that neighbourhoods may leave the grid.
     rows, columns = h + 2 * reach, w + 2 * reach
-    index = np.full(k * rows * columns, -1, np.int32)
-    row, column = votes.cell[:, 1] + reach, votes.cell[:, 0] + reach
-    index[(votes.joint * rows + row) * columns + column] = np.arange(len(votes.joint), dtype=np.int32)
-    centre = np.rint(fields.grid.to_cells(keypoints)).astype(np.intp)
-    centre = np.minimum(np.maximum(centre, 0), np.array([w - 1, h - 1]))
-    first = (np.arange(k) * rows + centre[..., 1]) * columns + centre[..., 0]
-    side = np.arange(2 * reach + 1)
-    neighbourhood = (side[:, None] * columns + side).reshape(-1)
-    around = index.take((first.reshape(-1, 1) + neighbourhood).reshape(-1))
-    cast = np.flatnonzero(around >= 0)
-    return cast // len(neighbourhood), around[cast]
+    index = np.full((len(fields["heatmap"]), rows, columns), -1, np.int32)
+    inner = np.full((len(index), h * w), -1, np.int32)
+    inner.reshape(-1)[votes.joint * (h * w) + votes.cell] = np.arange(len(votes.joint), dtype=np.int32)
+    index[:, reach : reach + h, reach : reach + w] = inner.reshape(-1, h, w)
+    centre = np.rint(fields.grid.to_cells(keypoints[:, :2])).astype(np.intp)
+    column, row = np.minimum(np.maximum(centre, 0), np.array([w - 1, h - 1])).T
+    first = (keypoints[:, 2].astype(np.intp) * rows + row) * columns + column
+    dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1)
+    near = dx * dx + dy * dy <= (1.5 * radius_px / fields.grid.stride) ** 2
+    neighbourhood = (dy[near] + reach) * columns + dx[near] + reach
+    around = index.reshape(-1).take(first[:, None] + neighbourhood)
+    cast = around >= 0
+    return np.repeat(np.arange(len(first)), np.count_nonzero(cast, axis=1)), around[cast]
 
 
 def duplicate_joints(keypoints: Floats, radius_px: float) -> Flags:

@@ -24,12 +24,16 @@ Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
 
 
+MIN_VOTE = 0.01  # probability of the cells that vote: the others together move no peak
+BLOCK = 50_000  # cells of the map that votes are counted in at once: they stay in the cache
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Votes:
-    """Positions of joints that cells vote for.
+    """Positions of joints that cells vote for, joint by joint.
 
-    joint     (V,) which joint
-    cell      (V, 2) column and row of the voter
+    joint     (V,) which joint, in ascending order
+    cell      (V,) raster index of the voter
     position  (V, 2) where it points, in input pixels
     weight    (V,) p s^2 / (pi R^2)
     """
@@ -56,21 +60,23 @@ class Seeds:
 
 
 def cast_votes(
-    heatmap: Floats, short_offsets: Floats, grid: Grid, radius_px: float, min_probability: float = 0.01
+    heatmap: Floats, short_offsets: Floats, grid: Grid, radius_px: float, min_probability: float = MIN_VOTE
 ) -> Votes:
-    """The votes of all cells with a probability above `min_probability`: the others together move no peak.
+    """The votes of all cells with a probability above `min_probability`.
 
     heatmap (K, h, w) logits, short_offsets (K, 2, h, w) pixels; `radius_px` is the radius R of the disks.
     """
-    h, w = heatmap.shape[1:]
+    k, h, w = heatmap.shape
     voters = np.flatnonzero(heatmap > np.log(min_probability / (1 - min_probability)))
-    joint = voters // (h * w)
+    joint = np.repeat(np.arange(k), np.diff(np.searchsorted(voters, np.arange(k + 1) * (h * w))))
+    cell = voters - joint * (h * w)
     # The vectors of joint k begin 2 k h w in: x, then h w farther on y.
-    offset = short_offsets.reshape(-1).take(voters + joint * (h * w) + np.array([[0], [h * w]]))
-    line = voters // w
-    cell = np.stack([voters - line * w, line - joint * h])
-    weight = sigmoid(heatmap.reshape(-1)[voters]) * np.float32(grid.stride**2 / (np.pi * radius_px**2))
-    return Votes(joint, cell.T, (grid.to_image(cell) + offset).T, weight)
+    offsets, first = short_offsets.reshape(-1), voters + joint * (h * w)
+    position = grid.positions(h, w).reshape(2, h * w).take(cell, axis=1)
+    position[0] += offsets.take(first)
+    position[1] += offsets[h * w :].take(first)
+    weight = sigmoid(heatmap.reshape(-1).take(voters)) * np.float32(grid.stride**2 / (np.pi * radius_px**2))
+    return Votes(joint, cell, position.T, weight)
 
 
 def refined_grid(grid: Grid, cells: tuple[int, int], stride_px: int) -> tuple[Grid, tuple[int, int]]:
@@ -79,27 +85,43 @@ def refined_grid(grid: Grid, cells: tuple[int, int], stride_px: int) -> tuple[Gr
     return Grid(stride_px, grid.origin), (rows, columns)
 
 
-def accumulate_votes(votes: Votes, joints: int, grid: Grid, cells: tuple[int, int]) -> NDArray[np.float64]:
+def accumulate_votes(votes: Votes, joints: int, grid: Grid, cells: tuple[int, int]) -> Floats:
     """Sum the votes of each joint on a map of H x W cells: (K, H + 2, W + 2).
 
     The map has a frame of one cell, for the votes that fall between it and the grid's border; votes beyond it are
     dropped.
     """
-    shape = (joints, cells[0] + 2, cells[1] + 2)
-    x, y = grid.to_cells(votes.position.T) + np.float32(1)
-    inside = np.flatnonzero((x >= 0) & (x < shape[2] - 1) & (y >= 0) & (y < shape[1] - 1))
-    x, y, weight = x[inside], y[inside], votes.weight[inside]
-    left, top = x.astype(np.int32), y.astype(np.int32)
-    fx, fy = x - left.astype(np.float32), y - top.astype(np.float32)
-    first = (votes.joint[inside] * shape[1] + top) * shape[2] + left
-    corner = (first + np.array([[0], [1], [shape[2]], [shape[2] + 1]])).reshape(-1)
-    upper, lower = (1 - fy) * weight, fy * weight
-    weights = np.concatenate([(1 - fx) * upper, fx * upper, (1 - fx) * lower, fx * lower])
-    total = np.bincount(corner, weights, minlength=shape[0] * shape[1] * shape[2]).astype(np.float64, copy=False)
-    return total.reshape(shape)
+    rows, columns = cells[0] + 2, cells[1] + 2
+    total = np.empty((joints, rows, columns), np.float32)
+    step = max(1, BLOCK // (rows * columns))
+    ends = np.searchsorted(votes.joint, np.arange(0, joints + step, step))
+    for number, first in enumerate(range(0, joints, step)):
+        block, voted = slice(ends[number], ends[number + 1]), total[first : first + step]
+        joint, (x, y) = votes.joint[block] - first, grid.to_cells(votes.position.T[:, block]) + np.float32(1)
+        weight = votes.weight[block]
+        inside = (x >= 0) & (x < columns - 1) & (y >= 0) & (y < rows - 1)
+        if not inside.all():
+            joint, x, y, weight = joint[inside], x[inside], y[inside], weight[inside]
+        voted[:] = _tally(joint, x, y, weight, (len(voted), rows, columns))
+    return total
 
 
-def hough_peaks(vote_map: NDArray[np.float64], grid: Grid, threshold: float) -> Seeds:
+def _tally(joint: Indices, x: Floats, y: Floats, weight: Floats, shape: tuple[int, int, int]) -> NDArray[np.float64]:
+    """The weights (V,) at fractional columns and rows, each split between the four cells around: an array of `shape`."""
+    left, top = x.astype(np.intp), y.astype(np.intp)
+    fx, fy = (np.subtract(a, low, dtype=np.float32, casting="unsafe") for a, low in ((x, left), (y, top)))
+    first = (joint * shape[1] + top) * shape[2] + left
+    corner = first + np.array([[0], [1], [shape[2]], [shape[2] + 1]])
+    weights = np.empty(corner.shape, np.float32)
+    lower = np.multiply(fy, weight, out=weights[2])
+    upper = np.subtract(weight, lower, out=weights[0])
+    for side, near, far in ((upper, weights[0], weights[1]), (lower, weights[2], weights[3])):
+        np.multiply(side, fx, out=far)
+        np.subtract(side, far, out=near)
+    return np.bincount(corner.reshape(-1), weights.reshape(-1), shape[0] * shape[1] * shape[2]).reshape(shape)
+
+
+def hough_peaks(vote_map: Floats, grid: Grid, threshold: float) -> Seeds:
     """Local maxima of framed maps (K, H + 2, W + 2), at the centroid of the votes in the 3 x 3 cells around each.
 
     A peak's score is the total weight of those nine cells, which does not depend on where between cells the votes meet.
@@ -129,9 +151,7 @@ def cell_peaks(heatmap: Floats, short_offsets: Floats, grid: Grid, threshold: fl
     return Seeds(joint[order], position[order], window[order, 4])
 
 
-def _local_maxima(
-    framed: NDArray[np.floating], threshold: float
-) -> tuple[Indices, Indices, Indices, NDArray[np.floating]]:
+def _local_maxima(framed: Floats, threshold: float) -> tuple[Indices, Indices, Indices, Floats]:
     """Cells inside the frame, no lower than their 8 neighbours: joint, row, column, and the (n, 9) neighbourhoods."""
     _, rows, columns = framed.shape
     flat = framed.reshape(-1)

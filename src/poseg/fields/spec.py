@@ -116,8 +116,9 @@ class Fields(Mapping[str, Floats]):
 
     def check_finite(self) -> None:
         """Raise FieldError for NaN and infinite values: such fields cannot be decoded."""
-        for name in self.arrays:
-            if not np.isfinite(self.arrays[name]).all():
+        for name, array in self.arrays.items():
+            # The sum is finite where all values are, but for an overflow; it takes a fifth of the time.
+            if not np.isfinite(array.sum()) and not np.isfinite(array).all():
                 raise FieldError(
                     f"The field {name!r} has values that are not finite; the model or its input is broken, "
                     "so nothing was decoded. Export the model again or check its weights."
