@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from poseg.codecs import PersonLabCodec
 from poseg.codecs.pose_scoring import (
@@ -18,6 +19,8 @@ from poseg.codecs.pose_scoring import (
 from poseg.fields import Fields
 from poseg.fields.hough import Votes, cast_votes
 from poseg.skeletons import COCO17, LSP14
+
+Floats = NDArray[np.float32]
 
 
 def votes_from(fields: Fields) -> Votes:
@@ -36,31 +39,29 @@ def one_joint(stride: int, sigma_px: float, at: tuple[float, float] = (128.0, 12
     return Fields(codec.specs, arrays)
 
 
+def oks_at(fields: Fields, reach_px: float, *joints: tuple[float, float, int]) -> Floats:
+    """The expected OKS of joints, each x, y and which one."""
+    reach = np.full(len(joints), reach_px, np.float32)
+    return expected_oks(votes_from(fields), fields, np.array(joints, np.float32), reach, 32.0)
+
+
 @pytest.mark.parametrize("stride", [4, 8, 16])
 def test_expected_oks_is_one_where_votes_agree_and_zero_without_votes(stride: int) -> None:
     fields = one_joint(stride, 0.0)
-    keypoints = np.full((1, 17, 2), 128, np.float32)
-    keypoints[0, 0] = 128, 120
-    got = expected_oks(votes_from(fields), fields, keypoints, np.full((1, 17), 2.0, np.float32), 32.0)
-    np.testing.assert_allclose(got, [[1] + [0] * 16], atol=1e-4)
+    got = oks_at(fields, 2.0, (128, 120, 0), *((128, 128, joint) for joint in range(1, 17)))
+    np.testing.assert_allclose(got, [1] + [0] * 16, atol=1e-4)
 
 
 @pytest.mark.parametrize("reach_px", [4.0, 10.0])
 def test_expected_oks_of_normal_votes_is_that_of_the_gaussian(reach_px: float) -> None:
     """E[exp(-d^2 / 2 r^2)] of normal votes of sigma s is r^2 / (r^2 + s^2)."""
     fields, sigma = one_joint(2, 3.0), 3.0
-    keypoints = np.full((1, 17, 2), 128, np.float32)
-    keypoints[0, 0] = 128, 120
-    got = expected_oks(votes_from(fields), fields, keypoints, np.full((1, 17), reach_px, np.float32), 32.0)
-    assert got[0, 0] == pytest.approx(reach_px**2 / (reach_px**2 + sigma**2), abs=0.03)
+    assert oks_at(fields, reach_px, (128, 120, 0))[0] == pytest.approx(reach_px**2 / (reach_px**2 + sigma**2), abs=0.03)
 
 
 def test_expected_oks_falls_with_the_distance_from_the_votes() -> None:
     fields = one_joint(8, 0.0)
-    keypoints = np.full((1, 17, 2), 128, np.float32)
-    keypoints[0, 0] = 134, 120
-    got = expected_oks(votes_from(fields), fields, keypoints, np.full((1, 17), 5.0, np.float32), 32.0)
-    assert got[0, 0] == pytest.approx(np.exp(-36 / 50), abs=1e-3)
+    assert oks_at(fields, 5.0, (134, 120, 0))[0] == pytest.approx(np.exp(-36 / 50), abs=1e-3)
 
 
 def test_person_scale_is_that_of_the_box_around_probable_joints() -> None:

@@ -107,7 +107,7 @@ def accumulate_votes(votes: Votes, joints: int, grid: Grid, cells: tuple[int, in
 
 
 def _tally(joint: Indices, x: Floats, y: Floats, weight: Floats, shape: tuple[int, int, int]) -> NDArray[np.float64]:
-    """The weights (V,) at fractional columns and rows, each split between the four cells around: an array of `shape`."""
+    """The weights (V,) at fractional columns and rows, each split between the four cells around, as `shape`."""
     left, top = x.astype(np.intp), y.astype(np.intp)
     fx, fy = (np.subtract(a, low, dtype=np.float32, casting="unsafe") for a, low in ((x, left), (y, top)))
     first = (joint * shape[1] + top) * shape[2] + left
@@ -118,7 +118,8 @@ def _tally(joint: Indices, x: Floats, y: Floats, weight: Floats, shape: tuple[in
     for side, near, far in ((upper, weights[0], weights[1]), (lower, weights[2], weights[3])):
         np.multiply(side, fx, out=far)
         np.subtract(side, far, out=near)
-    return np.bincount(corner.reshape(-1), weights.reshape(-1), shape[0] * shape[1] * shape[2]).reshape(shape)
+    total = np.bincount(corner.reshape(-1), weights.reshape(-1), shape[0] * shape[1] * shape[2])
+    return total.astype(np.float64, copy=False).reshape(shape)
 
 
 def hough_peaks(vote_map: Floats, grid: Grid, threshold: float) -> Seeds:
