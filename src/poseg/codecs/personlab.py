@@ -33,7 +33,6 @@ from poseg.errors import FieldError, ShapeError
 from poseg.fields import Fields, FieldSpec
 from poseg.fields.heatmap import disk_assignment
 from poseg.fields.hough import (
-    MIN_VOTE,
     Seeds,
     Votes,
     accumulate_votes,
@@ -310,12 +309,11 @@ class PersonLabCodec:
     ) -> Floats:
         """The scores of joints: (N, K)."""
         if config.keypoint_score == "expected_oks":
-            person, joint = np.nonzero(probability >= MIN_VOTE)  # nothing votes for the others
-            keypoints = np.column_stack([poses.keypoints[person, joint], joint])
-            reach = (scales[:, None] * kappas(self.skeleton))[person, joint]
-            scores = np.zeros_like(probability)
-            scores[person, joint] = expected_oks(votes, fields, keypoints, reach, self.disk_radius_px)
-            return scores * probability
+            joint = np.tile(np.arange(len(self.skeleton)), len(probability))
+            keypoints = np.column_stack([poses.keypoints.reshape(-1, 2), joint])
+            reach = (scales[:, None] * kappas(self.skeleton)).reshape(-1)
+            expected = expected_oks(votes, fields, keypoints, reach, self.disk_radius_px)
+            return expected.reshape(probability.shape) * probability
         if config.sampling == "nearest":
             return with_seed_scores(probability, poses.seeds)
         return probability

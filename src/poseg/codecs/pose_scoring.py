@@ -84,9 +84,8 @@ def _votes_around(votes: Votes, keypoints: Floats, fields: Fields, radius_px: fl
     centre = np.rint(fields.grid.to_cells(keypoints[:, :2])).astype(np.intp)
     column, row = np.minimum(np.maximum(centre, 0), np.array([w - 1, h - 1])).T
     first = (keypoints[:, 2].astype(np.intp) * rows + row) * columns + column
-    dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1].reshape(2, -1)
-    near = dx * dx + dy * dy <= (1.5 * radius_px / fields.grid.stride) ** 2
-    neighbourhood = (dy[near] + reach) * columns + dx[near] + reach
+    side = np.arange(2 * reach + 1)
+    neighbourhood = (side[:, None] * columns + side).reshape(-1)
     around = index.reshape(-1).take(first[:, None] + neighbourhood)
     cast = around >= 0
     return np.repeat(np.arange(len(first)), np.count_nonzero(cast, axis=1)), around[cast]
