@@ -31,6 +31,9 @@ def train(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="RUN", help="Folder of the run; a run in it is resumed.")
     ] = None,
+    init: Annotated[
+        str, typer.Option(metavar="MODEL", help="Start from a bundled model, an ONNX file with a card, or a run.")
+    ] = "",
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="FIELD=VALUE", help="Another value for a field, such as optim.steps=2000."),
@@ -55,7 +58,8 @@ def train(
     from poseg.io.overrides import apply_overrides
     from poseg.recipes import find_recipe
 
-    chosen = apply_overrides(find_recipe(recipe), settings or [])
+    first = [f"init.checkpoint={init}", "init.backbone=", "init.google=", "init.tinypose="] if init else []
+    chosen = apply_overrides(find_recipe(recipe), [*first, *(settings or [])])
     if dry_run:
         _print_recipe(chosen)
         return

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.errors import WeightsError
-from poseg.export.onnx_card import require_onnx
+from poseg.runtime.onnx_weights import require_onnx
 
 if TYPE_CHECKING:
     from onnx import ModelProto

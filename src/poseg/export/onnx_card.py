@@ -5,29 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
-from poseg.errors import WeightsError
 from poseg.io.files import write_bytes
 from poseg.runtime.card import CARD_KEY, Card
 
 if TYPE_CHECKING:
     from onnx import ModelProto
-
-
-def require_onnx() -> ModuleType:
-    """The onnx package with its helpers, or a WeightsError that says how to install it."""
-    try:
-        import onnx
-        import onnx.checker
-        import onnx.helper
-        import onnx.numpy_helper
-    except ImportError:
-        raise WeightsError(
-            "Writing ONNX files needs the onnx package, which is not installed; run `pip install poseg[export]`."
-        ) from None
-    return onnx
 
 
 def hash_without_card(model: ModelProto) -> str:

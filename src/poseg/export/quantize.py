@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.errors import WeightsError
-from poseg.export.onnx_card import require_onnx, save_with_card
+from poseg.export.onnx_card import save_with_card
 from poseg.runtime.card import Card
 from poseg.runtime.lifter import SYSTEM as LIFTER
 from poseg.runtime.onnx_model import OnnxModel
+from poseg.runtime.onnx_weights import require_onnx
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -19,7 +19,8 @@ from poseg.io.overrides import apply_overrides
 from poseg.recipes import find_recipe
 from poseg.recipes.first_weights import first_network
 from poseg.recipes.train_run import load_recipe
-from poseg.training.checkpoint import last_checkpoint, read_weights
+from poseg.training.checkpoint import last_checkpoint
+from poseg.training.init import network_weights
 from poseg.training.recipe import Recipe
 
 PARITY_IMAGES = 8  # of a folder; each costs two runs of the network
@@ -60,9 +61,9 @@ def export_run(
     network = recipe.system.network()
     state = _select_tensors(checkpoint.tensors("average"), network, run)
     if wise_ft_alpha < 1:
-        source = Path(recipe.init.checkpoint)
-        begun = read_weights(source) if recipe.init.checkpoint else first_network(recipe).state_dict()
-        first = _select_tensors(begun, network, source)
+        source = recipe.init.checkpoint
+        begun = network_weights(source, network) if source else first_network(recipe).state_dict()
+        first = _select_tensors(begun, network, source or "the first weights")
         state = {n: first[n].lerp(t, wise_ft_alpha) if t.dtype.is_floating_point else t for n, t in state.items()}
     network.load_state_dict(state)
     metadata = recipe.card
@@ -74,7 +75,7 @@ def export_run(
     return export_onnx(network, recipe.system, card, destination, list(_parity_images(images)))
 
 
-def _select_tensors(state: Mapping[str, Tensor], network: nn.Module, source: Path) -> dict[str, Tensor]:
+def _select_tensors(state: Mapping[str, Tensor], network: nn.Module, source: Path | str) -> dict[str, Tensor]:
     """The tensors that a network has, which may be a part of the one that was trained. Raises WeightsError."""
     own = network.state_dict()
     missing = [name for name, tensor in own.items() if name not in state or state[name].shape != tensor.shape]

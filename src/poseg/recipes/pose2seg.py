@@ -16,7 +16,7 @@ from poseg.training.recipe import CardMetadata, Recipe, Validation
 
 # The bundled model: masks for the poses of any model, on the backbone of our `small`, with a narrow mask head.
 #
-# run     poseg train pose2seg_small --data DATA --out runs/pose2seg --set init.backbone=runs/small
+# run     poseg train pose2seg_small --data DATA --out runs/pose2seg --set init.backbone=small
 # last    poseg export runs/pose2seg -o pose2seg.float.onnx
 #         poseg quantize pose2seg.float.onnx --images DATA/people_unlabelled/flickr8k_500 -o pose2seg.onnx
 # time    an hour and a half on two busy cores with bfloat16 instructions; after 2,400 steps little was gained any more.

@@ -15,7 +15,7 @@ from poseg.training.recipe import CardMetadata, Recipe
 
 # The bundled model: starts from the backbone of our `small`; both branches are learned here.
 #
-# first   poseg train poseg_small --data DATA --out runs/poseg --set teacher_dir=TEACHER --set init.backbone=runs/small
+# first   poseg train poseg_small --data DATA --out runs/poseg --set teacher_dir=TEACHER --set init.backbone=small
 # last    poseg export runs/poseg -o poseg.float.onnx
 #         poseg quantize poseg.float.onnx --images DATA/people_unlabelled/flickr8k_500 -o poseg.onnx
 # expect  what the card of the bundled model says (`poseg models`)

@@ -134,6 +134,20 @@ def load_model(model: str | os.PathLike[str] | None = None, *, threads: int | No
     )
 
 
+def model_bytes(model: str | os.PathLike[str]) -> bytes:
+    """The bytes of a bundled model or of an ONNX file. Raises WeightsError."""
+    bundled, name = _bundled(), os.fspath(model)
+    try:
+        return bundled[name].read_bytes() if name in bundled else Path(name).read_bytes()
+    except OSError as fault:
+        raise WeightsError(f"Cannot read the model {name} ({fault.strerror}); give its name or its file.") from None
+
+
+def is_model(source: str) -> bool:
+    """Whether this is the name of a bundled model or of an ONNX file."""
+    return source in _bundled() or Path(source).suffix == _SUFFIX
+
+
 def card_of(model: str | os.PathLike[str]) -> Card:
     """The card of a bundled model or of a file, read without an optimised session. Raises as `load` does."""
     bundled, name = _bundled(), os.fspath(model)

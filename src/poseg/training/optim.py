@@ -15,6 +15,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from poseg.errors import PosegError
 
+FOLDED_EPS = 1e-6
+
 
 @dataclass(frozen=True, slots=True)
 class OptimConfig:
@@ -96,11 +98,17 @@ class OptimConfig:
 
 
 def freeze(network: nn.Module, optim: OptimConfig) -> None:
-    """Training mode, but for what the config freezes: batch statistics, and weights of the stem or the backbone."""
+    """Training mode, but for what the config freezes: batch statistics, and weights of the stem or the backbone.
+
+    Batch norms that were folded into the convolutions before them, as in model files, have no statistics to learn from
+    (`training.init`): they stay in evaluation mode, whatever the config says, and their weights and biases learn.
+    """
     network.train()
     for module in network.modules():
         if isinstance(module, _BatchNorm) and optim.bn_momentum is not None:
             module.momentum = optim.bn_momentum
+        if isinstance(module, _BatchNorm) and _is_folded(module):
+            module.eval()
     backbone = network.get_submodule("backbone")
     if optim.freeze_bn:
         for module in backbone.modules():
@@ -113,6 +121,11 @@ def freeze(network: nn.Module, optim: OptimConfig) -> None:
     if optim.freeze_pretrained:
         for part in _pretrained(network):
             part.requires_grad_(False)
+
+
+def _is_folded(norm: _BatchNorm) -> bool:
+    """Whether a batch norm divides by exactly one; a fresh one does not."""
+    return norm.running_var is not None and bool((norm.running_var + norm.eps - 1).abs().max() < FOLDED_EPS)
 
 
 def _pretrained(network: nn.Module) -> list[nn.Module]:
