@@ -34,7 +34,7 @@ def records():
     return written, goldens.answers()
 
 
-@pytest.mark.parametrize("model", ["fast", "small", "poseg", "pose2seg", "multitask", "lifter"])
+@pytest.mark.parametrize("model", goldens.MODELS)
 def test_model_gives_the_recorded_people(records, model):
     before, now = (records[0]["people"][model], records[1][model])
     assert before.keys() == now.keys()
