@@ -20,7 +20,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from multitask_lsp import train
 from rich.console import Console
 from rich.table import Table
@@ -111,7 +110,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Train, measure, print."""
     args = parse_args()
-    torch.set_num_threads(2)
     test = split(read_mocap(args.data / "mocap"))[2]
     rows = np.sort(np.random.default_rng(0).choice(len(test), min(args.num_images, len(test)), replace=False))
     groups = np.array([action_of(test.clips[clip]) for clip in test.clip[rows]])

@@ -21,7 +21,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -116,7 +115,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Train, measure, print."""
     args = parse_args()
-    torch.set_num_threads(2)
     if args.model:
         for flip in (False, True):
             print(args.model, f"flip {flip}", evaluate(load_model(args.model), args.data, args.limit, flip=flip))
