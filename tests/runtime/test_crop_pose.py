@@ -13,7 +13,7 @@ from poseg.errors import FieldError, PosegError, ShapeError
 from poseg.fields import Fields
 from poseg.people import People, Timings
 from poseg.runtime.card import Card
-from poseg.runtime.crop_pose import TopDownPipeline, TopDownPose
+from poseg.runtime.crop_pose import MAX_BATCH, TopDownPipeline, TopDownPose
 from poseg.runtime.inference import InferenceConfig
 from poseg.runtime.lifter import Lifter
 from poseg.skeletons import COCO17, LSP14
@@ -94,7 +94,7 @@ def test_crop_poses_are_run_in_batches_and_stay_in_order():
     boxes = np.array([[i, 10, i + 60, 100] for i in range(0, 320, 10)], np.float32)
     people = TopDownPose(network, flip=False)(disks(CENTRES), boxes)
     np.testing.assert_array_equal(people.boxes_xyxy, boxes)
-    assert max(network.asked) == len(boxes), "all in one batch"
+    assert max(network.asked) == MAX_BATCH
     assert sum(network.asked) == len(boxes)
 
 

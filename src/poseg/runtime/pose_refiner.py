@@ -1,4 +1,4 @@
-"""Poses of detected people refined by a crop network, all people of an image in one batch.
+"""Poses of detected people refined by a crop network, one crop for each person.
 
 A bottom-up network tells people apart, but its joints are coarse; a crop network sees one person at a fixed size.
 """
