@@ -33,6 +33,13 @@ def test_train_dry_run_prints_every_field():
     assert "data = poseg.recipes.overfit_tiny:synthetic\n" in result.stdout
 
 
+def test_init_replaces_whatever_the_recipe_starts_from():
+    result = invoke("train", "personlab_coco", "--dry-run", "--init", "small")
+    assert result.exit_code == 0
+    lines = [line.strip() for line in result.stdout.splitlines() if line.startswith("init.")]
+    assert lines == ["init.backbone =", "init.google =", "init.tinypose =", "init.checkpoint = small"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
