@@ -49,7 +49,7 @@ def test_load_takes_the_name_of_a_bundled_model(monkeypatch: pytest.MonkeyPatch,
     (package / "models").mkdir()
     model_path.rename(package / "models" / f"{models.DEFAULT}.onnx")
     monkeypatch.setattr(models, "files", lambda name: package)
-    assert list(models.models()) == [models.DEFAULT]
+    assert list(models.models()) == [models.DEFAULT, "accurate"]
     assert models.load().model.card.name == "test"
 
 

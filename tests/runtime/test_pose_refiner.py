@@ -115,10 +115,13 @@ def test_body_boxes_lie_in_the_image_and_hold_the_joints_there() -> None:
     assert held[inside].all()
 
 
-def test_the_accurate_model_is_small_with_refined_poses() -> None:
-    accurate, small = poseg.load("accurate"), poseg.load("small", pose_refiner="multitask")
+def test_the_accurate_model_is_small_with_flips() -> None:
+    accurate, small = poseg.load("accurate"), poseg.load("small", flip=True)
     assert accurate.name == "accurate"
     assert accurate.inference == small.inference
+    for predictor, flip in ((accurate, True), (poseg.load("small"), False)):
+        assert predictor.pose_refiner is not None
+        assert predictor.pose_refiner.pose_model.flip is flip
     assert poseg.load("accurate", pose_refiner="").pose_refiner is None
     assert "accurate" in poseg.models()
 

@@ -49,7 +49,8 @@ SMALL = Recipe(
     data=photo_mixture,
     card=CardMetadata(
         InferenceConfig(
-            1025, scales=(321 / 1025, 577 / 1025, 1.0), flip=True, adaptive=True, mask_refiner="mask_refiner"
+            1025, scales=(321 / 1025, 577 / 1025, 1.0), adaptive=True, pose_refiner="multitask",
+            mask_refiner="mask_refiner",
         ),
         licences=LICENCES, data=(*PHOTO_SETS, BODYPIX),
         notes=(
@@ -67,7 +68,7 @@ SMALL = Recipe(
 # or      cut it out of a trained `small`, as was done for the bundled model: a pyramid that ends at stride 16 is a part
 #         of one that ends at 8, and export takes the tensors that the network has
 #         poseg export runs/small --wise-ft-alpha 0.5 -o fast.float.onnx --set name=fast --set system.stride=16 \
-#         --set card.inference.long_edge_px=705 --set card.inference.scales=1 --set card.inference.flip=false \
+#         --set card.inference.long_edge_px=705 --set card.inference.scales=1 --set card.inference.pose_refiner= \
 #         --set card.inference.adaptive=false --set card.inference.mask_refiner=
 # last    poseg quantize fast.float.onnx --images DATA/people_unlabelled/flickr8k_500 -o fast.onnx
 # expect  what the card of the bundled model says (`poseg models`)

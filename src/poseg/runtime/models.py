@@ -29,7 +29,7 @@ MAX_PEOPLE, MIN_SCORE = 20, 0.3
 
 _SUFFIX = ".onnx"
 # Bundled models with other settings, under names of their own: the weights, and the settings that differ.
-_PRESETS: dict[str, tuple[str, dict[str, str]]] = {"accurate": ("small", {"pose_refiner": POSE_REFINER})}
+_PRESETS: dict[str, tuple[str, dict[str, Any]]] = {"accurate": ("small", {"flip": True})}
 # Classes of the systems that take people or boxes besides the image.
 _STAGES: dict[str, Any] = {
     pose2seg.SYSTEM: Pose2SegSegmenter,
@@ -99,7 +99,9 @@ def build_predictor(
     if not isinstance(pose_refiner, PoseRefiner):
         pose_refiner = None
         if inference.pose_refiner:
-            pose_refiner = PoseRefiner(TopDownPose(load_model(inference.pose_refiner, threads=threads), flip=False))
+            pose_refiner = PoseRefiner(
+                TopDownPose(load_model(inference.pose_refiner, threads=threads), flip=inference.flip)
+            )
     if not isinstance(mask_refiner, MaskRefiner):
         mask_refiner = None
         if inference.mask_refiner and masks:
@@ -160,7 +162,7 @@ def card_of(model: str | os.PathLike[str]) -> Card:
 def models() -> dict[str, Card]:
     """Cards of the bundled models, by name."""
     bundled = _bundled()
-    presets = [name for name, (weights, settings) in _PRESETS.items() if {weights, *settings.values()} <= set(bundled)]
+    presets = [name for name, (weights, _) in _PRESETS.items() if weights in bundled]
     return {name: card_of(name) for name in (*bundled, *presets)}
 
 

@@ -16,6 +16,7 @@ from poseg.geometry.pose_size import body_boxes
 from poseg.people import People
 from poseg.runtime.crop_pose import TopDownPose, overlaps_image
 
+MIN_SCORE = 0.05  # people that were detected with a lower score are left out: hardly one of them is worth its crop
 MIN_JOINT_SCORE = 0.2  # below, a joint of the detector with a higher score stays
 MAX_OKS = 0.8  # two detections whose crops gave poses more similar than this are one person
 
@@ -36,7 +37,7 @@ class PoseRefiner:
         Joints that the crop network does not have stay. Raises SkeletonError where the skeletons share no joint, and
         FieldError where the network's outputs are not finite.
         """
-        size = (image.shape[0], image.shape[1])
+        size, people = (image.shape[0], image.shape[1]), people[people.scores >= MIN_SCORE]
         boxes_xyxy = body_boxes(people.keypoints, people.keypoint_scores, size)
         inside = overlaps_image(boxes_xyxy, size)
         people, boxes_xyxy = people[inside], boxes_xyxy[inside]
