@@ -12,6 +12,7 @@ and flips all. Data without joints is scored by its masks.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,10 +67,10 @@ class PixelCounter:
         self.input_px.append(tensor.shape[2] * tensor.shape[3])
         return self.model.run(tensor)
 
-    def run_two(self, first: Floats, second: Floats) -> tuple[Fields, Fields]:
+    def run_each(self, tensors: Sequence[Floats]) -> list[Fields]:
         """As the model does."""
-        self.input_px += [tensor.shape[2] * tensor.shape[3] for tensor in (first, second)]
-        return self.model.run_two(first, second)
+        self.input_px += [tensor.shape[2] * tensor.shape[3] for tensor in tensors]
+        return self.model.run_each(tensors)
 
 
 def parse_sizes(text: str) -> tuple[int, ...]:

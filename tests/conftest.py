@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -95,8 +95,8 @@ class FakeModel:
             people = people.flipped(width)
         return self.codec.encode(people, (height, width)).as_fields()
 
-    def run_two(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[Fields, Fields]:
-        return self.run(first), self.run(second)
+    def run_each(self, tensors: Sequence[NDArray[np.float32]]) -> list[Fields]:
+        return [self.run(tensor) for tensor in tensors]
 
 
 def corner_image(size: tuple[int, int]) -> NDArray[np.uint8]:

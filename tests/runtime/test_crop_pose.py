@@ -13,7 +13,7 @@ from poseg.errors import FieldError, PosegError, ShapeError
 from poseg.fields import Fields
 from poseg.people import People, Timings
 from poseg.runtime.card import Card
-from poseg.runtime.crop_pose import MAX_BATCH, TopDownPipeline, TopDownPose
+from poseg.runtime.crop_pose import TopDownPipeline, TopDownPose
 from poseg.runtime.inference import InferenceConfig
 from poseg.runtime.lifter import Lifter
 from poseg.skeletons import COCO17, LSP14
@@ -34,6 +34,9 @@ class Brightest:
     def __init__(self, codec: MultitaskCodec | None = None) -> None:
         self.codec = codec or MultitaskCodec()
         self.card, self.asked = card("multitask", self.codec), []
+
+    def run_each(self, tensors: list[np.ndarray]) -> list[Fields]:
+        return [self.run(tensor) for tensor in tensors]
 
     def run(self, tensor: np.ndarray) -> Fields:
         self.asked.append(len(tensor))
@@ -89,12 +92,11 @@ def test_crop_pose_moves_with_image_and_box():
     np.testing.assert_allclose(b.keypoints, a.keypoints + np.float32([10, -20]), atol=0.1)
 
 
-def test_crop_poses_are_run_in_batches_and_stay_in_order():
+def test_crops_are_run_each_and_stay_in_order():
     network = Brightest()
     boxes = np.array([[i, 10, i + 60, 100] for i in range(0, 320, 10)], np.float32)
     people = TopDownPose(network, flip=False)(disks(CENTRES), boxes)
     np.testing.assert_array_equal(people.boxes_xyxy, boxes)
-    assert max(network.asked) == MAX_BATCH
     assert sum(network.asked) == len(boxes)
 
 
@@ -164,10 +166,10 @@ def test_pipeline_keeps_masks_scores_and_boxes():
 
 def test_pipeline_leaves_out_people_below_min_score_with_all_that_is_theirs():
     class CertainOfTheSecond(Brightest):
-        def run(self, tensor):
-            fields = super().run(tensor)
-            fields["joint_windows"][:, :, 0] = -8
-            return fields
+        def run_each(self, tensors):
+            first, second = super().run_each(tensors)
+            first["joint_windows"][:] = -8
+            return [first, second]
 
     def detector(image):
         return People(COCO17, np.zeros((2, 17, 2)), np.zeros((2, 17)), np.array([0.9, 0.7]), BOXES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -69,8 +69,8 @@ class ChartReader:
         )  # fmt: skip
         return self.codec.encode(seen, red.shape).as_fields()
 
-    def run_two(self, first: np.ndarray, second: np.ndarray) -> tuple[Fields, Fields]:
-        return self.run(first), self.run(second)
+    def run_each(self, tensors: Sequence[np.ndarray]) -> list[Fields]:
+        return [self.run(tensor) for tensor in tensors]
 
 
 Detect = Callable[..., tuple[People, People, list[View], ChartReader]]

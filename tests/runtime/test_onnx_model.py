@@ -47,22 +47,22 @@ def test_run_returns_the_fields_of_the_codec(model_path: Path, threads: int | No
 
 
 @pytest.mark.parametrize("threads", [None, 1, 2, 3])
-def test_run_two_is_run_of_both(model_path: Path, threads: int | None) -> None:
+def test_run_each_is_run_of_each(model_path: Path, threads: int | None) -> None:
     model = OnnxModel(model_path, threads=threads)
     rng = np.random.default_rng(0)
-    tensors = [rng.random((1, 3, 65, width), dtype=np.float32) for width in (97, 33)]
-    for fields, tensor in zip(model.run_two(*tensors), tensors, strict=True):
+    tensors = [rng.random((1, 3, 65, width), dtype=np.float32) for width in (97, 33, 65)]
+    for fields, tensor in zip(model.run_each(tensors), tensors, strict=True):
         alone = model.run(tensor)
         assert fields.specs == alone.specs
         for name in alone:
             np.testing.assert_allclose(fields[name], alone[name], atol=1e-4)
 
 
-def test_run_two_reports_an_input_that_does_not_fit(model_path: Path) -> None:
+def test_run_each_reports_an_input_that_does_not_fit(model_path: Path) -> None:
     model, good = OnnxModel(model_path, threads=2), np.zeros((1, 3, 65, 97), np.float32)
     for pair in ((good, good[:, :2]), (good[:, :2], good)):
         with pytest.raises(WeightsError, match="97 x 65 pixels"):
-            model.run_two(*pair)
+            model.run_each(pair)
 
 
 def test_run_reports_an_input_that_does_not_fit(model_path: Path) -> None:

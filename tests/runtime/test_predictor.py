@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -246,8 +246,8 @@ class Brightest:
         assert self.codec.grid.size(*self.codec.grid.shape(*size)) == size, "the sides that this grid takes"
         return self.codec.encode(people, size).as_fields()
 
-    def run_two(self, first: np.ndarray, second: np.ndarray) -> tuple[Fields, Fields]:
-        return self.run(first), self.run(second)
+    def run_each(self, tensors: Sequence[np.ndarray]) -> list[Fields]:
+        return [self.run(tensor) for tensor in tensors]
 
 
 def detect_square(codec_name: str, size: tuple[int, int], x: int, y: int, side_px: int, **options) -> People:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Generic, TypeVar
 
@@ -46,9 +47,9 @@ class TorchModel(Generic[AnyCodec]):
         """An image as the network's input (`Card.prepare`)."""
         return self.card.prepare(image, long_edge_px, crop_xyxy)
 
-    def run_two(self, first: NDArray[np.float32], second: NDArray[np.float32]) -> tuple[Fields, Fields]:
-        """`run` of both, one after the other."""
-        return self.run(first), self.run(second)
+    def run_each(self, tensors: Sequence[NDArray[np.float32]]) -> list[Fields]:
+        """`run` of each, one after the other."""
+        return [self.run(tensor) for tensor in tensors]
 
 
 def make_card(

@@ -20,7 +20,6 @@ from poseg.transforms.warp import warp_image
 Floats = NDArray[np.float32]
 
 SYSTEM = "multitask"
-MAX_BATCH = 2  # crops in one run of the network: the features of eight leave the cache, and take half more time each
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,16 +101,16 @@ class TopDownPose:
         return np.asarray((crops.transpose(0, 3, 1, 2) - mean) / std, np.float32)
 
     def _run(self, wide: Floats) -> Fields:
-        """The fields of all crops, `MAX_BATCH` at a time."""
-        parts, codec = [], self.model.codec
-        width = codec.crop_size_px[1]
-        for first in range(0, len(wide), MAX_BATCH):
-            some = wide[first : first + MAX_BATCH]
-            fields = self.model.run(np.ascontiguousarray(some[..., codec.flip_shift_px :]))
-            if self.flip:
-                flipped = self.model.run(np.ascontiguousarray(some[..., :width][..., ::-1]))
-                fields = codec.flip_averaged(fields, flipped)
-            parts.append(fields)
+        """The fields of all crops, one crop in a run: larger batches leave the cache and take half more time."""
+        codec = self.model.codec
+        shift, width = codec.flip_shift_px, codec.crop_size_px[1]
+        inputs = [np.ascontiguousarray(crop[None, ..., shift:]) for crop in wide]
+        if self.flip:
+            inputs += [np.ascontiguousarray(crop[None, ..., :width][..., ::-1]) for crop in wide]
+        parts = self.model.run_each(inputs)
+        if self.flip:
+            pairs = zip(parts[: len(wide)], parts[len(wide) :], strict=True)
+            parts = [codec.flip_averaged(fields, flipped) for fields, flipped in pairs]
         # People stay the outermost axis in memory, in which the network gave them.
         arrays = {
             name: np.moveaxis(np.concatenate([np.moveaxis(part[name], -2, 0) for part in parts]), 0, -2)

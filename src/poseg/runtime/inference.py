@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -72,8 +73,8 @@ class InferenceModel(Protocol):
     def run(self, tensor: Floats, **extra_inputs: Floats) -> Fields:
         """Fields of a normalised input."""
 
-    def run_two(self, first: Floats, second: Floats) -> tuple[Fields, Fields]:
-        """`run` of both."""
+    def run_each(self, tensors: Sequence[Floats]) -> list[Fields]:
+        """`run` of each of several inputs."""
 
 
 def check_input_px(long_edge_px: int) -> None:

@@ -126,7 +126,7 @@ def render_instances(parts: Sequence[ViewInstances], decoder: DecoderConfig) -> 
 
 def _run_flipped(model: InferenceModel, tensor: NDArray[np.float32]) -> Fields:
     """The mean of the fields of an input and of its flip, flipped back."""
-    fields, flipped = model.run_two(tensor, flip_lr(tensor))
+    fields, flipped = model.run_each([tensor, flip_lr(tensor)])
     codec = model.codec
     return fuse_fields([fields, flip_fields(flipped, codec.flip_rules)], codec.skeleton)
 

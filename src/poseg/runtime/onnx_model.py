@@ -6,7 +6,7 @@ Inputs and outputs are described by the card in the file.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +49,7 @@ class OnnxModel:
         self.name = name or ("The model" if isinstance(model, bytes) else str(os.fspath(model)))
         self._model, self._threads = model, threads or os.cpu_count() or 1
         self._session = _open(model, self.name, threads=threads)
+        self._sessions: dict[int, ort.InferenceSession] = {}  # with fewer threads, by their number
         self.card = _card(self._session, self.name)
         # Of the card's system; users of the model check that it is the right one.
         self.codec: Any = build_codec(self.card, self.name)
@@ -66,22 +67,24 @@ class OnnxModel:
         """
         return self._run(self._session, tensor, extra_inputs)
 
-    def run_two(self, first: Floats, second: Floats) -> tuple[Fields, Fields]:
-        """`run` of two inputs at once with the same number of threads in total: faster than one after the other.
+    def run_each(self, tensors: Sequence[Floats]) -> list[Fields]:
+        """`run` of several inputs at once, which share the threads: faster than all threads on one after the other.
 
-        The single-threaded parts of the network then run in parallel.
+        The single-threaded parts of the network then run in parallel, and crops do not leave the cache of a core.
         """
-        if self._threads == 1:
-            return self.run(first), self.run(second)
-        session, pool = self._second_session
-        other = pool.submit(self._run, session, second, {})
-        return self._run(session, first, {}), other.result()
+        together = min(len(tensors), self._threads)
+        if together < 2:
+            return [self.run(tensor) for tensor in tensors]
+        threads = self._threads // together
+        if threads not in self._sessions:
+            self._sessions[threads] = _open(self._model, self.name, threads=threads)
+        session = self._sessions[threads]
+        return list(self._pool.map(lambda tensor: self._run(session, tensor, {}), tensors))
 
     @cached_property
-    def _second_session(self) -> tuple[ort.InferenceSession, ThreadPoolExecutor]:
-        """A second session with one thread less, shared by both inputs, and the pool that runs the second input."""
-        session = _open(self._model, self.name, threads=self._threads - 1)
-        return session, ThreadPoolExecutor(thread_name_prefix="poseg-pair")
+    def _pool(self) -> ThreadPoolExecutor:
+        """The threads that call sessions of fewer threads."""
+        return ThreadPoolExecutor(self._threads, thread_name_prefix="poseg-each")
 
     def _run(self, session: ort.InferenceSession, tensor: Floats, extra_inputs: Mapping[str, Floats]) -> Fields:
         try:
