@@ -46,7 +46,7 @@ def row(path: str, truth: Mapping[str, Any], labels: Mapping[str, Any], min_scor
         "images": [image for image in truth["images"] if image["id"] in ids],
         "annotations": [record for record in truth["annotations"] if record["image_id"] in ids],
     }
-    records = [record for record in labels["annotations"] if record["image_id"] in ids]
+    records = [record for record in labels["annotations"] if record["image_id"] in ids and not record.get("ignore")]
     numbers = []
     for kind in ("keypoints", "masks"):
         matching = match(subset, records, kind)
@@ -54,7 +54,7 @@ def row(path: str, truth: Mapping[str, Any], labels: Mapping[str, Any], min_scor
         interval = percentile_interval(bootstrap_ap(matching, counts)["AP"])
         low, high = interval or (np.nan, np.nan)
         numbers += [f"{matching.official['AP']:.3f} ({low:.2f}-{high:.2f})", f"{matching.official['AP50']:.3f}"]
-    kept = [record for record in records if record["score"] >= min_score and not record.get("ignore")]
+    kept = [record for record in records if record["score"] >= min_score]
     numbers += precision_recall(subset["annotations"], kept, ids)
     return f"| {path} | {len(ids)} | " + " | ".join(numbers) + " |"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,8 +40,15 @@ def label(
     ] = None,
     flip: Annotated[bool, typer.Option("--flip/--no-flip", help="Run flipped images too.")] = True,
     min_score: Annotated[
-        float, typer.Option("--min-score", min=0.0, max=1.0, help="Lowest score of a label; from half of it: ignore.")
-    ] = 0.2,
+        float | None,
+        typer.Option(
+            "--min-score",
+            min=0.0,
+            max=1.0,
+            show_default="0.2, or what a teacher asks for",
+            help="Lowest score of a label; from half of it: ignore.",
+        ),
+    ] = None,
     prior_labels: Annotated[
         Path | None,
         typer.Option("--prior-labels", metavar="JSON", help="Earlier labels: their images, and their people as votes."),
@@ -62,7 +70,10 @@ def label(
     from poseg.labelling import EnsembleConfig, LabelingJob, LabelThresholds
 
     ensemble = EnsembleConfig(_teachers(teacher, long_edge, weight, tile_size, threads=threads), flip, tiles)
-    thresholds = LabelThresholds(min_person=min_score, min_ignore=min_score / 2)
+    asked = (getattr(config.teacher, "thresholds", LabelThresholds()) for config in ensemble.teachers)
+    thresholds = LabelThresholds.strictest(asked)
+    if min_score is not None:
+        thresholds = replace(thresholds, min_person=min_score, min_ignore=min_score / 2)
     job = LabelingJob(folder, out, ensemble, thresholds, prior_labels, keep, exclude=contact_sheets)
     summary = _run(job, contact_sheets)
     for error in summary.errors:

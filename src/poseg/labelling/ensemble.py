@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from poseg.codecs.pose_fusion import FusedPeople, FusionConfig, ViewDetections, fuse_poses
 from poseg.errors import PosegError
+from poseg.geometry.pose_size import body_boxes
 from poseg.labelling.teachers import Image, Segmenter, Teacher
 from poseg.people import People
 from poseg.skeletons import COCO17
@@ -50,6 +51,11 @@ class TeacherConfig:
         """Whether the teacher predicts no people, only masks of people."""
         return bool(getattr(self.teacher, "masks_only", False))
 
+    @property
+    def detects_boxes(self) -> bool:
+        """Whether the boxes of its people are those of a detector rather than around joints."""
+        return bool(getattr(self.teacher, "detects_boxes", False))
+
 
 @dataclass(frozen=True, slots=True)
 class EnsembleConfig:
@@ -78,14 +84,16 @@ class EnsembleConfig:
 class Consensus:
     """What the teachers agree on in one image.
 
-    fused           the people, without masks
+    fused           the people, without masks; their boxes are those of detectors, else around the body by its joints
     masks           (N, H, W) bool
-    mask_agreement  (N,) mean IoU between the masks of teachers; 0 where fewer than two have a mask of the person
+    mask_agreement  (N,) mean IoU between the masks of teachers, or those of a single one; 0 for fewer than two masks
+    independent     (N,) bool: the masks are those of several teachers
     """
 
     fused: FusedPeople
     masks: Mask
     mask_agreement: NDArray[np.float32]
+    independent: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,6 +108,13 @@ class _View:
         return people.flipped(self.image.shape[1]) if self.flipped else people
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Detected(ViewDetections):
+    """Detections of one view, and whether their boxes are a detector's."""
+
+    has_boxes: bool = False
+
+
 def ensemble_image(image: Image, config: EnsembleConfig, prior: People | None = None) -> Consensus:
     """The people of an image (H, W, 3) that the teachers agree on; `prior` labels count as `PRIOR_LABEL_VOTES` views.
 
@@ -111,10 +126,10 @@ def ensemble_image(image: Image, config: EnsembleConfig, prior: People | None = 
     detections = list(_full_image_detections(views, config))
     num_teacher_views = len(detections)
     if prior is not None:
-        detections += [ViewDetections(prior.remap_to(COCO17))] * PRIOR_LABEL_VOTES
+        detections += [_Detected(prior.remap_to(COCO17))] * PRIOR_LABEL_VOTES
     if config.tiles != "none" and (config.tiles != "auto" or _is_crowded(detections, config.fusion)):
         detections += _tile_detections(views, config)
-    fused = _fused(detections, config.fusion)
+    fused = _with_body_boxes(_fused(detections, config.fusion), detections, (image.shape[0], image.shape[1]))
     masks: list[list[tuple[int, Mask]]] = [[] for _ in range(len(fused.people))]
     if len(fused.people):
         _add_teacher_masks(masks, views, config, fused.people)
@@ -153,15 +168,16 @@ def majority_mask(masks: Sequence[Mask], teachers: Sequence[Hashable]) -> tuple[
     return majority, float(np.mean(overlaps)) if overlaps else 0.0
 
 
-def _full_image_detections(views: Sequence[_View], config: EnsembleConfig) -> Iterator[ViewDetections]:
+def _full_image_detections(views: Sequence[_View], config: EnsembleConfig) -> Iterator[_Detected]:
     for teacher in config.teachers:
         # A teacher of masks alone must not count as a view that missed all people.
         for size in () if teacher.masks_only else teacher.input_sizes:
             for view in views:
-                yield ViewDetections(view.people(teacher.teacher(view.image, size).remap_to(COCO17)), teacher.weight)
+                people = view.people(teacher.teacher(view.image, size).remap_to(COCO17))
+                yield _Detected(people, teacher.weight, has_boxes=teacher.detects_boxes)
 
 
-def _tile_detections(views: Sequence[_View], config: EnsembleConfig) -> Iterator[ViewDetections]:
+def _tile_detections(views: Sequence[_View], config: EnsembleConfig) -> Iterator[_Detected]:
     for teacher in config.teachers:
         if teacher.tile_size is None:
             continue
@@ -172,7 +188,7 @@ def _tile_detections(views: Sequence[_View], config: EnsembleConfig) -> Iterator
                     yield _tile_detection(view, window, teacher)
 
 
-def _tile_detection(view: _View, window: tuple[int, int, int, int], config: TeacherConfig) -> ViewDetections:
+def _tile_detection(view: _View, window: tuple[int, int, int, int], config: TeacherConfig) -> _Detected:
     left, top, right, bottom = window
     people = config.teacher(np.ascontiguousarray(view.image[top:bottom, left:right]), config.tile_size).remap_to(COCO17)
     corner = np.array([left, top], np.float32)
@@ -182,16 +198,27 @@ def _tile_detection(view: _View, window: tuple[int, int, int, int], config: Teac
     if view.flipped:
         width = view.image.shape[1]
         left, right = width - right, width - left
-    return ViewDetections(view.people(people), config.weight, (left, top, right, bottom))
+    return _Detected(view.people(people), config.weight, (left, top, right, bottom), has_boxes=config.detects_boxes)
 
 
-def _fused(detections: Sequence[ViewDetections], fusion: FusionConfig) -> FusedPeople:
+def _fused(detections: Sequence[_Detected], fusion: FusionConfig) -> FusedPeople:
     """The people of all views; scores are the square roots of those of fusion, as the label thresholds expect."""
     fused = fuse_poses(detections, fusion)
     return replace(fused, people=replace(fused.people, scores=np.sqrt(fused.people.scores)))
 
 
-def _is_crowded(detections: Sequence[ViewDetections], fusion: FusionConfig) -> bool:
+def _with_body_boxes(fused: FusedPeople, detections: Sequence[_Detected], size: tuple[int, int]) -> FusedPeople:
+    """The people with the mean of their detected boxes; without any, the box around the body by its joints."""
+    people = fused.people
+    boxes = body_boxes(people.keypoints, people.keypoint_scores, size)
+    for person, sources in enumerate(fused.sources):
+        detected = [detections[view].people.boxes_xyxy[row] for view, row in sources if detections[view].has_boxes]
+        if detected:
+            boxes[person] = np.mean(detected, axis=0)
+    return replace(fused, people=replace(people, boxes_xyxy=boxes))
+
+
+def _is_crowded(detections: Sequence[_Detected], fusion: FusionConfig) -> bool:
     return int((_fused(detections, fusion).people.scores >= MIN_CROWD_SCORE).sum()) >= CROWD_SIZE
 
 
@@ -204,22 +231,23 @@ def _add_teacher_masks(
             for size in teacher.input_sizes:
                 for view in views:
                     segmented = teacher.teacher.segment(view.image, view.people(people), size)
-                    for person, mask in enumerate(segmented[:, :, ::-1] if view.flipped else segmented):
-                        masks[person].append((index, mask))
+                    for person, prompts in enumerate(segmented[..., ::-1] if view.flipped else segmented):
+                        masks[person] += [(index, mask) for mask in prompts.reshape(-1, *prompts.shape[-2:])]
 
 
 def _consensus_masks(
     masks: Sequence[Sequence[tuple[int, Mask]]], size: tuple[int, int]
-) -> tuple[Mask, NDArray[np.float32]]:
-    """The majority mask of each person's masks that are not empty, and their agreement."""
+) -> tuple[Mask, NDArray[np.float32], NDArray[np.bool_]]:
+    """The majority mask of each person's masks, their agreement, and whether several teachers have one."""
     majority = np.zeros((len(masks), *size), np.bool_)
-    agreement = np.zeros(len(masks), np.float32)
+    agreement, independent = np.zeros(len(masks), np.float32), np.zeros(len(masks), np.bool_)
     for person, candidates in enumerate(masks):
         nonempty = [(owner, mask) for owner, mask in candidates if mask.any()]
         if nonempty:
             owners, kept = zip(*nonempty, strict=True)
             majority[person], agreement[person] = majority_mask(kept, owners)
-    return majority, agreement
+            independent[person] = len(set(owners)) > 1
+    return majority, agreement, independent
 
 
 def _iou(a: Mask, b: Mask) -> float:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from poseg.draw.figures import contact_sheet, resize_to
 from poseg.draw.overlay import overlay
-from poseg.geometry.boxes import boxes_from_points, xywh_to_xyxy
+from poseg.geometry.boxes import xywh_to_xyxy
 from poseg.geometry.grid import pixel_centres, pixel_indices
 from poseg.geometry.masks import Masks
 from poseg.geometry.rle import encode_rle, segmentation_mask, tight_boxes
@@ -22,7 +23,7 @@ from poseg.labelling.teachers import Image
 from poseg.people import People
 from poseg.skeletons import COCO17
 
-BOX_PADDING = 0.1  # a body reaches beyond its joints: their box grows by this fraction on each side
+ON_MASK = 0.02  # a joint is on a mask within this fraction of the longer side of the person's box
 BOX_FILL = 0.5  # fraction of its box that a body without a mask is taken to cover
 MAX_COVERED = 0.6  # a region to ignore of which a label's box covers more is a second detection of that person
 
@@ -37,8 +38,10 @@ class LabelThresholds:
     min_person    score of a labelled person
     min_ignore    score of a person to ignore
     min_joint     score of a joint with v = 2
-    min_mask_iou  agreement of a mask that is kept
+    min_mask_iou  agreement between teachers of a mask that is kept
     min_joints    number of joints with v = 2 of a labelled person
+    min_view_iou  agreement of a mask that is kept, where it is that of views or prompts of one teacher alone
+    min_on_mask   fraction of the joints with v = 2 that lie on a mask that is kept
     """
 
     min_person: float = 0.2
@@ -46,6 +49,14 @@ class LabelThresholds:
     min_joint: float = 0.35
     min_mask_iou: float = 0.5
     min_joints: int = 3
+    min_view_iou: float = 0.5
+    min_on_mask: float = 0.0
+
+    @classmethod
+    def strictest(cls, several: Iterable[LabelThresholds]) -> LabelThresholds:
+        """The highest of each of some thresholds, and of the defaults: every teacher gets what it asks for."""
+        rows = [astuple(one) for one in (cls(), *several)]
+        return cls(*(max(column) for column in zip(*rows, strict=True)))
 
 
 def to_coco(
@@ -55,8 +66,8 @@ def to_coco(
 
     keypoints        x, y, v: v = 2 confident and inside the image, v = 0 uncertain, with its position
     keypoint_scores  one a joint; score: the person's
-    segmentation     RLE, only where teachers agree; `mask_agreement` is their IoU. Box and area are the mask's
-                     then, else the padded extent of the joints and half of it
+    segmentation     RLE, only where masks agree; `mask_agreement` is their IoU. Box and area are the mask's
+                     then, else the detected box, or that around the body by its joints, and half of it
     ignore           1 for an uncertain person: no joints, no mask, box only; left out where it covers a labelled one
     """
     scores = consensus.fused.people.scores
@@ -74,11 +85,12 @@ def _record(consensus: Consensus, row: int, size: tuple[int, int], thresholds: L
     confident = (scores >= thresholds.min_joint) & inside
     is_label = score >= thresholds.min_person and int(confident.sum()) >= thresholds.min_joints
     record = _pose(points, scores, confident & is_label, score)
-    if is_label and agreement >= thresholds.min_mask_iou:
-        mask = consensus.masks[row]
+    mask, box = consensus.masks[row], _clipped_box(people.boxes_xyxy[row], size)
+    holds = agreement >= (thresholds.min_mask_iou if consensus.independent[row] else thresholds.min_view_iou)
+    reach_px = max(1, round(ON_MASK * float((box[2:] - box[:2]).max())))
+    if is_label and holds and fraction_on_mask(mask, points[confident], reach_px) >= thresholds.min_on_mask:
         record |= _bbox_area(tight_boxes(mask[None])[0], float(np.count_nonzero(mask)))
         return record | {"segmentation": encode_rle(mask), "mask_agreement": round(agreement, 2)}
-    box = _padded_box(points, confident if confident.sum() > 1 else inside, size)
     record |= _bbox_area(box, BOX_FILL * float(np.prod(np.maximum(box[2:] - box[:2], 1))))
     return record if is_label else record | {"ignore": 1}
 
@@ -125,13 +137,19 @@ def _bbox_area(box: NDArray[np.float32], area: float) -> dict[str, Any]:
     return {"bbox": [round(side, 1) for side in (left, top, right - left, bottom - top)], "area": round(area, 1)}
 
 
-def _padded_box(points: NDArray[np.float32], counts: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.float32]:
-    """The padded box (4,) xyxy of the joints that count, clipped to the image."""
-    box = boxes_from_points(points[None], counts[None] if counts.any() else np.ones((1, len(points)), np.bool_))[0]
-    padding = BOX_PADDING * (box[2:] - box[:2])
-    low, high = box[:2] - padding, box[2:] + padding
-    edge = np.array(size[::-1], np.float32)
-    return np.concatenate([np.clip(low, 0, edge), np.clip(high, 0, edge)])
+def _clipped_box(box: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    """A box (4,) xyxy clipped to the image."""
+    return np.clip(box, 0, np.array(size[::-1] * 2, np.float32))
+
+
+def fraction_on_mask(mask: NDArray[np.bool_], points: NDArray[np.float32], reach_px: int) -> float:
+    """Fraction of points (M, 2) in an image that lie on its mask (H, W), or within `reach_px`; 1 for no points."""
+    if not len(points):
+        return 1.0
+    side = 2 * reach_px + 1
+    near = cv2.dilate(mask.astype(np.uint8), np.ones((side, side), np.uint8))
+    column, row = np.clip(np.floor(points).astype(int), 0, np.array(mask.shape[::-1]) - 1).T
+    return float((near[row, column] > 0).mean())
 
 
 class ContactSheets:

@@ -37,6 +37,9 @@ class Teacher(Protocol):
     name     short, for the label file
     licence  terms of its weights, for the label file
     sizes    long sides of its input in pixels that are worth running
+
+    It may have a `weight` and a `tile_size` (as in `TeacherConfig`), `thresholds` (`LabelThresholds`) that suit its
+    scores, and `detects_boxes` = True where its boxes are a detector's rather than around joints.
     """
 
     name: str
@@ -56,7 +59,10 @@ class Segmenter(Protocol):
     """
 
     def segment(self, image: Image, people: People, size: int | None = None) -> NDArray[np.bool_]:
-        """(N, H, W) masks of the people; all false where it has none."""
+        """(N, H, W) masks of the people, or (N, V, H, W) of V prompts each; all false where it has none.
+
+        The boxes of the people are those of a detector, or around the body.
+        """
         ...
 
 
