@@ -24,7 +24,7 @@ def test_networks_that_are_none_are_refused(tmp_path, source, argument):
         load_teacher(f"{TEACHERS / source}={argument.format(text=text)}")
 
 
-def test_top_down_detects_the_astronaut_where_she_is():
+def test_top_down_detects_the_astronaut():
     astronaut = pytest.importorskip("skimage.data").astronaut()
     networks = [WEIGHTS / name for name in ("rtmdet_nano_person_640.onnx", "tinypose_256x192.onnx")]
     if not all(path.is_file() for path in networks):
