@@ -142,7 +142,7 @@ def run(model: Predictor, truth: GroundTruth) -> list[Variant]:
         ids = {"image_id": image_id, "category_id": truth.category_id}
         for name, options in VIEWS.items():
             predictor = build_predictor(
-                model.model, inference=model.inference, mask_refiner="", adaptive=False, **options
+                model.model, inference=model.inference, pose_refiner="", mask_refiner="", adaptive=False, **options
             )
             views = predictor.views(image)
             for variant in tried:
@@ -204,7 +204,7 @@ def main() -> None:
     truth = load_ground_truth(args.data, args.images, args.limit)
     grids, numbers = [], {}
     for spec in args.model or [ModelSpec("small", None)]:
-        model = poseg.load(spec.model, long_edge_px=spec.size_px, threads=1, mask_refiner="")
+        model = poseg.load(spec.model, long_edge_px=spec.size_px, threads=1, pose_refiner="", mask_refiner="")
         card = model.model.card
         title = f"{card.name} at {spec.size_px or card.inference.long_edge_px} px, stride {model.model.codec.stride}"
         numbers[title] = measure(run(model, truth))

@@ -189,7 +189,9 @@ def main() -> None:
     truth = load_ground_truth(args.data, args.images, args.limit)
     grids, numbers = [], {}
     for spec in args.model or [ModelSpec("small", None)]:
-        model = poseg.load(spec.model, long_edge_px=spec.size_px, min_score=0.0, threads=1, mask_refiner="")
+        model = poseg.load(
+            spec.model, long_edge_px=spec.size_px, min_score=0.0, threads=1, pose_refiner="", mask_refiner=""
+        )
         title = f"{model.model.card.name} at {spec.size_px or model.model.card.inference.long_edge_px} px"
         numbers[title] = correct(model, truth)
         grids.append(tabulate(f"{title}; {len(truth.paths)} images of {args.data.name}", numbers[title]))

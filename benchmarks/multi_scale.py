@@ -98,7 +98,10 @@ def main() -> None:
         for mode, options in MODES.items():
             counter = PixelCounter(model.model)
             scales = tuple(size / max(sizes) for size in sizes)
-            predictor = build_predictor(counter, long_edge_px=max(sizes), scales=scales, min_score=0.0, **options)
+            predictor = build_predictor(
+                counter, long_edge_px=max(sizes), scales=scales, min_score=0.0, pose_refiner="", mask_refiner="",
+                **options,
+            )  # fmt: skip
             models.append(TimedModel(f"{', '.join(map(str, sizes))}: {mode}", predictor))
             counters.append(counter)
     interleave_runs(models, truth.paths, args.rounds)

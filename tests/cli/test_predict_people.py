@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import Result
 
+from poseg.cli.predict_options import DetectOptions, PredictOptions
 from poseg.codecs.multitask import MultitaskCodec
 from poseg.errors import FieldError
 from poseg.io.coco_results import read_results
@@ -184,6 +185,12 @@ def test_top_down_takes_the_boxes_of_a_detector(predict: Poseg, spots: Spots, sa
         assert np.abs(centre - (x + width / 2, y + height / 2)).max() < 8
     assert predict("a.png", *CROPS, "--detector", "../spots.onnx", "--max-people", "1").exit_code == 0
     assert len(records()) == 1
+
+
+@pytest.mark.parametrize("asked", [None, False, True])
+def test_the_detector_of_a_top_down_model_refines_poses_only_where_asked(asked: bool | None) -> None:
+    options = PredictOptions(DetectOptions(model="multitask", refine_poses=asked), detector="small")
+    assert (options.build().detector.pose_refiner is not None) == bool(asked)
 
 
 def test_top_down_takes_the_boxes_of_results_in_order(predict: Poseg, spots: Spots, save: Save) -> None:

@@ -12,7 +12,7 @@ pytest.importorskip("accelerate")
 from poseg.errors import PosegError  # noqa: E402
 from poseg.export.torch_onnx import per_person_input_shape  # noqa: E402
 from poseg.io.overrides import apply_overrides, from_dict, to_dict  # noqa: E402
-from poseg.recipes import RECIPES, find_recipe  # noqa: E402
+from poseg.recipes import RECIPES, find_recipe, tasks  # noqa: E402
 from poseg.recipes.train_run import check_resumable, load_recipe  # noqa: E402
 from poseg.systems.mask_refiner import MaskRefinerSystem  # noqa: E402
 from poseg.systems.pose2seg import Pose2Seg  # noqa: E402
@@ -92,3 +92,12 @@ def test_personlab_fast_is_a_part_of_small():
         inner, fields = small(image), fast(image)
     for name, field in fields.items():
         torch.testing.assert_close(field, inner[f"coarse.{name}"])
+
+
+def test_a_network_is_validated_by_its_own_poses_and_masks():
+    recipe = find_recipe("personlab_small")
+    assert recipe.card.inference.pose_refiner and recipe.card.inference.mask_refiner
+    model = tasks._eval_model(recipe, recipe.system.network().state_dict())
+    predictor = tasks.TASKS[type(recipe.system)].model(model)
+    assert predictor.pose_refiner is None
+    assert predictor.mask_refiner is None

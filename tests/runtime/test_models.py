@@ -50,6 +50,8 @@ def test_load_takes_the_name_of_a_bundled_model(monkeypatch: pytest.MonkeyPatch,
     model_path.rename(package / "models" / f"{models.DEFAULT}.onnx")
     monkeypatch.setattr(models, "files", lambda name: package)
     assert list(models.models()) == [models.DEFAULT, "accurate"]
+    assert models.is_model("accurate")
+    assert models.model_bytes("accurate") == models.model_bytes(models.DEFAULT)
     assert models.load().model.card.name == "test"
 
 

@@ -176,9 +176,9 @@ class PredictOptions:
         poser = self._top_down()
         if self.detector is None:
             return poser
-        return TopDownPipeline(
-            replace(self.detect, model=self.detector, flip=None).with_mask_model(self.mask_model), poser
-        )
+        # The top-down model is what refines poses, so the detector does not, unless this is asked for.
+        detect = replace(self.detect, model=self.detector, flip=None, refine_poses=bool(self.detect.refine_poses))
+        return TopDownPipeline(detect.with_mask_model(self.mask_model), poser)
 
     def lifter(self) -> Callable[[People], People]:
         """Lifts people to 3D, with --3d."""

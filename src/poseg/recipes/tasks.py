@@ -169,7 +169,8 @@ def _datasets(recipe: Recipe, data: Path) -> tuple[WeightedDataset[Any], ...]:
     return parts
 
 
-_detector = partial(build_predictor, min_score=0.0, mask_refiner="")
+# A network is validated by its own poses and masks.
+_detector = partial(build_predictor, min_score=0.0, pose_refiner="", mask_refiner="")
 
 
 def _default_with(model: TorchModel[Any]) -> Model:

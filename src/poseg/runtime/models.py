@@ -123,14 +123,13 @@ def load_model(model: str | os.PathLike[str] | None = None, *, threads: int | No
     """The network behind `load`, with its card and codec."""
     bundled = _bundled()
     name = DEFAULT if model is None else os.fspath(model)
-    weights, _ = _PRESETS.get(name, (name, {}))
-    if weights in bundled:
-        loaded = OnnxModel(bundled[weights].read_bytes(), threads=threads, name=name)
+    if name in bundled:
+        loaded = OnnxModel(bundled[name].read_bytes(), threads=threads, name=name)
         loaded.card = _preset_card(name, loaded.card)
         return loaded
     if Path(name).suffix == _SUFFIX or os.path.exists(name):
         return OnnxModel(name, threads=threads)
-    listed = ", ".join([*bundled, *_PRESETS] if bundled else []) or "none in this installation"
+    listed = ", ".join(bundled) or "none in this installation"
     raise WeightsError(
         f"There is no model {name!r}; give the path of an ONNX file or the name of a bundled one ({listed})."
     )
@@ -153,17 +152,14 @@ def is_model(source: str) -> bool:
 def card_of(model: str | os.PathLike[str]) -> Card:
     """The card of a bundled model or of a file, read without an optimised session. Raises as `load` does."""
     bundled, name = _bundled(), os.fspath(model)
-    weights, _ = _PRESETS.get(name, (name, {}))
-    if weights in bundled:
-        return _preset_card(name, read_card(bundled[weights].read_bytes(), name=name))
+    if name in bundled:
+        return _preset_card(name, read_card(bundled[name].read_bytes(), name=name))
     return read_card(name) if os.path.exists(name) else load_model(name).card
 
 
 def models() -> dict[str, Card]:
     """Cards of the bundled models, by name."""
-    bundled = _bundled()
-    presets = [name for name, (weights, _) in _PRESETS.items() if weights in bundled]
-    return {name: card_of(name) for name in (*bundled, *presets)}
+    return {name: card_of(name) for name in _bundled()}
 
 
 def _preset_card(name: str, card: Card) -> Card:
@@ -177,8 +173,10 @@ def _preset_card(name: str, card: Card) -> Card:
 
 
 def _bundled() -> dict[str, Traversable]:
+    """The files of the bundled models by name, then those of the presets."""
     folder = files("poseg").joinpath("models")
     if not folder.is_dir():
         return {}
     paths = {path.name.removesuffix(_SUFFIX): path for path in folder.iterdir() if path.name.endswith(_SUFFIX)}
-    return dict(sorted(paths.items()))
+    presets = {name: paths[weights] for name, (weights, _) in _PRESETS.items() if weights in paths}
+    return dict(sorted(paths.items())) | presets

@@ -14,7 +14,7 @@ from poseg.codecs.pose_fusion import without_duplicates
 from poseg.errors import SkeletonError
 from poseg.geometry.pose_size import body_boxes
 from poseg.people import People
-from poseg.runtime.crop_pose import TopDownPose, overlaps_image
+from poseg.runtime.crop_pose import TopDownPose
 
 MIN_SCORE = 0.05  # people that were detected with a lower score are left out: hardly one of them is worth its crop
 MIN_JOINT_SCORE = 0.2  # below, a joint of the detector with a higher score stays
@@ -38,16 +38,11 @@ class PoseRefiner:
         FieldError where the network's outputs are not finite.
         """
         size, people = (image.shape[0], image.shape[1]), people[people.scores >= MIN_SCORE]
-        boxes_xyxy = body_boxes(people.keypoints, people.keypoint_scores, size)
-        inside = overlaps_image(boxes_xyxy, size)
-        people, boxes_xyxy = people[inside], boxes_xyxy[inside]
         if not len(people):
             return people
+        boxes_xyxy = body_boxes(people.keypoints, people.keypoint_scores, size)
         cropped = replace(self.pose_model, min_score=0.0)(image, boxes_xyxy)
-        refined = _merge_joints(people, cropped)
-        visible = cropped.keypoint_scores > MIN_JOINT_SCORE
-        mean = (cropped.keypoint_scores * visible).sum(axis=1) / np.maximum(visible.sum(axis=1), 1)
-        refined = replace(refined, scores=np.sqrt(people.scores) * mean, masks=None)
+        refined = replace(_merge_joints(people, cropped), scores=np.sqrt(people.scores) * cropped.scores, masks=None)
         return without_duplicates(refined, MAX_OKS)
 
 
