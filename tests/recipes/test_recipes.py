@@ -96,7 +96,8 @@ def test_personlab_fast_is_a_part_of_small():
 
 def test_a_network_is_validated_by_its_own_poses_and_masks():
     recipe = find_recipe("personlab_small")
-    assert recipe.card.inference.pose_refiner and recipe.card.inference.mask_refiner
+    assert recipe.card.inference.pose_refiner
+    assert recipe.card.inference.mask_refiner
     model = tasks._eval_model(recipe, recipe.system.network().state_dict())
     predictor = tasks.TASKS[type(recipe.system)].model(model)
     assert predictor.pose_refiner is None
