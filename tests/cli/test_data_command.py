@@ -80,7 +80,7 @@ def test_data_check_exits_with_2_where_training_is_impossible(content: str, tmp_
 
 def test_data_check_takes_a_skeleton_file(plain: dict[str, Any], tmp_path: Path) -> None:
     del plain["categories"][0]["skeleton"]
-    assert run(plain, tmp_path, "check").exit_code == 2
+    assert run(plain, tmp_path, "check").exit_code == 1
     (tmp_path / "cat.toml").write_text('bones = [["nose", "tail"]]')
     assert run(plain, tmp_path, "check", "--skeleton", str(tmp_path / "cat.toml")).exit_code == 0
     done = run(plain, tmp_path, "check", "--skeleton", str(tmp_path / "none.toml"))

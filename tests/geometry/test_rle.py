@@ -13,7 +13,6 @@ from poseg.errors import AnnotationError, ShapeError
 from poseg.geometry.rle import (
     decode_rle,
     encode_rle,
-    fill_polygons,
     segmentation_mask,
     tight_boxes,
 )
@@ -57,11 +56,11 @@ def test_long_runs_use_several_characters():
 def test_polygons_are_filled_as_coco_fills_them(polygons):
     height, width = 33, 27
     expected = coco.decode(coco.merge(coco.frPyObjects(polygons, height, width)))
-    np.testing.assert_array_equal(fill_polygons(polygons, (height, width)), expected)
+    np.testing.assert_array_equal(segmentation_mask(polygons, (height, width)), expected)
 
 
 def test_polygon_along_pixel_edges_covers_those_pixels():
-    mask = fill_polygons([[2, 1, 5, 1, 5, 4, 2, 4]], (6, 8))
+    mask = segmentation_mask([[2, 1, 5, 1, 5, 4, 2, 4]], (6, 8))
     expected = np.zeros((6, 8), np.bool_)
     expected[1:4, 2:5] = True
     np.testing.assert_array_equal(mask, expected)
@@ -69,8 +68,8 @@ def test_polygon_along_pixel_edges_covers_those_pixels():
 
 
 def test_polygon_of_two_points_is_empty_and_not_a_box():
-    assert not fill_polygons([[1, 1, 5, 5]], (8, 8)).any()
-    assert fill_polygons([[1, 1, 5, 5], [0, 0, 3, 0, 3, 3, 0, 3]], (8, 8)).sum() == 9
+    assert not segmentation_mask([[1, 1, 5, 5]], (8, 8)).any()
+    assert segmentation_mask([[1, 1, 5, 5], [0, 0, 3, 0, 3, 3, 0, 3]], (8, 8)).sum() == 9
 
 
 @pytest.mark.parametrize("nothing", [None, []])
@@ -119,7 +118,7 @@ def test_run_lengths_that_do_not_fill_their_size_are_refused(runs):
 @pytest.mark.parametrize("polygon", [[0, 0, 4, 0, 4], [0, 0, np.nan, 0, 4, 4], [0, 0, 1e12, 0, 4, 4], ["a"] * 6, 3])
 def test_bad_polygons_are_refused(polygon):
     with pytest.raises(AnnotationError, match="polygon"):
-        fill_polygons([polygon], (4, 4))
+        segmentation_mask([polygon], (4, 4))
 
 
 def test_segmentations_of_another_type_or_size_are_refused():

@@ -79,7 +79,7 @@ def parent_relative(values: ArrayLike, skeleton: Skeleton) -> Doubles:
     if len(array) != len(skeleton):
         raise ShapeError("values", expected=(len(skeleton), ...), got=array.shape)
     relative = np.zeros_like(array)
-    for parent, child in skeleton.indices(skeleton.tree):
+    for parent, child in skeleton.indices(skeleton.required_tree):
         relative[child] = array[child] - array[parent]
     return relative
 

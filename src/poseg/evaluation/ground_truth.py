@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from poseg.errors import AnnotationError
 from poseg.io.coco_json import CocoDataset, parse_coco, read_coco
 from poseg.io.coco_results import ImageId
-from poseg.io.coco_table import person_category, record_list
+from poseg.io.coco_table import person_category
+from poseg.io.coco_values import canonical_coco
 from poseg.io.files import read_json
 from poseg.io.people_file import PeopleFile, annotated_people, match_images
 from poseg.people import People
@@ -26,15 +27,15 @@ class GroundTruth:
     """Annotations and their images.
 
     dataset      the annotation file, checked
-    raw          the same file as it was read, for the official evaluator
-    category_id  that of the person category
+    raw          the same file with its values read, for the official evaluator
+    category     that of people
     paths        image file by image id, in the order of the annotation file
     num_missing  images without people that do not lie on disk
     """
 
     dataset: CocoDataset
     raw: Mapping[str, Any]
-    category_id: int
+    category: Mapping[str, Any]
     paths: Mapping[int, Path]
     num_missing: int
 
@@ -51,7 +52,8 @@ class GroundTruth:
             for image in self.raw["images"]
             if image["id"] in sizes
         }
-        return {**self.raw, "images": list(images.values())}
+        people = [record for record in self.raw["annotations"] if record["category_id"] == self.category["id"]]
+        return {"images": list(images.values()), "annotations": people, "categories": [self.category]}
 
     def num_people(self, image_id: int) -> int:
         """How many people are annotated in an image, crowds left out."""
@@ -84,7 +86,7 @@ def load_ground_truth(
     An image without people may be missing: it is left out and counted. Raises AnnotationError where one with people
     is missing, or where no image is left.
     """
-    raw = read_json(data)
+    raw = canonical_coco(read_json(data))
     dataset = parse_coco(raw, str(data))
     if keypoints_only:
         raw = with_keypoints_only(raw, dataset)
@@ -104,8 +106,8 @@ def load_ground_truth(
         )
     if limit is not None and limit < 1:
         raise AnnotationError(f"A limit of {limit} images leaves nothing to evaluate; give 1 or more.")
-    category = person_category(record_list(raw, "categories", str(data)), str(data))
-    return GroundTruth(dataset, raw, int(category["id"]), dict(list(paths.items())[:limit]), len(listed) - len(paths))
+    category = person_category(raw["categories"], raw["annotations"], str(data))
+    return GroundTruth(dataset, raw, category, dict(list(paths.items())[:limit]), len(listed) - len(paths))
 
 
 def with_keypoints_only(raw: Mapping[str, Any], dataset: CocoDataset) -> dict[str, Any]:

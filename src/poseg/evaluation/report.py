@@ -166,7 +166,7 @@ def _run(
     )
     return _ImageResult(
         size=size,
-        records=[{**record, "category_id": truth.category_id} for record in records],
+        records=[{**record, "category_id": truth.category["id"]} for record in records],
         intersection=intersection,
         union=union,
         ms={

@@ -57,7 +57,7 @@ def default_limbs(skeleton: Skeleton) -> tuple[Limb, ...]:
     for limbs in (COCO_LIMBS, OPENPOSE_LIMBS):
         if {joint for limb in limbs for joint in limb} == set(skeleton.joints):
             return limbs
-    return skeleton.tree
+    return skeleton.required_tree
 
 
 def redundant_limbs(skeleton: Skeleton, limbs: Sequence[Limb]) -> NDArray[np.bool_]:

@@ -22,6 +22,8 @@ Rle = dict[str, Any]
 
 _MAX_COORDINATE_PX = 1e6  # a polygon is traced edge by edge: a stray 1e12 would allocate terabytes
 _MAX_PX = 2**31  # the same for invalid sizes
+_MAX_PERIMETER_PX = 4e6
+MIN_POLYGON = 6  # coordinates, of three points
 
 
 def encode_rle(mask: Mask) -> Rle:
@@ -35,13 +37,13 @@ def encode_rle(mask: Mask) -> Rle:
 def decode_rle(rle: Mapping[str, Any]) -> Mask:
     """(H, W) bool mask of run lengths, compressed or not. Raises AnnotationError where they do not fill the size."""
     try:
-        height, width = (int(side) for side in rle["size"])
+        height, width = (_whole(side) for side in rle["size"])
         counts = rle["counts"]
         if isinstance(counts, (str, bytes)):
             packed = counts.encode("ascii") if isinstance(counts, str) else counts
             lengths = _run_lengths(packed)
         else:
-            lengths = np.array(counts, np.int64).reshape(-1)
+            lengths = np.array([_whole(count) for count in counts], np.int64)
     except (KeyError, TypeError, ValueError, OverflowError) as fault:
         raise AnnotationError(
             f"Run lengths need a size of two numbers and counts, as numbers or as COCO's text ({fault!r})."
@@ -56,16 +58,25 @@ def decode_rle(rle: Mapping[str, Any]) -> Mask:
     return np.ascontiguousarray(values.reshape(width, height).T)
 
 
-def fill_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> Mask:
-    """(H, W) bool union of polygons, filled as COCO's tools do; `size` is (height, width).
+def parse_segmentation(segmentation: object) -> list[list[float]] | Rle | None:
+    """A segmentation of a COCO file as pycocotools takes it: polygons, or compressed run lengths.
 
-    Polygons of fewer than three points are empty. Raises AnnotationError for odd, infinite or far-off ones.
+    This is the one place that knows what a segmentation covers. What has no area covers nothing: polygons of fewer
+    than three points are left out, and where none is left it is None, as a segmentation that is absent or empty.
+    Raises AnnotationError for anything that is neither of both forms, for polygons that are not flat lists of an even
+    number of coordinates near an image, and for run lengths that do not fill their size.
     """
-    rings = [parse_polygon(polygon) for polygon in polygons]
-    rings = [ring for ring in rings if len(ring) >= 6]
-    if not rings:
-        return np.zeros(size, np.bool_)
-    return decode_rle(coco.merge(coco.frPyObjects(rings, *size)))
+    if isinstance(segmentation, Mapping):
+        return encode_rle(decode_rle(segmentation)) if segmentation else None
+    if segmentation is None:
+        return None
+    if isinstance(segmentation, (str, bytes)) or not isinstance(segmentation, Sequence):
+        raise AnnotationError(
+            "A segmentation is a list of polygons, or run lengths with size and counts, "
+            f"got {type(segmentation).__name__}."
+        )
+    rings = [parse_polygon(polygon) for polygon in segmentation]
+    return [ring for ring in rings if len(ring) >= MIN_POLYGON] or None
 
 
 def parse_polygon(polygon: object) -> list[float]:
@@ -81,29 +92,44 @@ def parse_polygon(polygon: object) -> list[float]:
         raise AnnotationError("A polygon is a flat list x0, y0, x1, y1, ... of an even number of numbers.")
     if len(ring) and not np.abs(ring).max() <= _MAX_COORDINATE_PX:
         raise AnnotationError("A polygon has a coordinate that is not a number of pixels near the image.")
+    if np.abs(np.diff(ring.reshape(-1, 2), axis=0)).sum() > _MAX_PERIMETER_PX:
+        raise AnnotationError("A polygon is too long to be one of pixels; correct its coordinates.")
     return [float(value) for value in ring]
 
 
-def segmentation_mask(segmentation: object, size: tuple[int, int]) -> Mask:
-    """(H, W) bool mask of a COCO segmentation of either form; all False for None and no polygons.
+def segmentation_rle(segmentation: object, size: tuple[int, int]) -> Rle | None:
+    """The same as compressed run lengths on an image of `size` (height, width); None where it covers nothing.
 
-    Raises AnnotationError for anything else, and for run lengths of another size than `size` (height, width).
+    Polygons are filled as COCO's tools do. Raises AnnotationError, also for run lengths of another size.
     """
-    if segmentation is None:
-        return np.zeros(size, np.bool_)
-    if isinstance(segmentation, Mapping):
-        mask = decode_rle(segmentation)
-        if mask.shape != size:
-            raise AnnotationError(
-                f"Run lengths are for {mask.shape[0]} x {mask.shape[1]} pixels, "
-                f"the image has {size[0]} x {size[1]} (height x width); make both the same."
-            )
-        return mask
-    if isinstance(segmentation, Sequence) and not isinstance(segmentation, (str, bytes)):
-        return fill_polygons(segmentation, size)
-    raise AnnotationError(
-        f"A segmentation is a list of polygons or run lengths with size and counts, got {type(segmentation).__name__}."
-    )
+    if isinstance(segmentation, Mapping) and segmentation:
+        return encode_rle(_sized(decode_rle(segmentation), size))
+    rings = parse_segmentation(segmentation)
+    if rings is None:
+        return None
+    runs = coco.merge(coco.frPyObjects(rings, *size))
+    return {"size": [int(side) for side in runs["size"]], "counts": runs["counts"].decode("ascii")}
+
+
+def segmentation_mask(segmentation: object, size: tuple[int, int]) -> Mask:
+    """(H, W) bool mask of a COCO segmentation of either form; all False where it covers nothing.
+
+    Raises AnnotationError as `segmentation_rle`.
+    """
+    if isinstance(segmentation, Mapping) and segmentation:
+        return _sized(decode_rle(segmentation), size)
+    runs = segmentation_rle(segmentation, size)
+    return np.zeros(size, np.bool_) if runs is None else decode_rle(runs)
+
+
+def _sized(mask: Mask, size: tuple[int, int]) -> Mask:
+    """The mask itself. Raises AnnotationError where it has not the size of the image."""
+    if mask.shape != tuple(size):
+        raise AnnotationError(
+            f"Run lengths are for {mask.shape[0]} x {mask.shape[1]} pixels, "
+            f"the image has {size[0]} x {size[1]} (height x width); make both the same."
+        )
+    return mask
 
 
 def tight_boxes(masks: Mask) -> NDArray[np.float32]:
@@ -118,6 +144,14 @@ def tight_boxes(masks: Mask) -> NDArray[np.float32]:
 def _first(marks: Mask) -> NDArray[np.intp]:
     """Index of the first true value of each row; 0 without any."""
     return marks.argmax(axis=1) if marks.shape[1] else np.zeros(len(marks), np.intp)
+
+
+def _whole(value: object) -> int:
+    """A whole number, written as an integer, a float or text. Raises ValueError or TypeError."""
+    number = float(value)  # type: ignore[arg-type]
+    if not number.is_integer():
+        raise ValueError(f"{value!r} is not a whole number")
+    return int(number)
 
 
 def _run_lengths(packed: bytes) -> NDArray[np.int64]:

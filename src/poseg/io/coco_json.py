@@ -24,9 +24,11 @@ from poseg.io.coco_table import (
     parse_annotations,
     parse_images,
     parse_skeleton,
+    people_records,
     person_category,
     record_list,
 )
+from poseg.io.coco_values import canonical_coco
 from poseg.io.files import read_json
 from poseg.people import People
 from poseg.skeletons import Skeleton
@@ -163,14 +165,11 @@ def read_coco(path: str | Path) -> CocoDataset:
 
 def parse_coco(raw: object, source: str) -> CocoDataset:
     """As `read_coco`, from a file that is in memory already; `source` is its name in messages."""
+    raw = canonical_coco(raw)
     images = parse_images(record_list(raw, "images", source), source)
-    category = person_category(record_list(raw, "categories", source), source)
-    annotations = []
-    for record in record_list(raw, "annotations", source):
-        if "category_id" not in record:
-            raise AnnotationError(f"{source}: annotation {record.get('id')} has no category_id; add it.")
-        if record["category_id"] == category["id"]:
-            annotations.append(record)
+    listed = record_list(raw, "annotations", source)
+    category = person_category(record_list(raw, "categories", source), listed, source)
+    annotations = people_records(listed, category, source)
     skeleton = parse_skeleton(category, annotations, source)
     table = parse_annotations(annotations, images, len(skeleton), source)
     return CocoDataset(source, skeleton, images, table, _rows_by_image(table))

@@ -18,7 +18,8 @@ from poseg.geometry import boxes
 from poseg.geometry.grid import pixel_centres, pixel_indices
 from poseg.geometry.masks import Masks
 from poseg.geometry.rle import decode_rle
-from poseg.io.coco_table import Record, boxes_or_fallback, has_key, parse_numbers
+from poseg.io.coco_table import boxes_or_fallback, has_key, parse_numbers
+from poseg.io.coco_values import Record, canonical_results, is_integer
 from poseg.io.files import read_json, write_json
 from poseg.people import People
 from poseg.skeletons import COCO17, SKELETONS, Skeleton
@@ -107,7 +108,7 @@ def read_results(path: str | Path, *, skeleton: Skeleton = COCO17) -> dict[Image
         raise AnnotationError(f"{source} is not a list of records; give a COCO result file, not ground truth.")
     return {
         image_id: people_from_records(records, skeleton, f"{source}: image {image_id}")
-        for image_id, records in group_by_image(raw, PERSON, source).items()
+        for image_id, records in group_by_image(canonical_results(raw), PERSON, source).items()
     }
 
 
@@ -115,10 +116,13 @@ def group_by_image(raw: Sequence[Record], category: int, source: str) -> dict[Im
     """Records of one category by image id, in the order of the file. Raises AnnotationError for invalid ids."""
     by_image: dict[ImageId, list[Record]] = {}
     for index, record in enumerate(raw):
-        if record.get("category_id", category) != category:
+        number = record.get("category_id", category)
+        if not is_integer(number):
+            raise AnnotationError(f"{source}: record {index} has category_id {number!r}, expected an integer.")
+        if number != category:
             continue
         image_id = record.get("image_id")
-        if not isinstance(image_id, (int, str)) or isinstance(image_id, bool):
+        if not is_integer(image_id) and not isinstance(image_id, str):
             raise AnnotationError(f"{source}: record {index} has image_id {image_id!r}, expected a number or a name.")
         by_image.setdefault(image_id, []).append(record)
     return by_image

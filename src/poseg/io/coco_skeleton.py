@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from poseg.errors import AnnotationError, SkeletonError
+from poseg.io.coco_values import read_integer
 from poseg.skeletons import COCO17, SKELETONS, Pair, Skeleton
 
 if sys.version_info >= (3, 11):
@@ -142,14 +143,16 @@ def _joint(entry: object, joints: Sequence[str], what: str) -> str:
     if isinstance(entry, str):
         name = entry if entry in joints else _with_side_first(_snake(entry)) or _snake(entry)
         name = name if name in joints else _ALIASES.get(name, name)
-        if name not in joints:
+        if name in joints:
+            return name
+        if read_integer(entry) is None:
             raise SkeletonError(f"a {what} names {entry!r}, which is not among the joints {', '.join(joints)}.")
-        return name
-    if isinstance(entry, bool) or not isinstance(entry, int):
+    number = read_integer(entry)
+    if number is None:
         raise SkeletonError(f"a {what} is not a pair of joints: it has {entry!r}.")
-    if not 1 <= entry <= len(joints):
-        raise SkeletonError(f"a {what} has joint number {entry}, expected 1 to {len(joints)}.")
-    return joints[entry - 1]
+    if not 1 <= number <= len(joints):
+        raise SkeletonError(f"a {what} has joint number {number}, expected 1 to {len(joints)}.")
+    return joints[number - 1]
 
 
 def _list(value: object, what: str) -> Sequence[object]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from poseg.errors import AnnotationError, SkeletonError
 from poseg.geometry.boxes import boxes_from_points, xywh_to_xyxy
 from poseg.geometry.masks import Masks
+from poseg.geometry.rle import MIN_POLYGON, parse_segmentation
 from poseg.io.coco_skeleton import build_skeleton, describe_skeleton, read_skeleton_file, skeleton_file_beside
+from poseg.io.coco_values import Record, is_integer
 from poseg.skeletons import COCO17, Skeleton
 
 Floats = NDArray[np.float32]
-Record = Mapping[str, Any]
-
-_INT64_LIMIT = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +75,43 @@ def parse_images(raw: Sequence[Record], source: str) -> dict[int, CocoImage]:
     return images
 
 
-def person_category(raw: Sequence[Record], source: str) -> Record:
-    """The category named person, else the only one. Raises AnnotationError."""
-    named = [category for category in raw if str(category.get("name", "")).lower() == "person"]
-    for candidates in (named, raw):
+def person_category(raw: Sequence[Record], annotations: Sequence[Record], source: str) -> Record:
+    """The category named person, else the only one; of several, the one that annotations use. Raises AnnotationError.
+
+    The same category may be listed several times: the entry with joints counts.
+    """
+    by_id: dict[object, Record] = {}
+    for category in sorted(raw, key=lambda category: not category.get("keypoints")):
+        by_id.setdefault(_key(category.get("id")), category)
+    named = [category for category in by_id.values() if str(category.get("name", "")).strip().lower() == "person"]
+    if len(named) > 1:
+        used = {_key(record.get("category_id")) for record in annotations}
+        named = [category for category in named if _key(category.get("id")) in used] or named[:1]
+    for candidates in (named, list(by_id.values())):
         if len(candidates) == 1:
             _integer(candidates[0], "id", "categories", source)
             return candidates[0]
+    if len(named) > 1:
+        ids = " and ".join(str(category.get("id")) for category in named)
+        raise AnnotationError(f"{source}: the categories {ids} are both named 'person' and used; merge or rename them.")
     names = ", ".join(str(category.get("name", "?")) for category in raw) or "none"
     raise AnnotationError(f"{source}: expected one category named 'person', got {names}; rename the right one.")
+
+
+def people_records(annotations: Sequence[Record], category: Record, source: str) -> list[Record]:
+    """The annotations of a category. Raises AnnotationError for one whose category cannot be read."""
+    people = []
+    for record in annotations:
+        number = record.get("category_id")
+        if number is None:
+            raise AnnotationError(f"{source}: annotation {record.get('id')} has no category_id; add it.")
+        if not is_integer(number):
+            raise AnnotationError(
+                f"{source}: annotation {record.get('id')} has category_id {number!r}, expected an integer."
+            )
+        if number == category["id"]:
+            people.append(record)
+    return people
 
 
 def parse_skeleton(category: Record, annotations: Sequence[Record], source: str) -> Skeleton:
@@ -128,7 +155,7 @@ def parse_annotations(raw: Sequence[Record], images: Mapping[int, CocoImage], jo
         scores=_rows(raw, ids, "score", 1.0, source),
         boxes_xyxy=xywh_to_xyxy(boxes),
         areas=_rows(raw, ids, "area", np.nan, source),
-        crowd_or_ignore=np.array([bool(record.get("iscrowd") or record.get("ignore")) for record in raw], np.bool_),
+        crowd_or_ignore=_crowds(raw, ids, source),
         segmentations=tuple(
             _segmentation(record, f"{source}: annotation {number}") for number, record in zip(ids, raw, strict=True)
         ),
@@ -162,11 +189,6 @@ def has_key(record: Record, key: str) -> bool:
     return record.get(key) not in (None, [])
 
 
-def is_integer(value: object) -> TypeGuard[int]:
-    """Whether it is an integer of 64 bits, and no boolean."""
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _INT64_LIMIT
-
-
 def parse_numbers(value: Any, key: str, shape: tuple[int, ...], where: str) -> Floats:
     """One entry of a record as finite float32 of a shape. Raises AnnotationError; `where` is for its message."""
     expected = f"{shape[0]} finite numbers" if shape else "a finite number"
@@ -198,14 +220,35 @@ def _rows(raw: Sequence[Record], ids: Sequence[int], key: str, default: Any, sou
     return table
 
 
+def _crowds(raw: Sequence[Record], ids: Sequence[int], source: str) -> NDArray[np.bool_]:
+    """(A,) bool: records marked as crowds or to be ignored."""
+    for number, record in zip(ids, raw, strict=True):
+        for key in ("iscrowd", "ignore"):
+            if not is_integer(record.get(key, 0) or 0):
+                raise AnnotationError(f"{source}: annotation {number} has {key} {record[key]!r}; write 0 or 1.")
+    return np.array([bool(record.get("iscrowd") or record.get("ignore")) for record in raw], np.bool_)
+
+
 def _segmentation(record: Record, where: str) -> object:
+    """The raw segmentation, None where it covers nothing; others are parsed only when they are used."""
     segmentation = record.get("segmentation")
-    if segmentation is not None and not isinstance(segmentation, (list, dict)):
-        raise AnnotationError(
-            f"{where} has a segmentation that is a {type(segmentation).__name__}; "
-            "expected a list of polygons or run lengths with size and counts."
-        )
-    return segmentation or None
+    if isinstance(segmentation, dict) and segmentation:
+        return segmentation
+    if isinstance(segmentation, list) and any(_may_cover(ring) for ring in segmentation):
+        return segmentation
+    try:
+        return parse_segmentation(segmentation)
+    except AnnotationError as fault:
+        raise AnnotationError(f"{where}: {fault}") from None
+
+
+def _may_cover(ring: object) -> bool:
+    return not isinstance(ring, list) or len(ring) >= MIN_POLYGON
+
+
+def _key(number: object) -> object:
+    """An id that can be looked up, whatever it is."""
+    return number if is_integer(number) else repr(number)
 
 
 def _integer(record: Record, key: str, where: str, source: str) -> int:

@@ -21,11 +21,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from poseg.errors import AnnotationError
-from poseg.geometry.rle import encode_rle, fill_polygons
+from poseg.geometry.rle import encode_rle, segmentation_mask
 from poseg.geometry.similarity import box_iou_matrix
 from poseg.io.coco_json import parse_coco
 from poseg.io.coco_skeleton import coco_category, joint_names
-from poseg.io.coco_table import Record, person_category, record_list
+from poseg.io.coco_table import person_category, record_list
+from poseg.io.coco_values import Record, canonical_coco
 from poseg.skeletons import OCHUMAN19, Skeleton
 
 Bounds = tuple[float, float]
@@ -187,9 +188,9 @@ def filter_converted(raw: object, subset: OCHumanSubset, source: str) -> dict[st
             "give OCHuman's own ochuman.json to keep the fully labelled images."
         )
     data = parse_coco(raw, source)
-    assert isinstance(raw, Mapping), "parse_coco takes nothing else"
-    category = person_category(raw["categories"], source)["id"]
-    records = [record for record in raw["annotations"] if record["category_id"] == category]
+    file: Mapping[str, Any] = canonical_coco(raw)
+    category = person_category(file["categories"], file["annotations"], source)["id"]
+    records = [record for record in file["annotations"] if record["category_id"] == category]
     inside = np.zeros(len(records), np.bool_)
     for rows, _ in data.rows.values():
         try:
@@ -202,14 +203,14 @@ def filter_converted(raw: object, subset: OCHumanSubset, source: str) -> dict[st
     outside = listed & ~inside & ~data.table.crowd_or_ignore
     kept = listed & (subset.others_as_ignore | ~outside)
     numbers = set(data.table.image_ids[listed].tolist())
-    images = [image for image in raw["images"] if image["id"] in numbers]
+    images = [image for image in file["images"] if image["id"] in numbers]
     ignored = [{**record, "iscrowd": 1} if out else record for record, out in zip(records, outside, strict=True)]
     stats = SubsetStats(len(numbers), int(inside.sum()), 0, int(outside.sum()))
-    info = dict(raw["info"]) if isinstance(raw.get("info"), Mapping) else {}
+    info = dict(file["info"]) if isinstance(file.get("info"), Mapping) else {}
     before = f' Description of the source: "{info["description"]}"' if info.get("description") else ""
     info["description"] = subset.describe(stats, converted=Path(source).name) + before
     annotations = [record for record, keep in zip(ignored, kept, strict=True) if keep]
-    return {**raw, "info": info, "images": images, "annotations": annotations}
+    return {**file, "info": info, "images": images, "annotations": annotations}
 
 
 def _joint_order(raw: object, skeleton: Skeleton, source: str) -> list[int]:
@@ -308,7 +309,7 @@ def _mask(segms: Record, image: Record) -> dict[str, Any]:
     if not isinstance(segms, Mapping):
         raise TypeError(f"segms are a {type(segms).__name__}, expected outer and inner polygons")
     size = int(segms.get("height") or image["height"]), int(segms.get("width") or image["width"])
-    outer, inner = (fill_polygons(segms.get(key) or [], size) for key in ("outer", "inner"))
+    outer, inner = (segmentation_mask(segms.get(key) or [], size) for key in ("outer", "inner"))
     return encode_rle(outer & ~inner)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from poseg.errors import AnnotationError
 from poseg.io.coco_json import CocoDataset, parse_coco
 from poseg.io.coco_results import PERSON, ImageId, group_by_image, masks_from_records, people_from_records
-from poseg.io.coco_table import Record
+from poseg.io.coco_values import Record, canonical_results
 from poseg.io.files import read_json
 from poseg.people import People
 from poseg.skeletons import COCO17, SKELETONS, Skeleton
@@ -71,7 +71,7 @@ def read_people(path: str | Path) -> PeopleFile:
     """
     source, raw = str(path), read_json(path)
     if isinstance(raw, list) and all(isinstance(record, Mapping) for record in raw):
-        return _from_results(raw, source)
+        return _from_results(canonical_results(raw), source)
     if isinstance(raw, Mapping) and "annotations" in raw:
         data = parse_coco(raw, source)
         by_image: dict[ImageId, People] = dict(annotated_people(data).items())

@@ -21,7 +21,7 @@ import numpy as np
 
 from poseg.errors import AnnotationError, OutputError, SkeletonError, VideoError
 from poseg.io.coco_results import coco_results, people_from_records
-from poseg.io.coco_table import is_integer
+from poseg.io.coco_values import is_integer
 from poseg.io.files import PartialFile
 from poseg.people import People
 from poseg.skeletons import SKELETONS, Skeleton

@@ -8,6 +8,7 @@ all three would be measured by their boxes, so records are stripped to one kind 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from pycocotools import mask as runs  # type: ignore[import-untyped]
 from pycocotools.coco import COCO  # type: ignore[import-untyped]
 
 from poseg.errors import AnnotationError
+from poseg.geometry.rle import segmentation_rle
 
 Kind = Literal["keypoints", "masks"]
 Record = Mapping[str, Any]
@@ -91,48 +93,65 @@ def _annotation(record: Record, number: int, image: Record, kind: Kind, joints: 
     full = dict(record)
     full["id"] = number  # the evaluator takes an id of 0 for "not matched"
     full["iscrowd"] = int(bool(record.get("iscrowd", 0)))
-    full["bbox"] = _box(record, image)
-    if record.get("area") is None:
-        full["area"] = _area(record, image, full["bbox"])
+    needs_mask = kind == "masks" or not (_has(record, "bbox") and _has(record, "area"))
+    segmentation = _segmentation(record, image) if needs_mask else None
+    full["bbox"] = _box(record, segmentation)
+    if not _has(record, "area"):
+        full["area"] = float(full["bbox"][2] * full["bbox"][3] if segmentation is None else runs.area(segmentation))
+    full["area"] = _numbers(full, "area", 1)[0]
     if kind == "keypoints":
-        points = record.get("keypoints") or [0] * (3 * joints)
-        if len(points) != 3 * joints:
-            raise AnnotationError(
-                f"Annotation {record.get('id')} has {len(points)} keypoint numbers, expected {3 * joints}: "
-                f"x, y, v of {joints} joints; evaluate with the skeleton of the data."
-            )
+        points = _numbers(record, "keypoints", 3 * joints) if _has(record, "keypoints") else [0] * (3 * joints)
         full["keypoints"] = points
         full["num_keypoints"] = int(np.count_nonzero(np.asarray(points[2::3]) > 0))
-    elif not record.get("segmentation"):
+    elif segmentation is None:
         x, y, width, height = full["bbox"]
         corners = [x, y, x, y + height, x + width, y + height, x + width, y]
         full.update(segmentation=[corners], iscrowd=1)
-    if kind == "masks" and not (image.get("height") and image.get("width")):
-        raise AnnotationError(f"Image {image['id']} has no height and width, so its masks have no size; add both.")
+    else:
+        full["segmentation"] = segmentation
     return full
 
 
-def _box(record: Record, image: Record) -> list[float]:
-    if record.get("bbox"):
-        return list(record["bbox"])
-    if record.get("segmentation"):
-        return [float(side) for side in runs.toBbox(_runs(record, image))]
-    points = np.asarray(record.get("keypoints") or (), np.float64).reshape(-1, 3)
+def _has(record: Record, key: str) -> bool:
+    return record.get(key) not in (None, [])
+
+
+def _numbers(record: Record, key: str, length: int) -> list[float]:
+    """`length` finite numbers of a record, as they are. Raises AnnotationError that names it."""
+    values = record[key] if isinstance(record[key], list) else [record[key]]
+    numeric = all(isinstance(value, (int, float)) and math.isfinite(value) for value in values)
+    if not numeric or len(values) != length:
+        got = f"{len(values)} numbers" if numeric else f"{record[key]!r:.60}"
+        raise AnnotationError(
+            f"Annotation {record.get('id')} of image {record.get('image_id')} has `{key}` of {got}, "
+            f"expected {length} finite; is it for another skeleton?"
+        )
+    return values
+
+
+def _segmentation(record: Record, image: Record) -> Any:
+    """Run lengths of a record, None where it covers nothing or the image has no size and only a box is needed."""
+    size = image.get("height"), image.get("width")
+    if not record.get("segmentation"):
+        return None
+    if not all(isinstance(side, int) and side > 0 for side in size):
+        raise AnnotationError(f"Image {image['id']} has no height and width, so its masks have no size; add both.")
+    try:
+        return segmentation_rle(record["segmentation"], (int(size[0]), int(size[1])))  # type: ignore[arg-type]
+    except AnnotationError as fault:
+        raise AnnotationError(f"Annotation {record.get('id')} of image {image['id']}: {fault}") from None
+
+
+def _box(record: Record, segmentation: Any) -> list[float]:
+    """The box, else that of the mask or the joints; without any of them the record covers nothing and is ignored."""
+    if _has(record, "bbox"):
+        return _numbers(record, "bbox", 4)
+    if segmentation is not None:
+        return [float(side) for side in runs.toBbox(segmentation)]
+    values = _numbers(record, "keypoints", len(record["keypoints"]) // 3 * 3) if _has(record, "keypoints") else []
+    points = np.asarray(values, np.float64).reshape(-1, 3)
     points = points[points[:, 2] > 0, :2]
-    if not len(points):
-        raise AnnotationError(f"Annotation {record.get('id')} has no box, mask or joint; give it one or remove it.")
-    return [*points.min(axis=0).tolist(), *np.ptp(points, axis=0).tolist()]
-
-
-def _area(record: Record, image: Record, box_xywh: Sequence[float]) -> float:
-    if record.get("segmentation"):
-        return float(runs.area(_runs(record, image)))
-    return float(box_xywh[2] * box_xywh[3])
-
-
-def _runs(record: Record, image: Record) -> Any:
-    size = _coco({"images": [dict(image)], "annotations": [], "categories": []})
-    return size.annToRLE(record)
+    return [*points.min(axis=0).tolist(), *np.ptp(points, axis=0).tolist()] if len(points) else [0.0] * 4
 
 
 def _coco(data: Mapping[str, Any]) -> Any:

@@ -21,7 +21,7 @@ from poseg.skeletons.skeleton import Skeleton
 def parents(skeleton: Skeleton) -> NDArray[np.intp]:
     """(K,) the parent of each joint in the tree; the root is its own."""
     parent = np.arange(len(skeleton), dtype=np.intp)
-    pairs = skeleton.indices(skeleton.tree)
+    pairs = skeleton.indices(skeleton.required_tree)
     parent[pairs[:, 1]] = pairs[:, 0]
     return parent
 
@@ -49,14 +49,14 @@ def from_parent_relative(vectors: ArrayLike, skeleton: Skeleton) -> NDArray[Any]
     """
     joints = _points(vectors, skeleton).copy()
     joints[..., root(skeleton), :] = 0
-    for parent, child in skeleton.indices(skeleton.tree):
+    for parent, child in skeleton.indices(skeleton.required_tree):
         joints[..., child, :] += joints[..., parent, :]
     return joints
 
 
 def bone_lengths(joints: ArrayLike, skeleton: Skeleton) -> NDArray[Any]:
     """(..., K - 1) lengths of the tree's bones in its order, for joints (..., K, D). Raises ShapeError."""
-    pairs = skeleton.indices(skeleton.tree)
+    pairs = skeleton.indices(skeleton.required_tree)
     points = _points(joints, skeleton)
     lengths: NDArray[Any] = np.linalg.norm(points[..., pairs[:, 1], :] - points[..., pairs[:, 0], :], axis=-1)
     return lengths

@@ -23,7 +23,8 @@ class Skeleton:
     joints      K names; left_X and right_X swap in a flipped image, unless `flip_pairs` are provided
     bones       pairs of names, as drawn and as scored by PCP
     tree        K - 1 (parent, child) pairs in the channel order of mid-range offsets; by default the breadth-first
-                spanning tree of the bones from the first joint
+                spanning tree of the bones from the first joint, or none where the bones do not reach every joint: such
+                people can be drawn and measured, and only what follows a tree needs one (`required_tree`)
     sigmas      K standard deviations of human annotators, relative to the square root of the person's area
                 (COCO); empty where they were not measured
     flip_pairs  joints that swap in a flipped image; empty where the names left_X and right_X are enough
@@ -51,11 +52,14 @@ class Skeleton:
             raise SkeletonError(
                 f"Skeleton {self.name} has {len(self.joints)} joints but {len(self.sigmas)} sigmas; give one each."
             )
+        if not self.joints:
+            raise SkeletonError(f"Skeleton {self.name} has no joints; name at least one.")
         if not self.tree:
-            object.__setattr__(self, "tree", _span(self.joints, self.bones))
-        if not _is_tree(self.joints, self.tree):
+            spanning = _span(self.joints, self.bones)
+            object.__setattr__(self, "tree", spanning if _is_tree(self.joints, spanning) else ())
+        elif not _is_tree(self.joints, self.tree):
             raise SkeletonError(
-                f"The bones of skeleton {self.name} do not join its {len(self.joints)} joints into one tree; "
+                f"The tree of skeleton {self.name} does not join its {len(self.joints)} joints; "
                 "give `tree` as one (parent, child) pair fewer than joints, parents first."
             )
 
@@ -90,10 +94,20 @@ class Skeleton:
         sigmas.flags.writeable = False
         return sigmas
 
+    @property
+    def required_tree(self) -> tuple[Pair, ...]:
+        """The tree, for what cannot do without. Raises SkeletonError where the skeleton has none."""
+        if not self.tree and len(self.joints) > 1:
+            raise SkeletonError(
+                f"The bones of skeleton {self.name} do not join its {len(self.joints)} joints into one tree, which is "
+                "needed here; give `bones` or `tree` in the category or in a TOML file beside it (docs/data.md)."
+            )
+        return self.tree
+
     @cached_property
     def edges(self) -> NDArray[np.intp]:
         """(2 (K - 1), 2) directed tree edges, source then target: all forward, then all backward."""
-        forward = self.indices(self.tree)
+        forward = self.indices(self.required_tree)
         return np.concatenate([forward, forward[:, ::-1]])
 
     @cached_property

@@ -13,8 +13,9 @@ from pycocotools import mask as coco  # type: ignore[import-untyped]
 from poseg.datasets.check.rules import Issues
 from poseg.datasets.check.tables import AnnotationTable
 from poseg.errors import AnnotationError
-from poseg.geometry.rle import decode_rle, encode_rle, parse_polygon
-from poseg.io.coco_table import has_key, is_integer
+from poseg.geometry.rle import MIN_POLYGON, decode_rle, encode_rle, parse_polygon, segmentation_rle
+from poseg.io.coco_table import has_key
+from poseg.io.coco_values import is_integer
 from poseg.skeletons import Skeleton
 
 TOLERANCE_PX = 1.0  # COCO's own boxes are rounded
@@ -31,8 +32,11 @@ def check_people(table: AnnotationTable, skeleton: Skeleton | None, issues: Issu
     _check_num_keypoints(table, issues)
     _check_boxes(table, issues)
     _check_areas(table, issues)
-    invalid = [row for row, record in enumerate(table.records) if record.get("iscrowd", 0) not in (0, 1)]
-    issues.add_all("iscrowd-value", invalid, lambda row: f"{table.name(row)}: {table.records[row]['iscrowd']!r}")
+    for row, record in enumerate(table.records):
+        for key in ("iscrowd", "ignore"):
+            flag = record.get(key) or 0
+            if flag not in (0, 1) or not is_integer(flag):
+                issues.add("iscrowd-value" if is_integer(flag) else "flag", f"{table.name(row)}: {key} {flag!r:.60}")
     _check_duplicates(table, issues)
 
 
@@ -140,7 +144,7 @@ def _check_mask(table: AnnotationTable, row: int, issues: Issues) -> bool:
     return True
 
 
-def _runs(segmentation: Mapping[str, Any], table: AnnotationTable, row: int, issues: Issues) -> Any:
+def _runs(segmentation: Any, table: AnnotationTable, row: int, issues: Issues) -> Any:
     """Compressed run lengths of the size of the image, or None."""
     try:
         mask = decode_rle(segmentation)
@@ -157,32 +161,31 @@ def _runs(segmentation: Mapping[str, Any], table: AnnotationTable, row: int, iss
 
 def _polygons(segmentation: Sequence[Any], table: AnnotationTable, row: int, issues: Issues) -> Any:
     """Compressed run lengths of the polygons, or None where a polygon is broken or the image's size unknown."""
-    polygons: list[list[float]] = []
     for entry in segmentation:
         try:
             polygon = parse_polygon(entry)
-        except AnnotationError:
-            issues.add("polygon-odd", f"{table.name(row)}: {_describe_polygon(entry)}")
+        except AnnotationError as fault:
+            issues.add("polygon-odd", f"{table.name(row)}: {_describe_polygon(entry, fault)}")
             return None
-        if len(polygon) < 6:
+        if len(polygon) < MIN_POLYGON:
             issues.add("polygon-short", f"{table.name(row)}: {len(polygon)} numbers")
-            continue
-        polygons.append(polygon)
+        if any(isinstance(value, str) for value in entry):
+            issues.add("number-as-text", f"{table.name(row)}: coordinates of a polygon")
     if np.isnan(table.sizes[row]).any():
         return None
     height, width = (int(side) for side in table.sizes[row])
-    if not polygons:
+    runs = segmentation_rle(segmentation, (height, width))
+    if runs is None:
         issues.add("mask-empty", table.name(row))
-        return None
-    return coco.merge(coco.frPyObjects(polygons, height, width))
+    return runs
 
 
-def _describe_polygon(polygon: Any) -> str:
+def _describe_polygon(polygon: Any, fault: AnnotationError) -> str:
     if isinstance(polygon, (int, float)):
         return "a number where a polygon should be; one pair of brackets is missing"
     if isinstance(polygon, Sequence) and not isinstance(polygon, str):
         nested = any(isinstance(entry, (list, tuple)) for entry in polygon)
-        return "points in nested brackets" if nested else f"{len(polygon)} numbers, perhaps not all finite"
+        return "points in nested brackets" if nested else f"{len(polygon)} numbers; {fault}"
     return f"a {type(polygon).__name__}"
 
 

@@ -32,7 +32,8 @@ from poseg.io.coco_skeleton import (
     skeleton_file_beside,
     unpaired_joints,
 )
-from poseg.io.coco_table import Record, has_key, is_integer
+from poseg.io.coco_table import has_key
+from poseg.io.coco_values import Record, is_integer
 from poseg.io.files import read_json
 from poseg.io.images import image_size
 from poseg.io.ochuman import is_ochuman, ochuman_to_coco
@@ -112,7 +113,7 @@ def check_dict(
     images = unique_images(lists["images"], issues)
     labelled = {record["image_id"] for record in lists["annotations"] if is_integer(record.get("image_id"))}
     sizes = image_sizes(images) if image_dir is None else check_images(images, labelled, image_dir, issues)
-    category = find_category(lists["categories"], issues)
+    category = find_category(lists["categories"], lists["annotations"], issues)
     if category is None:
         return CheckReport(issues.by_rule(), Summary(images=len(images)))
     people = person_annotations(lists["annotations"], category, images, issues)
@@ -182,7 +183,9 @@ def check_skeleton(
             issues.add("bones-ignored", str(fault))
     unpaired = unpaired_joints(skeleton)
     issues.add_all("unpaired", unpaired, str)
-    if not unpaired and not _symmetric(skeleton):
+    if len(skeleton) > 1 and not skeleton.tree:
+        issues.add("no-tree", f"{len(skeleton.bones)} bones for {len(skeleton)} joints")
+    elif not unpaired and not _symmetric(skeleton):
         issues.add("asymmetric", f"tree: {', '.join(f'{a}-{b}' for a, b in skeleton.tree)}")
     if not skeleton.sigmas:
         issues.add("no-sigmas", f"skeleton {skeleton.name} of {len(skeleton)} joints")

@@ -115,6 +115,9 @@ RULES: dict[str, Rule] = {
                        "List the names under `keypoints` of the category."),
     "skeleton": _error("The joints, bones, flip pairs or sigmas of the category do not fit together.",
                        "Correct the category, or override it in a TOML file beside the file (docs/data.md)."),
+    "no-tree": _warning("The bones do not join all joints into one tree, which PersonLab and PoSeg need.",
+                        "To train these give `bones` or `tree`, in the category or in a TOML file beside the file "
+                        "(docs/data.md); drawing, PCK and top-down models work without."),
     "bones-ignored": _warning("The category's bones name joints that do not exist.",
                               "The joints are those of a built-in skeleton, whose bones are used; correct the file."),
     "unpaired": _warning("A joint's name has a side, but it has no flip partner.",
@@ -128,6 +131,8 @@ RULES: dict[str, Rule] = {
     "not-a-number": _error("An entry that should be numbers is not: text, NaN, infinity or the wrong shape.",
                            "Write finite numbers, or leave the entry out."),
     "number-as-text": _warning("Numbers are written as text.", "Remove the quotes: other tools refuse them."),
+    "number-form": _note("Integers are written as 1.0 or true, or a file name as a number; they are read.",
+                         "Other tools may refuse them."),
     "keypoints-length": _error("Keypoints are not x, y, v for every joint.",
                                "Write three numbers per joint, in the order of the category; zeros for missing ones."),
     # Joints.
@@ -167,7 +172,8 @@ RULES: dict[str, Rule] = {
                           "background."),
     "box-only": _note("People with a box and nothing else: the box is ignored."),
     # Crowds and duplicates.
-    "iscrowd-value": _warning("`iscrowd` is not 0 or 1.", "Anything but 0 counts as a crowd, which is ignored."),
+    "iscrowd-value": _warning("`iscrowd` is not 0 or 1.", "Another number counts as a crowd, which is ignored."),
+    "flag": _error("`iscrowd` or `ignore` is not a number.", "Write 0 or 1."),
     "crowd-without-rle": _warning("A crowd has no run lengths.", "Its polygons or else its box are ignored instead."),
     "person-twice": _warning("A person is annotated twice.", "Remove one: the same joints and box in the same image."),
     # Images.

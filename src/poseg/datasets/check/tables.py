@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from poseg.datasets.check.rules import Issues
 from poseg.errors import AnnotationError
-from poseg.io.coco_table import Record, has_key, is_integer, person_category, record_list
+from poseg.io.coco_table import has_key, person_category, record_list
+from poseg.io.coco_values import Record, canonical_coco, is_integer
 
 Floats = NDArray[np.float64]
 Size = tuple[int, int]
@@ -58,17 +59,27 @@ class AnnotationTable:
 
 
 def required_lists(raw: object, issues: Issues) -> dict[str, list[Record]] | None:
-    """The three lists, None where one is missing."""
+    """The three lists with the values of their entries read, None where one is missing."""
+    canonical = canonical_coco(raw)
     lists = {}
     for key in ("images", "annotations", "categories"):
         try:
-            lists[key] = record_list(raw, key, "The file")
+            lists[key] = record_list(canonical, key, "The file")
+            _report_forms(record_list(raw, key, "The file"), lists[key], key, issues)
         except AnnotationError as fault:
             if not isinstance(raw, Mapping):
                 issues.add("unreadable", str(fault))
                 return None
             issues.add("list-missing", f"`{key}`: {_list_state(raw, key)}")
     return lists if len(lists) == 3 else None
+
+
+def _report_forms(raw: Sequence[Record], read: Sequence[Record], key: str, issues: Issues) -> None:
+    """Values that had to be read, since other tools refuse them."""
+    for before, after in zip(raw, read, strict=True):
+        for name in [] if before is after else [name for name in after if after[name] is not before.get(name)]:
+            rule = "number-as-text" if "'" in repr(before[name]) or '"' in repr(before[name]) else "number-form"
+            issues.add(rule, f"{key[:-1].replace('ie', 'y')} {before.get('id')!r}: {name} {_shorten(before[name])}")
 
 
 def unique_images(images: Sequence[Record], issues: Issues) -> dict[int, Record]:
@@ -101,12 +112,12 @@ def image_sizes(images: Mapping[int, Record]) -> dict[int, Size]:
     return {number: (h, w) for number, (h, w) in sides.items() if _is_side(h) and _is_side(w)}  # type: ignore[misc]
 
 
-def find_category(categories: Sequence[Record], issues: Issues) -> Record | None:
+def find_category(categories: Sequence[Record], annotations: Sequence[Record], issues: Issues) -> Record | None:
     """The category of people."""
     try:
-        return person_category(categories, "The file")
+        return person_category(categories, annotations, "The file")
     except AnnotationError as fault:
-        unique = sum(str(category.get("name", "")).lower() == "person" for category in categories) == 1
+        unique = sum(str(category.get("name", "")).strip().lower() == "person" for category in categories) == 1
         issues.add("id" if unique or len(categories) == 1 else "category", str(fault))
         return None
 
@@ -115,9 +126,9 @@ def person_annotations(
     annotations: Sequence[Record], category: Record, images: Mapping[int, Record], issues: Issues
 ) -> list[Record]:
     """Annotations of the category with valid ids and a listed image."""
-    without = [record for record in annotations if "category_id" not in record]
-    issues.add_all("id", without, lambda record: f"{describe(record)} has no category_id")
-    people = [record for record in annotations if record.get("category_id", category) == category["id"]]
+    without = [record for record in annotations if not is_integer(record.get("category_id"))]
+    issues.add_all("id", without, lambda record: f"{describe(record)} has category_id {record.get('category_id')!r}")
+    people = [record for record in annotations if record.get("category_id") == category["id"]]
     others = len(annotations) - len(without) - len(people)
     issues.add_all("other-categories", range(others), lambda _: "")
     if not people:
@@ -195,9 +206,7 @@ def _column(records: Sequence[Record], key: str, length: int, issues: Issues) ->
 
 
 def _entry(record: Record, key: str, shape: tuple[int, ...], issues: Issues) -> Floats | None:
-    values, text = _as_floats(record[key]), False
-    if values is None:
-        values, text = _from_text(record[key]), True
+    values = _as_floats(record[key])
     if values is None or not _in_range(values):
         issues.add("not-a-number", f"{describe(record)}: {key} {_shorten(record[key])}")
         return None
@@ -207,8 +216,6 @@ def _entry(record: Record, key: str, shape: tuple[int, ...], issues: Issues) -> 
         rule = "keypoints-length" if key == "keypoints" else "not-a-number"
         issues.add(rule, f"{describe(record)}: {key} of {got}, expected {expected}")
         return None
-    if text:
-        issues.add("number-as-text", f"{describe(record)}: {key} {_shorten(record[key])}")
     return values
 
 
@@ -224,13 +231,6 @@ def _as_floats(value: object) -> Floats | None:
     except ValueError:
         return None
     return array.astype(np.float64) if array.dtype.kind in "iufb" else None
-
-
-def _from_text(value: object) -> Floats | None:
-    try:
-        return np.array(value, np.float64)
-    except (TypeError, ValueError, OverflowError):
-        return None
 
 
 def _shorten(value: object) -> str:
