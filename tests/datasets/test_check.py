@@ -148,6 +148,8 @@ CHANGES = [
     ("image-without-size", without("images", 0, "height")),
     ("image-name", without("images", 0, "file_name")),
     ("image-missing", image(file_name="zz.png")),
+    ("image-other-name", image(file_name="old\\A.PNG")),
+    ("image-unclear", lambda plain: image(file_name="a")(plain) or again("images", id=9, file_name="A")(plain)),
     ("background-missing", again("images", id=9, file_name="zz.png")),
     ("no-image", lambda plain: [i.update(file_name=f"gone/{i['id']}.png") for i in plain["images"]]),
     ("image-size", image(height=97)),

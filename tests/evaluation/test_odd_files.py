@@ -174,3 +174,28 @@ def test_what_has_no_meaning_is_an_error_to_all(tmp_path, fault):
     assert check_file(path, tmp_path).worst == Severity.ERROR
     with pytest.raises(AnnotationError, match=r"labels\.json"):
         scores(path)
+
+
+@pytest.mark.parametrize("name", ["img\\a.png", "A.PNG", "a", "a.jpg", "C:\\photos\\a.png"])
+def test_a_file_name_that_one_image_fits_means_it(tmp_path, name):
+    expected = scores(save(tmp_path, TRUTH))
+    raw = copy.deepcopy(TRUTH)
+    raw["images"][0]["file_name"] = name
+    path = save(tmp_path, raw)
+    assert check_file(path, tmp_path).worst < Severity.ERROR
+    assert scores(path) == expected
+
+
+def test_images_that_cannot_be_read_are_left_out_and_named(tmp_path):
+    raw = copy.deepcopy(TRUTH)
+    for number, name in enumerate(("loop.png", "broken.png"), 2):
+        raw["images"].append({**raw["images"][0], "id": number, "file_name": name})
+        raw["annotations"].append({**raw["annotations"][PERSON], "id": 10 + number, "image_id": number})
+    path = save(tmp_path, raw)
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    (tmp_path / "broken.png").write_bytes((tmp_path / "a.png").read_bytes()[:6])
+    for report in (evaluate(detect, path, tmp_path, resamples=20), evaluate_joints(detect, path, tmp_path)):
+        assert report.images == 1
+        assert ["loop.png" in report.left_out[0], "broken.png" in report.left_out[1]] == [True, True]
+    check = check_file(path, tmp_path)
+    assert {"image-unclear", "image-broken"} <= {issue.rule for issue in check.issues}

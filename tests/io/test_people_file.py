@@ -150,7 +150,7 @@ def read_people_of(names):
         ({139: "COCO_val2014_000000000139.jpg"}, "000000000139.png", 139, 139),
         ({139: "cat.jpg"}, "139.jpg", 139, None),
         ({2: "img_2.jpg"}, "dog.jpg", 2, None),
-        ({1: "a.png"}, "A.PNG", None, None),
+        ({1: "a.png"}, "A.PNG", None, 1),
         ({1: "a.png"}, "c.png", 3, None),
     ],
 )

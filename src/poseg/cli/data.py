@@ -62,18 +62,33 @@ def show(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="Draw the first images only.")] = 20,
     boxes: Annotated[bool, typer.Option("--boxes", help="Draw the boxes of all people too.")] = False,
 ) -> None:
-    """Draw labelled images as training sees them: poses, masks, and what is ignored darkened."""
+    """Draw labelled images as training sees them: poses, masks, and what is ignored darkened.
+
+    Images that cannot be read are named, the others are drawn, and the exit code is 2.
+    """
     from poseg.datasets import custom_coco
     from poseg.datasets.dataset import draw_sample
+    from poseg.errors import ImageError
     from poseg.io.images import write_png
 
     labelled = custom_coco(annotations, images)
     make_folder(out)
     count = min(limit, len(labelled))
     names = unique_names([Path(labelled.sample_id(index)) for index in range(count)])
+    left_out = list(labelled.left_out)
     for index, name in enumerate(names):
-        write_png(out / f"{name}.labels.png", draw_sample(labelled[index], boxes=boxes))
-    typer.echo(f"{count} of {len(labelled)} labelled images are drawn in {out}.")
+        try:
+            sample = labelled[index]
+        except ImageError as fault:
+            left_out.append(str(fault))
+            continue
+        write_png(out / f"{name}.labels.png", draw_sample(sample, boxes=boxes))
+    for image in left_out:
+        typer.echo(f"poseg: left out: {image}", err=True)
+    drawn = count - len(left_out) + len(labelled.left_out)
+    typer.echo(f"{drawn} of {len(labelled)} labelled images are drawn in {out}.")
+    if left_out:
+        raise typer.Exit(2)
 
 
 def _print(annotations: Path, report: CheckReport) -> None:

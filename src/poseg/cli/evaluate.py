@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
@@ -74,7 +74,8 @@ def evaluate(
 
     Poses and masks by COCO's evaluator, person IoU, milliseconds an image, all with 95 % intervals over images.
     With --people nothing is detected: masks are made of the people of FILE, and only the masks are the model's; or a
-    top-down model predicts poses in their boxes.
+    top-down model predicts poses in their boxes. Images that cannot be read are left out and named, and the exit code
+    is 2.
 
     With --metric pck the joints alone are measured, on the skeleton of the file: PCK, PCKh, PDJ and PCP.
     """
@@ -122,6 +123,7 @@ def _coco(
     if results is not None:
         write_json(results, list(report.results))
     Console().print(score_table(report, evaluated.poses))
+    _name_left_out(report.left_out)
 
 
 def _joints(
@@ -146,6 +148,15 @@ def _joints(
     if pck_plot is not None:
         write_png(pck_plot, curve_sheet(report))
     Console().print(joint_tables(report, poses))
+    _name_left_out(report.left_out)
+
+
+def _name_left_out(images: Sequence[str]) -> None:
+    """Images that are not in the scores; the exit code says so too."""
+    for image in images:
+        typer.echo(f"poseg: left out: {image}", err=True)
+    if images:
+        raise typer.Exit(2)
 
 
 def _joint_model(options: opt.DetectOptions) -> Predictor | TopDownPose:

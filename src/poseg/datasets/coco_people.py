@@ -11,11 +11,8 @@ a score below `min_score`   pixels to ignore, the whole box
 
 from __future__ import annotations
 
-import os
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -25,6 +22,7 @@ from poseg.errors import AnnotationError
 from poseg.geometry.masks import Masks
 from poseg.io.coco_json import CocoDataset, fill_boxes, read_coco
 from poseg.io.coco_table import CocoImage
+from poseg.io.image_names import match_files
 from poseg.io.images import read_image
 from poseg.people import People, Sample
 from poseg.skeletons import COCO17, Skeleton, remap_weights
@@ -62,6 +60,8 @@ class CocoPeople:
     image_dir   folder that `file_name` is relative to
     skeleton    of the samples; the file's own by default. Joints that the file lacks are not annotated
     exhaustive  whether every person of an image is annotated, so that the rest is background
+
+    `left_out` names the images that are there but cannot be used, such as links that lead nowhere, with the reason.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class CocoPeople:
         self.skeleton = data.skeleton if skeleton is None else skeleton
         self._weights = remap_weights(data.skeleton, self.skeleton)
         self.annotated_joints: NDArray[np.bool_] = (self._weights.sum(axis=1) > 0) & labels.use_keypoints
-        self._data, self._image_dir, self._labels = data, image_dir, labels
+        self._data, self._labels = data, labels
         labelled = [
             image
             for image in data.images.values()
@@ -86,10 +86,12 @@ class CocoPeople:
             and image.file_name.startswith(labels.prefixes)
             and not (labels.skip_every and image.id % labels.skip_every == 0)
         ]
-        exists = existing_files(image_dir, (image.file_name for image in labelled))
-        self._images = [image for image in labelled if image.file_name in exists]
+        files = match_files(image_dir, (image.file_name for image in labelled))
+        self._paths = files.paths
+        self.left_out = tuple(f"{name}: {fault}" for name, fault in files.faults.items())
+        self._images = [image for image in labelled if image.file_name in self._paths]
         if not self._images:
-            example = f", such as {labelled[0].file_name}" if labelled else ""
+            example = f", such as {self.left_out[0] if self.left_out else labelled[0].file_name}," if labelled else ""
             raise AnnotationError(
                 f"None of the {len(labelled)} labelled images of {data.path}{example} is in {image_dir}; "
                 "give the folder that `file_name` is relative to."
@@ -121,7 +123,7 @@ class CocoPeople:
         return Sample(image, people, ignore, entry.file_name, self._uncertain(entry.id), exact)
 
     def _read(self, entry: CocoImage) -> NDArray[np.uint8]:
-        image = read_image(self._image_dir / entry.file_name)
+        image = read_image(self._paths[entry.file_name])
         if not self._labels.resize or entry.size in (None, image.shape[:2]):
             return image
         return np.asarray(cv2.resize(image, entry.size[::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
@@ -226,24 +228,9 @@ def find_image_dir(annotations: Path, data: CocoDataset) -> Path:
     split = annotations.name.partition(".")[0].rpartition("_")[2]
     parents = (annotations.parent, annotations.parent.parent)
     candidates = [parent / name for parent in parents for name in ("", "images", split, f"images/{split}")]
-    for folder in candidates:
-        if file_name and (folder / file_name).is_file():
-            return folder
+    matches = {folder: match_files(folder, [file_name]).paths.get(file_name) for folder in candidates}
+    exact = [folder for folder, path in matches.items() if path is not None and path == folder / file_name]
+    for folder in exact or [folder for folder, path in matches.items() if path is not None]:
+        return folder
     tried = ", ".join(str(folder) for folder in candidates)
     raise AnnotationError(f"The image {file_name!r} of {annotations} is in none of {tried}; give its folder.")
-
-
-def existing_files(folder: Path, names: Iterable[str]) -> set[str]:
-    """Those of the names, relative to the folder, that are files; lists each folder once instead of asking per file."""
-    by_parent = defaultdict(list)
-    for name in names:
-        by_parent[PurePosixPath(name).parent].append(name)
-    existing: set[str] = set()
-    for parent, inside in by_parent.items():
-        try:
-            with os.scandir(folder / parent) as entries:
-                files = {entry.name for entry in entries if entry.is_file()}
-        except OSError:
-            continue
-        existing.update(name for name in inside if PurePosixPath(name).name in files)
-    return existing

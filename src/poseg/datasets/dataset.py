@@ -82,7 +82,7 @@ class BackgroundImages:
     def __init__(self, name: str, folder: Path, *, skeleton: Skeleton = COCO17) -> None:
         self.name, self.exhaustive, self.skeleton = name, True, skeleton
         self.annotated_joints = np.ones(len(skeleton), np.bool_)
-        self._paths = sorted(folder.glob("*.jpg"))
+        self._paths = sorted(path for path in folder.glob("*.jpg") if path.is_file())
         if not self._paths:
             raise AnnotationError(f"There is no .jpg image in {folder}; give a folder of images without people.")
 

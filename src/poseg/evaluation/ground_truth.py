@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.errors import AnnotationError
+from poseg.errors import AnnotationError, ImageError
 from poseg.io.coco_json import CocoDataset, parse_coco, read_coco
 from poseg.io.coco_results import ImageId
 from poseg.io.coco_table import person_category
 from poseg.io.coco_values import canonical_coco
 from poseg.io.files import read_json
+from poseg.io.image_names import match_files
+from poseg.io.images import read_image
 from poseg.io.people_file import PeopleFile, annotated_people, match_images
 from poseg.people import People
 
@@ -31,6 +33,7 @@ class GroundTruth:
     category     that of people
     paths        image file by image id, in the order of the annotation file
     num_missing  images without people that do not lie on disk
+    left_out     images that lie there but cannot be used, with the reason
     """
 
     dataset: CocoDataset
@@ -38,6 +41,7 @@ class GroundTruth:
     category: Mapping[str, Any]
     paths: Mapping[int, Path]
     num_missing: int
+    left_out: tuple[str, ...] = ()
 
     @property
     def description(self) -> str:
@@ -92,22 +96,47 @@ def load_ground_truth(
         raw = with_keypoints_only(raw, dataset)
         dataset = parse_coco(raw, str(data))
     folder = Path(images)
-    listed = {image_id: folder / image.file_name for image_id, image in dataset.images.items()}
-    paths = {image_id: path for image_id, path in listed.items() if path.is_file()}
-    missing = [image_id for image_id in listed if image_id not in paths and image_id in dataset.rows]
+    listed = {image_id: image.file_name for image_id, image in dataset.images.items()}
+    files = match_files(folder, listed.values())
+    paths = {image_id: files.paths[name] for image_id, name in listed.items() if name in files.paths}
+    absent = [image_id for image_id, name in listed.items() if name not in files.paths and name not in files.faults]
+    missing = [image_id for image_id in absent if image_id in dataset.rows]
     if missing:
         raise AnnotationError(
             f"{len(missing)} of the {len(dataset.rows)} images with people that {data} lists do not lie in {folder}, "
-            f"the first is {dataset.images[missing[0]].file_name}; give the folder that holds them."
+            f"the first is {listed[missing[0]] or f'image {missing[0]}, which has no file_name'}; give the folder that "
+            "holds them, or names that fit one of its files each."
         )
+    left_out = tuple(f"{name}: {fault}" for name, fault in files.faults.items())
     if not paths:
+        example = f" ({left_out[0]})" if left_out else ""
         raise AnnotationError(
-            f"None of the {len(listed)} images that {data} lists lies in {folder}; give the folder that holds them."
+            f"None of the {len(listed)} images that {data} lists lies in {folder}{example}; "
+            "give the folder that holds them."
         )
     if limit is not None and limit < 1:
         raise AnnotationError(f"A limit of {limit} images leaves nothing to evaluate; give 1 or more.")
     category = person_category(raw["categories"], raw["annotations"], str(data))
-    return GroundTruth(dataset, raw, category, dict(list(paths.items())[:limit]), len(listed) - len(paths))
+    first_paths = dict(list(paths.items())[:limit])
+    return GroundTruth(dataset, raw, category, first_paths, len(absent), left_out)
+
+
+def read_images(truth: GroundTruth, left_out: list[str]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Image ids and images; one that cannot be read is added to `left_out`, with the reason.
+
+    Raises ImageError where none can be read.
+    """
+    failed = 0
+    for image_id, path in truth.paths.items():
+        try:
+            image = read_image(path)
+        except ImageError as fault:
+            left_out.append(str(fault))
+            failed += 1
+            if failed == len(truth.paths):
+                raise
+            continue
+        yield image_id, image
 
 
 def with_keypoints_only(raw: Mapping[str, Any], dataset: CocoDataset) -> dict[str, Any]:

@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.errors import AnnotationError, ShapeError
-from poseg.evaluation.ground_truth import GroundTruth, load_ground_truth
+from poseg.evaluation.ground_truth import GroundTruth, load_ground_truth, read_images
 from poseg.evaluation.report import Model
 from poseg.geometry.boxes import boxes_from_points
 from poseg.geometry.similarity import box_iou_matrix
-from poseg.io.images import read_image
 from poseg.metrics.bootstrap import image_counts
 from poseg.metrics.pairs import PosePairs, joints_in_words, make_pairs
 from poseg.metrics.pck import has_size, pck, pckh, pcp, pdj
@@ -50,6 +49,7 @@ class JointsReport:
     num_missing   images without people that the data set lists and that do not lie on disk
     data          the annotation file
     description   that of the annotation file
+    left_out      images that could not be read and are not counted, with the reason
     """
 
     scores: Mapping[str, Score]
@@ -63,12 +63,13 @@ class JointsReport:
     num_missing: int
     data: str
     description: str = ""
+    left_out: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON; null stands where there was nothing to measure."""
         fields = {name: getattr(self, name) for name in self.__slots__}
         scores = {name: score.to_dict() for name, score in self.scores.items()}
-        return fields | {"joints": list(self.joints), "scores": scores}
+        return fields | {"joints": list(self.joints), "scores": scores, "left_out": list(self.left_out)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,8 +121,9 @@ def evaluate_joints(
         raise AnnotationError("This model detects people by itself and takes no boxes; leave `boxes` out.")
     truth = load_ground_truth(data, images, limit)
     results = []
-    for image_id, path in truth.paths.items():
-        results.append(_run(model, read_image(path), truth, image_id, boxes))
+    left_out = list(truth.left_out)
+    for image_id, image in read_images(truth, left_out):
+        results.append(_run(model, image, truth, image_id, boxes))
         if progress is not None:
             progress(len(results), len(truth.paths))
     pairs = _pairs(results, truth, boxes)
@@ -138,6 +140,7 @@ def evaluate_joints(
         num_missing=truth.num_missing,
         data=truth.dataset.path,
         description=truth.description,
+        left_out=tuple(left_out),
     )
 
 

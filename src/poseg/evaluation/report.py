@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.evaluation.ground_truth import GroundTruth, load_ground_truth
+from poseg.evaluation.ground_truth import GroundTruth, load_ground_truth, read_images
 from poseg.io.coco_results import coco_results
 from poseg.io.files import read_json
-from poseg.io.images import read_image
 from poseg.metrics.average_precision import MEASURES, Matching, match
 from poseg.metrics.bootstrap import bootstrap_ap, image_counts, percentile_interval
 from poseg.metrics.coco_objects import Kind
@@ -51,6 +50,7 @@ class EvaluationReport:
     keypoints_only    people without annotated joints were ignored
     results           COCO results of all detections
     description       that of the annotation file
+    left_out          images that could not be read and are not counted, with the reason
     """
 
     keypoints: Mapping[str, float]
@@ -66,12 +66,14 @@ class EvaluationReport:
     keypoints_only: bool = False
     results: tuple[Mapping[str, Any], ...] = ()
     description: str = ""
+    left_out: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """All fields but the results, ready for JSON."""
         fields = asdict(replace(self, results=()))
         intervals = {name: list(interval) for name, interval in self.intervals.items()}
-        return {name: value for name, value in fields.items() if name != "results"} | {"intervals": intervals}
+        lists = {"intervals": intervals, "left_out": list(self.left_out)}
+        return {name: value for name, value in fields.items() if name != "results"} | lists
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,13 +109,14 @@ def evaluate(
     people          people by image id, for a model that takes them; images without an entry have none
     keypoints_only  only people with annotated joints count and the others are ignored, as in COCOPersons
 
-    People are remapped to the skeleton of the data set by the names of the joints. Raises AnnotationError and
-    ImageError for data that cannot be used, and whatever the model raises.
+    People are remapped to the skeleton of the data set by the names of the joints. Images that cannot be read are left
+    out and named in the report. Raises AnnotationError and ImageError for data that cannot be used, and whatever the
+    model raises.
     """
     truth = load_ground_truth(data, images, limit, keypoints_only=keypoints_only)
     results: dict[int, _ImageResult] = {}
-    for done, (image_id, path) in enumerate(truth.paths.items(), start=1):
-        image = read_image(path)
+    left_out = list(truth.left_out)
+    for done, (image_id, image) in enumerate(read_images(truth, left_out), start=1):
         provided = () if people is None else (people.get(image_id, People.empty(truth.dataset.skeleton)),)
         if done == 1:
             model(image, *provided)
@@ -121,7 +124,7 @@ def evaluate(
         if progress is not None:
             progress(done, len(truth.paths))
     report = _summarise(truth, results, np.random.default_rng(seed), resamples)
-    return replace(report, keypoints_only=keypoints_only)
+    return replace(report, keypoints_only=keypoints_only, left_out=tuple(left_out))
 
 
 def card_scores(reports: Sequence[Path], long_edge_px: int) -> tuple[dict[str, Any], ...]:

@@ -6,11 +6,10 @@ read too; those of ground truth are not, since masks are what is to be predicted
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePath
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from poseg.io.coco_json import CocoDataset, parse_coco
 from poseg.io.coco_results import PERSON, ImageId, group_by_image, masks_from_records, people_from_records
 from poseg.io.coco_values import Record, canonical_results
 from poseg.io.files import read_json
+from poseg.io.image_names import NameIndex, last_number, name_parts
 from poseg.people import People
 from poseg.skeletons import COCO17, SKELETONS, Skeleton
 
@@ -53,13 +53,9 @@ class PeopleFile:
         return replace(people, masks=masks)
 
     @cached_property
-    def _by_base_name(self) -> dict[str, list[tuple[tuple[str, ...], ImageId]]]:
-        """Path parts of the names with image ids, by the last part."""
-        index: dict[str, list[tuple[tuple[str, ...], ImageId]]] = {}
-        for image_id, name in self.names.items():
-            parts = PurePosixPath(name).parts
-            index.setdefault(parts[-1], []).append((parts, image_id))
-        return index
+    def index(self) -> NameIndex[ImageId]:
+        """Of the names; an image without one goes by its id."""
+        return NameIndex({image_id: str(image_id) for image_id in self.by_image} | dict(self.names))
 
 
 def read_people(path: str | Path) -> PeopleFile:
@@ -76,7 +72,7 @@ def read_people(path: str | Path) -> PeopleFile:
         data = parse_coco(raw, source)
         by_image: dict[ImageId, People] = dict(annotated_people(data).items())
         names: dict[ImageId, str] = {
-            number: _normalised_name(image.file_name) for number, image in data.images.items() if image.file_name
+            number: "/".join(name_parts(image.file_name)) for number, image in data.images.items() if image.file_name
         }
         return PeopleFile(source, True, data.skeleton, by_image, names)
     raise AnnotationError(
@@ -103,27 +99,29 @@ def annotated_people(data: CocoDataset) -> dict[int, People]:
 def find_image_id(people: PeopleFile, image: PurePath, number: int | None = None) -> ImageId | None:
     """The id of an image in the file; None where the file does not list it.
 
-    A name in the file that is a suffix of the path has priority, then the name that shares the longest suffix, at
-    least the base name. Then `number`, the number of the image where names are missing: it is taken for the image id
-    where the file has no name for that or both names end in it. Raises AnnotationError where two names fit equally.
+    The name in the file that fits the path best (`io.image_names`), or the id of an image without a name. Then
+    `number`, the number of the image where names are missing: it is taken for the image id where the file has no name
+    for that or both names end in it. Raises AnnotationError where two images of the file fit equally.
     """
-    parts = PurePosixPath(_normalised_name(image.as_posix())).parts
-    candidates = people._by_base_name.get(parts[-1], []) if parts else []
-    matches = [(_suffix_match(parts, name), image_id) for name, image_id in candidates]
-    best = max((match for match, _ in matches), default=None)
-    closest = [image_id for match, image_id in matches if match == best]
+    return _ranked_image_id(people, image, number)[1]
+
+
+def _ranked_image_id(people: PeopleFile, image: PurePath, number: int | None) -> tuple[int, ImageId | None]:
+    """The same, with how well it fits: 0 is best."""
+    path = image.as_posix()
+    rank, closest = people.index.find(path)
     if len(closest) > 1:
-        listed = " and ".join(f"{people.names[image_id]} (image {image_id})" for image_id in closest[:2])
+        listed = " and ".join(f"{people.names.get(image_id, image_id)} (image {image_id})" for image_id in closest[:2])
         raise AnnotationError(
             f"{image} may be {listed} of {people.source}; name the image with its folder, as the file does."
         )
     if closest:
-        return closest[0]
+        return rank, closest[0]
     if number is None or number not in people.by_image:
-        return None
+        return rank, None
     name = people.names.get(number)
-    numbered = not parts or name is None or _last_number(parts[-1]) == _last_number(name) == number
-    return number if numbered else None
+    numbered = not path or name is None or last_number(path) == last_number(name) == number
+    return rank, number if numbered else None
 
 
 def people_for_image(people: PeopleFile, image: str | PurePath | int) -> People:
@@ -135,7 +133,7 @@ def people_for_image(people: PeopleFile, image: str | PurePath | int) -> People:
     if isinstance(image, int):
         return people.people(image)
     path = PurePath(image)
-    return people.people(find_image_id(people, path, _last_number(path.name)))
+    return people.people(find_image_id(people, path, last_number(path.name)))
 
 
 def match_images(people: PeopleFile, images: Sequence[PurePath], numbers: Sequence[int]) -> list[ImageId | None]:
@@ -143,10 +141,15 @@ def match_images(people: PeopleFile, images: Sequence[PurePath], numbers: Sequen
 
     numbers   one per image, such as `io.sources.image_ids` or a data set gives them
 
-    Raises AnnotationError where a name is ambiguous, where two images match the same one of the file, and where the
-    file lists none of them, unless it is an empty list of results.
+    Of images that fit one of the file only the best one matches it. Raises AnnotationError where a name is ambiguous,
+    where two images match the same one of the file equally, and where the file lists none of them, unless it is an
+    empty list of results.
     """
-    ids = [find_image_id(people, image, number) for image, number in zip(images, numbers, strict=True)]
+    ranked = [_ranked_image_id(people, image, number) for image, number in zip(images, numbers, strict=True)]
+    best: dict[ImageId | None, int] = {}
+    for rank, image_id in ranked:
+        best[image_id] = min(rank, best.get(image_id, rank))
+    ids = [image_id if rank == best[image_id] else None for rank, image_id in ranked]
     taken: dict[ImageId, PurePath] = {}
     for image, image_id in zip(images, ids, strict=True):
         if image_id is not None and taken.setdefault(image_id, image) is not image:
@@ -163,23 +166,6 @@ def match_images(people: PeopleFile, images: Sequence[PurePath], numbers: Sequen
     return ids
 
 
-def _suffix_match(path: Sequence[str], name: Sequence[str]) -> tuple[bool, int]:
-    """Whether a path ends in a whole name, and how many parts they share at the end."""
-    pairs = zip(reversed(path), reversed(name), strict=False)
-    shared = next((count for count, (one, other) in enumerate(pairs) if one != other), min(len(path), len(name)))
-    return shared == len(name), shared
-
-
-def _normalised_name(name: str) -> str:
-    """A name with "/" between folders, and no "./" before them."""
-    return PurePosixPath(name.replace("\\", "/")).as_posix()
-
-
-def _last_number(name: str) -> int | None:
-    digits = re.search(r"([0-9]{1,18})$", PurePosixPath(name).stem)
-    return int(digits[1]) if digits else None
-
-
 def _from_results(raw: Sequence[Record], source: str) -> PeopleFile:
     skeletons = {str(record.get("skeleton", COCO17.name)) for record in raw}
     skeleton = SKELETONS.get(skeletons.pop(), COCO17) if len(skeletons) == 1 else COCO17
@@ -187,8 +173,8 @@ def _from_results(raw: Sequence[Record], source: str) -> PeopleFile:
     names: dict[ImageId, str] = {}
     for image_id, records in by_image.items():
         for name in (record.get("file_name") or image_id for record in records):
-            if isinstance(name, str) and PurePosixPath(name).parts:
-                names.setdefault(image_id, _normalised_name(name))
+            if isinstance(name, str) and name_parts(name):
+                names.setdefault(image_id, "/".join(name_parts(name)))
     people = {
         image_id: replace(
             people_from_records(list(map(_without_masks, records)), skeleton, f"{source}: image {image_id}"), masks=None

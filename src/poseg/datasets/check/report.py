@@ -22,7 +22,6 @@ from poseg.datasets.check.tables import (
     required_lists,
     unique_images,
 )
-from poseg.datasets.coco_people import existing_files
 from poseg.errors import AnnotationError, ImageError, SkeletonError
 from poseg.io.coco_skeleton import (
     build_skeleton,
@@ -35,6 +34,7 @@ from poseg.io.coco_skeleton import (
 from poseg.io.coco_table import has_key
 from poseg.io.coco_values import Record, is_integer
 from poseg.io.files import read_json
+from poseg.io.image_names import match_files
 from poseg.io.images import image_size
 from poseg.io.ochuman import is_ochuman, ochuman_to_coco
 from poseg.skeletons import Skeleton
@@ -133,9 +133,15 @@ def check_images(
     """
     stated = image_sizes(images)
     named = {n: name for n, record in images.items() if isinstance(name := record.get("file_name"), str) and name}
-    exists = existing_files(image_dir, named.values())
+    files = match_files(image_dir, named.values())
+    exists = files.paths
+    unclear = [n for n, name in named.items() if name in files.faults]
+    issues.add_all("image-unclear", unclear, lambda n: f"image {n}: {named[n]}: {files.faults[named[n]]}")
+    loose = [n for n, name in named.items() if name in exists and exists[name] != image_dir / name]
+    issues.add_all("image-other-name", loose, lambda n: f"image {n}: {named[n]} is {exists[named[n]].name}")
     for rule, with_people in (("image-missing", True), ("background-missing", False)):
-        missing = [n for n, name in named.items() if name not in exists and (n in labelled) == with_people]
+        absent = [n for n, name in named.items() if name not in exists and name not in files.faults]
+        missing = [n for n in absent if (n in labelled) == with_people]
         issues.add_all(rule, missing, lambda number: f"image {number}: {named[number]}")
     if not any(named.get(number) in exists for number in labelled):
         issues.add("no-image", f"{image_dir} has none of {len(labelled)}")
@@ -144,7 +150,7 @@ def check_images(
         if name not in exists:
             continue
         try:
-            size = image_size(image_dir / name)
+            size = image_size(exists[name])
         except ImageError as fault:
             issues.add("image-broken", f"image {number}: {fault}")
             continue
