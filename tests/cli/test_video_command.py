@@ -398,10 +398,10 @@ def test_classify_sources_by_kind(tmp_path: Path) -> None:
     sources = classify_sources(
         [str(tmp_path), f"{tmp_path}/*.webm", "camera:3", "Camera:3", "gone.mov", "camera:", "x.jpg"], tmp_path
     )
-    assert [path.name for path in sources.videos] == ["b.MP4", "c.webm", "gone.mov"]
+    assert [path.name for path in sources.videos] == ["b.MP4", "c.webm"]
     assert sources.images == (str(tmp_path), "x.jpg")
     assert sources.cameras == (3,)
-    assert len(sources.errors) == 1
+    assert len(sources.errors) == 2  # gone.mov, camera:
     assert classify_sources([str(tmp_path / "empty")]).images == (str(tmp_path / "empty"),)
     assert [path.name for path in classify_sources([str(tmp_path)]).videos] == ["b.MP4", "c.webm", "d.overlay.mp4"]
 

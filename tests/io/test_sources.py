@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import poseg.io.sources as sources_module
 from poseg.errors import ImageError
 from poseg.io.sources import find_images, image_ids
 
@@ -64,6 +65,30 @@ def test_each_bad_source_has_an_error_and_the_others_are_returned(album):
     for source, fault in zip(bad, result.errors, strict=True):
         assert isinstance(fault, ImageError)
         assert source in str(fault)
+
+
+def test_folders_that_link_in_a_circle_are_visited_once(album):
+    for name in ("x", "y", "z"):
+        os.symlink(album, album / "deep" / name)  # each of them holds all three again
+    os.symlink(album / "deep", album / "linked")
+    assert found("**/*.webp") in (["deep/er/d.webp"], ["linked/er/d.webp"])
+    assert len(found("**")) == 4
+
+
+def test_images_that_cannot_be_decoded_here_are_counted(album, monkeypatch):
+    for name in ("1.heic", "2.HEIC", "raw/3.nef", "raw/4.jpg"):
+        (album / name).parent.mkdir(exist_ok=True)
+        (album / name).touch()
+    monkeypatch.setattr(sources_module, "find_spec", lambda name: None)
+    without, raw = find_images(["."]), find_images(["raw"])
+    assert [path.name for path in without.paths] == ["a.PNG", "b.jpg"]
+    assert len(without.errors) == 1
+    assert "2 .heic; " in str(without.errors[0])
+    assert "pip install 'poseg[heif]'" in str(without.errors[0])
+    assert [path.name for path in raw.paths] == ["4.jpg"]
+    assert "1 .nef; save" in str(raw.errors[0])
+    monkeypatch.setattr(sources_module, "find_spec", lambda name: name)
+    assert [Path(name).name for name in found(".")] == ["1.heic", "2.HEIC", "a.PNG", "b.jpg"]
 
 
 def test_no_sources_give_no_images():

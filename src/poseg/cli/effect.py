@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from poseg.cli.image_outputs import DetectAt
+    from poseg.cli.outputs import Progress
     from poseg.cli.video_jobs import DetectInFrame
     from poseg.effects import Chain, Effect
 
@@ -97,8 +98,8 @@ def effect(
         console.print(f"poseg: {error}")
     failed = len(by_kind.errors) + len(images.errors)
     paths = exclude_outputs(images.paths, out, (ENDING,))
-    clips = video_targets(by_kind, out)
-    targets = dict(zip(paths, _targets(paths, out), strict=True))
+    clips = video_targets(by_kind, out, console)
+    targets = dict(zip(paths, _targets(paths, out, console), strict=True))
     options = opt.DetectOptions(
         model, long_edge, scales, flip, adaptive, refine_poses, mask_refiner, max_people, min_score, threads
     )
@@ -106,11 +107,13 @@ def effect(
 
     if paths:
         detect: DetectAt = (lambda image, path: build()(image)) if people is None else _from_file(people, paths)
-        unwritten = _write_all(detect, steps, targets, console)
-        failed += unwritten
-        written = len(paths) - unwritten
-        if written:
-            typer.echo(f"{written} {'image' if written == 1 else 'images'} written to {out}")
+        progress = _write_all(detect, steps, targets, console)
+        failed += progress.failed
+        if progress.done or progress.stopped:
+            stopped = f", stopped early: there are {len(paths)}" if progress.stopped else ""
+            typer.echo(f"{progress.done} {'image' if progress.done == 1 else 'images'} written to {out}{stopped}")
+        if progress.stopped:
+            progress.exit()
     if clips:
         find: DetectInFrame = (
             (lambda frame: build()(frame.image)) if people is None else people_from_jsonl(people, by_kind)
@@ -126,14 +129,14 @@ def _from_file(file: Path, paths: Sequence[Path]) -> DetectAt:
     return lambda image, path: people_at(path)
 
 
-def _targets(paths: Sequence[Path], out: Path) -> list[Path]:
+def _targets(paths: Sequence[Path], out: Path, console: Console) -> list[Path]:
     """The file for each image. Raises OutputError where one file is to hold several, or a kind we do not write."""
     from poseg.io.sources import IMAGE_SUFFIXES
 
     if out.suffix.lower() not in IMAGE_SUFFIXES | set(FORMATS) or out.is_dir():
         if paths:
             make_folder(out)
-        return [out / f"{name}{ENDING}" for name in unique_names(paths)]
+        return [out / f"{name}{ENDING}" for name in unique_names(paths, console)]
     if out.suffix.lower() not in FORMATS:
         raise OutputError(f"Cannot write {out}: name a file that ends in {', '.join(FORMATS)}.")
     if len(paths) > 1:
@@ -141,8 +144,8 @@ def _targets(paths: Sequence[Path], out: Path) -> list[Path]:
     return [out for _ in paths]
 
 
-def _write_all(detect: DetectAt, steps: Chain, targets: Mapping[Path, Path], console: Console) -> int:
-    """Take one image after the other, and write each to its target; returns how many failed."""
+def _write_all(detect: DetectAt, steps: Chain, targets: Mapping[Path, Path], console: Console) -> Progress:
+    """Take one image after the other, and write each to its target."""
 
     def write(path: Path, image: NDArray[np.uint8]) -> None:
         people = detect(image, path)

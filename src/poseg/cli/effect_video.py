@@ -60,13 +60,15 @@ class EffectRenderer:
             yield f"{name}: person {person} is skipped in {frames}: {reason}"
 
 
-def video_targets(sources: Sources, out: Path) -> list[Path]:
+def video_targets(sources: Sources, out: Path, console: Console) -> list[Path]:
     """The file for each video and camera, NAME.effect.mp4 in a folder or the one that is named.
 
     Raises OutputError where one file is to hold several sources, or images.
     """
     from poseg.cli.outputs import clip_names, make_folder
 
+    if not sources.clips and not sources.images:
+        return []
     if is_video(out) and not out.is_dir():
         if sources.images or len(sources.clips) != 1:
             raise OutputError(f"{out} is one video, and there is not just one video to make it of; name a folder.")
@@ -76,7 +78,7 @@ def video_targets(sources: Sources, out: Path) -> list[Path]:
     if out.suffix.lower() in IMAGE_SUFFIXES and not out.is_dir():
         raise OutputError(f"{out} is an image and cannot hold a video; name a .mp4 or .webm file, or a folder.")
     make_folder(out)
-    return [out / f"{name}{ENDING}" for name in clip_names(sources.clips)]
+    return [out / f"{name}{ENDING}" for name in clip_names(sources.clips, console)]
 
 
 def write_videos(

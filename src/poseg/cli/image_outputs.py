@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
+    from poseg.cli.outputs import Progress
     from poseg.people import People, Timings
 
     # Gives the people of an image that was read from a path.
@@ -38,22 +39,23 @@ def predict_images(
 ) -> None:
     """Write all people in the images of the sources to a folder; `make_detector` is called where there are any.
 
-    What cannot be read is named on stderr, the others are finished, and the exit code is 2.
+    What cannot be read or written is named on stderr, the others are finished, and the exit code is 2. Ctrl-C ends it
+    early with 130. Either way the results file holds the people of all images that were processed.
     """
-    from poseg.cli.outputs import error_console, exclude_outputs
+    from poseg.cli.outputs import Progress, error_console, exclude_outputs
     from poseg.io.sources import find_images
 
     console = error_console()
     images = find_images(sources)
     for error in images.errors:
         console.print(f"poseg: {error}")
-    failed = len(images.errors)
+    progress = Progress()
     paths = exclude_outputs(images.paths, out, ENDINGS)
     if paths:
         detect, ids = make_detector(paths, console)
-        failed += _write_all(detect, paths, ids, out, console, masks=masks, overlay=overlay)
-    if failed:
-        raise typer.Exit(2)
+        progress = _write_all(detect, paths, ids, out, console, masks=masks, overlay=overlay)
+    progress.failed += len(images.errors)
+    progress.exit()
 
 
 def provided_people(
@@ -82,37 +84,61 @@ def provided_people(
 def _write_all(
     detect: DetectAt, paths: Sequence[Path], ids: Mapping[Path, int | str], out: Path, console: Console, *,
     masks: bool, overlay: bool,
-) -> int:  # fmt: skip
-    """Take one image after the other and write the results at the end, all at once; returns how many failed."""
-    from poseg.cli.outputs import make_folder, process_images, unique_names
+) -> Progress:  # fmt: skip
+    """Take one image after the other, and add its people to the results."""
+    from poseg.cli.outputs import Progress, make_folder, process_images, unique_names
     from poseg.draw.mask import label_map
     from poseg.draw.overlay import overlay as draw
-    from poseg.io.coco_results import coco_results, write_results
+    from poseg.errors import OutputError
+    from poseg.io.coco_results import coco_results
     from poseg.io.images import write_png
+    from poseg.io.json_list import JsonListWriter
 
     make_folder(out)
     same_names = len({path.name for path in paths}) < len(paths)
-    names = dict(zip(paths, unique_names(paths), strict=True))
-    records: list[dict[str, Any]] = []
+    names = dict(zip(paths, unique_names(paths, console), strict=True))
     timings: list[Timings] = []
 
     def write(path: Path, image: NDArray[np.uint8]) -> None:
         people, name = detect(image, path), names[path]
-        if overlay:
-            write_png(out / f"{name}.overlay.png", draw(image, people))
-        if people.keypoints_3d is not None:
-            _write_3d(out, name, image, people)
-        if masks:
-            write_png(out / f"{name}.masks.png", label_map(people, (image.shape[0], image.shape[1])))
         file_name = path.as_posix() if same_names else path.name
-        records.extend(coco_results(people, ids[path], first_id=len(records) + 1, file_name=file_name))
+        new = coco_results(people, ids[path], first_id=results.records + 1, file_name=file_name)
+        outputs = [lambda: results.extend(new)]
+        if overlay:
+            outputs.append(lambda: write_png(out / f"{name}.overlay.png", draw(image, people)))
+        if people.keypoints_3d is not None:
+            outputs.append(lambda: _write_3d(out, name, image, people))
+        if masks:
+            outputs.append(lambda: write_png(out / f"{name}.masks.png", label_map(people, image.shape[:2])))
         timings.extend([people.timings] if people.timings else [])
+        _write_each(outputs)
 
-    failed = process_images(paths, write, console)
+    progress, results = Progress(), JsonListWriter(out / RESULTS)
+    try:
+        with results:
+            progress = process_images(paths, write, console)
+    except OutputError as fault:  # no room for the last records
+        console.print(f"poseg: {fault} It holds {results.written} of {results.records} people.")
+        progress.failed += 1
     if timings:
-        write_results(out / RESULTS, records)
-        typer.echo(f"{_summary(len(records), timings)}; written to {out}")
-    return failed
+        typer.echo(f"{_summary(results.records, timings)}; written to {out}")
+    if progress.stopped:
+        typer.echo(f"Stopped early: the people of {len(timings)} of {len(paths)} images are in {out / RESULTS}.")
+    return progress
+
+
+def _write_each(outputs: Sequence[Callable[[], None]]) -> None:
+    """Write what can be written. Raises OutputError at the end, with the sentences of all that cannot."""
+    from poseg.errors import OutputError
+
+    faults = []
+    for write in outputs:
+        try:
+            write()
+        except OutputError as fault:
+            faults.append(str(fault))
+    if faults:
+        raise OutputError(" ".join(faults))
 
 
 def _write_3d(out: Path, name: str, image: NDArray[np.uint8], people: People) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
+from unicodedata import normalize
+
+import typer
 
 from poseg.errors import OutputError
 
@@ -15,6 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
     from rich.console import Console
+
+INTERRUPTED = 130  # exit code of a program that Ctrl-C ended
+LONGEST_ENDING = ".overlay.partial.webm"  # of the files that are written for a source
 
 
 def make_folder(folder: Path) -> None:
@@ -25,18 +32,32 @@ def make_folder(folder: Path) -> None:
         raise OutputError(f"Cannot make the folder {folder}: {error.strerror}; choose another folder.") from None
 
 
-def unique_names(paths: Sequence[Path]) -> list[str]:
+def unique_names(paths: Sequence[Path], console: Console | None = None) -> list[str]:
     """A name without suffix for each source's files; two sources never share one, whatever the case of letters.
 
-    The stem (`photo` of photo.jpg), else the whole name (photo.png), else that with a number (photo.png-2).
+    The stem (`photo` of photo.jpg), else the whole name (photo.png), else that with a number (photo.png-2). A name
+    that is too long for the endings of our files is cut, which one line on the console says.
     """
+    from poseg.io.files import fit_name
+
     taken: set[str] = set()
-    names = []
+    names, cut = [], []
     for path in paths:
         numbered = (f"{path.name}-{number}" for number in count(2))
-        name = next(name for name in chain((path.stem, path.name), numbered) if name.lower() not in taken)
-        taken.add(name.lower())
+        for whole in chain((path.stem, path.name), numbered):
+            name = fit_name(whole, LONGEST_ENDING).removesuffix(LONGEST_ENDING)
+            key = normalize("NFC", name).casefold()
+            if key not in taken:
+                break
+        taken.add(key)
         names.append(name)
+        cut += [(path, name)] * (name != whole)
+    if cut and console is not None:
+        path, name = cut[0]
+        console.print(
+            f"poseg: {'A name is' if len(cut) == 1 else f'{len(cut)} names are'} too long for the files that are "
+            f"written, so these have shorter ones, such as {name} for {path.name}."
+        )
     return names
 
 
@@ -45,9 +66,9 @@ def clip_name(clip: Path | int) -> str:
     return clip.name if isinstance(clip, Path) else f"camera {clip}"
 
 
-def clip_names(clips: Sequence[Path | int]) -> list[str]:
+def clip_names(clips: Sequence[Path | int], console: Console | None = None) -> list[str]:
     """`unique_names` of videos and cameras."""
-    return unique_names([clip if isinstance(clip, Path) else Path(f"camera-{clip}") for clip in clips])
+    return unique_names([clip if isinstance(clip, Path) else Path(f"camera-{clip}") for clip in clips], console)
 
 
 def exclude_outputs(paths: Sequence[Path], out: Path, endings: tuple[str, ...]) -> list[Path]:
@@ -83,23 +104,41 @@ def progress_bar(title: str, console: Console | None = None) -> Iterator[Callabl
         yield show
 
 
+@dataclass(slots=True)
+class Progress:
+    """What was done with images: how many were processed without an error, how many failed, whether Ctrl-C came."""
+
+    done: int = 0
+    failed: int = 0
+    stopped: bool = False
+
+    def exit(self) -> None:
+        """End the command where this was not all: with 130 after Ctrl-C, else with 2."""
+        if self.stopped or self.failed:
+            raise typer.Exit(INTERRUPTED if self.stopped else 2)
+
+
 def process_images(
     paths: Sequence[Path], process: Callable[[Path, NDArray[np.uint8]], None], console: Console
-) -> int:  # fmt: skip
-    """Read and process one image after the other, with a bar; errors are named, and how many failed is returned."""
+) -> Progress:  # fmt: skip
+    """Read and process one image after the other, with a bar; errors are named, and Ctrl-C ends it early."""
     from poseg.errors import AnnotationError, EffectError, FieldError, ImageError, ShapeError, WeightsError
     from poseg.io.images import read_image
 
-    failed = 0
-    with progress_bar("Images", console) as progress:
-        for done, path in enumerate(paths, 1):
-            try:
-                process(path, read_image(path))
-            except ImageError as error:  # which names the file
-                console.print(f"poseg: {error}")
-                failed += 1
-            except (AnnotationError, EffectError, FieldError, ShapeError, WeightsError) as error:
-                console.print(f"poseg: {path}: {error}")
-                failed += 1
-            progress(done, len(paths))
-    return failed
+    progress = Progress()
+    try:
+        with progress_bar("Images", console) as show:
+            for number, path in enumerate(paths, 1):
+                try:
+                    process(path, read_image(path))
+                    progress.done += 1
+                except (ImageError, OutputError) as error:  # which name the file
+                    console.print(f"poseg: {error}")
+                    progress.failed += 1
+                except (AnnotationError, EffectError, FieldError, ShapeError, WeightsError) as error:
+                    console.print(f"poseg: {path}: {error}")
+                    progress.failed += 1
+                show(number, len(paths))
+    except KeyboardInterrupt:
+        progress.stopped = True
+    return progress

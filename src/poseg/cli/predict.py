@@ -64,11 +64,12 @@ def predict(
 
     DIR/results.json holds all people in images, in COCO's result format; DIR/NAME.overlay.png shows them.
     DIR/NAME.people.jsonl holds all people in a video, a line a frame, with an id for each person;
-    DIR/NAME.overlay.mp4 shows them, with the video's frame rate and sound. Ctrl-C ends a video or a camera early and
-    keeps what was done. With --3d people are lifted to 3D as well: DIR/NAME.3d.png shows those of an image from the
-    side and from above, DIR/NAME.3d.html is a page on which they can be rotated. What cannot be read is named on
-    stderr, the rest is finished, and the exit code is 2.
+    DIR/NAME.overlay.mp4 shows them, with the video's frame rate and sound. With --3d people are lifted to 3D as well:
+    DIR/NAME.3d.png shows those of an image from the side and from above, DIR/NAME.3d.html is a page on which they can
+    be rotated. What cannot be read or written is named on stderr, the rest is finished, and the exit code is 2. Ctrl-C
+    ends it early and keeps what was done.
     """
+    from poseg.cli.outputs import INTERRUPTED
     from poseg.cli.video_jobs import VideoJob, classify_sources
 
     detect = opt.DetectOptions(
@@ -81,7 +82,9 @@ def predict(
     if by_kind.images:
         try:
             predict_images(by_kind.images, out, options.per_image(build), masks=masks, overlay=overlay)
-        except typer.Exit:
+        except typer.Exit as ended:
+            if ended.exit_code == INTERRUPTED:
+                raise
             failed = True
     if by_kind.clips or by_kind.errors:
         lifter = options.lifter() if lift else None
@@ -112,7 +115,7 @@ def _predict_videos(
         return False
     build()  # a model that cannot be loaded stops the command before anything is made
     make_folder(out)
-    jobs = [make_job(name) for name in clip_names(sources.clips)]
+    jobs = [make_job(name) for name in clip_names(sources.clips, console)]
     failed = process_videos(sources.clips, jobs, console, f"written to {out}")
     for job in jobs:
         if job.postprocess is not None and job.jsonl is not None and job.jsonl.exists():

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from poseg.cli.outputs import clip_name, progress_bar
+from poseg.cli.outputs import INTERRUPTED, clip_name, progress_bar
+from poseg.cli.video_outputs import open_outputs
+from poseg.errors import OutputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     # Makes the image that is written from a frame and its people, who have ids.
     Render = Callable[[Frame, People], NDArray[np.uint8]]
 
-INTERRUPTED = 130  # exit code of a program that Ctrl-C ended
 MIN_FRAMES = 3  # people seen in fewer are not counted: a glimpse, or a mistake
 CAMERA = "camera:"
 # Outputs of ours, when a folder is its own destination.
@@ -81,7 +81,8 @@ def classify_sources(sources: Sequence[str], out: Path | None = None) -> Sources
 
     out  the destination: videos that an earlier run wrote there are left out
     """
-    from poseg.io.sources import IMAGE_SUFFIXES, is_video
+    from poseg.errors import ImageError
+    from poseg.io.sources import KNOWN_IMAGE_SUFFIXES, VIDEO_SUFFIXES, describe_faults, find_files, is_video
 
     images: list[str] = []
     videos: dict[str, Path] = {}
@@ -95,37 +96,30 @@ def classify_sources(sources: Sequence[str], out: Path | None = None) -> Sources
             else:
                 errors.append(f"A camera is named by its number, such as camera:0, got {source}.")
             continue
-        files = _files(source)
-        clips = [path for path in files if is_video(path)]
+        try:
+            found = find_files(source)
+        except ImageError as fault:
+            if is_video(source):
+                errors.append(str(fault))
+            else:
+                images.append(source)
+            continue
+        clips = [path for path in found.paths if is_video(path)]
         for path in clips:
             if not _is_our_output(path, out):
-                videos.setdefault(os.path.abspath(path), Path(path))
-        if not clips or any(Path(path).suffix.lower() in IMAGE_SUFFIXES for path in files):
+                videos.setdefault(os.path.abspath(path), path)
+        broken = describe_faults(found, VIDEO_SUFFIXES)
+        errors += broken
+        others = {path.suffix.lower() for path in (*found.paths, *found.faults)} - VIDEO_SUFFIXES
+        if others & KNOWN_IMAGE_SUFFIXES or (found.is_file and not clips) or not (clips or broken):
             images.append(source)
     return Sources(tuple(images), tuple(videos.values()), tuple(cameras), tuple(errors))
 
 
-def _files(source: str) -> list[str]:
-    """The files that a source stands for, by name; none where a folder cannot be read."""
-    from poseg.io.sources import is_video
-
-    if os.path.isdir(source):
-        try:
-            with os.scandir(source) as entries:
-                return sorted(entry.path for entry in entries if entry.is_file() and not entry.name.startswith("."))
-        except OSError:
-            return []
-    if os.path.exists(source):
-        return [source]
-    if glob.has_magic(source):
-        return sorted(path for path in glob.iglob(source, recursive=True) if os.path.isfile(path))
-    return [source] if is_video(source) else []  # a missing video is reported as a video
-
-
-def _is_our_output(path: str, out: Path | None) -> bool:
-    if out is None or Path(path).parent.resolve() != out.resolve():
+def _is_our_output(path: Path, out: Path | None) -> bool:
+    if out is None or path.parent.resolve() != out.resolve():
         return False
-    return path.endswith(_ENDINGS) or ".partial." in Path(path).name
+    return path.name.endswith(_ENDINGS) or ".partial." in path.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +192,9 @@ def process_videos(clips: Sequence[Path | int], jobs: Sequence[VideoJob], consol
         try:
             with open_source(clip) as source:
                 run_video(source, job, stats, console)
-        except (FieldError, ImageError, VideoError, WeightsError) as error:
-            console.print(f"poseg: {error}" if isinstance(error, VideoError) else f"poseg: {name}: {error}")
+        except (FieldError, ImageError, OutputError, VideoError, WeightsError) as error:
+            names_file = isinstance(error, (OutputError, VideoError))
+            console.print(f"poseg: {error}" if names_file else f"poseg: {name}: {error}")
             failed = True
         if stats.frames:
             typer.echo(f"{stats.summary(name)}; {suffix}")
@@ -246,10 +241,10 @@ def _online(source: FrameSource, job: VideoJob, stats: VideoStats, console: Cons
     from poseg.runtime.people_tracker import PeopleTracker
 
     tracker = PeopleTracker(smooth=job.options.smooth)
-    with _frames(source, job, source.name, console) as frames, _outputs(source, job) as write:
+    with _frames(source, job, source.name, console) as frames, open_outputs(source, job) as outputs:
         for frame in frames:
             people = _with_ids(job.detect(frame), frame.time_s, tracker)
-            write(frame, people)
+            outputs.write(frame, people)
             stats.count(people)
 
 
@@ -264,15 +259,18 @@ def _offline(source: FrameSource, job: VideoJob, stats: VideoStats, console: Con
         raise VideoError(f"The frames of {source.name} cannot be read twice; leave --offline out.")
     clip, tracker = PackedClip(), PeopleTracker(smooth=False)
     lines_only = replace(job, render=None, postprocess=None)
-    with _frames(source, job, f"{source.name}, first pass", console) as frames, _outputs(source, lines_only) as write:
+    with (
+        _frames(source, job, f"{source.name}, first pass", console) as frames,
+        open_outputs(source, lines_only) as outputs,
+    ):
         for frame in frames:
             people = _with_ids(job.detect(frame), frame.time_s, tracker)
             clip.append(frame.time_s, people)
-            write(frame, people)
+            outputs.write(frame, people)
     smoothed = smooth_offline(clip)
-    with _frames(source, job, f"{source.name}, second pass", console) as frames, _outputs(source, job) as write:
+    with _frames(source, job, f"{source.name}, second pass", console) as frames, open_outputs(source, job) as outputs:
         for frame, (_, people) in zip(frames, smoothed, strict=False):
-            write(frame, people)
+            outputs.write(frame, people)
             stats.count(people)
 
 
@@ -292,32 +290,3 @@ def _frames(source: FrameSource, job: VideoJob, title: str, console: Console) ->
 
     with progress_bar(title, console) as show:
         yield counted(show)
-
-
-@contextmanager
-def _outputs(source: FrameSource, job: VideoJob) -> Iterator[Callable[[Frame, People], None]]:
-    """Writes frames and people; the files are made at the first frame, and finished whatever ends the block."""
-    from poseg.io.people_jsonl import FramesWriter
-    from poseg.io.video_reader import Video
-    from poseg.io.video_writer import VideoWriter
-
-    like = source if isinstance(source, Video) else None
-    writers: dict[str, Any] = {}
-    with ExitStack() as stack:
-
-        def write(frame: Frame, people: People) -> None:
-            if job.postprocess is not None:
-                people = job.postprocess(people)
-            image = None if job.render is None or job.video is None else job.render(frame, people)
-            if job.jsonl is not None:
-                if "jsonl" not in writers:
-                    lines = FramesWriter(job.jsonl, people.skeleton, source=source.name, rate=source.rate)
-                    writers["jsonl"] = stack.enter_context(lines)
-                writers["jsonl"].write(frame.index, frame.time_s, people, frame.image.shape[:2])
-            if image is not None:
-                if "video" not in writers:
-                    video = VideoWriter(job.video or "", (image.shape[0], image.shape[1]), rate=source.rate, like=like)
-                    writers["video"] = stack.enter_context(video)
-                writers["video"].write(image, frame.time_s)
-
-        yield write

@@ -36,7 +36,7 @@ def visualize(
 
     Of a model that runs at several scales, the view with the person of the highest score is drawn.
     """
-    from poseg.cli.outputs import make_folder
+    from poseg.cli.outputs import error_console, make_folder, unique_names
     from poseg.io.images import read_image, write_png
 
     predictor = opt.DetectOptions(
@@ -45,8 +45,9 @@ def visualize(
     pixels = read_image(image)
     views = predictor.views(pixels)
     make_folder(out)
+    (stem,) = unique_names([image], error_console())
     for name, figure in _figures(predictor, pixels, views):
-        path = out / f"{image.stem}.{name}.png"
+        path = out / f"{stem}.{name}.png"
         write_png(path, figure())
         typer.echo(str(path))
 

@@ -12,6 +12,7 @@ under the partial name.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import secrets
@@ -19,6 +20,7 @@ import zlib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -27,6 +29,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poseg.errors import AnnotationError, OutputError
+
+MAX_NAME_BYTES = 255  # of a file's name, on nearly every file system
+
+
+def fit_name(stem: str, ending: str = "") -> str:
+    """`stem` + `ending`, with the stem cut where that is longer than a name may be; different stems stay different.
+
+    A cut stem ends in `~` and eight digits of its hash. Limits count bytes: a Chinese letter takes three.
+    """
+    room = MAX_NAME_BYTES - len(os.fsencode(ending))
+    encoded = os.fsencode(stem)
+    if len(encoded) <= room:
+        return stem + ending
+    mark = f"~{hashlib.sha256(encoded).hexdigest()[:8]}"
+    return encoded[: room - len(mark)].decode("utf-8", "ignore") + mark + ending
 
 
 @contextmanager
@@ -76,7 +93,7 @@ class PartialFile:
     def for_target(cls, path: str | Path) -> PartialFile:
         """Create the partial file of `path`, empty. Raises OutputError where it cannot be created."""
         target = _resolve_target(path)
-        partial = target.with_name(f"{target.stem}.partial{target.suffix}")
+        partial = target.with_name(fit_name(target.stem, f".partial{target.suffix}"))
         try:
             partial.open("wb").close()
         except OSError as fault:
@@ -96,6 +113,23 @@ class PartialFile:
         """Remove a file that holds nothing worth keeping."""
         with suppress(OSError):
             self.path.unlink()
+
+
+def write_at(stream: FileIO, position: int, data: bytes) -> None:
+    """Write all of `data` at a position, where the file ends after it; nothing of it stays where that fails (OSError).
+
+    stream   without a buffer: one would try again when it is closed
+    """
+    try:
+        stream.seek(position)
+        rest = memoryview(data)
+        while len(rest):
+            rest = rest[stream.write(rest) or 0 :]
+        stream.truncate()
+    except OSError:
+        with suppress(OSError):
+            stream.truncate(position)
+        raise
 
 
 def read_json(path: str | Path) -> Any:
@@ -147,11 +181,19 @@ def read_arrays(path: Path, keys: Collection[str], hint: str) -> dict[str, NDArr
 
 def _resolve_target(path: str | Path) -> Path:
     """The real file behind `path`. Raises OutputError where it cannot be a regular file."""
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise OutputError(f"Cannot write {path}: it is a folder; give the name of a file.")
-    if target.exists() and not target.is_file():
-        raise OutputError(f"Cannot write {path}: it is a device or a pipe; give the name of a file.")
-    if not target.parent.is_dir():
-        raise OutputError(f"Cannot write {path}: there is no folder {target.parent}; create it first.")
+    try:
+        target = Path(os.path.realpath(path))
+        if target.is_dir():
+            raise OutputError(f"Cannot write {path}: it is a folder; give the name of a file.")
+        if target.exists() and not target.is_file():
+            raise OutputError(f"Cannot write {path}: it is a device or a pipe; give the name of a file.")
+        if target.is_symlink():
+            raise OutputError(f"Cannot write {path}: it is a link that leads in a circle; remove it.")
+        if not target.parent.is_dir():
+            raise OutputError(f"Cannot write {path}: there is no folder {target.parent}; create it first.")
+    except (OSError, ValueError) as fault:  # such as a name that is too long, or one with a zero byte
+        if isinstance(fault, OutputError):
+            raise
+        reason = getattr(fault, "strerror", None) or fault
+        raise OutputError(f"Cannot write {path}: {reason}; choose another path.") from None
     return target

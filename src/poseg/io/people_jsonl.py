@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
+from io import FileIO
 from os import PathLike, fspath
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +23,7 @@ import numpy as np
 from poseg.errors import AnnotationError, OutputError, SkeletonError, VideoError
 from poseg.io.coco_results import coco_results, people_from_records
 from poseg.io.coco_values import is_integer
-from poseg.io.files import PartialFile
+from poseg.io.files import PartialFile, write_at
 from poseg.people import People
 from poseg.skeletons import SKELETONS, Skeleton
 
@@ -41,7 +42,7 @@ class FramePeople(NamedTuple):
 class FramesWriter:
     """A file of JSON lines that grows frame by frame; use it in a `with` block.
 
-    Each line is flushed before `write` returns. While it grows the file is called `NAME.partial.jsonl`; it gets its
+    Each line is written before `write` returns. While it grows the file is called `NAME.partial.jsonl`; it gets its
     final name at the end of the block, also when an error or Ctrl-C ends the block after its first frame.
 
     path      of the file
@@ -65,17 +66,21 @@ class FramesWriter:
         self._skeleton = skeleton
         self._last = -1
         self._partial = PartialFile.for_target(self.path)
-        self._stream = self._partial.path.open("wb")
+        self._stream, self._end = FileIO(self._partial.path, "r+b"), 0
         built_in = SKELETONS.get(skeleton.name) == skeleton
-        self._append(
-            {
-                "format": FORMAT,
-                "version": VERSION,
-                "skeleton": skeleton.name if built_in else asdict(skeleton),
-                "source": source,
-                "rate": None if rate is None else str(Fraction(rate)),
-            }
-        )
+        header = {
+            "format": FORMAT,
+            "version": VERSION,
+            "skeleton": skeleton.name if built_in else asdict(skeleton),
+            "source": source,
+            "rate": None if rate is None else str(Fraction(rate)),
+        }
+        try:
+            self._append(header)
+        except OutputError:
+            self._stream.close()
+            self._partial.discard()
+            raise
 
     def write(self, frame: int, time_s: float, people: People, size: tuple[int, int]) -> None:
         """Add the people of one frame.
@@ -134,10 +139,12 @@ class FramesWriter:
         except ValueError as fault:
             raise AnnotationError(f"Cannot write {self.path}: {fault}; every number must be finite.") from None
         try:
-            self._stream.write(line)
-            self._stream.flush()
+            write_at(self._stream, self._end, line)
         except OSError as fault:
-            raise OutputError(f"Cannot write {self.path}: {fault.strerror or fault}; make room.") from fault
+            raise OutputError(
+                f"Cannot write {self.path}: {fault.strerror or fault}; make room. It holds {self.frames} frames."
+            ) from fault
+        self._end += len(line)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,19 @@
-"""Image and video sources as a user types them: files, folders and patterns."""
+"""Image and video sources as a user types them: files, folders and patterns.
+
+What cannot be read (a link to nothing or in a circle, a pipe) and images of formats that cannot be decoded here are
+named; the others are returned.
+"""
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
+import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path, PurePath
 
 from poseg.errors import ImageError
@@ -14,6 +22,15 @@ IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff",
      ".pbm", ".pgm", ".ppm", ".pnm", ".jp2", ".avif"}
 )  # fmt: skip
+HEIF_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
+HEIF_READER = "pillow_heif"  # the extra `heif`
+HEIF_ADVICE = "install their reader with: pip install 'poseg[heif]'"
+# Images that are not decoded here: a folder of them is not without images.
+OTHER_IMAGE_SUFFIXES = frozenset(
+    {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".pef", ".srw", ".psd", ".jxl", ".tga", ".exr",
+     ".hdr"}
+)  # fmt: skip
+KNOWN_IMAGE_SUFFIXES = IMAGE_SUFFIXES | HEIF_SUFFIXES | OTHER_IMAGE_SUFFIXES
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".qt", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".mts", ".m2ts",
      ".flv", ".wmv", ".asf", ".ogv", ".3gp", ".3g2"}
@@ -22,10 +39,24 @@ VIDEO_SUFFIXES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class FoundImages:
-    """paths: images in the order of the sources, each once; errors: one for each source without images."""
+    """paths: images in the order of the sources, each once; errors: what cannot be read, and sources without images."""
 
     paths: tuple[Path, ...]
     errors: tuple[ImageError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFiles:
+    """The files of one source.
+
+    paths      regular files, sorted by name
+    faults     why an entry cannot be read, by its path
+    is_file    whether the source is a file itself, which is taken whatever its name
+    """
+
+    paths: tuple[Path, ...] = ()
+    faults: dict[Path, str] = field(default_factory=dict)
+    is_file: bool = False
 
 
 def find_images(sources: Sequence[str | Path]) -> FoundImages:
@@ -37,13 +68,50 @@ def find_images(sources: Sequence[str | Path]) -> FoundImages:
     """
     paths: dict[str, Path] = {}
     errors: list[ImageError] = []
-    for source in sources:
+    for source in map(str, sources):
         try:
-            for path in _expand(str(source)):
-                paths.setdefault(os.path.abspath(path), path)
+            found = find_files(source)
         except ImageError as fault:
             errors.append(fault)
+            continue
+        images = [path for path in found.paths if found.is_file or path.suffix.lower() in image_suffixes()]
+        for path in images:
+            paths.setdefault(os.path.abspath(path), path)
+        problems = [*describe_faults(found, image_suffixes()), *_undecodable(source, found)]
+        if not images and not problems:
+            problems = [_no_images(source)]
+        errors += map(ImageError, problems)
     return FoundImages(tuple(paths.values()), tuple(errors))
+
+
+def find_files(source: str) -> FoundFiles:
+    """The files of a file, folder or pattern; hidden ones only where they are named. Raises ImageError."""
+    if os.path.isdir(source):
+        return _sorted(_in_folder(source))
+    if os.path.lexists(source):
+        fault = _fault(source)
+        if fault:
+            raise ImageError(f"Cannot read {source}: {fault}; name another file.")
+        return FoundFiles((Path(source),), is_file=True)
+    if source.startswith(("http://", "https://")):
+        raise ImageError(f"{source} is an address; download the image and name the file.")
+    if glob.has_magic(source):
+        return _sorted(_matching(source))
+    raise ImageError(f"There is no file or folder {source}; check the name.")
+
+
+def describe_faults(found: FoundFiles, suffixes: Iterable[str]) -> list[str]:
+    """A sentence for each entry with one of the suffixes that cannot be read."""
+    return [
+        f"{path} is left out: {fault}; remove it, or mend it."
+        for path, fault in found.faults.items()
+        if path.suffix.lower() in suffixes
+    ]
+
+
+def image_suffixes() -> frozenset[str]:
+    """The suffixes of images that can be decoded here, with those of HEIF where its reader is installed."""
+    return IMAGE_SUFFIXES | (HEIF_SUFFIXES if find_spec(HEIF_READER) else frozenset())
 
 
 def is_video(path: str | os.PathLike[str]) -> bool:
@@ -65,29 +133,83 @@ def image_ids(paths: Iterable[Path]) -> dict[Path, int]:
     return {path: number for number, path in enumerate(different, 1)}
 
 
-def _expand(source: str) -> list[Path]:
+def _no_images(source: str) -> str:
     if os.path.isdir(source):
-        return _nonempty(_in_folder(source), f"Folder {source} holds no images; name another folder or a pattern.")
-    if os.path.exists(source):
-        return [Path(source)]
-    if source.startswith(("http://", "https://")):
-        raise ImageError(f"{source} is an address; download the image and name the file.")
-    if glob.has_magic(source):
-        files = (path for path in glob.iglob(source, recursive=True) if os.path.isfile(path))
-        return _nonempty(files, f"No file that matches {source} is an image; check the pattern and its quotes.")
-    raise ImageError(f"There is no file or folder {source}; check the name.")
+        return f"Folder {source} holds no images; name another folder or a pattern."
+    return f"No file that matches {source} is an image; check the pattern and its quotes."
 
 
-def _in_folder(folder: str) -> Iterator[str]:
+def _undecodable(source: str, found: FoundFiles) -> Iterator[str]:
+    """How many images there are of formats that cannot be decoded here, and what to do with them."""
+    counts = Counter(path.suffix.lower() for path in found.paths if not found.is_file)
+    for suffixes, advice in ((HEIF_SUFFIXES - image_suffixes(), HEIF_ADVICE),
+                             (OTHER_IMAGE_SUFFIXES, "save them as JPEG or PNG")):  # fmt: skip
+        listed = [f"{counts[suffix]} {suffix}" for suffix in sorted(suffixes) if counts[suffix]]
+        if listed:
+            yield f"{source} holds images that cannot be read here and are left out: {', '.join(listed)}; {advice}."
+
+
+def _sorted(entries: Iterable[str]) -> FoundFiles:
+    """Entries that are no folders, and why the others cannot be read."""
+    paths, faults = [], {}
+    for path in sorted(set(map(Path, entries))):
+        fault = _fault(path)
+        if fault:
+            faults[path] = fault
+        elif fault is not None:
+            paths.append(path)
+    return FoundFiles(tuple(paths), faults)
+
+
+def _fault(path: str | Path) -> str | None:
+    """Why an entry is not a file that can be read; an empty text for a regular file, None for a folder."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError) as fault:
+        code = getattr(fault, "errno", None)
+        if os.path.islink(path) and code in (errno.ENOENT, errno.ELOOP):
+            return "it is a link to nothing" if code == errno.ENOENT else "it is a link that leads in a circle"
+        return str(getattr(fault, "strerror", None) or fault)
+    if stat.S_ISDIR(mode):
+        return None
+    return "" if stat.S_ISREG(mode) else "it is a device or a pipe"
+
+
+def _in_folder(folder: str) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            yield from (entry.path for entry in entries if entry.is_file() and not entry.name.startswith("."))
+            return [entry.path for entry in entries if not entry.name.startswith(".")]
     except OSError as fault:
         raise ImageError(f"Cannot list folder {folder}: {fault.strerror}; check its permissions.") from None
 
 
-def _nonempty(files: Iterable[str], otherwise: str) -> list[Path]:
-    images = sorted(Path(path) for path in files if Path(path).suffix.lower() in IMAGE_SUFFIXES)
-    if not images:
-        raise ImageError(otherwise)
-    return images
+def _matching(pattern: str) -> Iterator[str]:
+    """The entries that match a pattern. `**` follows links, as `glob` does, but visits each folder once."""
+    parts = PurePath(pattern).parts
+    if "**" not in parts:
+        yield from glob.iglob(pattern)
+        return
+    level = parts.index("**")
+    tail = os.path.join(*(parts[level + 1 :] or ("*",)))
+    for root in glob.iglob(os.path.join(*parts[:level])) if level else ("",):
+        for folder in _folders(root):
+            yield from _matching(os.path.join(glob.escape(folder), tail))
+
+
+def _folders(root: str) -> Iterator[str]:
+    """A folder and all below it, each once, without hidden ones."""
+    visited: set[tuple[int, int]] = set()
+
+    def first_visit(folder: str) -> bool:
+        try:
+            status = os.stat(folder)
+        except OSError:
+            return False
+        seen = (status.st_dev, status.st_ino) in visited
+        visited.add((status.st_dev, status.st_ino))
+        return not seen
+
+    first_visit(root or os.curdir)
+    for folder, names, _ in os.walk(root or os.curdir, followlinks=True):
+        names[:] = sorted(name for name in names if name[0] != "." and first_visit(os.path.join(folder, name)))
+        yield folder if root else os.path.relpath(folder)
