@@ -24,6 +24,10 @@ __all__ = ["Masks", "People", "Person", "Sample", "Timings"]
 
 MAX_LISTED = 10  # people in a `repr`
 
+# A joint of a lower score is a guess: it is not drawn, and v = 0 in result files. Correct joints often score no higher,
+# since scores are expected OKS, which is lower than a probability.
+CONFIDENT_JOINT = 0.2
+
 
 @dataclass(frozen=True, slots=True)
 class Timings:

@@ -272,6 +272,20 @@ def test_images_are_compared_by_their_headers(plain, write):
     assert "cannot show a person" in str(check_file(path, path.parent).issues)
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif", "jpg"])
+@pytest.mark.parametrize(("orientation", "swapped"), [(1, False), (1, True), (6, False), (6, True)])
+def test_the_reason_of_a_swapped_size_is_true(plain, write, suffix, orientation, swapped):
+    """An image is upright when it is read: the file has to have that size."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    plain["images"][0] |= {"file_name": f"c.{suffix}"} | ({"height": 128, "width": 96} if swapped else {})
+    path = write(plain)
+    Image.new("RGB", (128, 96)).save(path.parent / f"c.{suffix}", exif=exif)
+    sizes = [issue for issue in check_file(path, path.parent).issues if issue.rule == "image-size"]
+    assert bool(sizes) == (swapped != (orientation == 6))
+    assert all(("EXIF" in issue.examples[0]) == (orientation == 6) for issue in sizes)
+
+
 def test_toml_file_completes_the_category(plain, write, tmp_path):
     del plain["categories"][0]["sigmas"]
     path = write(plain)

@@ -16,7 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from poseg.errors import AnnotationError, OutputError
 from poseg.io.coco_json import read_coco
 from poseg.io.coco_results import coco_results, read_results, write_results
-from poseg.people import People
+from poseg.people import CONFIDENT_JOINT, People
 from poseg.skeletons import COCO17, LSP14, SKELETONS, Skeleton
 
 # pycocotools' decode has not caught up with NumPy 2's copy keyword
@@ -54,6 +54,15 @@ def test_results_round_trip(tmp_path_factory, seed, n, masks, skeleton):
     else:
         assert back.masks is None
         np.testing.assert_allclose(back.boxes_xyxy, people.boxes_xyxy, atol=0.011)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=25, deadline=None)
+def test_a_joint_is_marked_as_visible_where_its_score_is_high(seed):
+    people = some_people(seed)
+    for row, record in enumerate(coco_results(people, 42)):
+        assert record["keypoints"][2::3] == [int(score >= CONFIDENT_JOINT) for score in people.keypoint_scores[row]]
+        np.testing.assert_allclose(record["keypoint_scores"], people.keypoint_scores[row], atol=1e-4)
 
 
 def test_record_holds_all_of_a_person():

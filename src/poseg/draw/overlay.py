@@ -10,10 +10,10 @@ import numpy as np
 from poseg.draw.antialias import Bytes, Floats, blend, clipped_slices, draw_line, text_coverage
 from poseg.draw.mask import contour_half_width_px, draw_masks
 from poseg.draw.palette import INK, person_colours
-from poseg.draw.pose import MIN_SCORE, draw_poses, drawing_order
+from poseg.draw.pose import draw_poses, drawing_order
 from poseg.fields.align import AlignedCrops
 from poseg.geometry import affine
-from poseg.people import People
+from poseg.people import CONFIDENT_JOINT, People
 
 
 def overlay(
@@ -24,7 +24,7 @@ def overlay(
     poses: bool = True,
     boxes: bool = False,
     scores: bool = False,
-    min_score: float = MIN_SCORE,
+    min_score: float = CONFIDENT_JOINT,
 ) -> Bytes:
     """The image with its people, at the image's own size.
 

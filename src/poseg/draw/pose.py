@@ -13,11 +13,8 @@ from numpy.typing import NDArray
 from poseg.draw.antialias import Bytes, Floats, blend, clipped_slices, draw_disk, draw_line
 from poseg.draw.palette import INK, PAPER, person_colours, tint
 from poseg.geometry import boxes
-from poseg.people import People
+from poseg.people import CONFIDENT_JOINT, People
 from poseg.skeletons import Skeleton
-
-# Expected-OKS scores are lower than probabilities: correct joints often score no higher than this.
-MIN_SCORE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +27,7 @@ class Limb:
     side: str
 
 
-def draw_poses(image: Bytes, people: People, *, min_score: float = MIN_SCORE) -> Bytes:
+def draw_poses(image: Bytes, people: People, *, min_score: float = CONFIDENT_JOINT) -> Bytes:
     """The image with the poses of all people.
 
     image (H, W, 3) uint8 RGB, not modified. A joint is drawn if its score is above 0 and at least `min_score`, a limb

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from poseg.draw.antialias import Bytes, Floats, blend, draw_line, text_coverage
 from poseg.draw.figures import BACKGROUND, BRIGHT, GAP_PX, MARGIN_PX, MUTED, TITLE_PX, resize_to, write_text
 from poseg.draw.palette import tint
-from poseg.draw.pose import MIN_SCORE, draw_poses
+from poseg.draw.pose import draw_poses
 from poseg.draw.scene3d import Scene, place_people
 from poseg.geometry.camera import Camera, looking_at
-from poseg.people import People
+from poseg.people import CONFIDENT_JOINT, People
 
 SQUARE_MM = 500.0
 LENS_MM = 30_000.0  # camera distance, nearly orthographic
@@ -40,7 +40,7 @@ _SIDE = _Viewpoint("from the side", np.pi / 2, np.radians(9), False)
 _ABOVE = _Viewpoint("from above", 0.0, np.pi / 2, True)
 
 
-def views_3d(image: Bytes, people: People, *, min_score: float = MIN_SCORE) -> Bytes:
+def views_3d(image: Bytes, people: People, *, min_score: float = CONFIDENT_JOINT) -> Bytes:
     """The image with all poses beside the same people from the side and from above: a new, larger image.
 
     image   (H, W, 3) uint8 RGB, not modified

@@ -21,7 +21,7 @@ from poseg.geometry.rle import decode_rle
 from poseg.io.coco_table import boxes_or_fallback, has_key, parse_numbers
 from poseg.io.coco_values import Record, canonical_results, is_integer
 from poseg.io.files import read_json, write_json
-from poseg.people import People
+from poseg.people import CONFIDENT_JOINT, People
 from poseg.skeletons import COCO17, SKELETONS, Skeleton
 
 PERSON = 1  # COCO's category of people
@@ -38,8 +38,8 @@ def coco_results(
     id, image_id, category_id, score, and file_name where provided; `id` counts up from `first_id`
     bbox               x, y, width, height: tight around the mask, or the person's box where the mask is empty
     area               pixels of the mask, or of the box
-    keypoints          x, y, flag for each joint: flag 1 where it was predicted, 0 where not. Such joints keep their
-                       coordinates, since COCO's evaluator measures all joints
+    keypoints          x, y, v for each joint: v = 1 where its score is at least `CONFIDENT_JOINT`, else 0. Such joints
+                       keep their coordinates, since COCO's evaluator measures all joints
     keypoint_scores    one number per joint, to 0.0001
     segmentation       compressed run lengths; absent where the people have no masks
     skeleton           its name, unless it is COCO17
@@ -49,8 +49,9 @@ def coco_results(
     """
     records = []
     points = pixel_indices(people.keypoints)
-    flags = people.keypoint_scores > 0
-    scores = np.where(flags, np.maximum(people.keypoint_scores, 1e-4), 0)  # rounding must not clear a joint
+    flags = people.keypoint_scores >= CONFIDENT_JOINT
+    # Rounding must not clear a joint.
+    scores = np.where(people.keypoint_scores > 0, np.maximum(people.keypoint_scores, 1e-4), 0)
     boxes_xywh, pixels = _extents(people)
     for row in range(len(people)):
         record: dict[str, Any] = {

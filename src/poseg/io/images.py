@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from poseg.errors import ImageError, ShapeError
 from poseg.io.files import write_bytes
@@ -35,6 +36,7 @@ _DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexErr
 _BOMB_ERRORS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 _ORIENTATION_TAG = 0x0112
+_TIFF_WIDTH, _TIFF_LENGTH = 256, 257
 _EXIF_TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -102,16 +104,28 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
     A file with a valid header may still be truncated; only decoding tells.
     """
+    (width, height), rotated = _header(path)
+    _check_size((width, height), ImageLimits(), str(path))
+    return (width, height) if rotated else (height, width)
+
+
+def is_rotated(path: str | Path) -> bool:
+    """Whether the EXIF orientation of an image swaps its height and width. Raises ImageError as `image_size`."""
+    return _header(path)[1]
+
+
+def _header(path: str | Path) -> tuple[tuple[int, int], bool]:
+    """(width, height) as stored, and whether the EXIF orientation swaps them: the one place that knows both."""
     try:
         with Image.open(path, formats=_formats()) as image:
             width, height = image.size
-            rotated = _orientation(image) in (5, 6, 7, 8)
+            if isinstance(image, TiffImageFile):  # of which Pillow swaps the size by itself, before decoding or after
+                width, height = int(image.tag_v2[_TIFF_WIDTH]), int(image.tag_v2[_TIFF_LENGTH])
+            return (width, height), _orientation(image) in (5, 6, 7, 8)
     except UnidentifiedImageError:
         raise ImageError(f"{path} is not an image that can be read; give a JPEG, PNG, WebP, TIFF or BMP.") from None
     except (*_DECODE_ERRORS, *_BOMB_ERRORS) as fault:
         raise ImageError(f"{path} cannot be opened ({fault}); copy it again.") from None
-    _check_size((width, height), ImageLimits(), str(path))
-    return (width, height) if rotated else (height, width)
 
 
 def write_png(path: str | Path, image: NDArray[Any], *, palette: NDArray[np.uint8] | None = None) -> None:

@@ -35,7 +35,7 @@ from poseg.io.coco_table import has_key
 from poseg.io.coco_values import Record, is_integer
 from poseg.io.files import read_json
 from poseg.io.image_names import match_files
-from poseg.io.images import image_size
+from poseg.io.images import image_size, is_rotated
 from poseg.io.ochuman import is_ochuman, ochuman_to_coco
 from poseg.skeletons import Skeleton
 
@@ -155,14 +155,20 @@ def check_images(
             issues.add("image-broken", f"image {number}: {fault}")
             continue
         if number in stated and size != stated[number]:
-            issues.add("image-size", f"image {number} ({name}): {_size_mismatch(size, stated[number])}")
+            reason = _size_mismatch(size, stated[number], rotated=is_rotated(exists[name]))
+            issues.add("image-size", f"image {number} ({name}): {reason}")
         sizes.setdefault(number, size)
     return sizes
 
 
-def _size_mismatch(size: Size, stated: Size) -> str:
-    rotated = "; the image is rotated by its EXIF orientation" if size == stated[::-1] else ""
-    return f"{size[1]} x {size[0]} pixels, the file has {stated[1]} x {stated[0]} (width x height){rotated}"
+def _size_mismatch(size: Size, stated: Size, *, rotated: bool) -> str:
+    reason = ""
+    if size == stated[::-1]:
+        turned = "the image is rotated by its EXIF orientation, the labels are not"
+        reason = (
+            f"; {turned if rotated else 'height and width are swapped in the file, or the image was rotated since'}"
+        )
+    return f"{size[1]} x {size[0]} pixels, the file has {stated[1]} x {stated[0]} (width x height){reason}"
 
 
 def check_skeleton(
