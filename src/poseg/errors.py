@@ -14,6 +14,9 @@ PosegError
 └── OutputError       an output path that cannot be written
 
 The command line prints the sentence and exits 2. Nothing below the faces catches `Exception`.
+
+ImageWarning, a UserWarning, says what was done with an image that is not quite what it should be. The command line
+prints it and goes on.
 """
 
 from __future__ import annotations
@@ -47,6 +50,10 @@ class FieldError(PosegError, ValueError):
 
 class ImageError(PosegError, ValueError):
     """An image that cannot be read, or is too small or too large to be of use."""
+
+
+class ImageWarning(UserWarning):
+    """An image that is read, but not as it is: the first frame of several, 12 bits in 16, the end missing."""
 
 
 class AnnotationError(PosegError, ValueError):

@@ -72,8 +72,8 @@ def test_ctrl_c_keeps_the_people_of_all_finished_images(poseg, interrupt):
 
 
 def test_ctrl_c_ends_an_effect_with_what_was_written(poseg, monkeypatch):
-    module = import_module("poseg.cli.effect")
-    write, calls = module._write, []
+    module = import_module("poseg.io.image_metadata")
+    write, calls = module.write_image, []
 
     def interrupted(*arguments):
         calls.append(1)
@@ -81,7 +81,7 @@ def test_ctrl_c_ends_an_effect_with_what_was_written(poseg, monkeypatch):
             raise KeyboardInterrupt
         write(*arguments)
 
-    monkeypatch.setattr(module, "_write", interrupted)
+    monkeypatch.setattr(module, "write_image", interrupted)
     result = poseg("effect outline", *NAMES)
     assert result.exit_code == 130
     assert result.stdout.startswith("2 images written to out, stopped early")

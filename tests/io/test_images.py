@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 import zlib
@@ -14,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, features
 
-from poseg.errors import ImageError, OutputError, ShapeError
-from poseg.io.images import ImageLimits, read_image, write_png
+from poseg.errors import ImageError, ImageWarning, OutputError, ShapeError
+from poseg.io import images
+from poseg.io.images import ImageLimits, image_size, read_image, write_png
 
 HEIGHT, WIDTH = 24, 40
 
@@ -234,11 +236,73 @@ def test_mode_without_rgb_conversion_is_reported(monkeypatch):
         read_image(Image.new("LAB", (20, 20)))
 
 
-def test_animation_gives_its_first_frame(photo):
+def test_animations_and_pages_give_the_first_with_a_warning(photo):
     second = Image.fromarray(255 - photo)
-    for kind in ("GIF", "PNG", "TIFF"):
-        data = encoded(Image.fromarray(photo), kind, save_all=True, append_images=[second])
-        np.testing.assert_array_equal(read_image(data), photo)
+    for kind, options in (("GIF", {}), ("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})):
+        one = encoded(Image.fromarray(photo), kind, save_all=True, **options)
+        np.testing.assert_array_equal(read_image(one), photo)
+        data = encoded(Image.fromarray(photo), kind, save_all=True, append_images=[second], **options)
+        with pytest.warns(ImageWarning, match="has 2 (frames|pages)") as warned:
+            np.testing.assert_array_equal(read_image(data, name="two.gif"), photo)
+        assert len(warned) == 1
+        assert str(warned[0].message).startswith("two.gif ")
+
+
+def test_previews_of_phones_are_no_animation(photo):
+    data = encoded(Image.fromarray(photo), "MPO", save_all=True, append_images=[Image.fromarray(photo)])
+    assert read_image(data).shape == photo.shape
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+@pytest.mark.parametrize("channels", [None, 1, 3])
+def test_fewer_bits_in_16_are_scaled_by_the_largest_value(bits, channels):
+    shape = (HEIGHT, WIDTH) if channels is None else (HEIGHT, WIDTH, channels)
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    deep = image.astype(np.uint16) << (bits - 8)
+    sources = [deep]
+    if channels is None:
+        sources += [encoded(deep), encoded(deep, "TIFF"), Image.fromarray(deep.astype(np.int32))]
+    if channels == 3:
+        rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in deep)
+        sources += [png(WIDTH, HEIGHT, depth=16, colour=2, pixels=rows)]
+    for source in sources:
+        with pytest.warns(ImageWarning, match=f"{bits} bits"):
+            rgb = read_image(source)
+        np.testing.assert_array_equal(rgb, np.broadcast_to(image.reshape(HEIGHT, WIDTH, -1), rgb.shape))
+
+
+def test_alpha_keeps_its_own_bits():
+    deep = np.full((20, 20, 4), (4080, 0, 2048, 65535), np.uint16)
+    with pytest.warns(ImageWarning, match="12 bits"):
+        assert (read_image(deep) == (255, 0, 128)).all()
+
+
+def test_black_16_bit_images_are_black():
+    assert not read_image(np.zeros((20, 20), np.uint16)).any()
+
+
+def test_heif(photo):
+    heif = pytest.importorskip("pillow_heif", reason="HEIF needs the extra `heif`")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    heif.register_heif_opener()
+    data = encoded(Image.fromarray(photo), "HEIF", quality=-1, exif=exif.tobytes())
+    rgb = read_image(data)
+    assert rgb.shape == (WIDTH, HEIGHT, 3)
+    assert np.abs(rgb.astype(int) - np.rot90(photo, -1)).mean() < 3
+
+
+def test_heif_without_its_reader_is_reported(tmp_path):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"\0\0\0\x1cftypheic\0\0\0\0mif1heic" + bytes(40))
+    images.readable_formats.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(images, "HEIF_READER", "no_such_module")
+        patch.setattr(images.Image, "OPEN", {k: v for k, v in images.Image.OPEN.items() if k not in ("HEIF", "AVIF")})
+        for read in (read_image, image_size):
+            with pytest.raises(ImageError, match=r"HEIF file; .*poseg\[heif\]"):
+                read(path)
+    images.readable_formats.cache_clear()
 
 
 # Arrays.
@@ -296,10 +360,9 @@ def png(width, height, depth=8, colour=2, pixels=b""):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF", "BMP", "TIFF"])
 def test_truncated_files_are_reported(kind, tmp_path):
-    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-    data = encoded(noise, kind)
+    data = encoded(noise(64), kind)
     path = tmp_path / f"cut.{kind.lower()}"
     for fraction in (0.5, 0.9):
         path.write_bytes(data[: int(len(data) * fraction)])
@@ -308,11 +371,57 @@ def test_truncated_files_are_reported(kind, tmp_path):
         assert str(path) in str(raised.value)
 
 
-def test_truncated_jpeg_is_reported(photo, tmp_path):
-    data = encoded(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8), "JPEG")
-    (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
-    with pytest.raises(ImageError, match=r"cut\.jpg is damaged or cut short .*; copy or download it again"):
-        read_image(tmp_path / "cut.jpg")
+def noise(side):
+    return np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8)
+
+
+EDGE = 16 + 2  # rows of the last blocks, and those that the upsampling of colours mixes
+
+
+def with_thumbnail(image):
+    """A progressive JPEG file whose EXIF holds another JPEG file."""
+    data, small = encoded(image, "JPEG", progressive=True), encoded(noise(16), "JPEG")
+    block = b"Exif\0\0" + small
+    return data[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + data[2:]
+
+
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"restart_marker_rows": 1}, {"progressive": True}])
+def test_a_jpeg_file_that_lacks_its_end_is_read_with_a_warning(options):
+    side = 128
+    data = encoded(noise(side), "JPEG", **options)
+    whole = read_image(data)
+    for lacking in (1, 2, 3, 10, len(data) // 10):
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            rgb = read_image(data[:-lacking], name="cut.jpg")
+        if not warned:  # a decoder that has all blocks need not see the end
+            np.testing.assert_array_equal(rgb, whole)
+            continue
+        assert [warning.category for warning in warned] == [ImageWarning]
+        assert str(warned[0].message).startswith("cut.jpg is cut short")
+        if "progressive" not in options:
+            rows = int(str(warned[0].message).split(": ")[1].split()[0])
+            assert rows >= (side - EDGE if lacking <= 10 else 0.75 * side)
+            np.testing.assert_array_equal(rgb[: rows - EDGE], whole[: rows - EDGE])
+            assert lacking > 2 or rows == side
+
+
+@pytest.mark.parametrize("make", [lambda image: encoded(image, "JPEG"), with_thumbnail], ids=["plain", "thumbnail"])
+def test_a_jpeg_file_that_lacks_too_much_is_reported(make, tmp_path):
+    data = make(noise(128))
+    start = data.rindex(b"\xff\xda") if make is not with_thumbnail else data.index(b"\xff\xda", 900)
+    for end in (start - 4, start + 20, start + 200):
+        (tmp_path / "cut.jpg").write_bytes(data[:end])
+        with pytest.raises(ImageError, match=r"cut\.jpg is damaged or cut short .*; copy or download it again"):
+            read_image(tmp_path / "cut.jpg")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes in folders are for POSIX")
+def test_pipes_are_reported_rather_than_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for read in (read_image, image_size):
+        with pytest.raises(ImageError, match="device or a pipe"):
+            read(tmp_path / "pipe.jpg")
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from poseg.effects import Chain, Effect
 
 ENDING = ".effect.png"
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-JPEG_QUALITY = 95
 WITHOUT_TRANSPARENCY = ("replace",)  # effects whose image is RGB, not RGBA
 
 
@@ -131,6 +129,7 @@ def _from_file(file: Path, paths: Sequence[Path]) -> DetectAt:
 
 def _targets(paths: Sequence[Path], out: Path, console: Console) -> list[Path]:
     """The file for each image. Raises OutputError where one file is to hold several, or a kind we do not write."""
+    from poseg.io.image_metadata import FORMATS
     from poseg.io.sources import IMAGE_SUFFIXES
 
     if out.suffix.lower() not in IMAGE_SUFFIXES | set(FORMATS) or out.is_dir():
@@ -145,7 +144,8 @@ def _targets(paths: Sequence[Path], out: Path, console: Console) -> list[Path]:
 
 
 def _write_all(detect: DetectAt, steps: Chain, targets: Mapping[Path, Path], console: Console) -> Progress:
-    """Take one image after the other, and write each to its target."""
+    """Take one image after the other, and write each to its target, with its colour profile and EXIF."""
+    from poseg.io.image_metadata import read_metadata, write_image
 
     def write(path: Path, image: NDArray[np.uint8]) -> None:
         people = detect(image, path)
@@ -154,26 +154,9 @@ def _write_all(detect: DetectAt, steps: Chain, targets: Mapping[Path, Path], con
             console.print(f"poseg: {path}: no people.")
         for skipped in result.skipped:
             console.print(f"poseg: {path}: person {skipped.person} is skipped: {skipped.reason}")
-        _write(targets[path], result.image)
+        write_image(targets[path], result.image, read_metadata(path))
 
     return process_images(list(targets), write, console)
-
-
-def _write(target: Path, image: NDArray[np.uint8]) -> None:
-    """Write an image in the format that its suffix names, whole or not at all. Raises OutputError."""
-    from io import BytesIO
-
-    from PIL import Image
-
-    from poseg.io.files import write_bytes
-
-    kind = FORMATS[target.suffix.lower()]
-    if kind == "JPEG" and image.shape[2] == 4:
-        raise OutputError(f"Cannot write {target}: a JPEG file has no transparency; name a .png or .webp file.")
-    stream = BytesIO()
-    options = {"quality": JPEG_QUALITY, "subsampling": 0} if kind == "JPEG" else {"lossless": True}
-    Image.fromarray(image).save(stream, kind, **({} if kind == "PNG" else options))
-    write_bytes(target, stream.getvalue())
 
 
 def build_chain(names: str, settings: Sequence[str], *, person: int | None, strength: float) -> Chain:

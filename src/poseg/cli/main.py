@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +22,7 @@ from poseg.cli.predict import predict
 from poseg.cli.segment import segment
 from poseg.cli.train import analyze, train
 from poseg.cli.visualize import visualize
-from poseg.errors import PosegError
+from poseg.errors import ImageWarning, PosegError
 
 _DEBUG = "POSEG_DEBUG"
 # Modules that are not part of the light core, and the extra that installs them.
@@ -42,7 +45,8 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with _printed_warnings():
+                return super().invoke(ctx)
         except PosegError as error:
             if ctx.params.get("debug"):
                 raise
@@ -53,6 +57,24 @@ class _Commands(TyperGroup):
                 raise
             typer.echo(f"poseg: This needs {error.name}; install it with: pip install 'poseg[{extra}]'", err=True)
         raise typer.Exit(2)
+
+
+@contextmanager
+def _printed_warnings() -> Iterator[None]:
+    """Warnings about images become one line each; Pillow's, about damaged EXIF, are left out."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        warnings.simplefilter("always", ImageWarning)
+        show = warnings.showwarning
+
+        def show_line(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
+            if issubclass(category, ImageWarning):
+                typer.echo(f"poseg: {message}", err=True)
+            else:
+                show(message, category, *where, **options)
+
+        warnings.showwarning = show_line
+        yield
 
 
 app = typer.Typer(

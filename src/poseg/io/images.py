@@ -1,16 +1,19 @@
 """Reading images as (H, W, 3) uint8 RGB, their size without decoding, and writing PNG files.
 
-Pillow is the only decoder, so that an image gives the same pixels everywhere. It gives the size before decoding and
-it reports a truncated file, which OpenCV fills with grey. Colour profiles are not applied: training images are read
-the same way.
+Pillow is the decoder, so that an image gives the same pixels everywhere. It gives the size before decoding and it
+reports a truncated file, which OpenCV fills with grey. HEIF files need pillow-heif, the extra `heif`. Colour profiles
+are not applied: training images are read the same way.
 """
 
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from io import BytesIO
 from os import PathLike, fspath
 from pathlib import Path
@@ -21,17 +24,22 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from poseg.errors import ImageError, ShapeError
+from poseg.errors import ImageError, ImageWarning, ShapeError
+from poseg.io.cut_jpeg import mend_jpeg
 from poseg.io.files import write_bytes
-from poseg.io.pixels import array_to_rgb, pillow_to_rgb
+from poseg.io.image_faults import DamagedError, check_file, damaged, read_start, unidentified
+from poseg.io.pixels import array_to_rgb, decode_deep, is_dark, is_deep_colour, pillow_to_rgb
+from poseg.io.sources import HEIF_READER
 
 Source = str | PathLike[str] | bytes | bytearray | memoryview | NDArray[Any] | Image.Image | BinaryIO
 
 # Formats of photographs. Pillow knows more, among them ones that start other programs (EPS).
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF")
+# Formats whose further images are of the same kind; those of the others are previews, gain maps and depths.
+_MULTI_FRAME = {"GIF": "frames", "WEBP": "frames", "PNG": "frames", "AVIF": "frames", "TIFF": "pages"}
 
 # What Pillow's readers raise for a broken file; any other exception is a bug here and is not caught.
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError,
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError,
                   AttributeError, RuntimeError, struct.error, zlib.error)  # fmt: skip
 _BOMB_ERRORS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
@@ -70,8 +78,10 @@ def read_image(source: Source, *, limits: ImageLimits = ImageLimits(), name: str
              (H, W, 4) RGBA of uint8, uint16, bool or float in [0, 1]; an array that is RGB already is not copied
     name     name of the image in messages; its path by default
 
-    Grey is copied to all channels, 16 bits keep their upper 8, transparency is composited over white, and of an
-    animation the first frame is read. Safe to call from threads. Raises ImageError.
+    Grey is copied to all channels and transparency is composited over white. 16 bits keep their upper 8; where the
+    largest value fits into 8, 10, 12 or 14 bits, the upper 8 of those, with an ImageWarning. So it is for the first
+    frame of an animation or the first page of several, and for a JPEG file that lacks its end. Safe to call from
+    threads. Raises ImageError.
     """
     if isinstance(source, np.ndarray):
         name = name or "The array"
@@ -85,18 +95,14 @@ def read_image(source: Source, *, limits: ImageLimits = ImageLimits(), name: str
     if not data:
         raise ImageError(f"{name} is empty (0 bytes); copy or download it again.")
     try:
-        with Image.open(BytesIO(data), formats=_formats()) as image:
-            return _decode(image, limits, name)
-    except UnidentifiedImageError:
-        raise ImageError(
-            f"{name} is not an image that can be read; give a JPEG, PNG, WebP, TIFF or BMP file."
-        ) from None
-    except _BOMB_ERRORS as fault:
-        raise ImageError(f"{name} is too large to decode ({fault}); make it smaller.") from None
-    except ImageError:
-        raise
-    except _DECODE_ERRORS as fault:
-        raise _damaged(name, fault) from None
+        return _decode_file(data, limits, name)
+    except DamagedError:
+        mended = mend_jpeg(data)
+        if mended is None:
+            raise
+        image = _decode_file(mended[0], limits, name)
+        _warn(f"{name} is cut short: {mended[1]}; copy or download it again.")
+        return image
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -117,14 +123,17 @@ def is_rotated(path: str | Path) -> bool:
 def _header(path: str | Path) -> tuple[tuple[int, int], bool]:
     """(width, height) as stored, and whether the EXIF orientation swaps them: the one place that knows both."""
     try:
-        with Image.open(path, formats=_formats()) as image:
+        check_file(path)
+        with Image.open(path, formats=readable_formats()) as image:
             width, height = image.size
             if isinstance(image, TiffImageFile):  # of which Pillow swaps the size by itself, before decoding or after
                 width, height = int(image.tag_v2[_TIFF_WIDTH]), int(image.tag_v2[_TIFF_LENGTH])
             return (width, height), _orientation(image) in (5, 6, 7, 8)
     except UnidentifiedImageError:
-        raise ImageError(f"{path} is not an image that can be read; give a JPEG, PNG, WebP, TIFF or BMP.") from None
-    except (*_DECODE_ERRORS, *_BOMB_ERRORS) as fault:
+        raise unidentified(str(path), read_start(path)) from None
+    except ImageError:
+        raise
+    except (*DECODE_ERRORS, *_BOMB_ERRORS) as fault:
         raise ImageError(f"{path} cannot be opened ({fault}); copy it again.") from None
 
 
@@ -156,12 +165,15 @@ def _load(source: Any, max_bytes: int, name: str) -> tuple[str, bytes]:
     elif isinstance(source, (str, PathLike)):
         name = name or str(fspath(source))
         try:
+            check_file(source)
             with open(source, "rb") as stream:
                 data = stream.read(max_bytes + 1)
         except FileNotFoundError:
             raise ImageError(f"There is no file {name}; check the name and the folder.") from None
         except IsADirectoryError:
             raise ImageError(f"{name} is a folder, not an image; name a file in it.") from None
+        except ImageError:
+            raise
         except (OSError, ValueError) as fault:
             reason = getattr(fault, "strerror", None) or fault
             raise ImageError(f"Cannot read {name}: {reason}; check the name and the permissions.") from None
@@ -177,24 +189,59 @@ def _load(source: Any, max_bytes: int, name: str) -> tuple[str, bytes]:
     return name, data
 
 
-def _decode(image: Image.Image, limits: ImageLimits, name: str) -> NDArray[np.uint8]:
-    """Check the size in the header, then decode, make upright and convert."""
+def _decode_file(data: bytes, limits: ImageLimits, name: str) -> NDArray[np.uint8]:
+    try:
+        with Image.open(BytesIO(data), formats=readable_formats()) as image:
+            return _decode(image, limits, name, data)
+    except UnidentifiedImageError:
+        raise unidentified(name, data) from None
+    except _BOMB_ERRORS as fault:
+        raise ImageError(f"{name} is too large to decode ({fault}); make it smaller.") from None
+    except ImageError:
+        raise
+    except DECODE_ERRORS as fault:
+        raise damaged(name, fault) from None
+
+
+def _decode(image: Image.Image, limits: ImageLimits, name: str, data: bytes = b"") -> NDArray[np.uint8]:
+    """Check the size in the header, then decode, make upright and convert; `data` is the file, where there is one."""
     _check_size(image.size, limits, name)
     try:
+        if data and image.format in _MULTI_FRAME:
+            _warn_of_frames(data, _MULTI_FRAME[image.format], name)
+        deep = data and is_deep_colour(image)
         image.load()
         transpose = _EXIF_TRANSPOSE.get(_orientation(image))
+        if deep and is_dark(image):
+            image = Image.fromarray(array_to_rgb(decode_deep(data), name))
         return pillow_to_rgb(image if transpose is None else image.transpose(transpose), name)
     except ImageError:
         raise
-    except _DECODE_ERRORS as fault:
-        raise _damaged(name, fault) from None
+    except DECODE_ERRORS as fault:
+        raise damaged(name, fault) from None
+
+
+def _warn_of_frames(data: bytes, kind: str, name: str) -> None:
+    """Warn where a file holds more than the image that is read."""
+    count = 1
+    with suppress(*DECODE_ERRORS), Image.open(BytesIO(data), formats=readable_formats()) as image:
+        count = int(getattr(image, "n_frames", 1))
+    if count > 1:
+        _warn(
+            f"{name} has {count} {kind} and the first one is read; save "
+            f"{'it as a video' if kind == 'frames' else 'each as a file'} for all of them."
+        )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, ImageWarning, stacklevel=3)
 
 
 def _orientation(image: Image.Image) -> int:
     """EXIF orientation, 1..8; a damaged EXIF block says nothing about the pixels and counts as upright."""
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except _DECODE_ERRORS:
+    except DECODE_ERRORS:
         return 1
 
 
@@ -210,10 +257,6 @@ def _check_size(size: tuple[int, int], limits: ImageLimits, name: str) -> None:
             f"{name} has {width} x {height} pixels, more than the {limits.max_pixels} allowed; "
             "make it smaller or raise ImageLimits.max_pixels."
         )
-
-
-def _damaged(name: str, fault: BaseException) -> ImageError:
-    return ImageError(f"{name} is damaged or cut short ({fault}); copy or download it again.")
 
 
 def _encodable(image: NDArray[Any]) -> NDArray[Any]:
@@ -235,7 +278,9 @@ def _encodable(image: NDArray[Any]) -> NDArray[Any]:
 
 
 @lru_cache(maxsize=1)
-def _formats() -> tuple[str, ...]:
-    """The `FORMATS` that this build of Pillow can read."""
+def readable_formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this build of Pillow can read, with its plugin for HEIF where that is installed."""
     Image.init()
+    with suppress(ImportError):
+        import_module(HEIF_READER).register_heif_opener()
     return tuple(name for name in FORMATS if name in Image.OPEN)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from poseg.errors import ImageError
+from poseg.errors import ImageError, ImageWarning
 
 _WHITE = 255
+_DEPTHS = (8, 10, 12, 14)  # bits of sensors, which are stored in 16
 _MODES_16_BIT = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -36,7 +39,8 @@ def pillow_to_rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
 def array_to_rgb(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB of an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4, RGBA over white). Raises ImageError.
 
-    uint16 keeps its upper 8 bits, bool becomes 0 and 255, float must lie in [0, 1].
+    uint16 keeps its upper 8 bits; where its colours fit into 8, 10, 12 or 14 bits, the upper 8 of those, with an
+    ImageWarning. bool becomes 0 and 255, float must lie in [0, 1].
     """
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         raise ImageError(
@@ -55,7 +59,7 @@ def _to_uint8(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return np.asarray(array, np.uint8)
     if array.dtype == np.uint16:
-        return np.asarray(np.right_shift(array, 8), np.uint8)
+        return _upper_bits(array, name)
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
     if not np.issubdtype(array.dtype, np.floating):
@@ -66,6 +70,43 @@ def _to_uint8(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
             f"{name} holds floats from {low:g} to {high:g}, expected 0 to 1; divide by the largest possible value."
         )
     return np.asarray(np.rint(array * 255), np.uint8)
+
+
+def _upper_bits(array: NDArray[np.uint16], name: str) -> NDArray[np.uint8]:
+    """The upper 8 bits in use; the alpha of RGBA, which may use others, by itself."""
+    colours = array[..., :3] if array.ndim == 3 else array
+    high = int(colours.max(initial=0))
+    depth = next((bits for bits in _DEPTHS if high < 1 << bits), 16)
+    if depth < 16 and high:
+        warnings.warn(
+            f"{name} holds values up to {high} in 16 bits and is read as an image of {depth} bits.",
+            ImageWarning,
+            stacklevel=3,
+        )
+    upper = np.asarray(np.right_shift(colours, depth - 8), np.uint8)
+    if array.ndim == 3 and array.shape[2] == 4:
+        alpha = array[..., 3:]
+        shift = 8 if int(alpha.max(initial=0)) >= 1 << depth else depth - 8
+        return np.concatenate([upper, np.right_shift(alpha, shift).astype(np.uint8)], axis=2)
+    return upper
+
+
+def is_deep_colour(image: Image.Image) -> bool:
+    """Whether an image that is not loaded yet has colours of 16 bits, of which Pillow keeps the upper 8."""
+    return any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())) and image.mode in ("RGB", "RGBA", "LA")
+
+
+def is_dark(image: Image.Image) -> bool:
+    """Whether the upper 8 of 16 bits leave so little of a loaded image that its values must use fewer bits."""
+    return int(np.asarray(image)[..., :3].max(initial=0)) < 1 << (_DEPTHS[-1] - 8)
+
+
+def decode_deep(data: bytes) -> NDArray[np.uint16]:
+    """(H, W, 3) or (H, W, 4) all 16 bits of the colours of a file, not upright; by OpenCV, since Pillow cannot."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None or image.dtype != np.uint16 or image.ndim != 3:
+        raise ValueError("its 16-bit colours cannot be decoded")
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA))
 
 
 def _to_uint16(values: NDArray[Any], name: str) -> NDArray[np.uint16]:
