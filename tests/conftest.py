@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,6 +26,61 @@ from poseg.transforms.letterbox import Letterbox, make_letterbox
 settings.register_profile("home", max_examples=25, deadline=None)
 settings.register_profile("ci", max_examples=25, deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "home")
+
+# Packages of the extras of pyproject.toml, by the names that are imported. A test that needs one which is not installed
+# is skipped, wherever it needs it: in its module, a fixture or the code that it calls.
+EXTRAS = (
+    "accelerate", "av", "huggingface_hub", "matplotlib", "OneEuroFilter", "onnx", "pillow_heif", "safetensors", "scipy",
+    "skimage", "tensorboard", "tflite", "timm", "torch",
+)  # fmt: skip
+MISSING = {name for name in EXTRAS if find_spec(name) is None}
+
+
+def _missing_extra(fault: BaseException | None) -> str:
+    """The extra's package that an error comes from; empty where it comes from something else."""
+    while fault is not None:
+        name = (fault.name or "").partition(".")[0] if isinstance(fault, ModuleNotFoundError) else ""
+        if name in MISSING:
+            return name
+        fault = fault.__cause__ or fault.__context__
+    return ""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, pytest.CollectReport]:
+    collect = collector.collect
+
+    def collect_or_skip() -> Any:
+        try:
+            return list(collect())
+        except collector.CollectError as fault:
+            if name := _missing_extra(fault):
+                pytest.skip(f"needs {name}, which is not installed", allow_module_level=True)
+            raise
+
+    if isinstance(collector, pytest.Module):
+        collector.collect = collect_or_skip  # type: ignore[method-assign]
+    return (yield)
+
+
+def _skip_without_extra() -> Generator[None, Any, Any]:
+    try:
+        return (yield)
+    except Exception as fault:
+        if name := _missing_extra(fault):
+            pytest.skip(f"needs {name}, which is not installed")
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, Any, Any]:
+    return (yield from _skip_without_extra())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, Any, Any]:
+    return (yield from _skip_without_extra())
+
 
 # A standing person in units of the height, x to the right of the centre, facing the camera.
 STANDING = np.array(
