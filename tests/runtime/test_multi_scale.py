@@ -147,13 +147,17 @@ def test_views_detect_people_of_all_sizes(detect: Detect, adaptive: bool) -> Non
     assert_same_people(people, true)
 
 
-def test_adaptive_views_begin_with_the_second_largest_scale_and_others_are_run_in_order(detect: Detect) -> None:
+def test_adaptive_views_begin_with_the_second_smallest_scale_and_others_are_run_in_order(detect: Detect) -> None:
     person = (60.0, 30.0, SHORT)
     assert long_sides(detect(person, scales=(0.375, 0.625, 1.0), adaptive=False)[3]) == [385, 641, 1025]
     assert long_sides(detect(person, scales=(1.0,))[3]) == [1025]
     finest, crop = long_sides(detect(person, scales=(0.625, 1.0))[3])
     assert finest == 641
     assert crop < 1025
+    first, *crops = long_sides(detect(person, scales=(0.375, 0.625, 1.0, 1.5, 2.0))[3])
+    assert first == 641
+    assert crops == sorted(crops)
+    assert len(crops) == 3
 
 
 def test_adaptive_views_do_not_fit_a_codec_that_averages_fields_over_scales(detect: Detect) -> None:
@@ -165,7 +169,7 @@ def test_adaptive_views_do_not_fit_a_codec_that_averages_fields_over_scales(dete
         build_predictor(reader)
 
 
-def test_adaptive_views_flip_the_finest_alone(detect: Detect) -> None:
+def test_adaptive_views_flip_the_larger_ones_alone(detect: Detect) -> None:
     *_, reader = detect((200.0, 25.0, LONG), flip=True)
     assert long_sides(reader) == [641, 385]
     people, true, _, reader = detect((450.0, 100.0, MEDIUM), (60.0, 30.0, SHORT), flip=True)

@@ -27,11 +27,11 @@ class InferenceConfig:
 
     long_edge_px  long edge of the network's input at scale 1
     scales        scales of the views, relative to `long_edge_px`
-    flip          average fields with those of the flipped image, with `adaptive` at the largest scale only, and
-                  refined poses with those of flipped crops
-    adaptive      with several scales, begin with the second largest, add smaller ones while a person is too large, and
-                  run the largest on the part of the image with people that it fits (`codecs.scale_selection`); faster
-                  than all scales on the whole image, and about as accurate
+    flip          average fields with those of the flipped image, with `adaptive` at larger scales than the first only,
+                  and refined poses with those of flipped crops
+    adaptive      with several scales, begin with the second smallest (of two, the smaller), add the smallest where a
+                  person is too large, and run each larger one on the part of the image with people that it fits
+                  (`codecs.scale_selection`); faster than all scales on the whole image, and about as accurate
     pose_refiner  name of a bundled model, or path of a file, that refines poses, one crop a person; "" for none
     mask_refiner  name of a bundled model, or path of a file, that refines masks; "" for none
     """

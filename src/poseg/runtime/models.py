@@ -29,7 +29,11 @@ MAX_PEOPLE, MIN_SCORE = 20, 0.3
 
 _SUFFIX = ".onnx"
 # Bundled models with other settings, under names of their own: the weights, and the settings that differ.
-_PRESETS: dict[str, tuple[str, dict[str, Any]]] = {"accurate": ("small", {"flip": True})}
+_PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
+    "accurate": (
+        "small", {"flip": True, "long_edge_px": 2049, "scales": tuple(px / 2049 for px in (321, 577, 1025, 1537, 2049))}
+    ),
+}  # fmt: skip
 # Classes of the systems that take people or boxes besides the image.
 _STAGES: dict[str, Any] = {
     pose2seg.SYSTEM: Pose2SegSegmenter,
@@ -167,9 +171,10 @@ def _preset_card(name: str, card: Card) -> Card:
     if name not in _PRESETS:
         return card
     weights, settings = _PRESETS[name]
-    changed = ", ".join(f"{setting} {value}" for setting, value in settings.items())
-    notes = (f"The weights of `{weights}`, with {changed}.", *card.notes)
-    return replace(card, name=name, inference=_changed(card.inference, dict(settings)), scores=(), notes=notes)
+    inference = _changed(card.inference, dict(settings))
+    sizes = ", ".join(str(round(inference.long_edge_px * scale)) for scale in inference.scales)
+    notes = (f"The weights of `{weights}` on views of {sizes} pixels, {'with' if inference.flip else 'no'} flip.",)
+    return replace(card, name=name, inference=inference, scores=(), notes=notes + card.notes)
 
 
 def _bundled() -> dict[str, Traversable]:

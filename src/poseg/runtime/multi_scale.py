@@ -67,17 +67,19 @@ def detect_views(
     """
     if not inference.adaptive or len(inference.scales) == 1:
         return [run_view(model, image, inference, decoder, scale, flip=inference.flip) for scale in inference.scales]
-    *smaller, second, largest = sorted(inference.scales)
-    views = [run_view(model, image, inference, decoder, second)]
-    while smaller and any_too_large(views[-1].people, views[-1].letterbox.scale_xy, decoder.max_person_px):
-        views.append(run_view(model, image, inference, decoder, smaller.pop()))
+    scales = sorted(inference.scales)
+    first = min(1, len(scales) - 2)
+    views = [run_view(model, image, inference, decoder, scales[first])]
+    if first and any_too_large(views[0].people, views[0].letterbox.scale_xy, decoder.max_person_px):
+        views.append(run_view(model, image, inference, decoder, scales[0]))
     size, card = (image.shape[0], image.shape[1]), model.card
-    finer = make_letterbox(
-        size, round(inference.long_edge_px * largest), size_divisor=card.size_divisor, size_offset=card.size_offset
-    )
-    crop_xyxy = focus_crop([view.people for view in views], finer.scale_xy, size, decoder.max_person_px)
-    if crop_xyxy is not None:
-        views.append(run_view(model, image, inference, decoder, largest, flip=inference.flip, crop_xyxy=crop_xyxy))
+    for scale in scales[first + 1 :]:
+        whole = make_letterbox(
+            size, round(inference.long_edge_px * scale), size_divisor=card.size_divisor, size_offset=card.size_offset
+        )
+        crop_xyxy = focus_crop([view.people for view in views], whole.scale_xy, size, decoder.max_person_px)
+        if crop_xyxy is not None:
+            views.append(run_view(model, image, inference, decoder, scale, flip=inference.flip, crop_xyxy=crop_xyxy))
     return views
 
 
