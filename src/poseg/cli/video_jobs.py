@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     # Makes the image that is written from a frame and its people, who have ids.
     Render = Callable[[Frame, People], NDArray[np.uint8]]
 
-MIN_FRAMES = 3  # people seen in fewer are not counted: a glimpse, or a mistake
 CAMERA = "camera:"
 # Outputs of ours, when a folder is its own destination.
 _ENDINGS = (".overlay.mp4", ".overlay.webm", ".effect.mp4")
@@ -152,21 +151,28 @@ class VideoJob:
 
 @dataclass(slots=True)
 class VideoStats:
-    """What was done: frames, in how many of them each person was seen, seconds, whether Ctrl-C stopped it."""
+    """What was done: times of frames, in how many each person was seen, seconds, whether Ctrl-C stopped it."""
 
-    frames: int = 0
+    times_s: list[float] = field(default_factory=list)
     frames_of_person: Counter[int] = field(default_factory=Counter)
     seconds: float = 0.0
     stopped: bool = False
 
-    def count(self, people: People) -> None:
+    @property
+    def frames(self) -> int:
+        """How many."""
+        return len(self.times_s)
+
+    def count(self, time_s: float, people: People) -> None:
         """One more frame."""
-        self.frames += 1
+        self.times_s.append(time_s)
         self.frames_of_person.update([] if people.ids is None else people.ids.tolist())
 
     def summary(self, name: str) -> str:
-        """The line at the end."""
-        min_frames = min(MIN_FRAMES, self.frames)
+        """The line at the end; a glimpse of a person, or a mistake, is not counted."""
+        from poseg.runtime.tracklets import min_detections
+
+        min_frames = min_detections(self.times_s)
         people = sum(count >= min_frames for count in self.frames_of_person.values())
         speed = self.frames / self.seconds if self.seconds > 0 else 0.0
         return (
@@ -245,7 +251,7 @@ def _online(source: FrameSource, job: VideoJob, stats: VideoStats, console: Cons
         for frame in frames:
             people = _with_ids(job.detect(frame), frame.time_s, tracker)
             outputs.write(frame, people)
-            stats.count(people)
+            stats.count(frame.time_s, people)
 
 
 def _offline(source: FrameSource, job: VideoJob, stats: VideoStats, console: Console) -> None:
@@ -271,7 +277,7 @@ def _offline(source: FrameSource, job: VideoJob, stats: VideoStats, console: Con
     with _frames(source, job, f"{source.name}, second pass", console) as frames, open_outputs(source, job) as outputs:
         for frame, (_, people) in zip(frames, smoothed, strict=False):
             outputs.write(frame, people)
-            stats.count(people)
+            stats.count(frame.time_s, people)
 
 
 def _with_ids(people: People, time_s: float, tracker: PeopleTracker) -> People:

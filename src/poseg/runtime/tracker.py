@@ -7,7 +7,9 @@ predicted position, people are compared with the moved tracks, and an optimal as
 
 The longer a track is lost, the farther the person may have moved: the sigmas of (1) grow with that time, and the weight
 of the track falls, so that a lost track takes no person from one that was detected all along. Distances are relative to
-the size of the person and times are in seconds, so neither the image's size nor the frame rate matters.
+the size of the person and times are in seconds, so neither the image's size nor the frame rate matters. Where frames
+are far apart, time says little about motion, and frames are counted instead: a step from one to the next counts as
+`max_step_s` at most.
 """
 
 from __future__ import annotations
@@ -41,12 +43,14 @@ class TrackerConfig:
     min_similarity            minimum similarity of a person to their track
     velocity_time_constant_s  of the moving average of velocities, seconds
     drift_time_s              seconds in which the position error of a lost track doubles
+    max_step_s                seconds that a step between frames counts at most, however long it is
     """
 
     max_lost_s: float = 0.5
     min_similarity: float = 0.15
     velocity_time_constant_s: float = 0.4
     drift_time_s: float = 0.1
+    max_step_s: float = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,10 +59,11 @@ class Tracks:
 
     people      T people as last detected, with their ids and without masks
     masks       (T, h, w) float32 in [0, 1], see `downsample_masks`, zeros for an empty mask; None without masks
-    velocities  (T, 2) float32, pixels a second
-    seen_s      (T,) time of the last detection
+    velocities  (T, 2) float32, pixels a second of the clock
+    seen_s      (T,) clock at the last detection
     hits        (T,) number of detections
     time_s      of the last frame
+    clock_s     of the last frame: time without what steps are longer than `max_step_s`
     next_id     of the next new person
     """
 
@@ -68,6 +73,7 @@ class Tracks:
     seen_s: NDArray[np.float64]
     hits: NDArray[np.int64]
     time_s: float
+    clock_s: float
     next_id: int
 
     def __getitem__(self, which: NDArray[np.bool_]) -> Tracks:
@@ -105,15 +111,16 @@ def update_tracks(tracks: Tracks | None, people: People, time_s: float, config: 
     """One frame: the tracks after it, and its people with ids. Arguments are not changed. Raises VideoError."""
     before = tracks if tracks is not None else _no_tracks(people.skeleton, time_s)
     _check(before, people, time_s)
-    alive = before[time_s - before.seen_s <= config.max_lost_s]
+    clock_s = before.clock_s + min(time_s - before.time_s, config.max_step_s)
+    alive = before[clock_s - before.seen_s <= config.max_lost_s]
     masks = None if people.masks is None else downsample_masks(people.masks)
-    similarity = _similarity(alive, people, masks, time_s, config)
+    similarity = _similarity(alive, people, masks, clock_s, config)
     track = _assign(similarity, config.min_similarity)
     ids, next_id = _ids(track, alive, people, before.next_id)
     tracked = replace(people, ids=ids)
-    seen = _updated(alive, track, tracked, masks, time_s, config)
+    seen = _updated(alive, track, tracked, masks, clock_s, config)
     lost = alive[~np.isin(np.arange(len(alive.people)), track)]
-    return replace(_concatenate(seen, lost), time_s=time_s, next_id=next_id), tracked
+    return replace(_concatenate(seen, lost), time_s=time_s, clock_s=clock_s, next_id=next_id), tracked
 
 
 def median_motion(before: People, after: People) -> Floats:
@@ -170,7 +177,7 @@ def _no_tracks(skeleton: Skeleton, time_s: float) -> Tracks:
     none = np.zeros(0)
     return Tracks(
         replace(People.empty(skeleton), ids=np.zeros(0, np.int64)), None, np.zeros((0, 2), np.float32),
-        none, none.astype(np.int64), time_s, 0,
+        none, none.astype(np.int64), time_s, time_s, 0,
     )  # fmt: skip
 
 
@@ -187,9 +194,9 @@ def _check(tracks: Tracks, people: People, time_s: float) -> None:
         )
 
 
-def _similarity(tracks: Tracks, people: People, masks: Floats | None, time_s: float, config: TrackerConfig) -> Floats:
+def _similarity(tracks: Tracks, people: People, masks: Floats | None, clock_s: float, config: TrackerConfig) -> Floats:
     """(N, T) similarity (1) of people and tracks at their predicted positions."""
-    lost_s = time_s - tracks.seen_s
+    lost_s = clock_s - tracks.seen_s
     shifts = tracks.velocities * lost_s[:, None].astype(np.float32)
     detected, expected = (p.keypoint_scores >= MIN_JOINT_SCORE for p in (people, tracks.people))
     oks = oks_matrix(
@@ -208,7 +215,7 @@ def _similarity(tracks: Tracks, people: People, masks: Floats | None, time_s: fl
         overlap = soft_iou_matrix(masks, shift_masks(tracks.masks, cells))
         both = np.outer(masks.any(axis=(1, 2)), tracks.masks.any(axis=(1, 2)))
         similarity = np.where(both, (similarity + overlap) / 2, similarity)
-    weight = (config.drift_time_s + time_s - tracks.time_s) / (config.drift_time_s + lost_s)
+    weight = (config.drift_time_s + clock_s - tracks.clock_s) / (config.drift_time_s + lost_s)
     return np.asarray(similarity * weight, np.float32)
 
 
@@ -237,14 +244,14 @@ def _ids(track: NDArray[np.intp], tracks: Tracks, people: People, next_id: int) 
 
 
 def _updated(
-    tracks: Tracks, track: NDArray[np.intp], people: People, masks: Floats | None, time_s: float, config: TrackerConfig
+    tracks: Tracks, track: NDArray[np.intp], people: People, masks: Floats | None, clock_s: float, config: TrackerConfig
 ) -> Tracks:  # fmt: skip
     """The people of the frame as tracks: velocities are the first measurement, then its moving average."""
     old, new = track[track >= 0], np.flatnonzero(track >= 0)
     velocities = np.zeros((len(people), 2), np.float32)
     hits = np.ones(len(people), np.int64)
     hits[new] += tracks.hits[old]
-    lost_s = (time_s - tracks.seen_s[old])[:, None]
+    lost_s = (clock_s - tracks.seen_s[old])[:, None]
     passed = lost_s > 0
     motion = median_motion(tracks.people[old], people[new])
     measured = np.divide(motion, lost_s, where=passed, out=np.zeros((len(old), 2)))
@@ -252,7 +259,7 @@ def _updated(
     weight = np.where(second, 1, 1 - np.exp(-lost_s / config.velocity_time_constant_s)) * passed
     velocities[new] = tracks.velocities[old] + weight * (measured - tracks.velocities[old])
     bare = replace(people, masks=None, timings=None, keypoints_3d=None, skeleton_3d=None)
-    return Tracks(bare, masks, velocities, np.full(len(people), time_s), hits, time_s, 0)
+    return Tracks(bare, masks, velocities, np.full(len(people), clock_s), hits, 0.0, clock_s, 0)
 
 
 def _concatenate(first: Tracks, second: Tracks) -> Tracks:
@@ -267,5 +274,5 @@ def _concatenate(first: Tracks, second: Tracks) -> Tracks:
     return Tracks(
         People.concatenate([first.people, second.people]), masks,
         np.concatenate([first.velocities, second.velocities]), np.concatenate([first.seen_s, second.seen_s]),
-        np.concatenate([first.hits, second.hits]), 0.0, 0,
+        np.concatenate([first.hits, second.hits]), 0.0, 0.0, 0,
     )  # fmt: skip

@@ -17,6 +17,21 @@ _MIN_SCORE = 1e-3  # of a detected joint: 0 marks one that was not detected
 _UNEVEN = 0.1  # frames whose distances in time vary by more than this fraction are laid on an even grid first
 
 
+LONG_STEP_S = 0.1  # between frames: with longer steps, fewer frames are as much time
+
+
+def min_detections(times_s: Sequence[float] | Floats, min_frames: int = 3) -> int:
+    """In how many frames a person is detected who is no glimpse and no mistake.
+
+    `min_frames`, but fewer where frames are farther apart than `LONG_STEP_S`; at most half the frames of a clip.
+
+    times_s   of all frames of the clip
+    """
+    step_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
+    slow = int(min_frames * LONG_STEP_S / step_s + 1e-6) if step_s > 0 else min_frames
+    return max(1, min(min_frames, len(times_s) // 2, slow))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Tracklet:
     """One person in F frames in a row, float64; NaN in frames in which they were not detected.
