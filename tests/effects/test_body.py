@@ -50,6 +50,50 @@ def test_body_scale_is_the_shoulders_or_for_a_turned_person_the_torso():
     assert no_hips.scale_px == pytest.approx(0.6 * 1.9 * 40, rel=1e-3)
 
 
+def swapped(places):
+    """Left and right of all joints exchanged: the same person seen from behind."""
+    sides = {"left": "right", "right": "left"}
+    return {
+        "_".join([sides.get(first, first), *rest]): place
+        for name, place in places.items()
+        for first, *rest in [name.split("_")]
+    }
+
+
+@given(st.floats(0.5, 4), st.floats(-3.1, 3.1), st.sets(st.sampled_from(sorted(PLACES)), max_size=6))
+def test_facing_is_kept_by_similarity_maps_and_flips_and_negated_by_a_swap(size, turn, absent):
+    spin = size * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    absent = absent - {"left_hip", "right_hip", "nose"}
+    places = without(*absent)
+    here, there = body(places), body(places, move=lambda p: spin @ p)
+    assert there.facing == pytest.approx(here.facing, abs=1e-3)
+    flipped = body(swapped(places), move=lambda p: p * (-1, 1))
+    assert flipped.facing == pytest.approx(here.facing, abs=1e-3)
+    assert body(swapped(places)).facing == pytest.approx(-here.facing, abs=1e-3)
+
+
+def test_facing_is_1_from_the_front_and_weighs_all_joints():
+    assert body().facing == 1
+    assert not body().seen_from_behind
+    assert body(swapped(PLACES)).seen_from_behind
+    # One pair that a network confused is outvoted.
+    one = PLACES | {"left_shoulder": PLACES["right_shoulder"], "right_shoulder": PLACES["left_shoulder"]}
+    assert not body(one).seen_from_behind
+    assert body(swapped(one)).seen_from_behind
+    side = PLACES | {"left_shoulder": (101, 100), "right_shoulder": (99, 100), "left_hip": (100, 190),
+                     "right_hip": (101, 190), "left_ear": (100, 58), "right_ear": (99, 58), "left_eye": (110, 55),
+                     "right_eye": (109, 55)}  # fmt: skip
+    assert abs(body(side).facing) < 0.25
+    assert body({"nose": (100, 60)}).facing == 0
+
+
+def test_ears_without_eyes_and_nose_are_a_head_seen_from_behind():
+    assert body(without("nose", "left_eye", "right_eye")).facing < 1
+    turned = {"left_ear": (104, 58), "right_ear": (100, 58), "left_shoulder": (105, 100), "right_shoulder": (95, 100),
+              "left_hip": (100, 130), "right_hip": (101, 130)}  # fmt: skip
+    assert body(turned).facing < 0.4
+
+
 def test_body_shoulders_are_ordered_left_to_right_on_the_image():
     swapped = PLACES | {"left_shoulder": PLACES["right_shoulder"], "right_shoulder": PLACES["left_shoulder"]}
     for places in (PLACES, swapped):

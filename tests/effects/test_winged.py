@@ -136,6 +136,48 @@ def test_wings_change_nothing_away_from_their_corners(seed, style):
     assert not np.array_equal(out, sample.image)
 
 
+def from_behind(people: People) -> People:
+    """The same figures seen from behind: left and right of all joints are swapped."""
+    swapped = COCO17.flip_index
+    return replace(people, keypoints=people.keypoints[:, swapped], keypoint_scores=people.keypoint_scores[:, swapped])
+
+
+@settings(max_examples=12)
+@given(seeds, st.integers(1, 3), styles)
+def test_wings_lie_before_the_back_and_behind_nearer_people(seed, people, style):
+    sample = scene(seed, people)
+    backs = from_behind(sample.people)
+    shapes = Mattes(sample.image, backs)
+    order = depth_order(bodies(backs), SIZE[0])
+    for rank, person in enumerate(order):
+        effect = Winged(style=style, person=person, flap_hz=0)
+        out = effect(sample.image, backs)
+        for hiding in order[rank + 1 :]:
+            solid = shapes[hiding].full_size() == 1
+            assert np.array_equal(out[solid], sample.image[solid])
+    near = order[-1]
+    back = shapes[near].full_size() == 1
+    assert (Winged(style=style, person=near)(sample.image, backs)[back] != sample.image[back]).any()
+
+
+def test_wings_on_a_back_are_those_of_a_front_but_nearer():
+    front, back = (Winged(style="bat").placed(bodies(who)[0]) for who in (upright(), from_behind(upright())))
+    for (_, one), (_, other) in zip(front, back, strict=True):
+        width, height = (np.ptp(quad, axis=0) for quad in (one, other))
+        assert (height > width).all()  # of the same wing, nearer to the camera
+        assert height == pytest.approx(width, rel=0.2)
+
+
+def test_wings_of_a_back_turned_right_lie_left():
+    """Who walks away from us to the right has their back on the left."""
+    people = from_behind(upright())
+    points = people.keypoints.copy()
+    points[0, 6], points[0, 5], points[0, 0] = (212, 160), (188, 160), (225, 110)
+    body = bodies(replace(people, keypoints=points))[0]
+    assert body.seen_from_behind
+    assert np.concatenate([quad for _, quad in Winged(style="bat").placed(body)])[:, 0].mean() < 190
+
+
 @pytest.mark.parametrize("joint", ["left_shoulder", "right_shoulder"])
 def test_wings_skip_people_without_shoulders(joint):
     sample = scene(0, 2)

@@ -4,7 +4,8 @@ Lengths are given in units of the body scale S, so that effects do not depend on
 
     S = max(|left shoulder - right shoulder|, 0.6 |neck - centre of the hips|)                            (1)
 
-with 1.9 |nose - neck| for the torso where the hips are missing. A measure whose joints are missing is None, and
+with 1.9 |nose - neck| for the torso where the hips are missing. Left and right are those of the person, so seen from
+behind they are swapped: `facing` compares them. A measure whose joints are missing is None, and
 `missing_reason` says so in a sentence. Coordinates are continuous image pixels, x before y.
 """
 
@@ -36,6 +37,10 @@ NECK_OF_FACE = {
     ("right_eye", "right_ear"): 2.8,
     ("left_eye", "left_ear"): 2.8,
 }
+# How far apart, in S, the left and the right joint of a person seen from the front are at least, and their weight.
+# Models place joints that are hidden too, so those of the face weigh less.
+WIDTHS = {"shoulder": (0.8, 1.0), "hip": (0.45, 1.0), "ear": (0.3, 0.5), "eye": (0.15, 0.5)}
+BEHIND = -0.25  # who faces us less is seen from behind
 # People whose lowest row is this close to the image's lower edge, in its height, are cut off there: the position of
 # their feet is not known.
 CUT_OFF = 0.02
@@ -134,6 +139,31 @@ class Body:
         nose = self.joint("nose")
         upside_down = nose is not None and self.neck is not None and float((nose - self.neck) @ normal) > 0
         return -normal if upside_down else normal
+
+    @cached_property
+    def facing(self) -> float:
+        """1 for a person seen from the front, -1 from behind, about 0 from the side or where it cannot be measured.
+
+        The mean over the pairs that are visible of how far left lies on the side where it is seen from the front; ears
+        without eyes and nose are a head seen from behind.
+        """
+        if self.down is None or self.scale_px is None:
+            return 0.0
+        across = np.array([self.down[1], -self.down[0]])
+        total = weights = 0.0
+        for part, (width, weight) in WIDTHS.items():
+            left, right = self.joint(f"left_{part}"), self.joint(f"right_{part}")
+            if left is not None and right is not None:
+                apart = float((left - right) @ across) / (width * self.scale_px)
+                total, weights = total + weight * min(max(apart, -1.0), 1.0), weights + weight
+        if len(self.face) and all(self.joint(name) is None for name in FACE[:3]):
+            total, weights = total - WIDTHS["eye"][1], weights + WIDTHS["eye"][1]
+        return total / weights if weights else 0.0
+
+    @property
+    def seen_from_behind(self) -> bool:
+        """Whether the back is what is seen."""
+        return self.facing < BEHIND
 
     @cached_property
     def face(self) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Winged: wings at the shoulders, behind the person and in front of the background.
+"""Winged: wings at the shoulders, behind a person seen from the front, in front of the back of one seen from behind.
 
 Each wing is a flat image hinged at its root beside the spine and swept back. It rotates with the torso about the
 torso's axis, is seen in weak perspective, and lies in the shoulder line's frame: x along the shoulders, y down.
@@ -6,7 +6,8 @@ With S the body scale and T the length of the torso, its yaw is estimated from h
 
     cos(yaw) = clip(|left shoulder - right shoulder| / (0.7 T), 0.35, 1)                                  (1)
 
-and its sign from the side of the neck that the nose is on. What is nearer hides the wing: with a its alpha and o that
+and its sign from the side of the neck that the nose is on; whether the back is seen, from `Body.facing`. What is
+nearer hides the wing: with a its alpha and o that
 of the person and of all people nearer, out = image (1 - a (1 - o)) + colour a (1 - o), so pixels with o = 1 stay bit
 for bit.
 """
@@ -105,7 +106,8 @@ class Winged(Effect):
         canvas = image.copy()
         for rank, person in enumerate(order):
             if person in selected and person not in without:
-                occluders = [mattes[other] for other in order[rank:]]
+                behind = measured[person].seen_from_behind
+                occluders = [mattes[other] for other in order[rank + behind :]]
                 for wing, quad in self.placed(measured[person]):
                     draw_art(canvas, wing, quad, occluders, self.strength)
         return EffectResult(canvas, skipped)
@@ -125,10 +127,11 @@ class Winged(Effect):
         down = frame[1] if body.down is None else body.down
         base = (shoulders[0] + shoulders[1]) / 2 + DROP * scale * down
         cosine, side = _yaw(body, scale, across)
+        towards_us = 1 if body.seen_from_behind else -1
         beat = np.sin(2 * np.pi * self.flap_hz * self.time_s) * np.deg2rad(self.flap_deg)
         placed = []
         for wing, sign in ((left, -1), (right, 1)):
-            local, depth = _hinged(wing, sign, root_offset / self.size, beat, cosine, side)
+            local, depth = _hinged(wing, sign, root_offset / self.size, beat, (cosine, side), towards_us)
             quad = base + unit * local @ frame
             if _area(quad) >= MIN_AREA * wing.area * unit**2:
                 placed.append((depth, wing, quad))
@@ -177,16 +180,22 @@ def _yaw(body: Body, scale: float, across: Points) -> tuple[float, float]:
     return cosine, float(np.tanh((nose - body.neck) @ across / (NOSE_OFFSET * scale)))
 
 
-def _hinged(wing: Art, sign: int, root_offset: float, beat: float, cosine: float, side: float) -> tuple[Points, float]:
-    """(4, 2) corners of a wing in the shoulder frame, in S about the base, and how near its centre is."""
+def _hinged(
+    wing: Art, sign: int, root_offset: float, beat: float, yaw: tuple[float, float], towards_us: int
+) -> tuple[Points, float]:  # fmt: skip
+    """(4, 2) corners of a wing in the shoulder frame, in S about the base, and how near its centre is.
+
+    towards_us  1 where wings point to the camera, as on a back that is seen, else -1
+    """
+    cosine, side = yaw
     flat = wing.corners
     rotation = np.array([[np.cos(beat), sign * np.sin(beat)], [-sign * np.sin(beat), np.cos(beat)]])
     flat = flat @ rotation.T
     sweep = np.deg2rad(SWEEP_DEG) + 0.8 * beat
     outwards = sign * flat[:, 0]
     x = sign * (root_offset + outwards * np.cos(sweep))
-    z = -DEPTH - outwards * np.sin(sweep)
-    sine = side * np.sqrt(1 - cosine**2)
+    z = towards_us * (DEPTH + outwards * np.sin(sweep))
+    sine = -towards_us * side * np.sqrt(1 - cosine**2)
     yawed_x, yawed_z = x * cosine + z * sine, z * cosine - x * sine
     nearness = 1 / (1 - yawed_z / CAMERA)
     return np.stack([yawed_x, flat[:, 1]], axis=1) * nearness[:, None], float(yawed_z.mean())
