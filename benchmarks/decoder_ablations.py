@@ -139,7 +139,7 @@ def run(model: Predictor, truth: GroundTruth) -> list[Variant]:
     for image_id, path in track(truth.paths.items(), description="images", transient=True):
         image = read_image(path)
         sizes[image_id] = (image.shape[0], image.shape[1])
-        ids = {"image_id": image_id, "category_id": truth.category_id}
+        ids = {"image_id": image_id, "category_id": truth.category["id"]}
         for name, options in VIEWS.items():
             predictor = build_predictor(
                 model.model, inference=model.inference, pose_refiner="", mask_refiner="", adaptive=False, **options

@@ -156,7 +156,7 @@ def correct(model: Predictor, truth: GroundTruth) -> dict[str, dict[str, Any]]:
             for name, correction in CORRECTIONS.items():
                 results = coco_results(correction(comparison), image_id)
                 records.setdefault((name, kind), []).extend(
-                    {**record, "category_id": truth.category_id} for record in results
+                    {**record, "category_id": truth.category["id"]} for record in results
                 )
     coco = truth.to_coco(sizes)
     numbers: dict[str, dict[str, Any]] = {name: {} for name in CORRECTIONS}

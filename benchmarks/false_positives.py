@@ -47,7 +47,7 @@ def detect(model: Predictor, truth: GroundTruth) -> tuple[dict[str, Any], list[d
         image = read_image(path)
         sizes[image_id] = (image.shape[0], image.shape[1])
         results = coco_results(model(image), image_id)
-        records += [{**record, "category_id": truth.category_id} for record in results]
+        records += [{**record, "category_id": truth.category["id"]} for record in results]
     return truth.to_coco(sizes), records
 
 

@@ -115,10 +115,13 @@ def test_body_boxes_lie_in_the_image_and_hold_the_joints_there() -> None:
     assert held[inside].all()
 
 
-def test_the_accurate_model_is_small_with_flips() -> None:
-    accurate, small = poseg.load("accurate"), poseg.load("small", flip=True)
+def test_the_accurate_model_is_small_with_flips_and_larger_views() -> None:
+    accurate, small = poseg.load("accurate"), poseg.load("small")
     assert accurate.name == "accurate"
-    assert accurate.inference == small.inference
+    sizes = [[round(m.inference.long_edge_px * scale) for scale in m.inference.scales] for m in (accurate, small)]
+    assert set(sizes[0]) > set(sizes[1])
+    own = {"flip": True, "long_edge_px": accurate.inference.long_edge_px, "scales": accurate.inference.scales}
+    assert accurate.inference == poseg.load("small", **own).inference
     for predictor, flip in ((accurate, True), (poseg.load("small"), False)):
         assert predictor.pose_refiner is not None
         assert predictor.pose_refiner.pose_model.flip is flip

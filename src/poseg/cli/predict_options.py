@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     # Gives the people of an image.
     Detect = Callable[[NDArray[np.uint8]], People]
 
-MAX_PEOPLE, MIN_SCORE = 20, 0.3
+MAX_PEOPLE, MIN_SCORE = 100, 0.3
 
 ModelOption = Annotated[
     str | None,

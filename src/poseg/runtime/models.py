@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # another module in Python 3.10
 
 DEFAULT, POSE_REFINER = "small", "multitask"
-MAX_PEOPLE, MIN_SCORE = 20, 0.3
+MAX_PEOPLE, MIN_SCORE = 100, 0.3
 
 _SUFFIX = ".onnx"
 # Bundled models with other settings, under names of their own: the weights, and the settings that differ.

@@ -16,7 +16,7 @@ from poseg.geometry.pose_size import body_boxes
 from poseg.people import People
 from poseg.runtime.crop_pose import TopDownPose
 
-MIN_SCORE = 0.05  # people that were detected with a lower score are left out: hardly one of them is worth its crop
+MIN_SCORE = 0.03  # people that were detected with a lower score are left out: hardly one of them is worth its crop
 MIN_JOINT_SCORE = 0.2  # below, a joint of the detector with a higher score stays
 MAX_OKS = 0.8  # two detections whose crops gave poses more similar than this are one person
 
