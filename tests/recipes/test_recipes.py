@@ -102,3 +102,14 @@ def test_a_network_is_validated_by_its_own_poses_and_masks():
     predictor = tasks.TASKS[type(recipe.system)].model(model)
     assert predictor.pose_refiner is None
     assert predictor.mask_refiner is None
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [("RECIPE = (", "line 1"), ("\n\nRECIPE = nothing", "line 3: NameError"), ("1 / 0", "line 1: Zero")],
+)
+def test_a_faulty_recipe_file_is_named_with_the_line(tmp_path, text, fault):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    with pytest.raises(PosegError, match=rf"mine\.py, {fault}"):
+        find_recipe(str(path))

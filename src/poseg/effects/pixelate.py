@@ -98,6 +98,7 @@ class Disc(NamedTuple):
 def draw_mosaic(image: Image, region: PrivacyRegion, cell_px: int, colour: Colour | None) -> None:
     """Fill each square that touches the region with one colour, in place. Squares begin at the region's corner."""
     rows, columns = region.mask.shape
+    cell_px = min(cell_px, max(image.shape[:2]))  # of a person far larger than the image
     down, across = -(-rows // cell_px), -(-columns // cell_px)
     y, x = region.window[0].start, region.window[1].start
     part = image[y : y + down * cell_px, x : x + across * cell_px]

@@ -20,7 +20,7 @@ from poseg.errors import AnnotationError, ShapeError
 Mask = NDArray[np.bool_]
 Rle = dict[str, Any]
 
-_MAX_COORDINATE_PX = 1e6  # a polygon is traced edge by edge: a stray 1e12 would allocate terabytes
+MAX_COORDINATE_PX = 1e6  # a polygon is traced edge by edge: a stray 1e12 would allocate terabytes
 _MAX_PX = 2**31  # the same for invalid sizes
 _MAX_PERIMETER_PX = 4e6
 MIN_POLYGON = 6  # coordinates, of three points
@@ -90,7 +90,7 @@ def parse_polygon(polygon: object) -> list[float]:
         ring = np.zeros((0, 0))
     if ring.ndim != 1 or len(ring) % 2:
         raise AnnotationError("A polygon is a flat list x0, y0, x1, y1, ... of an even number of numbers.")
-    if len(ring) and not np.abs(ring).max() <= _MAX_COORDINATE_PX:
+    if len(ring) and not np.abs(ring).max() <= MAX_COORDINATE_PX:
         raise AnnotationError("A polygon has a coordinate that is not a number of pixels near the image.")
     if np.abs(np.diff(ring.reshape(-1, 2), axis=0)).sum() > _MAX_PERIMETER_PX:
         raise AnnotationError("A polygon is too long to be one of pixels; correct its coordinates.")

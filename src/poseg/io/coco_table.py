@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from poseg.errors import AnnotationError, SkeletonError
 from poseg.geometry.boxes import boxes_from_points, xywh_to_xyxy
 from poseg.geometry.masks import Masks
-from poseg.geometry.rle import MIN_POLYGON, parse_segmentation
+from poseg.geometry.rle import MAX_COORDINATE_PX, MIN_POLYGON, parse_segmentation
 from poseg.io.coco_skeleton import build_skeleton, describe_skeleton, read_skeleton_file, skeleton_file_beside
 from poseg.io.coco_values import Record, is_integer
 from poseg.skeletons import COCO17, Skeleton
@@ -202,7 +202,14 @@ def parse_numbers(value: Any, key: str, shape: tuple[int, ...], where: str) -> F
         raise AnnotationError(f"{where} has `{key}` of {got}, expected {expected}; correct or remove it.")
     if not np.isfinite(numbers).all():
         raise AnnotationError(f"{where} has `{key}` with NaN or infinity; expected {expected}.")
+    if np.abs(numbers).max(initial=0) > max_number(key):
+        raise AnnotationError(f"{where} has `{key}` with a number far outside any image; correct or remove it.")
     return numbers
+
+
+def max_number(key: str) -> float:
+    """The largest number that an entry of a record may have; what is allocated for boxes and joints depends on it."""
+    return MAX_COORDINATE_PX if key in ("bbox", "keypoints") else float(np.finfo(np.float32).max)
 
 
 def _rows(raw: Sequence[Record], ids: Sequence[int], key: str, default: Any, source: str) -> Floats:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
 from poseg.errors import CardError
+from poseg.io.overrides import InvalidValueError, parse_value
 from poseg.runtime.inference import InferenceConfig
 from poseg.transforms.letterbox import Crop, Letterbox, letterbox
 
@@ -22,6 +23,20 @@ Bytes = NDArray[np.uint8]
 
 CARD_KEY = "poseg.card"
 CARD_VERSION = 5
+
+
+def _parsed(kind: Any, plain: Mapping[str, Any]) -> Any:
+    """A dataclass of plain data whose values have the types of its fields. Raises InvalidValueError and KeyError."""
+    hints, values = get_type_hints(kind), {}
+    for name, value in plain.items():
+        try:
+            done = isinstance(value, InferenceConfig)
+            parsed = value if done else parse_value(value, hints[name], None, name)
+            is_text = get_args(hints[name]) == (str, str)
+            values[name] = {str(key): str(text) for key, text in parsed.items()} if is_text else parsed
+        except InvalidValueError as expected:
+            raise InvalidValueError(f"{name} {value!r:.60} where {expected} should be") from None
+    return kind(**values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +95,22 @@ class Card:
         try:
             plain = json.loads(text)
             version = int(plain.get("version", 0))
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             raise CardError(f"The card of {source} is not readable JSON; export the model again.") from None
         if version > CARD_VERSION:
             raise CardError(
                 f"The card of {source} has version {version}, this poseg reads up to {CARD_VERSION}; upgrade poseg."
             )
         try:
-            for name in ("mean", "std", "data", "scores", "notes"):
-                if name in plain:
-                    plain[name] = tuple(plain[name])
-            plain["inference"] = InferenceConfig(**plain["inference"])
-            return cls(**plain)
-        except (KeyError, TypeError) as fault:
+            card: Card = _parsed(cls, {**plain, "inference": _parsed(InferenceConfig, plain["inference"])})
+        except InvalidValueError as fault:
+            raise CardError(f"The card of {source} has {fault}; export the model again.") from None
+        except (AttributeError, KeyError, TypeError) as fault:
             raise CardError(f"The card of {source} is incomplete ({fault}); export the model again.") from None
+        colours = np.array([*card.mean, *card.std])
+        if not (np.isfinite(colours).all() and min(card.std) > 0 and card.size_divisor > 0 and card.size_offset >= 0):
+            raise CardError(f"The card of {source} has an input that no image has; export the model again.")
+        return card
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str], *, source: str) -> Card:

@@ -30,7 +30,8 @@ Model = str | os.PathLike[str] | bytes
 
 # What the runtime raises for files it cannot read and for graphs it cannot run.
 _ORT_ERRORS = (ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.InvalidGraph, ort_errors.InvalidProtobuf,
-           ort_errors.NoModel, ort_errors.NotImplemented, ort_errors.RuntimeException)  # fmt: skip
+           ort_errors.NoModel, ort_errors.NotImplemented, ort_errors.RuntimeException,
+           UnicodeDecodeError)  # fmt: skip  # the last of names that are no text
 _FATAL_ONLY = 4  # lower levels come back as exceptions too
 
 
@@ -54,7 +55,7 @@ class OnnxModel:
         # Of the card's system; users of the model check that it is the right one.
         self.codec: Any = build_codec(self.card, self.name)
         self._outputs = _map_outputs(self._session, self.card, self.codec, self.name)
-        self._input: str = self._session.get_inputs()[0].name
+        self._input = _input_name(self._session, self.name)
 
     def prepare(self, image: Bytes, long_edge_px: int, crop_xyxy: Crop | None = None) -> tuple[Floats, Letterbox]:
         """An image (H, W, 3) uint8 RGB, or a part of it, as the network's input (`Card.prepare`)."""
@@ -101,7 +102,9 @@ class OnnxModel:
 def read_card(model: Model, *, name: str = "") -> Card:
     """The card only, without an optimised session. Raises as `OnnxModel` does."""
     name = name or ("The model" if isinstance(model, bytes) else str(os.fspath(model)))
-    return _card(_open(model, name, optimise=False), name)
+    card = _card(_open(model, name, optimise=False), name)
+    build_codec(card, name)
+    return card
 
 
 def build_codec(card: Card, name: str) -> Codec:
@@ -111,7 +114,7 @@ def build_codec(card: Card, name: str) -> Codec:
         raise CardError(f"{name} is a model of the system {card.system!r}, this poseg knows {systems}; upgrade poseg.")
     try:
         return CODECS[card.system].from_dict(card.codec, _skeleton(card.skeleton))
-    except PosegError as fault:
+    except (PosegError, AttributeError, KeyError, TypeError, ValueError, OverflowError) as fault:
         raise CardError(f"The card of {name} cannot be used: {fault}") from None
 
 
@@ -153,7 +156,19 @@ def _open(model: Model, name: str, *, threads: int | None = None, optimise: bool
 
 
 def _card(session: ort.InferenceSession, name: str) -> Card:
-    return Card.from_metadata(session.get_modelmeta().custom_metadata_map, source=name)
+    try:
+        metadata = session.get_modelmeta().custom_metadata_map
+    except UnicodeDecodeError:
+        raise CardError(f"The card of {name} is not readable text; copy or export the model again.") from None
+    return Card.from_metadata(metadata, source=name)
+
+
+def _input_name(session: ort.InferenceSession, name: str) -> str:
+    """The graph's first input. Raises WeightsError where it has none."""
+    inputs = session.get_inputs()
+    if not inputs:
+        raise WeightsError(f"{name} is a network without an input; export the model again.")
+    return str(inputs[0].name)
 
 
 def _map_outputs(session: ort.InferenceSession, card: Card, codec: Codec, name: str) -> dict[str, str]:
@@ -179,4 +194,4 @@ def _map_outputs(session: ort.InferenceSession, card: Card, codec: Codec, name: 
 
 def _first_line(fault: Exception) -> str:
     """The first line of the runtime's message, without a prefix such as "[ONNXRuntimeError] : 1 : FAIL : "."""
-    return str(fault).strip().splitlines()[0].split(" : ", 3)[-1].rstrip(".")
+    return (str(fault).strip() or repr(fault)).splitlines()[0].split(" : ", 3)[-1].rstrip(".")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from poseg.datasets.check.rules import Issues
 from poseg.errors import AnnotationError
-from poseg.io.coco_table import has_key, person_category, record_list
+from poseg.io.coco_table import has_key, max_number, person_category, record_list
 from poseg.io.coco_values import Record, canonical_coco, is_integer
 
 Floats = NDArray[np.float64]
@@ -195,7 +195,7 @@ def _column(records: Sequence[Record], key: str, length: int, issues: Issues) ->
     column = np.full((len(records), *shape), np.nan)
     rows = [row for row, record in enumerate(records) if has_key(record, key)]
     values = _as_floats([records[row][key] for row in rows])
-    if values is not None and values.shape == (len(rows), *shape) and _in_range(values):
+    if values is not None and values.shape == (len(rows), *shape) and _in_range(values, key):
         column[rows] = values
         return column
     for row in rows:  # again one by one, to name the annotations
@@ -207,7 +207,7 @@ def _column(records: Sequence[Record], key: str, length: int, issues: Issues) ->
 
 def _entry(record: Record, key: str, shape: tuple[int, ...], issues: Issues) -> Floats | None:
     values = _as_floats(record[key])
-    if values is None or not _in_range(values):
+    if values is None or not _in_range(values, key):
         issues.add("not-a-number", f"{describe(record)}: {key} {_shorten(record[key])}")
         return None
     if values.shape != shape:
@@ -219,9 +219,9 @@ def _entry(record: Record, key: str, shape: tuple[int, ...], issues: Issues) -> 
     return values
 
 
-def _in_range(values: Floats) -> bool:
-    """Whether all are finite as float32, which the reader stores."""
-    return bool((np.abs(values) <= np.finfo(np.float32).max).all())
+def _in_range(values: Floats, key: str) -> bool:
+    """Whether all are finite, and such as the reader takes."""
+    return bool((np.abs(values) <= max_number(key)).all())
 
 
 def _as_floats(value: object) -> Floats | None:
