@@ -14,7 +14,7 @@ PosegError
 └── OutputError       an output path that cannot be written
 
 The command line prints the sentence and exits 2. Nothing below the faces catches `Exception`,
-but for that of the user's code in a recipe's file.
+but for those of the user's code in a Python file.
 
 ImageWarning, a UserWarning, says what was done with an image that is not quite what it should be. The command line
 prints it and goes on.

@@ -19,3 +19,11 @@ def test_mutated_files_give_no_traceback_no_hang_and_no_half_written_file(count,
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{count} cases of seed {seed}" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("job", ["images", "video", "training", "labelling"])
+def test_killed_jobs_lose_nothing_and_a_repeat_ends_the_same(job):
+    command = [sys.executable, str(Path(__file__).with_name("kill.py")), "--kills", "2", "--job", job]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

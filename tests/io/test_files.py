@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import stat
 
@@ -81,6 +82,14 @@ def test_atomic_write_reports_missing_permissions(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_json_is_read_by_its_content_whatever_its_name(tmp_path, name, encoding, pack):
+    (tmp_path / name).write_bytes(pack('{"é": 1}'.encode(encoding)))
+    assert read_json(tmp_path / name) == {"é": 1}
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.json.gz"])
 def test_write_json_round_trips_and_is_deterministic(tmp_path, name):
     value = {"a": [1, 2.5, None, True], "ü": "ü"}
     write_json(tmp_path / name, value)
@@ -104,7 +113,6 @@ def test_write_json_rejects_nan(tmp_path):
         ("a.json", b"{'a': 1}", "not JSON"),
         ("a.json", b"\xff\xfe\x00\xd8", "not JSON"),
         ("a.json", b"[" * 100_000, "not JSON"),
-        ("a.json.gz", b"{}", "file is complete"),
         ("a.json.gz", b"\x1f\x8b\x08\x00", "file is complete"),
     ],
 )

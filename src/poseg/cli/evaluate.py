@@ -123,7 +123,7 @@ def _coco(
     if results is not None:
         write_json(results, list(report.results))
     Console().print(score_table(report, evaluated.poses))
-    _name_left_out(report.left_out)
+    _name_gaps(report.left_out, report.persons)
 
 
 def _joints(
@@ -148,11 +148,15 @@ def _joints(
     if pck_plot is not None:
         write_png(pck_plot, curve_sheet(report))
     Console().print(joint_tables(report, poses))
-    _name_left_out(report.left_out)
+    _name_gaps(report.left_out, report.persons)
 
 
-def _name_left_out(images: Sequence[str]) -> None:
-    """Images that are not in the scores; the exit code says so too."""
+def _name_gaps(images: Sequence[str], persons: int) -> None:
+    """Images that are not in the scores, which the exit code says too; and that there is nothing to measure."""
+    if not persons:
+        typer.echo(
+            "poseg: no person is annotated in these images, so only people detected there were counted", err=True
+        )
     for image in images:
         typer.echo(f"poseg: left out: {image}", err=True)
     if images:

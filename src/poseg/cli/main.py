@@ -50,13 +50,19 @@ class _Commands(TyperGroup):
         except PosegError as error:
             if ctx.params.get("debug"):
                 raise
-            typer.echo(f"poseg: {error}", err=True)
+            typer.echo(f"poseg: {error}{_install_hint(error.__cause__)}", err=True)
         except ModuleNotFoundError as error:
-            extra = _EXTRAS.get((error.name or "").partition(".")[0])
-            if extra is None or ctx.params.get("debug"):
+            hint = _install_hint(error)
+            if not hint or ctx.params.get("debug"):
                 raise
-            typer.echo(f"poseg: This needs {error.name}; install it with: pip install 'poseg[{extra}]'", err=True)
+            typer.echo(f"poseg: This needs {error.name};{hint}", err=True)
         raise typer.Exit(2)
+
+
+def _install_hint(error: BaseException | None) -> str:
+    """How to install what an import lacks; empty for anything but a module of an extra."""
+    name = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    return f" install it with: pip install 'poseg[{_EXTRAS[name]}]'" if name in _EXTRAS else ""
 
 
 @contextmanager

@@ -55,11 +55,10 @@ def built_in_skeleton(joints: Sequence[str]) -> Skeleton | None:
 def read_skeleton_file(path: str | Path) -> dict[str, Any]:
     """The content of a skeleton's TOML file, with the names in `KEYS`. Raises AnnotationError."""
     try:
-        with open(path, "rb") as stream:
-            raw = tomllib.load(stream)
+        raw = tomllib.loads(Path(path).read_text("utf-8-sig"))
     except FileNotFoundError:
         raise AnnotationError(f"There is no file {path}; check the name.") from None
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise AnnotationError(f"Cannot read {path} as TOML: {fault}; correct it.") from None
     unknown = sorted(set(raw) - set(KEYS))
     if unknown:

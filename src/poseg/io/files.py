@@ -46,6 +46,9 @@ def fit_name(stem: str, ending: str = "") -> str:
     return encoded[: room - len(mark)].decode("utf-8", "ignore") + mark + ending
 
 
+_GZIP = b"\x1f\x8b"  # how such files begin
+
+
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path`, with the same suffix; it replaces `path` when the block succeeds.
@@ -133,14 +136,14 @@ def write_at(stream: FileIO, position: int, data: bytes) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """The content of a JSON file, gzipped where the name ends in .gz.
+    """The content of a JSON file, gzipped or not, whatever its name.
 
     Raises AnnotationError, with the position of the error, where it cannot be read.
     """
     path = Path(path)
     try:
         data = path.read_bytes()
-        return json.loads(gzip.decompress(data) if path.suffix == ".gz" else data)
+        return json.loads(gzip.decompress(data) if data.startswith(_GZIP) else data)
     except FileNotFoundError:
         raise AnnotationError(f"There is no file {path}; check the name.") from None
     except (OSError, EOFError, zlib.error) as fault:

@@ -18,6 +18,7 @@ import poseg
 from poseg.errors import AnnotationError, FieldError, ImageError, OutputError, WeightsError
 from poseg.io.coco_json import CocoDataset, read_coco
 from poseg.io.files import read_json, write_json
+from poseg.io.image_names import match_files
 from poseg.io.images import read_image
 from poseg.io.sources import find_images, image_ids
 from poseg.labelling.ensemble import EnsembleConfig, ensemble_image
@@ -130,8 +131,10 @@ def _entries(job: LabelingJob, prior: CocoDataset | None) -> list[dict[str, Any]
     """The images as COCO lists them; the sizes only from prior labels."""
     folder = job.folder
     if prior is not None:
+        files = match_files(folder, (image.file_name for image in prior.images.values())).paths
+        names = {name: Path(os.path.relpath(path, folder)).as_posix() for name, path in files.items()}
         return [
-            {"id": image.id, "file_name": image.file_name}
+            {"id": image.id, "file_name": names.get(image.file_name, image.file_name)}
             | ({} if image.size is None else {"height": image.size[0], "width": image.size[1]})
             for image in prior.images.values()
         ]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from poseg.codecs.instances import segment_people
 from poseg.errors import WeightsError
+from poseg.io.python_file import load_python_file
 from poseg.people import People
 from poseg.runtime.inference import InferenceConfig
 from poseg.runtime.models import build_predictor, load_model, models
@@ -145,24 +144,13 @@ def _factory(source: str) -> Callable[..., Any]:
         raise WeightsError(
             f"There is no teacher {source!r}; give a model ({names}), the path of an ONNX file, or module:callable."
         )
+    file = Path(home) if home.endswith(".py") else None
+    if file is not None and not file.is_file():
+        raise WeightsError(f"There is no teacher {source!r} (no file {file}); check the name.")
     try:
-        module = _module_at(Path(home)) if home.endswith(".py") else importlib.import_module(home)
+        module = load_python_file(file, f"poseg_teacher_{file.stem}") if file else importlib.import_module(home)
         return cast("Callable[..., Any]", getattr(module, name))
-    except (ModuleNotFoundError, FileNotFoundError, AttributeError) as error:
+    except (ModuleNotFoundError, AttributeError) as error:
         if isinstance(error, ModuleNotFoundError) and (error.name or "") not in (home, home.partition(".")[0]):
             raise
         raise WeightsError(f"There is no teacher {source!r} ({error}); check the module and the name in it.") from None
-
-
-def _module_at(path: Path) -> Any:
-    """The module in a file outside of `sys.path`."""
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}")
-    name = f"poseg_teacher_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise FileNotFoundError(f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module

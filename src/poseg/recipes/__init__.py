@@ -6,13 +6,12 @@ A module named in `RECIPES` is imported when its recipe is used, since that impo
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from difflib import get_close_matches
 from pathlib import Path
-from traceback import extract_tb
 from typing import TYPE_CHECKING
 
 from poseg.errors import PosegError
+from poseg.io.python_file import load_python_file
 
 if TYPE_CHECKING:
     from poseg.training.recipe import Recipe
@@ -53,25 +52,8 @@ def find_recipe(name: str) -> Recipe:
 def _from_file(path: Path) -> Recipe:
     from poseg.training.recipe import Recipe
 
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if not path.is_file() or spec is None or spec.loader is None:
-        raise PosegError(f"There is no file {path}; give a recipe's name or a Python file that holds RECIPE.")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except PosegError as fault:
-        raise PosegError(f"{path}: {fault}") from fault
-    except SyntaxError as fault:
-        raise PosegError(f"{path}, line {fault.lineno}: {fault.msg}; correct the recipe.") from fault
-    except Exception as fault:  # the code of a user may raise anything
-        raise PosegError(f"{path}, line {_line(fault, path)}: {type(fault).__name__}: {fault}.") from fault
+    module = load_python_file(path, path.stem)
     recipe = getattr(module, "RECIPE", None)
     if not isinstance(recipe, Recipe):
         raise PosegError(f"{path} holds no RECIPE; define RECIPE = poseg.training.recipe.Recipe(...) in it.")
     return recipe
-
-
-def _line(fault: Exception, path: Path) -> int:
-    """The last line of a file that an error went through; 0 where it is not known."""
-    lines = [frame.lineno for frame in extract_tb(fault.__traceback__) if Path(frame.filename) == path]
-    return (lines[-1] if lines else None) or 0
