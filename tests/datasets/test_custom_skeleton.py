@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from poseg.codecs.personlab import PersonLabCodec
+from poseg.codecs.poseg import PoSegCodec
 from poseg.datasets import custom_coco
-from poseg.errors import AnnotationError
+from poseg.errors import AnnotationError, SkeletonError
 from poseg.geometry import affine
 from poseg.people import People
 from poseg.runtime.onnx_model import _skeleton
@@ -108,3 +109,18 @@ def test_card_keeps_the_flip_pairs(odd, write):
     skeleton = custom_coco(write(odd)).skeleton
     assert _skeleton(asdict(skeleton)) == skeleton
     assert _skeleton(asdict(replace(skeleton, flip_pairs=()))).flip_index.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_what_follows_a_tree_says_that_it_needs_one(odd, write):
+    del odd["categories"][0]["skeleton"]
+    path = write(odd)
+    skeleton = custom_coco(path).skeleton
+    assert skeleton.tree == ()
+    for codec in (PersonLabCodec, PoSegCodec):
+        with pytest.raises(SkeletonError, match="TOML"):
+            _ = codec(skeleton).specs
+    path.with_suffix(".toml").write_bytes(
+        b'\xef\xbb\xbftree = [["nose", "port"], [1, 3], ["port", "ping"], [3, 5]]\r\n'
+    )
+    assert len(PersonLabCodec(custom_coco(path).skeleton).specs) > 0
+    assert len(PoSegCodec(custom_coco(path).skeleton).specs) > 0

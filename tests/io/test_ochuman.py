@@ -102,6 +102,13 @@ def test_ochuman_to_coco_keeps_box_joints_and_holes():
     np.testing.assert_array_equal(data.ignore(1), unknown)
 
 
+def test_sizes_in_text_and_floats_are_read():
+    plain = ochuman(photo(1, person()))
+    other = ochuman({**photo(1, person()), "height": "60", "width": 80.0})
+    sizes = [ochuman_to_coco(one)["images"][0] for one in (plain, other)]
+    assert sizes[1] == sizes[0]
+
+
 def test_coco17_joints_equal_the_authors():
     record = ochuman_to_coco(ochuman(photo(1, person())), skeleton=COCO17)["annotations"][0]
     flags = [{0: 0, 1: 2, 2: 2, 3: 1}[place % 4] for place in COCO_PLACES]

@@ -300,3 +300,32 @@ def test_invalid_numbers_are_rejected(tmp_path, value, place):
 def test_invalid_results_are_rejected(tmp_path, change, complaint):
     with pytest.raises(AnnotationError, match=complaint):
         read_people(save(tmp_path, [{**record, **change} for record in results({1: "a.png"})]))
+
+
+PHOTOS = [PurePath("COCO_val2014_000000000042.jpg"), PurePath("COCO_val2014_000000000139.jpg")]
+
+
+@pytest.mark.parametrize(
+    "form", [int, float, str, "{:012d}".format, "{:012d}.jpg".format, "val2014\\{:06d}.png".format]
+)
+@pytest.mark.parametrize("category", [1, 1.0, "1"])
+def test_image_ids_in_any_form_are_those_of_the_images(tmp_path, form, category):
+    """Also where the file names no images."""
+    plain = results({42: None, 139: None})
+    plain = [{**record, "image_id": form(record["image_id"]), "category_id": category} for record in plain]
+    people = read_people(save(tmp_path, plain))
+    matched = [people.people(number) for number in match_images(people, PHOTOS, [1, 2])]
+    for found, number in zip(matched, (42, 139), strict=True):
+        np.testing.assert_allclose(found.keypoints, some_people(1, seed=number).keypoints, atol=0.01)
+
+
+def test_an_image_of_the_file_is_that_which_fits_it_best(tmp_path):
+    people = read_people(save(tmp_path, results({1: "a.jpg"})))
+    assert match_images(people, [PurePath("a.png"), PurePath("a.jpg")], [1, 2]) == [None, 1]
+
+
+@pytest.mark.parametrize("category", ["person", 1.5, True, [1]])
+def test_a_category_that_is_no_number_is_named(tmp_path, category):
+    plain = [{**record, "category_id": category} for record in results({1: "a.jpg"})]
+    with pytest.raises(AnnotationError, match=r"people\.json"):
+        read_people(save(tmp_path, plain))

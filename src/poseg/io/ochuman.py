@@ -26,7 +26,7 @@ from poseg.geometry.similarity import box_iou_matrix
 from poseg.io.coco_json import parse_coco
 from poseg.io.coco_skeleton import coco_category, joint_names
 from poseg.io.coco_table import person_category, record_list
-from poseg.io.coco_values import Record, canonical_coco
+from poseg.io.coco_values import Record, canonical_coco, is_integer
 from poseg.skeletons import OCHUMAN19, Skeleton
 
 Bounds = tuple[float, float]
@@ -148,6 +148,7 @@ def ochuman_to_coco(
     the authors'. MaxIoU is the file's, else that of the boxes, and is kept as `max_iou` of each person. Ignored people
     keep the labels that they have, with their box as mask. Raises AnnotationError that names the image.
     """
+    raw = canonical_coco(raw)
     order = _joint_order(raw, skeleton, source)
     proper = [image for image in record_list(raw, "images", source) if any(map(_is_proper, _people(image, source)))]
     chosen = proper[SPLITS[subset.split]]
@@ -231,7 +232,7 @@ def _joint_order(raw: object, skeleton: Skeleton, source: str) -> list[int]:
 def _people(image: Record, source: str) -> Sequence[Record]:
     """The people of an image, whose entry is checked here."""
     name, *sides = (image.get(key) for key in _IMAGE_KEYS)
-    if not isinstance(name, str) or not all(type(side) is int and side > 0 for side in sides):
+    if not isinstance(name, str) or not all(is_integer(side) and side > 0 for side in sides):
         raise AnnotationError(
             f"{source}: image {image.get('image_id')} needs a file_name, and a height and width in pixels; "
             "get the file again."
