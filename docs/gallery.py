@@ -9,6 +9,7 @@ predict. The figures are `poseg.datasets.synthetic_people`, whose joints and mas
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -35,6 +36,7 @@ TILE_PX, SHEET_PX = 360, 220
 GAP_PX = 8
 QUALITY = 82
 SEED, SIZE, PEOPLE = 9, (600, 960), 4
+STANDING_SEED, STANDING_PEOPLE = 12, 3  # before a fence, and seen from behind
 
 
 def photograph() -> Sample:
@@ -67,6 +69,28 @@ def on_figures() -> dict[str, Chain | Effect]:
     shown["sticker"] = chain(*(Sticker(person=i, kind=kind) for i, kind in enumerate(STICKERS)))
     shown["winged"] = chain(*(Winged(person=i, style=style) for i, style in enumerate(STYLES[:PEOPLE])))
     return shown
+
+
+def before_fence(sample: Sample) -> Sample:
+    """The figures of a scene before a fence."""
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    fence = np.full((*SIZE, 3), (96, 132, 84), np.uint8)
+    fence[(x % 48 < 12) | (y % 160 < 14)] = (222, 214, 196)
+    people = np.asarray(sample.people.masks).any(axis=0)
+    return Sample(np.where(people[..., None], sample.image, fence).astype(np.uint8), sample.people)
+
+
+def from_behind(sample: Sample) -> Sample:
+    """The figures of a scene as if seen from behind: hair where the faces are, left and right of all joints swapped."""
+    image, people = sample.image.copy(), sample.people
+    for points, mask in zip(people.keypoints, np.asarray(people.masks), strict=True):
+        hair = np.zeros(SIZE, np.uint8)
+        radius = float(np.linalg.norm(points[3] - points[4])) * 0.7
+        cv2.circle(hair, np.rint(points[3:5].mean(axis=0)).astype(int).tolist(), round(radius), 1, -1)
+        image[mask & (hair > 0)] = (70, 48, 34)
+    swapped = people.skeleton.flip_index
+    joints, scores = people.keypoints[:, swapped], people.keypoint_scores[:, swapped]
+    return Sample(image, replace(people, keypoints=joints, keypoint_scores=scores))
 
 
 def as_rgb(image: Bytes) -> Bytes:
@@ -115,6 +139,13 @@ def main() -> None:
         rows = [pair(photo.image, done), pair(figures.image, drawn)]
         gap = np.full((GAP_PX, rows[0].shape[1], 3), 255, np.uint8)
         write(folder / f"{name}.jpg", np.vstack([rows[0], gap, rows[1]]))
+    standing = render_scene(np.random.default_rng(STANDING_SEED), SIZE, STANDING_PEOPLE)
+    styles = chain(*(Winged(person=i, style=style) for i, style in enumerate(STYLES[:STANDING_PEOPLE])))
+    for name, scene, effect in (
+        ("thinner.fence", before_fence(standing), EFFECTS["thinner"](factor=0.75)),
+        ("winged.behind", from_behind(standing), styles),
+    ):
+        write(folder / f"{name}.jpg", pair(scene.image, after(effect, scene.image, scene.people, console)))
     write(folder / "sheet.jpg", contact_sheet(tiles, ["before", *EFFECTS], 5))
     stickers = [Sticker(kind=kind)(photo.image, photo.people)[:280, 100:380] for kind in STICKERS]
     write(

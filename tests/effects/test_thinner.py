@@ -153,14 +153,14 @@ def test_fill_ring_continues_slope_and_grain():
     hole[20:180, 110:130] = True
     spoilt = wall.copy()
     spoilt[hole] = (255, 0, 0)
-    filled = fill_ring(spoilt, hole, np.flatnonzero(hole)).reshape(160, 20, 3)
+    filled = fill_ring(spoilt, hole, np.zeros_like(hole), np.flatnonzero(hole)).reshape(160, 20, 3)
     assert np.abs(filled.mean(axis=0) - wall[20:180, 110:130].mean(axis=0)).max() < 12
     assert filled.std(axis=0).mean() > 7
 
 
 def test_fill_ring_without_background_returns_the_image():
     picture = np.full((20, 20, 3), 77, np.uint8)
-    assert (fill_ring(picture, np.ones((20, 20), bool), np.arange(400)) == 77).all()
+    assert (fill_ring(picture, np.ones((20, 20), bool), np.zeros((20, 20), bool), np.arange(400)) == 77).all()
 
 
 def test_thinner_keeps_the_edge_of_a_person_cut_off_there():

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from poseg.effects.body import Body, bodies, depth_order
-from poseg.effects.compositing import occluders, union
+from poseg.effects.compositing import occluders
 from poseg.effects.displacement import DisplacementField, leg_length_warp, torso_frame, torso_width_warp
 from poseg.effects.effect import Effect, EffectResult, Image, SkippedPerson
 from poseg.effects.matte import Matte, Mattes
@@ -60,8 +60,8 @@ class Reshaping(Effect):
             if isinstance(field, str):
                 skipped.append(SkippedPerson(person, field))
                 continue
-            nearer = union(occluders(person, order, mattes), field.window)
-            others = union([matte for other, matte in enumerate(mattes) if other != person], field.window)
+            nearer = occluders(person, order, mattes)
+            others = [matte for other, matte in enumerate(mattes) if other != person]
             mattes[person] = reshape(canvas, mattes[person], field, nearer, others)
         return EffectResult(canvas, tuple(sorted(skipped, key=lambda skip: skip.person)))
 
