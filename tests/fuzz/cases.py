@@ -91,8 +91,15 @@ class Cases:
         truth = rng.random() < 0.3
         plain = mutate.mutated_data(seeds.coco() if truth else seeds.results(), rng)
         path.write_bytes(mutate.encoded_json(plain, rng))
-        effect = ["effect", "pixelate", str(self.folder / "images" / "a.png"), "--people", str(path)]
-        return Case("result file", "truth" if truth else "results", [[*effect, "--out", str(at / "out" / "a.png")]])
+        photo, given = str(self.folder / "images" / "a.png"), ["--people", str(path)]
+        commands = [["effect", "pixelate", photo, *given, "--out", str(at / "out" / "a.png")]]
+        if rng.random() < 0.2:
+            model = "pose2seg" if rng.random() < 0.5 else "multitask"
+            command = ["segment"] if model == "pose2seg" else ["predict", "--masks"]
+            commands.append(
+                [*command, photo, *given, "--model", model, "--threads", "1", "--out", str(at / "out" / "b")]
+            )
+        return Case("result file", "truth" if truth else "results", commands)
 
     def _frames(self, rng: Rng, at: Path) -> Case:
         path = at / "a.people.jsonl"

@@ -133,6 +133,8 @@ def parse_value(value: object, annotation: Any, current: object = None, name: st
         return _parse_simple(value, annotation)
     if isinstance(value, Mapping):
         return _parse_dataclass(value, current, name) if is_dataclass(current) else dict(value)
+    if get_origin(annotation) is Mapping:
+        raise InvalidValueError("names with values")
     if is_dataclass(current):
         raise InvalidValueError(f"one of its parts: {', '.join(f'{name}.{part.name}' for part in fields(current))}")
     raise InvalidValueError("what only code can provide; change the recipe's file")

@@ -29,6 +29,8 @@ def _parsed(kind: Any, plain: Mapping[str, Any]) -> Any:
     """A dataclass of plain data whose values have the types of its fields. Raises InvalidValueError and KeyError."""
     hints, values = get_type_hints(kind), {}
     for name, value in plain.items():
+        if name not in hints:
+            raise InvalidValueError(f"an entry {name!r:.60}, which cards do not have")
         try:
             done = isinstance(value, InferenceConfig)
             parsed = value if done else parse_value(value, hints[name], None, name)
