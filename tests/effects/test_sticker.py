@@ -43,10 +43,14 @@ def test_sticker_frame_is_similarity_equivariant(at, angle, scale, x, y):
     np.testing.assert_allclose(after, compose(moved, before), atol=1e-2)
 
 
-@pytest.mark.parametrize("at", ["eyes", "head"])
-def test_sticker_frame_ignores_swapped_left_and_right(at):
-    points = SCENE.people.keypoints[:, COCO17.flip_index]
-    np.testing.assert_allclose(frame(with_joints(SCENE.people, points=points), at), frame(SCENE.people, at), atol=1e-3)
+def test_hats_sit_on_heads_seen_from_behind_and_glasses_do_not():
+    behind = with_joints(SCENE.people, points=SCENE.people.keypoints[:, COCO17.flip_index])
+    hats = [sticker_frame(bodies(who)[0], "head", foreshortens=False) for who in (SCENE.people, behind)]
+    np.testing.assert_allclose(*hats, atol=1e-3)
+    assert frame(behind, "eyes") == "The head is seen from behind."
+    result = Sticker(kind="glasses").apply(SCENE.image, behind)
+    assert [skip.person for skip in result.skipped] == [0]
+    assert np.array_equal(result.image, SCENE.image)
 
 
 def test_sticker_strength_is_opacity():

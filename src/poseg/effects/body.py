@@ -147,12 +147,16 @@ class Body:
         The mean over the pairs that are visible of how far left lies on the side where it is seen from the front; ears
         without eyes and nose are a head seen from behind.
         """
+        return self._facing(*WIDTHS)
+
+    def _facing(self, *parts: str) -> float:
         if self.down is None or self.scale_px is None:
             return 0.0
         across = np.array([self.down[1], -self.down[0]])
         total = weights = 0.0
-        for part, (width, weight) in WIDTHS.items():
+        for part in parts:
             left, right = self.joint(f"left_{part}"), self.joint(f"right_{part}")
+            width, weight = WIDTHS[part]
             if left is not None and right is not None:
                 apart = float((left - right) @ across) / (width * self.scale_px)
                 total, weights = total + weight * min(max(apart, -1.0), 1.0), weights + weight
@@ -164,6 +168,11 @@ class Body:
     def seen_from_behind(self) -> bool:
         """Whether the back is what is seen."""
         return self.facing < BEHIND
+
+    @property
+    def face_turned_away(self) -> bool:
+        """Whether the head is seen from behind, by its own joints."""
+        return self._facing("ear", "eye") < BEHIND
 
     @cached_property
     def face(self) -> NDArray[np.float64]:

@@ -117,6 +117,8 @@ def _head_frame(body: Body, *, foreshortens: bool) -> Matrix | str:
         return "Fewer than two joints of the face were detected, so the position of the head is not known."
     if not foreshortens:
         return head.frame(head.centre)
+    if body.face_turned_away:
+        return "The head is seen from behind."
     if body.joint("left_eye") is None or body.joint("right_eye") is None:
         return body.missing_reason("left_eye", "right_eye")
     return head.frame(head.eyes, head.yaw_cosine)
