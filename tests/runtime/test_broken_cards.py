@@ -12,7 +12,7 @@ from poseg.cli.main import app
 from poseg.errors import PosegError
 
 WRONG = {
-    "system": [], "codec": 3, "skeleton": [1], "inference": 5, "size_divisor": 0, "size_offset": "x", "mean": [1, 2],
+    "system": [], "codec": 3, "skeleton": [1], "inference": 5, "size_divisor": 0, "size_offset": 2**63, "mean": [1, 2],
     "std": [0, 1, 1], "outputs": [], "data": [3], "scores": {"a": 1}, "notes": 7, "version": "new", "unknown": 1,
 }  # fmt: skip
 

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Generic, TypeVar
 from urllib.parse import unquote
 
-from poseg.io.sources import IMAGE_SUFFIXES
+from poseg.io.sources import IMAGE_SUFFIXES, entry_fault
 
 Key = TypeVar("Key", bound=Hashable)
 Parts = tuple[str, ...]
@@ -154,26 +154,15 @@ def _list(folder: Path) -> _Listing:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if reason := _unreadable(entry):
-                    broken[entry.name] = reason
-                else:
+                fault = "" if entry.is_file(follow_symlinks=False) else entry_fault(entry.path)
+                if fault == "":
                     files.add(entry.name)
+                else:
+                    broken[entry.name] = fault or "it is a folder"
     except (OSError, ValueError):  # there is no such folder, or its name cannot be one
         pass
     images = {name: name for name in sorted(files) if _has_image_suffix(name)}
     return _Listing(frozenset(files), NameIndex(images), broken)
-
-
-def _unreadable(entry: os.DirEntry[str]) -> str:
-    """Why an entry of a folder is no file that can be read; empty where it is one."""
-    try:
-        if entry.is_file():
-            return ""
-        if entry.is_dir():
-            return "it is a folder"
-        return "it is a link that leads nowhere" if entry.is_symlink() else "it is no file"
-    except OSError as fault:  # such as links that lead to each other
-        return f"it cannot be read ({fault.strerror or fault})"
 
 
 def _suffix_match(path: Sequence[str], name: Sequence[str]) -> tuple[bool, int]:

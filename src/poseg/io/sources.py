@@ -89,7 +89,7 @@ def find_files(source: str) -> FoundFiles:
     if os.path.isdir(source):
         return _sorted(_in_folder(source))
     if os.path.lexists(source):
-        fault = _fault(source)
+        fault = entry_fault(source)
         if fault:
             raise ImageError(f"Cannot read {source}: {fault}; name another file.")
         return FoundFiles((Path(source),), is_file=True)
@@ -153,7 +153,7 @@ def _sorted(entries: Iterable[str]) -> FoundFiles:
     """Entries that are no folders, and why the others cannot be read."""
     paths, faults = [], {}
     for path in sorted(set(map(Path, entries))):
-        fault = _fault(path)
+        fault = entry_fault(path)
         if fault:
             faults[path] = fault
         elif fault is not None:
@@ -161,7 +161,7 @@ def _sorted(entries: Iterable[str]) -> FoundFiles:
     return FoundFiles(tuple(paths), faults)
 
 
-def _fault(path: str | Path) -> str | None:
+def entry_fault(path: str | Path) -> str | None:
     """Why an entry is not a file that can be read; an empty text for a regular file, None for a folder."""
     try:
         mode = os.stat(path).st_mode

@@ -22,6 +22,7 @@ Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
 CARD_KEY = "poseg.card"
+MAX_STEP_PX = 256  # between two sizes that a network takes
 CARD_VERSION = 5
 
 
@@ -110,7 +111,12 @@ class Card:
         except (AttributeError, KeyError, TypeError) as fault:
             raise CardError(f"The card of {source} is incomplete ({fault}); export the model again.") from None
         colours = np.array([*card.mean, *card.std])
-        if not (np.isfinite(colours).all() and min(card.std) > 0 and card.size_divisor > 0 and card.size_offset >= 0):
+        if not (
+            np.isfinite(colours).all()
+            and min(card.std) > 0
+            and 0 < card.size_divisor <= MAX_STEP_PX
+            and 0 <= card.size_offset <= MAX_STEP_PX
+        ):
             raise CardError(f"The card of {source} has an input that no image has; export the model again.")
         return card
 
