@@ -408,10 +408,10 @@ def test_classify_sources_by_kind(tmp_path: Path) -> None:
 
 def test_video_stats_do_not_count_glimpses() -> None:
     stats = VideoStats([0.04 * frame for frame in range(10)], seconds=2.0)
-    stats.frames_of_person.update({0: 10, 1: 3, 2: 2})
+    stats.frames_of_person.update({0: list(range(10)), 1: [3, 4, 5], 2: [0, 9]})
     assert stats.summary("a.mp4") == "a.mp4: 2 people in 10 frames; 5.0 frames a second"
     slow = VideoStats([float(frame) for frame in range(10)], stats.frames_of_person, seconds=2.0)
     assert slow.summary("a.mp4").startswith("a.mp4: 3 people")
     short = VideoStats([0.0], seconds=0.0, stopped=True)
-    short.frames_of_person.update({0: 1})
+    short.frames_of_person.update({0: [0]})
     assert short.summary("a.mp4") == "a.mp4: 1 person in 1 frame; 0.0 frames a second, stopped early"

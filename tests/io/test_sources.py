@@ -75,6 +75,21 @@ def test_folders_that_link_in_a_circle_are_visited_once(album):
     assert len(found("**")) == 4
 
 
+def test_folders_that_cannot_be_listed_are_named(album, monkeypatch):
+    scandir = os.scandir
+
+    def refuse(path="."):
+        if str(path).endswith("er"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    result = find_images(["**/*.jp*g"])
+    assert [path.as_posix() for path in result.paths] == ["b.jpg", "deep/c.jpeg"]
+    assert [str(fault).partition(":")[0] for fault in result.errors] == ["Cannot list folder ./deep/er"]
+    assert len(find_images(["deep/er"]).errors) == 1
+
+
 def test_images_that_cannot_be_decoded_here_are_counted(album, monkeypatch):
     for name in ("1.heic", "2.HEIC", "raw/3.nef", "raw/4.jpg"):
         (album / name).parent.mkdir(exist_ok=True)

@@ -10,7 +10,7 @@ import pytest
 from poseg.runtime.offline_smoothing import smooth_offline
 from poseg.runtime.people_tracker import PeopleTracker
 from poseg.runtime.tracker import Tracker
-from poseg.runtime.tracklets import min_detections
+from poseg.runtime.tracklets import is_glimpse
 
 FRAMES = 12
 
@@ -92,12 +92,15 @@ def test_a_pause_between_fast_frames_ends_no_track(standing):
 
 @pytest.mark.parametrize(
     ("fps", "frames", "expected"),
-    [(25, 99, 3), (10, 99, 3), (8, 99, 2), (5, 99, 1), (0.1, 99, 1), (25, 1, 1), (25, 2, 1), (25, 5, 2), (25, 6, 3)],
+    [(25, 99, 3), (15, 99, 3), (10, 99, 2), (5, 99, 1), (0.1, 99, 1), (25, 1, 1), (25, 2, 1), (25, 5, 2), (25, 6, 3)],
 )  # fmt: skip
 def test_a_glimpse_is_shorter_where_frames_are_long_or_few(fps, frames, expected):
-    assert min_detections([frame / fps for frame in range(frames)]) == expected
+    times_s = [frame / fps for frame in range(frames)]
+    for count in range(1, min(4, frames) + 1):
+        assert is_glimpse(list(range(count)), times_s) == (count < expected)
 
 
-def test_no_frames_need_no_detections():
-    assert min_detections([]) == 1
-    assert len(smooth_offline([])) == 0
+def test_a_glimpse_is_short_by_the_frames_around_it():
+    """Frames at 25 a second, but the sixth comes after a pause and is followed by one."""
+    times_s = np.arange(12) / 25 + 5.0 * (np.arange(12) >= 5) + 5.0 * (np.arange(12) >= 6)
+    assert [is_glimpse([frame], times_s) for frame in range(12)] == [frame != 5 for frame in range(12)]

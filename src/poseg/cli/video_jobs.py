@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -151,10 +150,10 @@ class VideoJob:
 
 @dataclass(slots=True)
 class VideoStats:
-    """What was done: times of frames, in how many each person was seen, seconds, whether Ctrl-C stopped it."""
+    """What was done: times of frames, in which of them each person was seen, seconds, whether Ctrl-C stopped it."""
 
     times_s: list[float] = field(default_factory=list)
-    frames_of_person: Counter[int] = field(default_factory=Counter)
+    frames_of_person: dict[int, list[int]] = field(default_factory=dict)
     seconds: float = 0.0
     stopped: bool = False
 
@@ -165,15 +164,15 @@ class VideoStats:
 
     def count(self, time_s: float, people: People) -> None:
         """One more frame."""
+        for person in [] if people.ids is None else people.ids.tolist():
+            self.frames_of_person.setdefault(person, []).append(self.frames)
         self.times_s.append(time_s)
-        self.frames_of_person.update([] if people.ids is None else people.ids.tolist())
 
     def summary(self, name: str) -> str:
         """The line at the end; a glimpse of a person, or a mistake, is not counted."""
-        from poseg.runtime.tracklets import min_detections
+        from poseg.runtime.tracklets import is_glimpse
 
-        min_frames = min_detections(self.times_s)
-        people = sum(count >= min_frames for count in self.frames_of_person.values())
+        people = sum(not is_glimpse(frames, self.times_s) for frames in self.frames_of_person.values())
         speed = self.frames / self.seconds if self.seconds > 0 else 0.0
         return (
             f"{name}: {people} {'person' if people == 1 else 'people'} in "

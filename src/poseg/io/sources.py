@@ -12,7 +12,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path, PurePath
 
@@ -51,11 +51,13 @@ class FoundFiles:
 
     paths      regular files, sorted by name
     faults     why an entry cannot be read, by its path
+    unlisted   a sentence for each folder below it that cannot be listed
     is_file    whether the source is a file itself, which is taken whatever its name
     """
 
     paths: tuple[Path, ...] = ()
     faults: dict[Path, str] = field(default_factory=dict)
+    unlisted: tuple[str, ...] = ()
     is_file: bool = False
 
 
@@ -77,7 +79,7 @@ def find_images(sources: Sequence[str | Path]) -> FoundImages:
         images = [path for path in found.paths if found.is_file or path.suffix.lower() in image_suffixes()]
         for path in images:
             paths.setdefault(os.path.abspath(path), path)
-        problems = [*describe_faults(found, image_suffixes()), *_undecodable(source, found)]
+        problems = [*describe_faults(found, image_suffixes()), *found.unlisted, *_undecodable(source, found)]
         if not images and not problems:
             problems = [_no_images(source)]
         errors += map(ImageError, problems)
@@ -96,7 +98,8 @@ def find_files(source: str) -> FoundFiles:
     if source.startswith(("http://", "https://")):
         raise ImageError(f"{source} is an address; download the image and name the file.")
     if glob.has_magic(source):
-        return _sorted(_matching(source))
+        unlisted: list[str] = []
+        return replace(_sorted(_matching(source, unlisted)), unlisted=tuple(unlisted))
     raise ImageError(f"There is no file or folder {source}; check the name.")
 
 
@@ -180,11 +183,18 @@ def _in_folder(folder: str) -> list[str]:
         with os.scandir(folder) as entries:
             return [entry.path for entry in entries if not entry.name.startswith(".")]
     except OSError as fault:
-        raise ImageError(f"Cannot list folder {folder}: {fault.strerror}; check its permissions.") from None
+        raise ImageError(_unlisted(folder, fault)) from None
 
 
-def _matching(pattern: str) -> Iterator[str]:
-    """The entries that match a pattern. `**` follows links, as `glob` does, but visits each folder once."""
+def _unlisted(folder: str, fault: OSError) -> str:
+    return f"Cannot list folder {folder}: {fault.strerror}; check its permissions."
+
+
+def _matching(pattern: str, unlisted: list[str]) -> Iterator[str]:
+    """The entries that match a pattern. `**` follows links, as `glob` does, but visits each folder once.
+
+    unlisted  takes a sentence for each folder that cannot be listed
+    """
     parts = PurePath(pattern).parts
     if "**" not in parts:
         yield from glob.iglob(pattern)
@@ -192,11 +202,11 @@ def _matching(pattern: str) -> Iterator[str]:
     level = parts.index("**")
     tail = os.path.join(*(parts[level + 1 :] or ("*",)))
     for root in glob.iglob(os.path.join(*parts[:level])) if level else ("",):
-        for folder in _folders(root):
-            yield from _matching(os.path.join(glob.escape(folder), tail))
+        for folder in _folders(root, unlisted):
+            yield from _matching(os.path.join(glob.escape(folder), tail), unlisted)
 
 
-def _folders(root: str) -> Iterator[str]:
+def _folders(root: str, unlisted: list[str]) -> Iterator[str]:
     """A folder and all below it, each once, without hidden ones."""
     visited: set[tuple[int, int]] = set()
 
@@ -210,6 +220,10 @@ def _folders(root: str) -> Iterator[str]:
         return not seen
 
     first_visit(root or os.curdir)
-    for folder, names, _ in os.walk(root or os.curdir, followlinks=True):
+
+    def report(fault: OSError) -> None:
+        unlisted.append(_unlisted(str(fault.filename), fault))
+
+    for folder, names, _ in os.walk(root or os.curdir, onerror=report, followlinks=True):
         names[:] = sorted(name for name in names if name[0] != "." and first_visit(os.path.join(folder, name)))
         yield folder if root else os.path.relpath(folder)

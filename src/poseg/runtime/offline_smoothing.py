@@ -20,7 +20,7 @@ from poseg.geometry.rle import Rle
 from poseg.people import People
 from poseg.runtime.mask_smoothing import MaskCrop, majority_vote, mask_crops, masks_from_crops, vote_margin
 from poseg.runtime.tracker import body_scales, median_motion
-from poseg.runtime.tracklets import Tracklet, min_detections, savgol_smoothed, split_tracklets
+from poseg.runtime.tracklets import Tracklet, savgol_smoothed, split_tracklets
 
 VOTE_FRAMES = 2  # frames before, and as many after, that vote on a mask's edge
 _CACHED = 8  # frames around the present one whose masks stay decoded
@@ -77,7 +77,7 @@ class OfflineConfig:
     max_gap_s   gaps up to this many seconds are filled, in tracks and in single joints
     window      frames of the Savitzky-Golay filter, odd; 7 to 11 at 25 frames a second
     order       degree of the polynomial
-    min_frames  tracks with fewer detections are dropped, see `tracklets.min_detections`
+    min_frames  tracks with fewer detections are dropped, see `tracklets.is_glimpse`
     """
 
     max_gap_s: float = 0.3
@@ -221,7 +221,7 @@ def _smooth_poses(clip: list[FramePeople], ids: list[NDArray[np.int64]], config:
         raise VideoError("An id is used for two people of one frame; pass the people through a Tracker first.")
     rows: list[list[People]] = [[] for _ in clip]
     gap_s = config.max_gap_s + _ROUNDING
-    for tracklet in split_tracklets(clip, times_s, gap_s, min_detections(times_s, config.min_frames)):
+    for tracklet in split_tracklets(clip, times_s, gap_s, config.min_frames):
         for frame, person in _per_frame(savgol_smoothed(tracklet, gap_s, config.window, config.order)):
             rows[frame].append(person)
     return [(time_s, _frame_people(people, row)) for (time_s, people), row in zip(clip, rows, strict=True)]

@@ -13,23 +13,27 @@ from poseg.skeletons import Skeleton
 
 Floats = NDArray[np.float64]
 
+_ROUNDING_S = 1e-6  # of time stamps
 _MIN_SCORE = 1e-3  # of a detected joint: 0 marks one that was not detected
 _UNEVEN = 0.1  # frames whose distances in time vary by more than this fraction are laid on an even grid first
 
 
-LONG_STEP_S = 0.1  # between frames: with longer steps, fewer frames are as much time
+FAST_HZ = 15.0  # at lower rates, seconds are measured rather than frames
 
 
-def min_detections(times_s: Sequence[float] | Floats, min_frames: int = 3) -> int:
-    """In how many frames a person is detected who is no glimpse and no mistake.
+def is_glimpse(frames: Sequence[int], times_s: Sequence[float] | Floats, min_frames: int = 3) -> bool:
+    """Whether a person is detected in so few frames of a clip, and for so short, that it may be a mistake.
 
-    `min_frames`, but fewer where frames are farther apart than `LONG_STEP_S`; at most half the frames of a clip.
+    It is none from `min_frames` on, in half of a short clip, and for as long as `min_frames` take at `FAST_HZ`.
 
+    frames    numbers of the frames in which they are detected
     times_s   of all frames of the clip
     """
-    step_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.0
-    slow = int(min_frames * LONG_STEP_S / step_s + 1e-6) if step_s > 0 else min_frames
-    return max(1, min(min_frames, len(times_s) // 2, slow))
+    if len(frames) >= max(1, min(min_frames, len(times_s) // 2)):
+        return False
+    steps = np.diff(np.asarray(times_s, np.float64), prepend=-np.inf, append=np.inf)
+    lasting = np.minimum(steps[:-1], steps[1:])[np.asarray(frames, np.intp)]
+    return float(lasting.sum()) < min_frames / FAST_HZ - _ROUNDING_S
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,13 +64,13 @@ class Tracklet:
 def split_tracklets(
     frames: Sequence[tuple[float, People]], times_s: Floats, gap_s: float, min_frames: int
 ) -> Iterator[Tracklet]:
-    """The tracklets of all people, ended by absences of more than `gap_s`; people seen in too few frames have none."""
+    """The tracklets of all people, ended by absences of more than `gap_s`; of a glimpse there is none."""
     appearances: dict[int, list[tuple[int, int]]] = {}
     for frame, (_, people) in enumerate(frames):
         for row, person in enumerate(() if people.ids is None else people.ids.tolist()):
             appearances.setdefault(person, []).append((frame, row))
     for person, pairs in sorted(appearances.items()):
-        if len(pairs) >= min_frames:
+        if not is_glimpse([frame for frame, _ in pairs], times_s, min_frames):
             for part in _split(np.array(pairs), times_s[[frame for frame, _ in pairs]], gap_s):
                 yield _tracklet(frames, times_s, person, part)
 
