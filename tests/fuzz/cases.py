@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import mutate
@@ -45,12 +46,17 @@ class Cases:
         self.truth.write_text(json.dumps(seeds.five_joints()))
         self.frames = seeds.frames(folder)
 
+    @cached_property
+    def run(self) -> Path:
+        """The folder of a run, which takes seconds to make."""
+        return seeds.run(self.folder)
+
     def make(self, number: int, at: Path) -> Case:
         """Write the file of a case into the folder `at`; what commands write goes to `at/out`."""
         rng = np.random.default_rng((self.seed, number))
         kinds: tuple[tuple[Callable[[Rng, Path], Case], float], ...] = (
             (self._image, 0.3), (self._video, 0.1), (self._coco, 0.2), (self._results, 0.12), (self._frames, 0.03),
-            (self._model, 0.1), (self._toml, 0.06), (self._recipe, 0.04), (self._setting, 0.05),
+            (self._model, 0.1), (self._toml, 0.06), (self._recipe, 0.04), (self._setting, 0.05), (self._run, 0.02),
         )  # fmt: skip
         weights = np.array([weight for _, weight in kinds])
         make, _ = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
@@ -131,6 +137,24 @@ class Cases:
         path = at / "mine.py"
         path.write_bytes(mutate.mutated_text(seeds.RECIPE, rng).encode("utf-8", "surrogatepass"))
         return Case("recipe", "file", [["train", str(path), "--dry-run"]])
+
+    def _run(self, rng: Rng, at: Path) -> Case:
+        """The folder of a run of which one file is broken, resumed and exported."""
+        run, files = at / "run", sorted(self.run.iterdir())
+        run.mkdir()
+        chosen = files[int(rng.integers(len(files)))]
+        for file in files:
+            if file != chosen:
+                (run / file.name).write_bytes(file.read_bytes())
+            elif file.suffix == ".json":
+                (run / file.name).write_bytes(
+                    mutate.encoded_json(mutate.mutated_data(json.loads(file.read_text()), rng), rng)
+                )
+            else:
+                (run / file.name).write_bytes(mutate.mutated_bytes(file.read_bytes(), rng, [self.model]))
+        train = ["train", seeds.RUN, "--data", str(self.folder / "synthetic"), "--out", str(run), *seeds.RUN_OPTIONS]
+        export = ["export", str(run), "--out", str(at / "out" / "run.onnx")]
+        return Case("recipe", f"run, {chosen.name.partition('-')[0]}", [export, train])
 
     def _setting(self, rng: Rng, at: Path) -> Case:
         setting = mutate.mutated_text(seeds.SETTINGS[int(rng.integers(len(seeds.SETTINGS)))], rng)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from fractions import Fraction
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ from typing import Any
 import av
 import numpy as np
 from PIL import Image, features
+from typer.testing import CliRunner
 
+from poseg.cli.main import app
 from poseg.geometry.rle import encode_rle
 from poseg.io.coco_results import coco_results
 from poseg.io.people_jsonl import FramesWriter
@@ -28,6 +32,8 @@ from poseg.runtime.card import CARD_KEY
 
 SIZE = (192, 256)
 
+RUN = "pose2seg_overfit_tiny"
+RUN_OPTIONS = ("--set", "optim.steps=1", "--set", "optim.warmup_steps=1", "--log-images-every", "0", "--workers", "0")
 RECIPE = """from dataclasses import replace
 
 from poseg.recipes.overfit_tiny import PERSONLAB
@@ -84,6 +90,11 @@ def images() -> dict[str, bytes]:
     }  # fmt: skip
     if features.check("jpg_2000"):
         kinds["rgb.jp2"] = (rgb, "JPEG2000", {})
+    if find_spec("pillow_heif") is not None:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        kinds["rgb.heic"] = (rgb, "HEIF", {})
     if features.check("avif"):
         kinds["rgb.avif"] = (rgb, "AVIF", {"speed": 10})
     return {name: _encoded(*kind) for name, kind in kinds.items()}
@@ -159,6 +170,16 @@ def frames(folder: Path) -> bytes:
         for number in range(3):
             writer.write(number, number / 10, people(), SIZE)
     return (folder / "a.people.jsonl").read_bytes()
+
+
+def run(folder: Path) -> Path:
+    """The folder of a run of one step, without what it logged."""
+    done = CliRunner().invoke(
+        app, ["train", RUN, "--data", str(folder / "synthetic"), "--out", str(folder / "run"), *RUN_OPTIONS]
+    )
+    assert done.exit_code == 0, done.output
+    shutil.rmtree(folder / "run" / "board")
+    return folder / "run"
 
 
 def card() -> dict[str, Any]:

@@ -113,3 +113,16 @@ def test_a_faulty_recipe_file_is_named_with_the_line(tmp_path, text, fault):
     path.write_text(text)
     with pytest.raises(PosegError, match=rf"mine\.py, {fault}"):
         find_recipe(str(path))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"recipe": 1, "settings": {}}', '{"recipe": "overfit_tiny", "settings": 3}', "[" * 9999]
+)
+def test_a_folder_with_a_broken_recipe_is_refused(tmp_path, text):
+    (tmp_path / "recipe.json").write_text(text)
+    for read in (
+        lambda: load_recipe(tmp_path, find_recipe),
+        lambda: check_resumable(tmp_path, find_recipe("overfit_tiny")),
+    ):
+        with pytest.raises(PosegError, match=r"recipe\.json"):
+            read()

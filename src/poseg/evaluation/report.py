@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from poseg.errors import AnnotationError
 from poseg.evaluation.ground_truth import GroundTruth, load_ground_truth, read_images
 from poseg.io.coco_results import coco_results
 from poseg.io.files import read_json
@@ -128,30 +129,40 @@ def evaluate(
 
 
 def card_scores(reports: Sequence[Path], long_edge_px: int) -> tuple[dict[str, Any], ...]:
-    """The scores of a model's card, from files of `poseg evaluate --json`; `long_edge_px` is the model's own."""
+    """The scores of a model's card, from files of `poseg evaluate --json`; `long_edge_px` is the model's own.
+
+    Raises AnnotationError for another file.
+    """
     scores: list[dict[str, Any]] = []
     for path in reports:
         report = read_json(path)
-        if "scores" in report:
-            scores += _card_joint_scores(report)
-            continue
-        poses = report.get("poses", "")
-        provided, in_boxes = poses.startswith(PROVIDED), poses.startswith(IN_BOXES)
-        for metric in CARD_METRICS[provided : 1 if in_boxes else None]:  # the AP of provided poses is not the model's
-            kind, _, number = metric.partition(".")
-            scores.append(
-                {
-                    "data": Path(report["data"]).name,
-                    "images": report["images"],
-                    "long_edge_px": report["options"]["long_edge"] or long_edge_px,
-                    **({"poses": poses} if provided or in_boxes else {}),
-                    **({"counted": "people with joints"} if report.get("keypoints_only") else {}),
-                    "metric": metric,
-                    "value": round(report[kind][number] if number else report[kind], 4),
-                    **_card_interval(report["intervals"].get(metric)),
-                }
-            )
+        try:
+            scores += _card_joint_scores(report) if "scores" in report else _card_coco_scores(report, long_edge_px)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise AnnotationError(f"{path} holds no scores; give a file of `poseg evaluate --json`.") from None
     return tuple(scores)
+
+
+def _card_coco_scores(report: Mapping[str, Any], long_edge_px: int) -> list[dict[str, Any]]:
+    """The card's scores from a file of `--metric coco`."""
+    poses = report.get("poses", "")
+    provided, in_boxes = poses.startswith(PROVIDED), poses.startswith(IN_BOXES)
+    scores = []
+    for metric in CARD_METRICS[provided : 1 if in_boxes else None]:  # the AP of provided poses is not the model's
+        kind, _, number = metric.partition(".")
+        scores.append(
+            {
+                "data": Path(report["data"]).name,
+                "images": report["images"],
+                "long_edge_px": report["options"]["long_edge"] or long_edge_px,
+                **({"poses": poses} if provided or in_boxes else {}),
+                **({"counted": "people with joints"} if report.get("keypoints_only") else {}),
+                "metric": metric,
+                "value": round(report[kind][number] if number else report[kind], 4),
+                **_card_interval(report["intervals"].get(metric)),
+            }
+        )
+    return scores
 
 
 def _run(

@@ -77,7 +77,7 @@ def check_resumable(folder: Path, recipe: Recipe) -> None:
     """Raise PosegError where the folder holds a run that this recipe would not resume."""
     if not (folder / RECIPE_FILE).exists():
         return
-    old = read_json(folder / RECIPE_FILE)["settings"]
+    _, old = _written(folder)
     changed = [name for name in config_diff(old, to_dict(recipe)) if not name.startswith(RESUMABLE_FIELDS)]
     if changed:
         raise PosegError(
@@ -90,8 +90,17 @@ def load_recipe(folder: Path, find: Callable[[str], Recipe]) -> Recipe:
     """The recipe that a run was trained with, settings and all. Raises PosegError."""
     if not (folder / RECIPE_FILE).exists():
         raise PosegError(f"{folder} holds no {RECIPE_FILE}; give the folder of a run of `poseg train`.")
-    written: Mapping[str, Any] = read_json(folder / RECIPE_FILE)
-    return from_dict(find(written["recipe"]), written["settings"])
+    name, settings = _written(folder)
+    return from_dict(find(name), settings)
+
+
+def _written(folder: Path) -> tuple[str, Mapping[str, Any]]:
+    """The name and the settings in a run's folder. Raises PosegError."""
+    written = read_json(folder / RECIPE_FILE)
+    name, settings = (written.get(key) if isinstance(written, Mapping) else None for key in ("recipe", "settings"))
+    if not isinstance(name, str) or not isinstance(settings, Mapping):
+        raise PosegError(f"{folder / RECIPE_FILE} holds no recipe and settings; train again in a new folder.")
+    return name, settings
 
 
 def _scores(report: EvaluationReport) -> dict[str, float]:

@@ -95,8 +95,10 @@ def last_checkpoint(folder: Path) -> Checkpoint | None:
         return None
     try:
         run = json.loads(path.read_text())
-        step = int(run["step"])
-    except (ValueError, KeyError, TypeError):
+        step, averaged = int(run["step"]), int(run["averaged"])
+        if min(step, averaged) < 0:
+            raise ValueError("steps below 0")
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise WeightsError(f"{path} does not hold the step of a checkpoint; start again in a new folder.") from None
     return Checkpoint(step, run, {part: folder / f"{part}-{step}.safetensors" for part in PARTS})
 
@@ -126,16 +128,24 @@ def load_checkpoint(
     checkpoint: Checkpoint, network: nn.Module, ema: ModelEma, optimiser: torch.optim.Optimizer
 ) -> None:
     """Set network, average and optimiser to a checkpoint. Raises WeightsError where they do not fit."""
+    average = checkpoint.tensors("average")
     try:
         network.load_state_dict(checkpoint.tensors("weights"))
-    except RuntimeError:
+        _check_shapes(average, ema.state)
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in checkpoint.tensors("optimiser").items():
+            index, _, name = key.partition(".")
+            state.setdefault(int(index), {})[name] = tensor
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+    except (RuntimeError, ValueError):
         raise WeightsError(
-            f"The weights in {checkpoint.parts['weights']} are not those of this network; "
+            f"The weights in {checkpoint.parts['weights']} and beside it are not those of this network; "
             "train it in a folder of its own, or give the recipe that the run began with."
         ) from None
-    ema.load(checkpoint.tensors("average"), int(checkpoint.run["averaged"]))
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in checkpoint.tensors("optimiser").items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = tensor
-    optimiser.load_state_dict({**optimiser.state_dict(), "state": state})
+    ema.load(average, int(checkpoint.run["averaged"]))
+
+
+def _check_shapes(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Raise ValueError where tensors have other names or shapes."""
+    if {name: tensor.shape for name, tensor in state.items()} != {name: t.shape for name, t in expected.items()}:
+        raise ValueError("other names or shapes")

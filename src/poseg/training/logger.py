@@ -65,11 +65,18 @@ class TensorBoardLogger:
 
 
 def read_log(path: Path) -> list[dict[str, object]]:
-    """The complete lines of a log, without the one that a killed run left half written."""
+    """The lines of a log that hold a step; not the one that a killed run left half written."""
     if not path.exists():
         return []
-    lines = path.read_text().splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    steps = []
+    for line in path.read_bytes().splitlines(keepends=True):
+        try:
+            entry = json.loads(line) if line.endswith(b"\n") else None
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(entry, dict) and isinstance(entry.get("step"), int):
+            steps.append(entry)
+    return steps
 
 
 def append_jsonl(path: Path, line: dict[str, object]) -> None:
@@ -82,6 +89,6 @@ def append_jsonl(path: Path, line: dict[str, object]) -> None:
 
 def _truncated_after(path: Path, step: int) -> IO[str]:
     """The log, cut after a step, open for more."""
-    lines = [line for line in read_log(path) if isinstance(line["step"], int) and line["step"] <= step]
+    lines = [line for line in read_log(path) if int(str(line["step"])) <= step]
     write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
     return path.open("a", encoding="utf-8")
