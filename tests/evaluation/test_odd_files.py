@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from poseg.datasets import custom_coco
 from poseg.datasets.check import Severity, check_file
 from poseg.errors import AnnotationError
 from poseg.evaluation import evaluate, evaluate_joints
 from poseg.io.coco_json import read_coco
 from poseg.people import People
 from poseg.skeletons import COCO17
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fuzz"))
+from mutate import mutated_data
 
 SIZE = (60, 80)
 POINTS = np.array([(10 + 3 * n, 12 + 2 * n) for n in range(17)])
@@ -148,6 +153,21 @@ def test_joints_need_no_bones_to_be_checked_and_measured(tmp_path, bones):
     path = save(tmp_path, named(FACE, skeleton=bones))
     assert check_file(path, tmp_path).worst < Severity.ERROR
     assert evaluate_joints(detect, path, tmp_path, resamples=20).scores["pck_box"].overall.value == 1.0
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_what_check_has_no_errors_in_is_read_and_measured(tmp_path, block):
+    """And what it has errors in is refused, but for a file without people, which only cannot be learnt from."""
+    for number in range(25 * block, 25 * (block + 1)):
+        path = save(tmp_path, mutated_data(TRUTH, np.random.default_rng(number)))
+        errors = {issue.rule for issue in check_file(path, tmp_path).issues if issue.severity == Severity.ERROR}
+        if errors and errors != {"no-people"}:
+            with pytest.raises(AnnotationError):
+                scores(path)
+        else:
+            scores(path)
+        if not errors:
+            assert len(custom_coco(path)[0].people) >= 0
 
 
 BROKEN = {

@@ -81,7 +81,7 @@ class Worker:
         assert self._process.stdin is not None
         self._process.stdin.write(f"{number}\n")
         self._process.stdin.flush()
-        head = self._line(LIMIT_S) or "{}"
+        head = self._line(START_S) or "{}"
         line = self._line(3 * LIMIT_S) if head != "{}" else ""
         if line:
             return dict(json.loads(line))

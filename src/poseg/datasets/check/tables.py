@@ -150,13 +150,13 @@ def build_table(records: Sequence[Record], sizes: Mapping[int, Size], joints: in
     """The records as arrays. `sizes` are (height, width) by image id, where there are any."""
     image_sizes = np.array([sizes.get(record["image_id"], (np.nan, np.nan)) for record in records], np.float64)
     for key in ("score", "keypoint_scores"):
-        _column(records, key, joints if key == "keypoint_scores" else 0, issues)
+        _column(records, key, joints if key == "keypoint_scores" else None, issues)
     return AnnotationTable(
         records,
         image_sizes.reshape(-1, 2),
         _column(records, "keypoints", 3 * joints, issues).reshape(len(records), joints, 3),
         _column(records, "bbox", 4, issues),
-        _column(records, "area", 0, issues),
+        _column(records, "area", None, issues),
         np.array([bool(record.get("iscrowd") or record.get("ignore")) for record in records], np.bool_),
     )
 
@@ -189,9 +189,9 @@ def _list_state(raw: Mapping[str, Any], key: str) -> str:
     return f"a {type(raw[key]).__name__}" if not isinstance(raw[key], list) else "not only objects"
 
 
-def _column(records: Sequence[Record], key: str, length: int, issues: Issues) -> Floats:
-    """(A, length) or, for length 0, (A,) numbers of one key."""
-    shape = (length,) if length else ()
+def _column(records: Sequence[Record], key: str, length: int | None, issues: Issues) -> Floats:
+    """(A, length) or, without a length, (A,) numbers of one key."""
+    shape = () if length is None else (length,)
     column = np.full((len(records), *shape), np.nan)
     rows = [row for row, record in enumerate(records) if has_key(record, key)]
     values = _as_floats([records[row][key] for row in rows])
@@ -225,12 +225,11 @@ def _in_range(values: Floats, key: str) -> bool:
 
 
 def _as_floats(value: object) -> Floats | None:
-    """The numbers as an array, None where something is not a number."""
+    """The numbers as an array, None where something is not a number, as for the reader."""
     try:
-        array = np.array(value)
-    except ValueError:
+        return np.array(value, np.float64)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return array.astype(np.float64) if array.dtype.kind in "iufb" else None
 
 
 def _shorten(value: object) -> str:
