@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from fractions import Fraction
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -229,3 +230,28 @@ def test_invalid_frames_are_rejected(tmp_path):
     with pytest.raises(VideoError, match="finished"):
         out.write(5, 0.2, some_people(), SIZE)
     assert [frame for frame, _, _ in read_frames(tmp_path / "a.jsonl")] == [3]
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_line_without_room_ends_the_file_and_replaces_no_older_one(tmp_path, monkeypatch, old):
+    module = import_module("poseg.io.people_jsonl")
+    write, path = module.write_at, tmp_path / "a.jsonl"
+    if old:
+        path.write_bytes(b"old")
+
+    def full(stream, position, data):
+        if position > 600:
+            raise OSError(28, "No space left on device")
+        write(stream, position, data)
+
+    def fill():
+        with FramesWriter(path, COCO17) as out:
+            for frame in range(100):
+                out.write(frame, frame / 25, People.empty(COCO17), (20, 20))
+
+    monkeypatch.setattr(module, "write_at", full)
+    with pytest.raises(OutputError, match="It holds"):
+        fill()
+    assert (path.read_bytes() == b"old") == old
+    left = tmp_path / "a.partial.jsonl" if old else path
+    assert 0 < len(list(read_frames(left))) < 100

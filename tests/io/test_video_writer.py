@@ -263,7 +263,8 @@ import resource, sys
 import numpy as np
 from poseg.errors import OutputError
 from poseg.io.video_writer import VideoWriter
-resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+limit = int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 rng = np.random.default_rng(0)
 try:
     with VideoWriter(sys.argv[1], (128, 128), rate=25) as out:
@@ -275,11 +276,13 @@ except OutputError as fault:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are those of Unix")
-def test_full_disk_is_reported_and_the_file_can_be_played(tmp_path):
-    ended = subprocess.run([sys.executable, "-c", FULL_DISK, str(tmp_path / "a.mp4")], capture_output=True, text=True)
-    assert "a.mp4: File too large; make room" in ended.stdout, ended.stderr
-    (left,) = tmp_path.iterdir()
-    assert left.name == "a.partial.mp4"
+@pytest.mark.parametrize(("suffix", "room"), [(".mp4", 200_000), (".mp4", 0), (".webm", 0)])
+def test_full_disk_is_reported_and_the_file_can_be_played(tmp_path, suffix, room):
+    """Where there is no room for the header, FFmpeg would crash if it was asked to write again."""
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path / f"a{suffix}"), str(room)]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert f"a{suffix}: File too large; make room" in ended.stdout, (ended.returncode, ended.stderr)
+    assert [left.name for left in tmp_path.iterdir()] == ([f"a.partial{suffix}"] if room else [])
 
 
 # --- bad input ---------------------------------------------------------------------------------------------------
@@ -308,7 +311,7 @@ def test_invalid_targets_are_reported(tmp_path):
     with pytest.raises(OutputError, match="folder"):
         VideoWriter(tmp_path / "dir.mp4", (120, 160))
     with pytest.raises(OutputError, match="too long"):
-        VideoWriter(tmp_path / ("n" * 250 + ".mp4"), (120, 160))
+        VideoWriter(tmp_path / ("n" * 252 + ".mp4"), (120, 160))
 
 
 def test_invalid_frames_are_rejected(tmp_path):

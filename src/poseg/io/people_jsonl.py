@@ -43,7 +43,8 @@ class FramesWriter:
     """A file of JSON lines that grows frame by frame; use it in a `with` block.
 
     Each line is written before `write` returns. While it grows the file is called `NAME.partial.jsonl`; it gets its
-    final name at the end of the block, also when an error or Ctrl-C ends the block after its first frame.
+    final name at the end of the block, also when an error or Ctrl-C ends the block after its first frame. Where the
+    disk had no room for a line, an older file is not replaced.
 
     path      of the file
     skeleton  of all people
@@ -64,7 +65,7 @@ class FramesWriter:
         self.path = fspath(path)
         self.frames = 0
         self._skeleton = skeleton
-        self._last = -1
+        self._last, self._complete = -1, True
         self._partial = PartialFile.for_target(self.path)
         self._stream, self._end = FileIO(self._partial.path, "r+b"), 0
         built_in = SKELETONS.get(skeleton.name) == skeleton
@@ -118,7 +119,8 @@ class FramesWriter:
         """Finish the file and give it its final name. Raises OutputError."""
         if not self._stream.closed:
             self._stream.close()
-            self._partial.finish()
+            if self._complete or not self._partial.target.exists():
+                self._partial.finish()
 
     def __enter__(self) -> FramesWriter:
         return self
@@ -141,6 +143,7 @@ class FramesWriter:
         try:
             write_at(self._stream, self._end, line)
         except OSError as fault:
+            self._complete = False
             raise OutputError(
                 f"Cannot write {self.path}: {fault.strerror or fault}; make room. It holds {self.frames} frames."
             ) from fault

@@ -69,7 +69,7 @@ class VideoWriter:
         self._tick = _tick(self._format, self.rate, like)
         self._last_tick = -1
         self._first_s = self._last_s = 0.0
-        self._open = True
+        self._open, self._fault = True, ""
         self._sources = ExitStack()
         self._partial = PartialFile.for_target(self.path)
         try:
@@ -104,6 +104,8 @@ class VideoWriter:
             raise ShapeError("image", expected=f"{(*self.size, 3)} uint8", got=f"{image.shape} {image.dtype}")
         if not self._open:
             raise VideoError(f"{self.path} is finished; open a new VideoWriter for more frames.")
+        if self._fault:
+            raise OutputError(self._fault)
         frame = _to_yuv(image, self._format)
         frame.pts, frame.time_base = self._ticks(time_s), self._tick
         frame.duration = max(1, round(1 / self.rate / self._tick))
@@ -138,22 +140,33 @@ class VideoWriter:
         end_s = self._last_s + float(1 / self.rate)
         if self._like is not None and self._like.end_s is not None and self._last_s >= self._like.end_s:
             end_s = math.inf
-        try:
-            with self._translated():
-                if self.frames:
-                    self._file.mux(self._stream.encode(None))
-                    if self._audio is not None:
-                        self._audio.write(self._first_s, end_s)
-                if self._audio is not None:
-                    self._audio.finish()
-        finally:
-            self._sources.close()
-            with self._translated():
-                self._file.close()
+        with suppress(OutputError):  # kept in `_fault`
+            try:
+                # After a fault FFmpeg must not be asked to write again: where it was in the header, it crashes.
+                if not self._fault:
+                    self._flush(end_s)
+            finally:
+                self._sources.close()
+                with self._translated():
+                    self._file.close()
+        if self._fault:
+            if not self._partial.path.stat().st_size:
+                self._partial.discard()
+            raise OutputError(self._fault)
         if self.frames:
             self._partial.finish()
         else:
             self._partial.discard()
+
+    def _flush(self, end_s: float) -> None:
+        """Write what the encoder still holds, and the audio up to `end_s`."""
+        with self._translated():
+            if self.frames:
+                self._file.mux(self._stream.encode(None))
+                if self._audio is not None:
+                    self._audio.write(self._first_s, end_s)
+            if self._audio is not None:
+                self._audio.finish()
 
     def _ticks(self, time_s: float | None) -> int:
         """Timestamp of the next frame in ticks, at least one tick after the frame before."""
@@ -177,7 +190,8 @@ class VideoWriter:
         except FFmpegError as fault:
             reason = str(fault.strerror or fault)
             if isinstance(fault, OSError):
-                raise OutputError(f"Cannot write {self.path}: {reason}; make room, or choose another path.") from fault
+                self._fault = f"Cannot write {self.path}: {reason}; make room, or choose another path."
+                raise OutputError(self._fault) from fault
             height, width = self.size
             raise VideoError(
                 f"Cannot write {self.path} with frames of {width} x {height} pixels: {reason}; choose another "
