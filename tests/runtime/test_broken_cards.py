@@ -34,3 +34,21 @@ def test_broken_cards_are_refused_in_one_sentence(tmp_path, model_bytes, name):
         poseg.load(path)
     done = CliRunner().invoke(app, ["models", str(path)])
     assert (done.exit_code, done.output.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        ("codec", {"stride": 0}), ("codec", {"stride": -16}), ("codec", {"disk_radius_px": "nan"}),
+        ("codec", {"disk_radius_px": 1e9}), ("codec", {"disk_radius_px": 0}), ("skeleton", {"sigmas": [0.0] * 17}),
+        ("skeleton", {"sigmas": [float("nan")] * 17}), ("inference", {"long_edge_px": 10**9}),
+        ("inference", {"scales": [float("nan")]}),
+    ],
+)  # fmt: skip
+def test_settings_that_no_model_has_are_refused(tmp_path, model_bytes, part, changes):
+    path = tmp_path / "a.onnx"
+    path.write_bytes(model_bytes())
+    plain = json.loads(poseg.load(path).model.card.to_json())
+    path.write_bytes(model_bytes(card=json.dumps({**plain, part: {**plain[part], **changes}})))
+    with pytest.raises(PosegError):
+        poseg.load(path)

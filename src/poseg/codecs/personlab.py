@@ -76,6 +76,11 @@ class PersonLabCodec:
                 f"PersonLab reads {', '.join(POSE_FIELDS)} and, for masks, {', '.join(MASK_FIELDS)}; "
                 f"these fields lack {', '.join(missing) or 'none'} and have the unknown {', '.join(unknown) or 'none'}."
             )
+        if not (self.stride >= 1 and self.disk_radius_px > 0):
+            raise FieldError(
+                "The PersonLab codec needs a stride of 1 or more and a disk_radius_px above 0; "
+                f"got {self.stride} and {self.disk_radius_px}."
+            )
 
     @property
     def default_config(self) -> PersonLabDecoder:

@@ -23,6 +23,7 @@ Bytes = NDArray[np.uint8]
 
 CARD_KEY = "poseg.card"
 MAX_STEP_PX = 256  # between two sizes that a network takes
+MAX_COLOUR, MIN_STD = 1e6, 1e-6  # images are in 0..255
 CARD_VERSION = 5
 
 
@@ -111,12 +112,8 @@ class Card:
         except (AttributeError, KeyError, TypeError) as fault:
             raise CardError(f"The card of {source} is incomplete ({fault}); export the model again.") from None
         colours = np.array([*card.mean, *card.std])
-        if not (
-            np.isfinite(colours).all()
-            and min(card.std) > 0
-            and 0 < card.size_divisor <= MAX_STEP_PX
-            and 0 <= card.size_offset <= MAX_STEP_PX
-        ):
+        steps = 0 < card.size_divisor <= MAX_STEP_PX and 0 <= card.size_offset <= MAX_STEP_PX
+        if not (steps and (np.abs(colours) <= MAX_COLOUR).all() and min(card.std) >= MIN_STD):  # also NaN
             raise CardError(f"The card of {source} has an input that no image has; export the model again.")
         return card
 

@@ -6,8 +6,9 @@ Inputs and outputs are described by the card in the file.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ Model = str | os.PathLike[str] | bytes
 _ORT_ERRORS = (ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.InvalidGraph, ort_errors.InvalidProtobuf,
            ort_errors.NoModel, ort_errors.NotImplemented, ort_errors.RuntimeException,
            UnicodeDecodeError)  # fmt: skip  # the last of names that are no text
+_MAX_SETTING = 1e4  # pixels or millimetres of a codec: memory grows with their square
 _FATAL_ONLY = 4  # lower levels come back as exceptions too
 
 
@@ -112,10 +114,22 @@ def build_codec(card: Card, name: str) -> Codec:
     if card.system not in CODECS:
         systems = ", ".join(sorted(CODECS))
         raise CardError(f"{name} is a model of the system {card.system!r}, this poseg knows {systems}; upgrade poseg.")
+    if any(not abs(number) <= _MAX_SETTING for number in _numbers(card.codec)):  # also NaN
+        raise CardError(f"The card of {name} has a setting of its codec that no model has; export the model again.")
     try:
         return CODECS[card.system].from_dict(card.codec, _skeleton(card.skeleton))
     except (PosegError, AttributeError, KeyError, TypeError, ValueError, OverflowError) as fault:
         raise CardError(f"The card of {name} cannot be used: {fault}") from None
+
+
+def _numbers(value: object) -> Iterator[float]:
+    """All numbers in plain data, text that is one included."""
+    if isinstance(value, (Mapping, list, tuple)):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _numbers(part)
+    elif isinstance(value, (int, float, str)):
+        with suppress(ValueError, OverflowError):
+            yield float(value)
 
 
 def _skeleton(plain: Mapping[str, Any]) -> Skeleton:

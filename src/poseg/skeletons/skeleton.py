@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from poseg.errors import SkeletonError
 
 Pair = tuple[str, str]
+MAX_SIGMA = 10.0
 DEFAULT_SIGMA = 0.065  # mean of COCO's sigmas, for skeletons without measured sigmas
 _SIDES = {"left_": "right_", "right_": "left_"}
 
@@ -54,6 +55,8 @@ class Skeleton:
             )
         if not self.joints:
             raise SkeletonError(f"Skeleton {self.name} has no joints; name at least one.")
+        if not all(0 < sigma < MAX_SIGMA for sigma in self.sigmas):  # also NaN
+            raise SkeletonError(f"The sigmas of skeleton {self.name} are not positive numbers such as 0.05.")
         if not self.tree:
             spanning = _span(self.joints, self.bones)
             object.__setattr__(self, "tree", spanning if _is_tree(self.joints, spanning) else ())
