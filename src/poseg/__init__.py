@@ -9,8 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from poseg.draw.overlay import overlay
+    import poseg.draw as draw
+    import poseg.examples as examples
     from poseg.errors import PosegError
+    from poseg.interop.save import save
     from poseg.io.images import read_image, write_png
     from poseg.people import Masks, People, Person, Sample
     from poseg.runtime.inference import InferenceConfig
@@ -20,9 +22,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["COCO17", "InferenceConfig", "Masks", "People", "Person", "PosegError", "Predictor", "Sample", "Skeleton",
-           "load", "models", "overlay", "read_image", "write_png"]  # fmt: skip
+           "draw", "examples", "load", "models", "read_image", "save", "write_png"]  # fmt: skip
 
 # Where each name lives: it is imported when it is first asked for, so that `import poseg` takes no time.
+_LAZY_FOLDERS = ("draw", "examples")
 _LAZY_IMPORTS = {
     "COCO17": "skeletons",
     "InferenceConfig": "runtime.inference",
@@ -35,13 +38,15 @@ _LAZY_IMPORTS = {
     "Skeleton": "skeletons",
     "load": "runtime.models",
     "models": "runtime.models",
-    "overlay": "draw.overlay",
     "read_image": "io.images",
+    "save": "interop.save",
     "write_png": "io.images",
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name in _LAZY_FOLDERS:
+        return import_module(f"poseg.{name}")
     if name not in _LAZY_IMPORTS:
         raise AttributeError(f"module 'poseg' has no attribute {name!r}")
     return globals().setdefault(name, getattr(import_module(f"poseg.{_LAZY_IMPORTS[name]}"), name))

@@ -249,6 +249,25 @@ class People:
             lines.append(f"  and {len(self) - MAX_LISTED} more")
         return "\n".join(lines) + ")"
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON, in pixels of the image; `keypoints` holds x, y, score by the joint's name.
+
+        Masks are COCO's run lengths. Read back from files, people come from `poseg.save(people, "x.json")`.
+        """
+        entries: list[dict[str, Any]] = []
+        for person in self:
+            entry: dict[str, Any] = {"score": person.score, "box_xyxy": person.box_xyxy.tolist()}
+            if person.id is not None:
+                entry["id"] = person.id
+            entry["keypoints"] = {joint: person[joint].tolist() for joint in self.skeleton.joints}
+            if self.masks is not None:
+                entry["mask"] = self.masks.rle(person.row)
+            if self.skeleton_3d is not None and person.keypoints_3d is not None:
+                joints = np.where(np.isfinite(person.keypoints_3d), person.keypoints_3d, None).tolist()  # type: ignore[call-overload]
+                entry["keypoints_3d"] = dict(zip(self.skeleton_3d.joints, joints, strict=True))
+            entries.append(entry)
+        return {"skeleton": self.skeleton.name, "people": entries}
+
     def with_masks(self, masks: Masks) -> People:
         """The people with masks and boxes around them; who has no pixel in the image keeps the box."""
         boxes_xyxy = masks.boxes_xyxy

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poseg.codecs.pose2seg import Pose2SegCodec, paper_templates
-from poseg.draw import draw_boxes, draw_masks, draw_poses, draw_scores, overlay
+from poseg.draw import draw_boxes, draw_labels, draw_masks, draw_poses, overlay
 from poseg.draw.overlay import draw_crops
 from poseg.people import People
 from poseg.skeletons import COCO17, LSP14, Skeleton
@@ -20,10 +20,10 @@ SIZE = (120, 160)
 
 
 def all_layers(image: np.ndarray, people: People) -> np.ndarray:
-    return overlay(image, people, boxes=True, scores=True)
+    return overlay(image, people, boxes=True, ids=True, scores=True)
 
 
-DRAWINGS = [draw_masks, draw_poses, draw_boxes, draw_scores, overlay, all_layers]
+DRAWINGS = [draw_masks, draw_poses, draw_boxes, draw_labels, overlay, all_layers]
 each_drawing = pytest.mark.parametrize("draw", DRAWINGS, ids=lambda draw: draw.__name__)
 
 
@@ -128,15 +128,15 @@ def test_every_skeleton_and_any_number(count: int, skeleton: Skeleton):
 
 def test_the_overlay_is_its_layers_in_order():
     image, people = noise(), crowd(3)
-    layered = draw_scores(draw_boxes(draw_poses(draw_masks(image, people), people), people), people)
+    layered = draw_labels(draw_boxes(draw_poses(draw_masks(image, people), people), people), people)
     np.testing.assert_array_equal(all_layers(image, people), layered)
     np.testing.assert_array_equal(overlay(image, people, masks=False, poses=False), image)
 
 
 def test_an_id_is_written_beside_the_score():
     image, people = noise(), crowd(1)
-    plain = draw_scores(image, people)
-    numbered = draw_scores(image, replace(people, ids=np.array([7])))
+    plain = draw_labels(image, people, ids=False)
+    numbered = draw_labels(image, replace(people, ids=np.array([7])))
     assert (numbered != image).any(axis=2).sum() > (plain != image).any(axis=2).sum()
 
 

@@ -1,4 +1,4 @@
-"""The default drawing of a prediction: masks, poses, and optionally boxes and scores; and the crops of people."""
+"""The default drawing of a prediction: masks, poses, and optionally boxes and labels; and the crops of people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from poseg.draw.antialias import Bytes, Floats, blend, clipped_slices, draw_line, text_coverage
 from poseg.draw.mask import contour_half_width_px, draw_masks
 from poseg.draw.palette import INK, person_colours
-from poseg.draw.pose import draw_poses, drawing_order
+from poseg.draw.pose import draw_poses, drawing_order, shown_joints
 from poseg.fields.align import AlignedCrops
 from poseg.geometry import affine
 from poseg.people import CONFIDENT_JOINT, People
@@ -23,20 +23,28 @@ def overlay(
     masks: bool = True,
     poses: bool = True,
     boxes: bool = False,
+    ids: bool = False,
     scores: bool = False,
+    names: bool = False,
     min_score: float = CONFIDENT_JOINT,
 ) -> Bytes:
     """The image with its people, at the image's own size.
 
-    image (H, W, 3) uint8 RGB, not modified. `min_score` is for joints (see `draw_poses`).
+    image      (H, W, 3) uint8 RGB, not modified
+    ids        label people with their ids, or else their numbers, counted from 0: what `poseg effect --person` takes
+    scores     label people with their scores
+    names      name the joints
+    min_score  for joints (see `draw_poses`)
     """
     canvas = draw_masks(image, people) if masks else image.copy()
     if poses:
         canvas = draw_poses(canvas, people, min_score=min_score)
     if boxes:
         canvas = draw_boxes(canvas, people)
-    if scores:
-        canvas = draw_scores(canvas, people)
+    if names:
+        canvas = draw_joint_names(canvas, people, min_score=min_score)
+    if ids or scores:
+        canvas = draw_labels(canvas, people, ids=ids, scores=scores)
     return canvas
 
 
@@ -58,18 +66,32 @@ def draw_boxes(image: Bytes, people: People) -> Bytes:
     return canvas
 
 
-def draw_scores(image: Bytes, people: People) -> Bytes:
-    """The image with the scores (and ids, if any) of all people, on a label at the top left of the box."""
+def draw_labels(image: Bytes, people: People, *, ids: bool = True, scores: bool = True) -> Bytes:
+    """The image with ids (numbers from 0 without ids) and scores of all people, on labels at the top left of boxes."""
     canvas = image.copy()
     max_px = max(11.0, 0.017 * float(np.hypot(image.shape[0], image.shape[1])))
     colours = person_colours(people)
     for person in drawing_order(people):
-        text = f"{people.scores[person]:.2f}"
-        if people.ids is not None:
-            text = f"#{people.ids[person]}  {text}"
+        number = person if people.ids is None else people.ids[person]
+        text = "  ".join([f"#{number}"] * ids + [f"{people.scores[person]:.2f}"] * scores)
         width, height = np.clip(np.nan_to_num(people.boxes_xyxy[person, 2:] - people.boxes_xyxy[person, :2]), 0, None)
         size_px = float(np.clip(round(0.08 * np.hypot(width, height)), 10, max_px))
         _draw_label(canvas, text, people.boxes_xyxy[person], size_px, colours[person])
+    return canvas
+
+
+def draw_joint_names(image: Bytes, people: People, *, min_score: float = CONFIDENT_JOINT) -> Bytes:
+    """The image with the name of each joint beside it, for the joints that `draw_poses` draws."""
+    canvas = image.copy()
+    size_px = max(10.0, 0.01 * float(np.hypot(image.shape[0], image.shape[1])))
+    colours = person_colours(people)
+    shown = shown_joints(people, min_score)
+    for person in drawing_order(people):
+        for joint in np.flatnonzero(shown[person]):
+            x, y = people.keypoints[person, joint]
+            beside = np.array([x + 0.6 * size_px, y + 0.9 * size_px, x, y], np.float32)
+            name = people.skeleton.joints[joint].replace("_", " ")
+            _draw_label(canvas, name, beside, size_px, colours[person])
     return canvas
 
 

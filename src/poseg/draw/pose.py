@@ -35,7 +35,7 @@ def draw_poses(image: Bytes, people: People, *, min_score: float = CONFIDENT_JOI
     """
     canvas = image.copy()
     colours = person_colours(people)
-    shown = _shown(people, min_score)
+    shown = shown_joints(people, min_score)
     for person in drawing_order(people):
         _draw_person(
             canvas,
@@ -67,7 +67,8 @@ def half_width_px(box_xyxy: Floats, points: Floats, shape: tuple[int, ...]) -> f
     return float(np.clip(0.009 * person, max(0.9, 0.0011 * image), max(1.2, 0.0048 * image)))
 
 
-def _shown(people: People, min_score: float) -> NDArray[np.bool_]:
+def shown_joints(people: People, min_score: float) -> NDArray[np.bool_]:
+    """(N, K): which joints are drawn."""
     scores = people.keypoint_scores
     return (scores > 0) & (scores >= min_score) & np.isfinite(people.keypoints).all(axis=2)
 
