@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image, ImageCms
 from typer.testing import Result
 
 from poseg.cli.effect import build_chain
@@ -51,6 +51,30 @@ def test_effect_command_of_strength_0_writes_the_image_itself(drawn: Poseg) -> N
     for name in ("winged", "cutout", "+".join(name for name in EFFECTS if name != "cutout")):
         assert drawn(name, "-o", "b.png", "--strength", "0").exit_code == 0
         np.testing.assert_array_equal(read("b.png"), SCENE.image)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_effect_command_keeps_colours_and_writes_upright_images(drawn: Poseg, suffix: str) -> None:
+    """A photograph of a phone: on its side, with a profile of wide colours."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Model] = 6, "Phone"
+    Image.fromarray(np.rot90(SCENE.image)).save("a.png", exif=exif, icc_profile=profile)
+    assert drawn("outline", "-o", f"b{suffix}").exit_code == 0
+    with Image.open(f"b{suffix}") as image:
+        assert image.size == (240, 160)
+        assert image.info["icc_profile"] == profile
+        assert dict(image.getexif()) == {ExifTags.Base.Model: "Phone"}
+    if suffix != ".jpg":
+        assert (read(f"b{suffix}") == Outline()(SCENE.image, SCENE.people)).all(axis=2).mean() > 0.99
+
+
+def test_commands_say_in_one_line_how_an_image_is_read(drawn: Poseg) -> None:
+    frames = [Image.fromarray(SCENE.image), Image.fromarray(255 - SCENE.image)]
+    frames[0].save("a.png", save_all=True, append_images=frames[1:])
+    result = drawn("outline", "-o", "b.png")
+    assert result.exit_code == 0
+    assert result.stderr.count("poseg: a.png has 2 frames") == 1
 
 
 def test_effect_command_chain_equals_two_commands(drawn: Poseg, poseg: Poseg) -> None:

@@ -32,8 +32,10 @@ _MAIN = (
     ExifTags.Base.YResolution, ExifTags.Base.ResolutionUnit, ExifTags.Base.Software, ExifTags.Base.DateTime,
     ExifTags.Base.Artist, ExifTags.Base.Copyright,
 )  # fmt: skip
-_LEFT_OUT = (ExifTags.Base.MakerNote, ExifTags.IFD.Interop, ExifTags.Base.UserComment)
-_WIDTH, _HEIGHT = ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight
+# Makers' notes, and the size of the image before it was upright.
+_LEFT_OUT = (
+    ExifTags.Base.MakerNote, ExifTags.IFD.Interop, ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight,
+)  # fmt: skip
 _RGB_MODES = ("RGB", "RGBA", "P", "PA")
 
 
@@ -90,8 +92,5 @@ def _kept_exif(image: Image.Image) -> bytes:
             if values:
                 kept.get_ifd(block).update(values)
                 kept[block] = kept.get_ifd(block)
-        sizes = kept.get_ifd(ExifTags.IFD.Exif)
-        for tag in (_WIDTH, _HEIGHT):  # of the image before it was upright
-            sizes.pop(tag, None)
         return kept.tobytes() if len(kept) else b""
     return b""
