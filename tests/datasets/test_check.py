@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gzip
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from PIL import Image
 
 from poseg.datasets import custom_coco
 from poseg.datasets.check import RULES, Severity, check_dict, check_file
-from poseg.errors import PosegError
+from poseg.errors import ImageWarning, PosegError
 from poseg.geometry.rle import encode_rle
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -164,6 +165,7 @@ def rules(report):
 
 def trainable(path):
     """Whether every labelled image can be read."""
+    warnings.simplefilter("ignore", ImageWarning)
     try:
         data = custom_coco(path, path.parent)
         for index in range(len(data)):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from poseg.datasets import custom_coco
 from poseg.datasets.check import Severity, check_file
-from poseg.errors import AnnotationError
+from poseg.errors import AnnotationError, ImageWarning
 from poseg.evaluation import evaluate, evaluate_joints
 from poseg.io.coco_json import read_coco
 from poseg.people import People
@@ -217,5 +217,7 @@ def test_images_that_cannot_be_read_are_left_out_and_named(tmp_path):
     for report in (evaluate(detect, path, tmp_path, resamples=20), evaluate_joints(detect, path, tmp_path)):
         assert report.images == 1
         assert ["loop.png" in report.left_out[0], "broken.png" in report.left_out[1]] == [True, True]
+    with pytest.warns(ImageWarning, match=r"1 of 3 images are left out: loop\.png"):
+        assert len(custom_coco(path, tmp_path)) == 2
     check = check_file(path, tmp_path)
     assert {"image-unclear", "image-broken"} <= {issue.rule for issue in check.issues}

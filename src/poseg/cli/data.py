@@ -75,19 +75,18 @@ def show(
     make_folder(out)
     count = min(limit, len(labelled))
     names = unique_names([Path(labelled.sample_id(index)) for index in range(count)])
-    left_out = list(labelled.left_out)
+    unreadable: list[str] = []
     for index, name in enumerate(names):
         try:
             sample = labelled[index]
         except ImageError as fault:
-            left_out.append(str(fault))
+            unreadable.append(str(fault))
             continue
         write_png(out / f"{name}.labels.png", draw_sample(sample, boxes=boxes))
-    for image in left_out:
-        typer.echo(f"poseg: left out: {image}", err=True)
-    drawn = count - len(left_out) + len(labelled.left_out)
-    typer.echo(f"{drawn} of {len(labelled)} labelled images are drawn in {out}.")
-    if left_out:
+    for image in unreadable:
+        typer.echo(f"poseg: {image}", err=True)
+    typer.echo(f"{count - len(unreadable)} of {len(labelled)} labelled images are drawn in {out}.")
+    if unreadable or labelled.left_out:
         raise typer.Exit(2)
 
 

@@ -11,6 +11,7 @@ a score below `min_score`   pixels to ignore, the whole box
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from poseg.errors import AnnotationError
+from poseg.errors import AnnotationError, ImageWarning
 from poseg.geometry.masks import Masks
 from poseg.io.coco_json import CocoDataset, fill_boxes, read_coco
 from poseg.io.coco_table import CocoImage
@@ -27,6 +28,7 @@ from poseg.io.images import read_image
 from poseg.people import People, Sample
 from poseg.skeletons import COCO17, Skeleton, remap_weights
 
+MAX_NAMED = 5  # images in a warning
 CUTOUT_AGREEMENT = 0.8  # of the networks that labelled a mask: above it edges are good enough to be seen elsewhere
 
 
@@ -61,7 +63,8 @@ class CocoPeople:
     skeleton    of the samples; the file's own by default. Joints that the file lacks are not annotated
     exhaustive  whether every person of an image is annotated, so that the rest is background
 
-    `left_out` names the images that are there but cannot be used, such as links that lead nowhere, with the reason.
+    `left_out` names the images that are there but cannot be used, such as links that lead nowhere, with the reason;
+    an ImageWarning names the first of them.
     """
 
     def __init__(
@@ -89,6 +92,10 @@ class CocoPeople:
         files = match_files(image_dir, (image.file_name for image in labelled))
         self._paths = files.paths
         self.left_out = tuple(f"{name}: {fault}" for name, fault in files.faults.items())
+        if self.left_out:
+            named = "; ".join([*self.left_out[:MAX_NAMED], *["..."] * (len(self.left_out) > MAX_NAMED)])
+            message = f"{data.path}: {len(self.left_out)} of {len(labelled)} images are left out: {named}."
+            warnings.warn(message, ImageWarning, stacklevel=2)
         self._images = [image for image in labelled if image.file_name in self._paths]
         if not self._images:
             example = f", such as {self.left_out[0] if self.left_out else labelled[0].file_name}," if labelled else ""
