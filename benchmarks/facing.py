@@ -1,10 +1,11 @@
 """How well fronts and backs are distinguished by predicted joints (`poseg.effects.body`), on Leeds Sports Pose.
 
-run    python benchmarks/facing.py --data LSP [--model small] [--last 1000] [--step 3]
+run    python benchmarks/facing.py --data LSP [--model small] [--first 1001] [--last 2000] [--step 3]
 
 LSP's joints are those of the person, left and right, so they give the truth: how far left shoulder and hip lie on the
 side where they are seen from the front, in lengths of the torso; 0.25 and more is a front, -0.25 and less a back. Of
-each image the predicted person whose torso is nearest is taken, if it is nearer than half a torso.
+each image the predicted person whose torso is nearest is taken, if it is nearer than half a torso. The limits of
+`effects.body` were chosen on images 1-1000.
 """
 
 from __future__ import annotations
@@ -42,12 +43,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with joints.npz and images")
     parser.add_argument("--model", default="small")
-    parser.add_argument("--last", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=1001)
+    parser.add_argument("--last", type=int, default=2000)
     parser.add_argument("--step", type=int, default=3)
     args = parser.parse_args()
     model = poseg.load(args.model)
     assert isinstance(model, Predictor)
-    samples = Lsp("lsp", args.data, PATTERNS[0], 1, args.last, include_occluded=True)
+    samples = Lsp("lsp", args.data, PATTERNS[0], args.first, args.last, include_occluded=True)
     counts = {name: [0, 0, 0] for name in ("front", "side", "back")}
     for index in range(0, len(samples), args.step):
         sample = samples[index]
