@@ -136,6 +136,19 @@ def test_predict_takes_images_videos_and_folders_of_both(predict: Poseg, clip, s
     assert result.stdout.count("\n") == 4
 
 
+def test_predict_goes_on_with_what_can_be_written(predict: Poseg, clip, spots: Spots, save: Save) -> None:
+    clip("a.mp4", 3)
+    clip("b.mp4", 3)
+    save("c.png", spots((60, 70)))
+    Path("out/results.json").mkdir(parents=True)
+    Path("out/a.overlay.mp4").mkdir()
+    result = predict("c.png", "a.mp4", "b.mp4")
+    assert result.exit_code == 2
+    assert result.stderr.count("it is a folder") == 2
+    assert written() == {"results.json", "a.overlay.mp4", "a.people.jsonl", "b.overlay.mp4", "b.people.jsonl"}
+    assert len(people_of("out/a.people.jsonl")) == len(people_of("out/b.people.jsonl")) == 3
+
+
 def test_predict_finishes_the_videos_after_a_bad_one(predict: Poseg, clip, spots: Spots, save: Save) -> None:
     clip("a.mp4", 3)
     Path("b.mp4").write_bytes(b"no video")

@@ -19,6 +19,7 @@ from poseg.cli.video_jobs import (
     VideoOptions,
     VideoSourcesArgument,
 )
+from poseg.errors import OutputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,6 +87,11 @@ def predict(
             if ended.exit_code == INTERRUPTED:
                 raise
             failed = True
+        except OutputError as error:  # of the results: videos may have room elsewhere
+            if not by_kind.clips:
+                raise
+            typer.echo(f"poseg: {error}", err=True)
+            failed = True
     if by_kind.clips or by_kind.errors:
         lifter = options.lifter() if lift else None
 
@@ -119,7 +125,11 @@ def _predict_videos(
     failed = process_videos(sources.clips, jobs, console, f"written to {out}")
     for job in jobs:
         if job.postprocess is not None and job.jsonl is not None and job.jsonl.exists():
-            _write_viewer(job.jsonl)
+            try:
+                _write_viewer(job.jsonl)
+            except OutputError as error:
+                console.print(f"poseg: {error}")
+                failed = True
     return failed
 
 
