@@ -117,12 +117,14 @@ def test_masks_only_teacher_has_no_vote_on_people(scene):
 
 def test_broken_image_is_an_error_and_others_are_labelled(scene, tmp_path):
     folder, made = scene
+    (folder / "gone.png").symlink_to("nowhere.png")
     (folder / "b.png").write_bytes(b"no image")
     summary = label(job(folder, tmp_path / "ann.json", Oracle(made.people)))
     assert summary.images == 1
     assert summary.people == 2
-    assert len(summary.errors) == 1
-    assert "b.png" in summary.errors[0]
+    assert len(summary.errors) == 2
+    assert "gone.png is left out" in summary.errors[0]
+    assert "b.png" in summary.errors[1]
 
 
 def test_failing_network_is_an_error(scene, tmp_path):

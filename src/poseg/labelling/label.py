@@ -79,7 +79,7 @@ class LabelingSummary:
     people   labelled with joints
     masks    of these, with a mask
     ignored  regions to ignore
-    errors   a message for each image that could not be labelled
+    errors   a message for each image that could not be labelled, and for entries of the folder that cannot be read
     """
 
     images: int
@@ -105,7 +105,7 @@ def label(
     without images, AnnotationError for bad prior labels, and OutputError.
     """
     prior = None if job.prior_labels is None else read_coco(job.prior_labels)
-    entries = _entries(job, prior)
+    entries, left_out = _entries(job, prior)
     existing = _load_existing(job.out) if job.keep_existing and job.out.exists() else {}
     with ResumeLog(job.out, job.settings()) as log:
         for done, entry in enumerate(entries, start=1):
@@ -123,12 +123,12 @@ def label(
         people=sum(not record.get("ignore") for record in records),
         masks=sum("segmentation" in record for record in records),
         ignored=sum(bool(record.get("ignore")) for record in records),
-        errors=tuple(item["error"] for item in items if "error" in item),
+        errors=(*left_out, *(item["error"] for item in items if "error" in item)),
     )
 
 
-def _entries(job: LabelingJob, prior: CocoDataset | None) -> list[dict[str, Any]]:
-    """The images as COCO lists them; the sizes only from prior labels."""
+def _entries(job: LabelingJob, prior: CocoDataset | None) -> tuple[list[dict[str, Any]], list[str]]:
+    """The images as COCO lists them, the sizes only from prior labels; and what is left out of the folder, and why."""
     folder = job.folder
     if prior is not None:
         files = match_files(folder, (image.file_name for image in prior.images.values())).paths
@@ -137,15 +137,16 @@ def _entries(job: LabelingJob, prior: CocoDataset | None) -> list[dict[str, Any]
             {"id": image.id, "file_name": names.get(image.file_name, image.file_name)}
             | ({} if image.size is None else {"height": image.size[0], "width": image.size[1]})
             for image in prior.images.values()
-        ]
+        ], []
     if not folder.is_dir():
         raise ImageError(f"There is no folder {folder}; check the name.")
-    images = find_images([str(Path(glob.escape(str(folder))) / "**" / "*")]).paths
-    paths = [path for path in images if job.exclude is None or job.exclude.resolve() not in path.resolve().parents]
+    found = find_images([str(Path(glob.escape(str(folder))) / "**" / "*")])
+    paths = [path for path in found.paths if job.exclude is None or job.exclude.resolve() not in path.resolve().parents]
     if not paths:
         raise ImageError(f"Folder {folder} holds no images; name another folder.")
     ids = image_ids(paths)
-    return [{"id": ids[path], "file_name": path.relative_to(folder).as_posix()} for path in paths]
+    entries = [{"id": ids[path], "file_name": path.relative_to(folder).as_posix()} for path in paths]
+    return entries, list(map(str, found.errors))
 
 
 def _label_image(
