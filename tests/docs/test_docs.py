@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import poseg
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("docs/*.md"), ROOT / "README.md"])
 BLOCK = re.compile(r"```(python|console)\n(.*?)```", re.DOTALL)
@@ -22,10 +24,7 @@ def commands(block: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_docs_examples_run(page, tmp_path):
-    data = pytest.importorskip("skimage.data")
-    import poseg
-
-    poseg.write_png(tmp_path / "astronaut.png", data.astronaut())
+    poseg.write_png(tmp_path / "astronaut.png", poseg.examples.astronaut())
     examples = BLOCK.findall(page.read_text())
     assert examples, "a page begins with an example"
     for language, code in examples:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from poseg.cli.outputs import make_folder, unique_names
+from poseg.cli.outputs import unique_names
 from poseg.cli.predict_options import OutOption
+from poseg.io.files import make_folder
 
 if TYPE_CHECKING:
     from poseg.datasets.check import CheckReport, Issue, Summary

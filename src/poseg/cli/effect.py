@@ -12,9 +12,10 @@ import typer
 
 from poseg.cli import predict_options as opt
 from poseg.cli.image_outputs import provided_people
-from poseg.cli.outputs import error_console, exclude_outputs, make_folder, process_images, unique_names
+from poseg.cli.outputs import error_console, exclude_outputs, process_images, unique_names
 from poseg.cli.video_jobs import MaxFramesOption, OfflineOption, SmoothOption, VideoOptions, VideoSourcesArgument
 from poseg.errors import EffectError, OutputError, PosegError
+from poseg.io.files import make_folder
 from poseg.io.overrides import InvalidValueError, parse_value, split_override
 
 if TYPE_CHECKING:

@@ -65,7 +65,8 @@ def video_targets(sources: Sources, out: Path, console: Console) -> list[Path]:
 
     Raises OutputError where one file is to hold several sources, or images.
     """
-    from poseg.cli.outputs import clip_names, make_folder
+    from poseg.cli.outputs import clip_names
+    from poseg.io.files import make_folder
 
     if not sources.clips and not sources.images:
         return []

@@ -86,11 +86,12 @@ def _write_all(
     masks: bool, overlay: bool,
 ) -> Progress:  # fmt: skip
     """Take one image after the other, and add its people to the results."""
-    from poseg.cli.outputs import Progress, make_folder, process_images, unique_names
+    from poseg.cli.outputs import Progress, process_images, unique_names
     from poseg.draw.mask import label_map
     from poseg.draw.overlay import overlay as draw
     from poseg.errors import OutputError
     from poseg.io.coco_results import coco_results
+    from poseg.io.files import make_folder
     from poseg.io.images import write_png
     from poseg.io.json_list import JsonListWriter
 

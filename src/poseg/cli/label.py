@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from poseg.cli.outputs import make_folder, progress_bar
+from poseg.cli.outputs import progress_bar
 from poseg.cli.predict_options import ThreadsOption
 from poseg.errors import PosegError
+from poseg.io.files import make_folder
 
 if TYPE_CHECKING:
     from poseg.labelling import LabelingJob, LabelingSummary, TeacherConfig

@@ -24,14 +24,6 @@ INTERRUPTED = 130  # exit code of a program that Ctrl-C ended
 LONGEST_ENDING = ".overlay.partial.webm"  # of the files that are written for a source
 
 
-def make_folder(folder: Path) -> None:
-    """Create the folder where it is missing. Raises OutputError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"Cannot make the folder {folder}: {error.strerror}; choose another folder.") from None
-
-
 def unique_names(paths: Sequence[Path], console: Console | None = None) -> list[str]:
     """A name without suffix for each source's files; two sources never share one, whatever the case of letters.
 

@@ -111,8 +111,9 @@ def _predict_videos(
     sources: Sources, out: Path, build: Callable[[], Detect], make_job: Callable[[str], VideoJob]
 ) -> bool:  # fmt: skip
     """Take one video after the other, cameras last; returns whether any failed."""
-    from poseg.cli.outputs import clip_names, error_console, make_folder
+    from poseg.cli.outputs import clip_names, error_console
     from poseg.cli.video_jobs import process_videos
+    from poseg.io.files import make_folder
 
     console = error_console()
     for error in sources.errors:

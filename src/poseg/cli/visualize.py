@@ -36,7 +36,8 @@ def visualize(
 
     Of a model that runs at several scales, the view with the person of the highest score is drawn.
     """
-    from poseg.cli.outputs import error_console, make_folder, unique_names
+    from poseg.cli.outputs import error_console, unique_names
+    from poseg.io.files import make_folder
     from poseg.io.images import read_image, write_png
 
     predictor = opt.DetectOptions(

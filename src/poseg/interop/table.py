@@ -14,7 +14,7 @@ from poseg.interop.image_people import ImagePeople
 from poseg.io.files import write_text
 
 if TYPE_CHECKING:
-    import pandas as pd  # type: ignore[import-untyped]
+    import pandas as pd
 
 Row = dict[str, Any]
 

@@ -81,6 +81,14 @@ def write_text(path: str | Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def make_folder(folder: Path) -> None:
+    """Create the folder where it is missing. Raises OutputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"Cannot make the folder {folder}: {error.strerror}; choose another folder.") from None
+
+
 @dataclass(frozen=True, slots=True)
 class PartialFile:
     """The two names of a growing file.
