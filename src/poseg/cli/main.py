@@ -40,8 +40,18 @@ _EXTRAS = {
 }
 
 
+# Words for what a command of another name does.
+_FINE_TUNE = "`poseg train --data ANNOTATIONS.json --images DIR --out RUN` fine-tunes a model on your own data."
+_WORDS = {word: _FINE_TUNE for word in ("finetune", "fine-tune", "tune", "fit", "own")}
+
+
 class _Commands(TyperGroup):
     """Turns an error of ours into one sentence and exit code 2; anything else shows its traceback."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] in _WORDS and self.get_command(ctx, args[0]) is None:
+            raise PosegError(f"There is no command {args[0]!r}: {_WORDS[args[0]]}")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +13,7 @@ import typer
 
 from poseg.cli.predict_options import OutOption
 from poseg.errors import PosegError
+from poseg.recipes import RECIPES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,13 +21,27 @@ if TYPE_CHECKING:
 
     from poseg.training.loop import Progress as Report
 
+OWN, OWN_INIT = "own", "fast"
 LINE_EVERY_S = 20.0  # seconds between plain lines
 
 
 def train(
-    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or a .py file with RECIPE in it.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            metavar="[RECIPE]",
+            help="Name of a recipe, or a .py file with RECIPE in it; none for own data.",
+            show_default=False,
+        ),
+    ] = OWN,
     data: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Folder that holds the recipe's data sets.")
+        Path | None,
+        typer.Option(
+            "--data", metavar="PATH", help="Annotation file of own data, or the folder that holds a recipe's data sets."
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option("--images", metavar="DIR", help="Folder of the images of own data.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="RUN", help="Folder of the run; a run in it is resumed.")
@@ -49,12 +64,20 @@ def train(
         int, typer.Option("--log-images-every", min=0, help="Steps between images in TensorBoard; 0 for none.")
     ] = 500,
 ) -> None:
-    """Train a network by a recipe.
+    """Fine-tune a model on own data, or train a network by a recipe.
+
+    poseg train --data labels.json --images DIR --out RUN fine-tunes `fast`, or the --init small, poseg, pose2seg or
+    multitask, on people with keypoints, masks or both, in COCO's format. RUN gets own.onnx and report.html.
 
     A run that was stopped or killed resumes exactly where it was when the command is given again. For several GPUs
     or machines start it with torchrun or `accelerate launch`: torchrun --nproc_per_node 8 -m poseg train ...
     Needs the extra `train`.
     """
+    if recipe == OWN:
+        _train_own(data, images, init or OWN_INIT, out, settings or [], dry_run, workers, max_minutes, log_images_every)
+        return
+    if images is not None:
+        raise PosegError(f"--images is for own data; a recipe names its images. Leave out {recipe}, or --images.")
     from poseg.io.overrides import apply_overrides
     from poseg.recipes import find_recipe
 
@@ -73,6 +96,43 @@ def train(
             chosen, name, data, out, report=report, workers=workers, max_minutes=max_minutes,
             log_images_every=log_images_every,
         )  # fmt: skip
+
+
+def _train_own(
+    data: Path | None, images: Path | None, init: str, out: Path | None, settings: Sequence[str], dry_run: bool,
+    workers: int, max_minutes: float, log_images_every: int,
+) -> None:  # fmt: skip
+    """Fine-tune, export, evaluate and report, or as much as `max_minutes` allow."""
+    if data is None or images is None or out is None or data.is_dir():
+        raise PosegError(
+            "Own data needs --data ANNOTATIONS.json, --images DIR and --out RUN; or name a recipe: "
+            f"{', '.join(RECIPES)}."
+        )
+    from rich.console import Console
+
+    from poseg.cli.outputs import progress_bar
+    from poseg.cli.score_tables import score_table
+    from poseg.recipes import own_run
+
+    with progress_bar("Labels") as progress:
+        run = own_run.plan(data, images, init, out, settings, progress=progress)
+    for fact in run.facts:
+        typer.echo(fact)
+    if dry_run:
+        _print_recipe(run.recipe)
+        return
+    with training_bar() as report:
+        complete = own_run.train_own(
+            run, report=report, workers=workers, max_minutes=max_minutes, log_images_every=log_images_every
+        )
+    if not complete:
+        typer.echo(f"Stopped after {max_minutes:g} minutes; the same command resumes.")
+        return
+    with progress_bar("Images") as progress:
+        scores = own_run.finish(run, progress=progress)
+    Console().print(score_table(scores, f"by {out / own_run.MODEL}"))
+    typer.echo(f"Written to {out / own_run.MODEL}; scores, curves and worst images: {out / own_run.PAGE}.")
+    typer.echo(f"Use it: poseg predict IMAGE --model {out / own_run.MODEL}")
 
 
 def analyze(

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -18,9 +19,8 @@ from poseg.io.images import read_image
 from poseg.io.overrides import apply_overrides
 from poseg.recipes import find_recipe
 from poseg.recipes.first_weights import first_network
-from poseg.recipes.train_run import load_recipe
-from poseg.training.checkpoint import last_checkpoint
-from poseg.training.init import network_weights
+from poseg.recipes.train_run import BEST, load_recipe
+from poseg.training.checkpoint import last_checkpoint, read_tensors
 from poseg.training.recipe import Recipe
 
 PARITY_IMAGES = 8  # of a folder; each costs two runs of the network
@@ -38,6 +38,8 @@ def export_run(
     wise_ft_alpha: float = 1.0,
 ) -> ExportResult:
     """Write the averaged weights of a run as ONNX with a card, once network and file agree (`export.torch_onnx`).
+
+    Of a run that stops early they are the best ones (`training.recipe.Validation`).
 
     recipe         for a folder without a recipe
     settings       overrides of the recipe, such as "system.stride=8" where a dilated network trained at 16
@@ -59,11 +61,12 @@ def export_run(
             f"got {wise_ft_alpha}."
         )
     network = recipe.system.network()
-    state = _select_tensors(checkpoint.tensors("average"), network, run)
+    best = run / BEST
+    trained = read_tensors(best) if recipe.validation.patience and best.exists() else checkpoint.tensors("average")
+    state = _select_tensors(trained, network, run)
     if wise_ft_alpha < 1:
-        source = recipe.init.checkpoint
-        begun = network_weights(source, network) if source else first_network(recipe).state_dict()
-        first = _select_tensors(begun, network, source or "the first weights")
+        torch.manual_seed(recipe.seed)
+        first = first_network(recipe).state_dict()
         state = {n: first[n].lerp(t, wise_ft_alpha) if t.dtype.is_floating_point else t for n, t in state.items()}
     network.load_state_dict(state)
     metadata = recipe.card

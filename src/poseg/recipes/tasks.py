@@ -26,6 +26,7 @@ from poseg.errors import PosegError
 from poseg.evaluation import EvaluationReport, Model, evaluate, ground_truth_people
 from poseg.export.torch_model import TorchModel, make_card
 from poseg.recipes.first_weights import first_network
+from poseg.runtime.crop_pose import TopDownPose
 from poseg.runtime.mask_refiner import MaskRefiner
 from poseg.runtime.models import build_predictor, load
 from poseg.runtime.pose2seg import Pose2SegSegmenter
@@ -173,6 +174,12 @@ def _datasets(recipe: Recipe, data: Path) -> tuple[WeightedDataset[Any], ...]:
 _detector = partial(build_predictor, min_score=0.0, pose_refiner="", mask_refiner="")
 
 
+def _in_boxes(model: TorchModel[Any]) -> Model:
+    """A top-down model in the boxes of the people."""
+    pose_model = TopDownPose(model, min_score=0.0)
+    return lambda image, people: pose_model(image, people.boxes_xyxy)
+
+
 def _default_with(model: TorchModel[Any]) -> Model:
     """Our default model with another mask refiner."""
     return load(min_score=0.0, mask_refiner=MaskRefiner(model))
@@ -180,7 +187,7 @@ def _default_with(model: TorchModel[Any]) -> Model:
 
 TASKS: dict[type, Task] = {
     LifterSystem: Task(_lifter, draw_batch_lifter, evaluated_by="benchmarks/lifting.py"),
-    Multitask: Task(_multitask, draw_batch_crops, evaluated_by="`poseg evaluate --metric pck`"),
+    Multitask: Task(_multitask, draw_batch_crops, _in_boxes, provided_poses=True),
     MaskRefinerSystem: Task(_mask_refiner, draw_batch_refiner, _default_with),
     PersonLab: Task(_personlab, draw_batch_fields, _detector),
     Pose2Seg: Task(_pose2seg, draw_batch_pose2seg, Pose2SegSegmenter, provided_poses=True),

@@ -70,6 +70,7 @@ def train(
     seed: int = 0,
     workers: int = 0,
     max_minutes: float = math.inf,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> ModelEma:
     """Train, from `folder`'s checkpoint where there is one; returns the averaged weights.
 
@@ -78,6 +79,7 @@ def train(
     dataset      items by position: "image", "targets", "weights", further "inputs" of the network by the names of its
                  arguments, and "name" where it has one
     max_minutes  after these the run stops with a checkpoint; the same call resumes it
+    should_stop  asked before each step, which is the last one where it says so
 
     Called by each of several processes it shares the work; only the first writes checkpoints and reports. Raises
     WeightsError where loss or gradient stop being finite: the batch lies beside the last checkpoint then.
@@ -88,7 +90,8 @@ def train(
     end = time.monotonic() + 60 * max_minutes
     sampler = ResumableSampler(optim, accelerator.process_index, accelerator.num_processes, trainer.step)
     for batches in micro_batches(dataset, sampler, workers=workers, pinned=accelerator.device.type == "cuda"):
-        progress, stop = trainer.train_step(send_to_device(batches, accelerator.device), stop=time.monotonic() > end)
+        stop = time.monotonic() > end or should_stop()
+        progress, stop = trainer.train_step(send_to_device(batches, accelerator.device), stop=stop)
         if accelerator.is_main_process:
             report(progress)
         # What was reported of a step that no checkpoint holds is reported again; the other way round it would be lost.

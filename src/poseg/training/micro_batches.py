@@ -60,6 +60,8 @@ def micro_batches(
         pin_memory=pinned,
         prefetch_factor=PREFETCH if workers else None,
         worker_init_fn=_worker_init if workers else None,
+        # A process that is forked after threads were used, as where a run begins with a validation, may wait for ever.
+        multiprocessing_context="spawn" if workers else None,
     )
     batches = iter(loader)
     for _ in range(sampler.first, optim.steps):

@@ -28,12 +28,16 @@ class Validation:
     images       folder of its images
     every        steps between evaluations; 0 for none
     limit        the first images only
+    patience     the run ends after so many evaluations without a better score, and the best weights are kept and
+                 exported; 0 for none of this. The score is the mean of keypoint AP and mask AP, of those that are
+                 annotated, and the first weights have one too
     """
 
     annotations: Path = Path("annotations.json")
     images: Path = Path("images")
     every: int = 0
     limit: int | None = None
+    patience: int = 0
 
 
 @dataclass(frozen=True, slots=True)
