@@ -19,7 +19,8 @@ from poseg.cli.main import app  # noqa: E402
 from poseg.datasets.synthetic_people import write_synthetic_people  # noqa: E402
 from poseg.errors import AnnotationError, PosegError  # noqa: E402
 from poseg.io.coco_json import parse_coco, read_coco  # noqa: E402
-from poseg.recipes import find_recipe  # noqa: E402
+from poseg.people import People  # noqa: E402
+from poseg.recipes import find_recipe, own_labels  # noqa: E402
 from poseg.recipes.first_weights import check_first_weights  # noqa: E402
 from poseg.recipes.own import base_recipe, own_optim  # noqa: E402
 from poseg.recipes.own_data import (  # noqa: E402
@@ -57,7 +58,7 @@ def prepare(drawn: Path, folder: Path):
     )
 
 
-def test_images_are_split_and_nobody_is_lost(drawn, tmp_path):
+def test_images_are_split_and_all_people_are_kept(drawn, tmp_path):
     about = prepare(drawn, tmp_path)
     raw = json.loads((drawn / "annotations.json").read_text())
     train, validation = (json.loads((tmp_path / name).read_text()) for name in (TRAIN, VALIDATION))
@@ -71,6 +72,51 @@ def test_images_are_split_and_nobody_is_lost(drawn, tmp_path):
     (part,) = own_people(tmp_path)
     assert len(part.data) == 8
     assert part.data.skeleton.joints == tuple(THREE)
+
+
+def test_joints_of_the_start_are_trained_on_too_but_heatmaps_learn_those_of_the_file(drawn, tmp_path, monkeypatch):
+    monkeypatch.setattr(own_labels, "load", lambda name: lambda image: People.empty(COCO17, image.shape[:2]))
+    prepare(drawn, tmp_path / "alone")
+    prepare_own_data(
+        drawn / "annotations.json", drawn / "images", tmp_path / "wide", source=COCO17, seed=0,
+        progress=lambda done, total: None,
+    )  # fmt: skip
+    (alone,), (wide,) = own_people(tmp_path / "alone"), own_people(tmp_path / "wide")
+    assert wide.data.skeleton.joints == (*COCO17.joints, "tail")
+    annotated = np.array(wide.data.skeleton.joints)[wide.data.annotated_joints]
+    assert set(annotated) == set(THREE)
+    for index in range(len(alone.data)):
+        mine, theirs = alone.data[index].people, wide.data[index].people.remap_to(alone.data.skeleton)
+        np.testing.assert_allclose(mine.keypoints, theirs.keypoints)
+        np.testing.assert_array_equal(mine.keypoint_scores, theirs.keypoint_scores)
+
+
+def test_what_is_detected_completes_joints_and_leaves_those_of_the_file(drawn, tmp_path, monkeypatch):
+    raw = json.loads((drawn / "annotations.json").read_text())
+    truth = parse_coco(raw, "drawn")
+    images = {image.file_name: image.id for image in truth.images.values()}
+    order = iter(sorted(images))
+
+    def detect(image):
+        people = truth.people(images[next(order)])
+        points = np.full((len(people), 17, 2), 7.5, np.float32)
+        detected = People.from_poses(COCO17, points, np.full((len(people), 17), 0.9, np.float32))
+        return replace(detected, masks=people.masks)
+
+    monkeypatch.setattr(own_labels, "load", lambda name: detect)
+    trained = COCO17.extended(complete_skeleton(truth.skeleton, truth, named=True)[0])
+    people = [{**record, "keypoints": [3.0, 4.0, 2] + [0] * 51} for record in raw["annotations"]]
+    part = {"images": sorted(raw["images"], key=lambda image: image["file_name"]), "annotations": people}
+    part["categories"] = [skeleton_category(trained)]
+    done, notes = own_labels.complete_labels(
+        part, drawn / "images", trained, tuple(THREE), has_joints=True, has_masks=True, progress=lambda *_: None
+    )
+    for record in done["annotations"]:
+        joints = np.reshape(record["keypoints"], (-1, 3))
+        assert joints[COCO17.index("nose")].tolist() == [3, 4, 2], "of the file"
+        assert joints[COCO17.index("left_eye")].tolist() == [7, 7, 2], "detected"
+        assert joints[trained.index("tail")].tolist() == [0, 0, 0], "known to neither"
+    assert "15 joints" in notes[0]
 
 
 def test_a_folder_prepared_from_other_data_is_refused(drawn, tmp_path):

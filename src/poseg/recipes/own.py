@@ -15,7 +15,9 @@ from poseg.recipes.own_data import VALIDATION, OwnData, own_people, own_skeleton
 from poseg.runtime.models import card_of, is_model
 from poseg.skeletons import Skeleton
 from poseg.systems.multitask import Multitask
+from poseg.systems.personlab import PersonLab
 from poseg.systems.pose2seg import Pose2Seg
+from poseg.systems.poseg import PoSeg
 from poseg.training.crop_targets import CropInput
 from poseg.training.init import Init
 from poseg.training.kept_channels import kept_joints
@@ -71,7 +73,10 @@ def own_recipe(init: str, about: OwnData, folder: Path) -> Recipe:
     source = source_skeleton(init)
     new = source is not None and len(kept_joints(skeleton, source)) < len(skeleton)
     card = base.card
-    inference = replace(card.inference, pose_refiner="" if about.has_joints else card.inference.pose_refiner)
+    own = () if set(about.joints) == set(skeleton.joints) else about.joints
+    inference = replace(
+        card.inference, joints=own, pose_refiner="" if about.has_joints else card.inference.pose_refiner
+    )
     data = {
         "name": about.source, "images": about.train,
         "use": " and ".join(n for n, has in (("keypoints", about.has_joints), ("masks", about.has_masks)) if has),
@@ -102,14 +107,20 @@ def own_optim(base: OptimConfig, images: int, *, new_joints: bool) -> OptimConfi
     )  # fmt: skip
 
 
-def kept_and_new(init: str, skeleton: Skeleton) -> str:
-    """A sentence about which joints the network to start with has."""
+def joints_to_keep(init: str) -> Skeleton | None:
+    """The skeleton of a bottom-up network, whose tree its people are assembled along; None of those that take boxes."""
+    bottom_up = isinstance(find_recipe(base_recipe(init)).system, PersonLab | PoSeg)
+    return source_skeleton(init) if bottom_up else None
+
+
+def kept_and_new(init: str, joints: tuple[str, ...]) -> str:
+    """A sentence about which joints of a file the network to start with has."""
     source = source_skeleton(init)
     if source is None:
         return f"The weights of {init} do not name their joints: heads of the same shape are kept."
-    kept = kept_joints(skeleton, source)
-    new = [joint for joint in skeleton.joints if joint not in kept]
-    return f"{len(kept)} of {len(skeleton)} joints are kept from {init}" + (f"; new: {', '.join(new)}." if new else ".")
+    new = [joint for joint in joints if joint not in source.joints]
+    kept = f"{len(joints) - len(new)} of {len(joints)} joints are kept from {init}"
+    return f"{kept}; new: {', '.join(new)}." if new else f"{kept}."
 
 
 def _system(system: Any, skeleton: Skeleton, about: OwnData) -> Any:

@@ -1,6 +1,6 @@
 """A user's annotation file as the training data of a run: its skeleton completed, split by image, labels completed.
 
-Written once into a folder of the run, so that a run that is resumed, and whoever looks, sees the same labels.
+Written once into a folder of the run, so that a run that is resumed, and whoever opens it, sees the same labels.
 """
 
 from __future__ import annotations
@@ -60,31 +60,36 @@ class OwnData:
 
 
 def own_people(folder: Path) -> Parts:
-    """The training part that `prepare_own_data` wrote into a folder."""
+    """The training part that `prepare_own_data` wrote into a folder; heatmaps learn the joints of the file alone."""
     about = read_json(folder / ABOUT)
     data = CocoPeople(
         Path(about["source"]).stem, read_coco(folder / TRAIN), Path(about["images"]),
         labels=LabelConfig(include_empty=True, min_mask_agreement=1.0),
     )  # fmt: skip
+    if about["has_joints"]:
+        data.annotated_joints &= np.isin(data.skeleton.joints, about["joints"])
     return (WeightedDataset(data, 1.0),)
 
 
 def own_skeleton(folder: Path) -> Skeleton:
-    """The skeleton of the data that `prepare_own_data` wrote into a folder."""
+    """The skeleton that a network is trained on with the data that `prepare_own_data` wrote into a folder."""
     return read_coco(folder / TRAIN).skeleton
 
 
 def prepare_own_data(
-    annotations: Path, images: Path, folder: Path, *, seed: int, progress: Callable[[int, int | None], None]
-) -> OwnData:
+    annotations: Path, images: Path, folder: Path, *, source: Skeleton | None = None, seed: int,
+    progress: Callable[[int, int | None], None],
+) -> OwnData:  # fmt: skip
     """Write TRAIN and VALIDATION of an annotation file into a folder, unless they are there; returns what is in them.
 
+    source     of the network that is trained further: where it shares a joint with the file, all of its joints are
+               trained on, so that people are still assembled along its tree; None for the joints of the file alone
     progress   called with (done, all) while labels are completed
 
     Raises AnnotationError for a file that cannot be used or has too few images, and ImageError.
     """
     raw = read_json(annotations)
-    digest = hashlib.sha256(annotations.read_bytes() + str((images.resolve(), seed)).encode()).hexdigest()
+    digest = hashlib.sha256(annotations.read_bytes() + str((images.resolve(), source, seed)).encode()).hexdigest()
     if (folder / ABOUT).exists():
         about = read_json(folder / ABOUT)
         if about["digest"] != digest:
@@ -98,9 +103,14 @@ def prepare_own_data(
     has_joints = has_joints and bool((data.table.triplets[..., 2] > 0).any())
     if not (has_joints or has_masks):
         raise AnnotationError(f"{annotations} has neither keypoints nor segmentations; annotate either, or both.")
-    parts = [_part(data, records, skeleton, ids) for ids in (train, validation)]
+    trained = skeleton
+    if source is not None and set(source.joints) & set(skeleton.joints) and skeleton != source:
+        trained = source.extended(skeleton)
+    parts = [_part(data, records, own, ids) for own, ids in ((trained, train), (skeleton, validation))]
+    if trained != skeleton:
+        _widen(parts[0], skeleton, trained)
     parts[0], completed = complete_labels(
-        parts[0], images, skeleton, has_joints=has_joints, has_masks=has_masks, progress=progress
+        parts[0], images, trained, skeleton.joints, has_joints=has_joints, has_masks=has_masks, progress=progress
     )
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / TRAIN, parts[0])
@@ -179,6 +189,17 @@ def split_images(data: CocoDataset, images: Path, rng: np.random.Generator) -> t
     count = min(max(round(VALIDATION_FRACTION * len(shown)), 2), MAX_VALIDATION)
     chosen = {shown[index] for index in rng.permutation(len(shown))[:count]}
     return [number for number in present if number not in chosen], [n for n in present if n in chosen]
+
+
+def _widen(part: dict[str, Any], skeleton: Skeleton, trained: Skeleton) -> None:
+    """Put the keypoints of a part's people in the order of a skeleton with more joints; those have v = 0."""
+    places = [trained.index(joint) for joint in skeleton.joints]
+    for record in part["annotations"]:
+        if has_key(record, "keypoints"):
+            triplets = np.zeros((len(trained), 3))
+            triplets[places] = np.reshape(record["keypoints"], (-1, 3))
+            record["keypoints"] = triplets.ravel().tolist()
+        record.pop("keypoint_scores", None)
 
 
 def skeleton_category(skeleton: Skeleton) -> dict[str, Any]:

@@ -32,15 +32,18 @@ MASK_AGREEMENT = 0.5  # below what is cut out and pasted elsewhere
 
 
 def complete_labels(
-    part: dict[str, Any], images: Path, skeleton: Skeleton, *, has_joints: bool, has_masks: bool,
+    part: dict[str, Any], images: Path, skeleton: Skeleton, own: tuple[str, ...], *, has_joints: bool, has_masks: bool,
     progress: Callable[[int, int | None], None],
 ) -> tuple[dict[str, Any], tuple[str, ...]]:  # fmt: skip
-    """A COCO file with the joints or masks that none of its people has, where the default model detects them.
+    """A COCO file with the masks and the joints of a skeleton that it lacks, where the default model detects them.
+
+    own   the joints of the file itself, which stay as they are
 
     Where no image shows more than one annotated person, others who are detected become crowds, whose pixels are
     ignored. Returns the file and sentences about what was completed; a file with both stays as it is.
     """
-    if has_joints and has_masks:
+    hidden = [joint for joint in skeleton.joints if joint not in own or not has_joints]
+    if has_masks and not hidden:
         return part, ()
     data, predictor = parse_coco(part, "the training part"), load(DEFAULT)
     paths = match_files(images, [image["file_name"] for image in part["images"]]).paths
@@ -50,30 +53,33 @@ def complete_labels(
     for index, image in enumerate(part["images"], start=1):
         pixels = read_image(paths[image["file_name"]])
         people, detected = data.people(image["id"], pixels.shape[:2]), predictor(pixels)
-        similarity, threshold = _similarity(detected, people, by_masks=has_masks)
+        similarity, threshold = _similarity(detected, people, own, by_masks=has_masks)
         matched = greedy_match(similarity, threshold)
         for row, column in enumerate(matched):
             if column >= 0:
                 record = records[int(data.annotation_ids(image["id"])[column])]
-                record |= _mask(detected, row) if has_joints else _joints(detected, row, skeleton)
+                record |= {} if has_masks else _mask(detected, row)
+                record |= _joints(detected, row, skeleton, hidden, record.get("keypoints"))
                 done += 1
             elif alone and detected.scores[row] >= BYSTANDER:
                 bystanders.append(_bystander(detected, row, image["id"]))
         progress(index, len(part["images"]))
     first = max(records, default=0) + 1
     extra = [{"id": first + n, **record} for n, record in enumerate(bystanders)]
-    what = "masks" if has_joints else "joints"
-    notes = [f"The file has no {what}: `{DEFAULT}` gives them to {done} of {len(records)} people in training."]
+    what = " and ".join(w for w, given in (("masks", not has_masks), (f"{len(hidden)} joints", hidden)) if given)
+    notes = [f"`{DEFAULT}` gives {what} that the file lacks to {done} of {len(records)} people in training."]
     if extra:
         notes.append(f"One person an image is annotated: {len(extra)} others who are detected are ignored.")
     return {**part, "annotations": [*records.values(), *extra]}, tuple(notes)
 
 
-def _similarity(detected: People, people: People, *, by_masks: bool) -> tuple[NDArray[np.float32], float]:
+def _similarity(
+    detected: People, people: People, own: tuple[str, ...], *, by_masks: bool
+) -> tuple[NDArray[np.float32], float]:
     """(N, M) of detected and annotated people by what the file annotates, and the threshold that goes with it."""
     if by_masks and people.masks is not None and detected.masks is not None:
         return detected.masks.iou(people.masks), MIN_IOU
-    shared = remap_weights(detected.skeleton, people.skeleton).sum(axis=1) > 0
+    shared = (remap_weights(detected.skeleton, people.skeleton).sum(axis=1) > 0) & np.isin(people.skeleton.joints, own)
     if shared.sum() < MIN_SHARED:
         return box_iou_matrix(detected.boxes_xyxy, people.boxes_xyxy), MIN_IOU
     remapped, sides = detected.remap_to(people.skeleton), people.boxes_xyxy[:, 2:] - people.boxes_xyxy[:, :2]
@@ -90,14 +96,19 @@ def _mask(detected: People, row: int) -> dict[str, Any]:
     return {"segmentation": detected.masks.rle(row), "mask_agreement": MASK_AGREEMENT}
 
 
-def _joints(detected: People, row: int, skeleton: Skeleton) -> dict[str, Any]:
-    """Joints as COCO has them; an uncertain one has a position and v = 0."""
+def _joints(
+    detected: People, row: int, skeleton: Skeleton, hidden: list[str], given: list[float] | None
+) -> dict[str, Any]:
+    """Joints as COCO has them, those that are hidden from the detection; an uncertain one has a position and v = 0."""
     person = detected[[row]].remap_to(skeleton)
     points, scores = pixel_indices(person.keypoints[0]), person.keypoint_scores[0]
-    visible = np.where(scores >= CONFIDENT, 2, 0)
-    placed = scores >= UNCERTAIN
-    triplets = np.column_stack([np.where(placed[:, None], points, 0), visible])
-    return {"keypoints": [round(float(n), 2) for n in triplets.ravel()], "num_keypoints": int((visible > 0).sum())}
+    placed = (scores >= UNCERTAIN)[:, None]
+    triplets = np.column_stack([np.where(placed, points, 0), np.where(scores >= CONFIDENT, 2, 0)])
+    if given is not None:
+        stays = np.array([joint not in hidden for joint in skeleton.joints])
+        triplets = np.where(stays[:, None], np.reshape(given, (-1, 3)), triplets)
+    numbers = [round(float(n), 2) for n in triplets.ravel()]
+    return {"keypoints": numbers, "num_keypoints": int((triplets[:, 2] > 0).sum())}
 
 
 def _bystander(detected: People, row: int, image_id: int) -> Mapping[str, Any]:

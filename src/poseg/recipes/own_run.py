@@ -14,8 +14,8 @@ from poseg.io.files import write_json
 from poseg.io.overrides import apply_overrides
 from poseg.people import People
 from poseg.recipes.export_run import export_run
-from poseg.recipes.own import DATA, base_recipe, kept_and_new, own_recipe
-from poseg.recipes.own_data import OwnData, own_skeleton, prepare_own_data
+from poseg.recipes.own import DATA, base_recipe, joints_to_keep, kept_and_new, own_recipe
+from poseg.recipes.own_data import OwnData, prepare_own_data
 from poseg.recipes.own_report import Compared, compare, write_report
 from poseg.recipes.tasks import TASKS
 from poseg.recipes.train_run import best_step, check_resumable, train_run, waited
@@ -50,13 +50,13 @@ def plan(
 ) -> OwnRun:
     """Prepare the data and choose the recipe. Raises PosegError, AnnotationError and ImageError."""
     base = base_recipe(init)
-    about = prepare_own_data(annotations, images, folder / DATA, seed=0, progress=progress)
+    about = prepare_own_data(annotations, images, folder / DATA, source=joints_to_keep(init), seed=0, progress=progress)
     recipe = apply_overrides(own_recipe(init, about, folder / DATA), settings)
     check_resumable(folder, recipe)
     optim = recipe.optim
     facts = (
         f"{about.train} images with {about.people} people to train on, {about.validation} to validate on.",
-        kept_and_new(init, own_skeleton(folder / DATA)),
+        kept_and_new(init, about.joints),
         *about.notes,
         f"{optim.steps} steps of {optim.batch_size} images at a learning rate of {optim.lr:g}; it ends after "
         f"{recipe.validation.patience} evaluations without gain, one every {recipe.validation.every} steps.",

@@ -34,6 +34,7 @@ class InferenceConfig:
                   (`codecs.scale_selection`); faster than all scales on the whole image, and about as accurate
     pose_refiner  name of a bundled model, or path of a file, that refines poses, one crop a person; "" for none
     mask_refiner  name of a bundled model, or path of a file, that refines masks; "" for none
+    joints        the joints that people are given, in this order; empty for all that the network predicts
     """
 
     long_edge_px: int
@@ -42,9 +43,11 @@ class InferenceConfig:
     adaptive: bool = False
     pose_refiner: str = ""
     mask_refiner: str = ""
+    joints: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scales", tuple(float(scale) for scale in self.scales))
+        object.__setattr__(self, "joints", tuple(self.joints))
 
     def check(self) -> None:
         """Raise PosegError for invalid scales and sizes."""

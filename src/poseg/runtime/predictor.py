@@ -87,6 +87,8 @@ class Predictor:
         """The people of all views: fused poses, pixel assignment, masks: the second half of prediction."""
         start = perf_counter()
         people = self.refine(image, self.instances(image, views))[: self.decoder.max_people]
+        if self.inference.joints:
+            people = people.remap_to(self.model.codec.skeleton.subset(self.inference.joints))
         spent = sum((view.timings for view in views), Timings(0.0, 0.0, 0.0))
         return replace(people, timings=spent + Timings(0.0, 0.0, 1e3 * (perf_counter() - start)))
 

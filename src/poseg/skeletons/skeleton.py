@@ -78,6 +78,43 @@ class Skeleton:
                 f"Skeleton {self.name} has no joint {joint!r}; it has {', '.join(self.joints)}."
             ) from None
 
+    def subset(self, joints: Sequence[str]) -> Skeleton:
+        """Some of the joints, in the order given, with the bones and flip pairs between them. Raises SkeletonError."""
+        order, kept = [self.index(joint) for joint in joints], set(joints)
+        bones, flips = (tuple(p for p in pairs if kept.issuperset(p)) for pairs in (self.bones, self.flip_pairs))
+        return Skeleton(self.name, tuple(joints), bones, (), tuple(self.sigmas[i] for i in order if self.sigmas), flips)
+
+    def extended(self, other: Skeleton) -> Skeleton:
+        """All joints, then those that only `other` has, each joined as in the tree of that.
+
+        Joints of both have the sigmas of `other`. Raises SkeletonError where a tree is missing, or no joint is shared.
+        """
+        new = [joint for joint in other.joints if joint not in self.joints]
+        tree, reached, rest = list(self.required_tree), set(self.joints), list(other.required_tree)
+        while rest:
+            pair = next((p for p in rest if p[0] in reached or p[1] in reached), None)
+            if pair is None:
+                raise SkeletonError(f"The skeletons {self.name} and {other.name} share no joint.")
+            rest.remove(pair)
+            if not reached.issuperset(pair):
+                tree.append(pair if pair[0] in reached else pair[::-1])
+            reached.update(pair)
+        sigmas = dict(zip(self.joints, self.oks_sigmas, strict=True)) | dict(
+            zip(other.joints, other.oks_sigmas, strict=True)
+        )
+        joints = (*self.joints, *new)
+        flips = {
+            tuple(sorted((s.joints[a], s.joints[b])))
+            for s in (self, other)
+            for a, b in enumerate(s.flip_index)
+            if a != b
+        }
+        # A joint of both keeps one partner, that of `other`.
+        paired = {joint for joint in other.joints if other.flip_index[other.index(joint)] != other.index(joint)}
+        pairs = tuple(sorted(p for p in flips if _are_partners(p, other) or not paired.intersection(p)))
+        bones = tuple(dict.fromkeys((*other.bones, *self.bones)))
+        return Skeleton(other.name, joints, bones, tuple(tree), tuple(float(sigmas[j]) for j in joints), pairs)
+
     def indices(self, pairs: Sequence[Pair]) -> NDArray[np.intp]:
         """(len(pairs), 2) positions of pairs of names."""
         return np.array([[self.index(a), self.index(b)] for a, b in pairs], np.intp).reshape(-1, 2)
@@ -127,6 +164,13 @@ class Skeleton:
                 f"The tree of skeleton {self.name} is not the same on both sides, so its fields cannot be flipped; "
                 "give a symmetric tree or leave flipping off."
             ) from None
+
+
+def _are_partners(pair: Pair, skeleton: Skeleton) -> bool:
+    """Whether a pair of joints are flip partners in a skeleton."""
+    if not {*pair} <= {*skeleton.joints}:
+        return False
+    return bool(skeleton.flip_index[skeleton.index(pair[0])] == skeleton.index(pair[1]))
 
 
 def _other_side(joint: str) -> str:
