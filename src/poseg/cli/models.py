@@ -51,6 +51,7 @@ def _facts(card: Card) -> list[tuple[str, str]]:
         ("name", card.name),
         ("system", card.system),
         ("skeleton", f"{card.skeleton.get('name', '?')}, {len(joints)} joints"),
+        ("precision", card.precision),
         ("input", f"{card.inference.long_edge_px} px long edge; sides {card.size_divisor} n + {card.size_offset}"),
         *([("scales", _scales_text(inference))] if len(inference.scales) > 1 or inference.flip else []),
         *([("poses refined by", inference.pose_refiner)] if inference.pose_refiner else []),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from poseg.io.files import write_bytes
 from poseg.runtime.card import CARD_KEY, Card
+from poseg.runtime.onnx_weights import require_onnx
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -20,11 +21,11 @@ def hash_without_card(model: ModelProto) -> str:
 
 
 def with_card(model: ModelProto, card: Card) -> tuple[bytes, Card]:
-    """The bytes of an ONNX file with the card inside, and the card as written, its `sha256` filled in.
+    """The bytes of an ONNX file with the card inside, and the card as written, its precision and `sha256` filled in.
 
     The model is left as it is; a card that it carries is replaced in the bytes.
     """
-    card = replace(card, sha256=hash_without_card(model))
+    card = replace(card, precision=_precision(model), sha256=hash_without_card(model))
     carded = _without_card(model)
     carded.metadata_props.add(key=CARD_KEY, value=card.to_json())
     return carded.SerializeToString(deterministic=True), card
@@ -38,6 +39,14 @@ def save_with_card(model: ModelProto, card: Card, destination: str | Path) -> Ca
     data, written = with_card(model, card)
     write_bytes(destination, data)
     return written
+
+
+def _precision(model: ModelProto) -> str:
+    """INT8, FP16 or FP32, as in `Card`."""
+    if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
+        return "INT8"
+    half = require_onnx().TensorProto.FLOAT16
+    return "FP16" if any(tensor.data_type == half for tensor in model.graph.initializer) else "FP32"
 
 
 def _without_card(model: ModelProto) -> ModelProto:

@@ -24,7 +24,7 @@ Bytes = NDArray[np.uint8]
 CARD_KEY = "poseg.card"
 MAX_STEP_PX = 256  # between two sizes that a network takes
 MAX_COLOUR, MIN_STD = 1e6, 1e-6  # images are in 0..255
-CARD_VERSION = 5
+CARD_VERSION = 6
 
 
 def _parsed(kind: Any, plain: Mapping[str, Any]) -> Any:
@@ -59,6 +59,8 @@ class Card:
     data           training sets: [{"name", "images", "use", "terms"}]
     scores         evaluation results: [{"data", "images", "long_edge_px", "metric", "value", "interval", "command"}]
     notes          remarks for users, as sentences
+    precision      of the weights: "FP32"; "FP16", computed in FP32; or "INT8", of layers whose sums cannot saturate.
+                   Each gives the same answer on every processor, up to the rounding of floats
     sha256         hash of the file without its card, to tell two exports apart
     """
 
@@ -76,6 +78,7 @@ class Card:
     data: tuple[Mapping[str, Any], ...] = ()
     scores: tuple[Mapping[str, Any], ...] = ()
     notes: tuple[str, ...] = ()
+    precision: str = "FP32"
     sha256: str = ""
     version: int = CARD_VERSION
 
