@@ -16,6 +16,7 @@ from torch import nn  # noqa: E402
 import poseg  # noqa: E402
 from poseg.codecs.multitask import HEATMAP  # noqa: E402
 from poseg.errors import WeightsError  # noqa: E402
+from poseg.export.quantize import without_rounding  # noqa: E402
 from poseg.export.torch_model import TorchModel, make_card  # noqa: E402
 from poseg.export.torch_onnx import _extra_inputs, _image_inputs, _noise, export_onnx, parity  # noqa: E402
 from poseg.geometry.masks import Masks  # noqa: E402
@@ -37,7 +38,6 @@ RECIPES = {
     "small": "personlab_small", "fast": "personlab_fast", "pose2seg": "pose2seg_small", "poseg": "poseg_small",
     "multitask": "multitask", "mask_refiner": "mask_refiner_small", "lifter": "lifter",
 }  # fmt: skip
-RELU6 = 6.01  # the largest value of a byte behind ReLU6
 
 
 @pytest.fixture(params=RECIPES)
@@ -55,29 +55,6 @@ def filled(name: str) -> nn.Module:
     network = system_of(name).network()
     load_init(network, Init(checkpoint=name))
     return network.eval()
-
-
-def without_rounding(data: bytes) -> bytes:
-    """The model file with its activations in FP32; what bytes clip, as ReLU and ReLU6 do there, is clipped."""
-    model = onnx.load_model_from_string(data)
-    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    rounded = {node.output[0]: node for node in model.graph.node if node.op_type == "QuantizeLinear"}
-    nodes = []
-    for node in model.graph.node:
-        if node.op_type == "QuantizeLinear":
-            continue
-        if node.op_type == "DequantizeLinear" and node.input[0] in rounded:
-            source, scale, zero = rounded[node.input[0]].input
-            high = 255 * float(values[scale])
-            limits = (0.0, 6.0 if high < RELU6 else 1e30) if values[zero] == 0 else (-1e30, 1e30)
-            ends = [f"{source}_{end}" for end in ("low", "high")]
-            for end, limit in zip(ends, limits, strict=True):
-                model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(limit, np.float32), end))
-            node = onnx.helper.make_node("Clip", [source, *ends], list(node.output))
-        nodes.append(node)
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
-    return model.SerializeToString()
 
 
 def inputs_of(name: str, ours: TorchModel) -> tuple[np.ndarray, dict[str, np.ndarray]]:

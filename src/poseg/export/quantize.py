@@ -33,6 +33,8 @@ Floats = NDArray[np.float32]
 
 MIN_IMAGES = 8
 LAYERS = ("Conv", "Gemm")
+MAX_RELU6 = 6.01  # the largest value of a byte behind ReLU6
+FREE = 1e30  # a limit that no value reaches
 
 
 def quantize(
@@ -116,6 +118,30 @@ def _read_tensors(
     session = ort.InferenceSession(probed.SerializeToString(), options, providers=["CPUExecutionProvider"])
     for tensors in inputs:
         yield dict(zip(names, session.run(list(names), dict(tensors)), strict=True))
+
+
+def without_rounding(data: bytes) -> bytes:
+    """A model file with its activations in FP32; what bytes clip, as ReLU and ReLU6 do there, is clipped."""
+    onnx = require_onnx()
+    model = onnx.load_model_from_string(data)
+    values = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    rounded = {node.output[0]: node for node in model.graph.node if node.op_type == "QuantizeLinear"}
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type == "QuantizeLinear":
+            continue
+        if node.op_type == "DequantizeLinear" and node.input[0] in rounded:
+            source, scale, zero = rounded[node.input[0]].input
+            high = 255 * float(values[scale])
+            limits = (0.0, 6.0 if high < MAX_RELU6 else FREE) if values[zero] == 0 else (-FREE, FREE)
+            ends = [f"{source}_{end}" for end in ("low", "high")]
+            for end, limit in zip(ends, limits, strict=True):
+                model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(limit, np.float32), end))
+            node = onnx.helper.make_node("Clip", [source, *ends], list(node.output))
+        nodes.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return bytes(model.SerializeToString())
 
 
 @dataclass(frozen=True, slots=True)
