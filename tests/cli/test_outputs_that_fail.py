@@ -54,7 +54,7 @@ def interrupt(monkeypatch):
     module = import_module("poseg.draw.overlay")
     draw, calls = module.overlay, []
 
-    def interrupted(image, people):
+    def interrupted(image, people, **labels):
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt

@@ -185,7 +185,7 @@ def test_predict_keeps_the_frames_before_an_error(predict: Poseg, clip, monkeypa
     clip("next.mp4", 2)
     draw, calls = module.overlay, []
 
-    def interrupted(image, people):
+    def interrupted(image, people, **labels):
         calls.append(1)
         if len(calls) == 6:
             raise fault

@@ -10,7 +10,6 @@ import typer
 
 from poseg.cli.outputs import unique_names
 from poseg.cli.predict_options import OutOption
-from poseg.io.files import make_folder
 
 if TYPE_CHECKING:
     from poseg.datasets.check import CheckReport, Issue, Summary
@@ -70,6 +69,7 @@ def show(
     from poseg.datasets import custom_coco
     from poseg.datasets.dataset import draw_sample
     from poseg.errors import ImageError
+    from poseg.io.files import make_folder
     from poseg.io.images import write_png
 
     labelled = custom_coco(annotations, images)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from poseg.cli import predict_options as opt
-from poseg.cli.image_outputs import provided_people
+from poseg.cli.completion import complete_effect
+from poseg.cli.image_outputs import RecursiveOption, provided_people
 from poseg.cli.outputs import error_console, exclude_outputs, process_images, unique_names
 from poseg.cli.video_jobs import MaxFramesOption, OfflineOption, SmoothOption, VideoOptions, VideoSourcesArgument
 from poseg.errors import EffectError, OutputError, PosegError
-from poseg.io.files import make_folder
 from poseg.io.overrides import InvalidValueError, parse_value, split_override
 
 if TYPE_CHECKING:
@@ -36,14 +36,17 @@ def effect(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="An effect such as blur, winged or pixelate, or several such as winged+blur."
+            metavar="NAME",
+            help="An effect such as blur, winged or pixelate, or several such as winged+blur.",
+            autocompletion=complete_effect,
         ),
     ],
     sources: VideoSourcesArgument,
     out: Annotated[
         Path,
         typer.Option("--out", "-o", metavar="OUT", help="A file for one image or video, a folder for any number."),
-    ],
+    ] = opt.OUT,
+    recursive: RecursiveOption = False,
     person: Annotated[
         int | None,
         typer.Option(
@@ -85,13 +88,13 @@ def effect(
     """
     from poseg.cli.effect_video import people_from_jsonl, video_targets, write_videos
     from poseg.cli.video_jobs import classify_sources
-    from poseg.io.sources import find_images
+    from poseg.io.sources import at_any_depth, find_images
 
     steps = build_chain(name, settings or (), person=person, strength=strength)
     if people is not None and (model, mask_model) != (None, None):
         raise PosegError("--people holds the people already; leave --model and --mask-model out, or leave it out.")
     console = error_console()
-    by_kind = classify_sources(sources, out)
+    by_kind = classify_sources(at_any_depth(sources) if recursive else sources, out)
     images = find_images(by_kind.images)
     for error in (*by_kind.errors, *images.errors):
         console.print(f"poseg: {error}")
@@ -130,6 +133,7 @@ def _from_file(file: Path, paths: Sequence[Path]) -> DetectAt:
 
 def _targets(paths: Sequence[Path], out: Path, console: Console) -> list[Path]:
     """The file for each image. Raises OutputError where one file is to hold several, or a kind we do not write."""
+    from poseg.io.files import make_folder
     from poseg.io.image_metadata import FORMATS
     from poseg.io.sources import IMAGE_SUFFIXES
 

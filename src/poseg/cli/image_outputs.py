@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from poseg.cli.convert import Format
+from poseg.errors import PosegError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from poseg.cli.outputs import Progress
+    from poseg.interop.image_people import ImagePeople
     from poseg.people import People, Timings
 
     # Gives the people of an image that was read from a path.
@@ -32,11 +37,46 @@ MasksOption = Annotated[
     bool, typer.Option("--masks", help="Write NAME.masks.png too: 0 is background, 1 the person of the highest score.")
 ]
 OverlayOption = Annotated[bool, typer.Option("--overlay/--no-overlay", help="Write NAME.overlay.png.")]
+LABELS = ("ids", "scores", "names", "boxes")
+LabelsOption = Annotated[
+    str | None,
+    typer.Option("--labels", help=f"What overlays show too, between commas: {', '.join(LABELS)}."),
+]
+RecursiveOption = Annotated[bool, typer.Option("--recursive", "-r", help="Folders: take files at any depth.")]
 
 
-def predict_images(
-    sources: Sequence[str], out: Path, make_detector: MakeDetector, *, masks: bool, overlay: bool
-) -> None:
+@dataclass(frozen=True, slots=True)
+class ImageOutputs:
+    """What is written for images, beside the results.
+
+    masks    NAME.masks.png
+    overlay  NAME.overlay.png
+    labels   what it shows besides poses and masks, of `LABELS`
+    formats  other formats, of `Format`
+    """
+
+    masks: bool = False
+    overlay: bool = True
+    labels: tuple[str, ...] = ()
+    formats: tuple[Format, ...] = ()
+
+    def draw(self, image: NDArray[np.uint8], people: People) -> NDArray[np.uint8]:
+        """The overlay."""
+        from poseg.draw.overlay import overlay
+
+        return overlay(image, people, **dict.fromkeys(self.labels, True))
+
+
+def parse_labels(text: str | None) -> tuple[str, ...]:
+    """Labels between commas. Raises PosegError that lists them."""
+    names = tuple(part.strip() for part in (text or "").split(",") if part.strip())
+    unknown = [name for name in names if name not in LABELS]
+    if unknown:
+        raise PosegError(f"There is no label {unknown[0]!r}; the labels are {', '.join(LABELS)}.")
+    return names
+
+
+def predict_images(sources: Sequence[str], out: Path, make_detector: MakeDetector, outputs: ImageOutputs) -> None:
     """Write all people in the images of the sources to a folder; `make_detector` is called where there are any.
 
     What cannot be read or written is named on stderr, the others are finished, and the exit code is 2. Ctrl-C ends it
@@ -53,7 +93,7 @@ def predict_images(
     paths = exclude_outputs(images.paths, out, ENDINGS)
     if paths:
         detect, ids = make_detector(paths, console)
-        progress = _write_all(detect, paths, ids, out, console, masks=masks, overlay=overlay)
+        progress = _write_all(detect, paths, ids, out, console, outputs)
     progress.failed += len(images.errors)
     progress.exit()
 
@@ -82,14 +122,14 @@ def provided_people(
 
 
 def _write_all(
-    detect: DetectAt, paths: Sequence[Path], ids: Mapping[Path, int | str], out: Path, console: Console, *,
-    masks: bool, overlay: bool,
+    detect: DetectAt, paths: Sequence[Path], ids: Mapping[Path, int | str], out: Path, console: Console,
+    wanted: ImageOutputs,
 ) -> Progress:  # fmt: skip
     """Take one image after the other, and add its people to the results."""
     from poseg.cli.outputs import Progress, process_images, unique_names
     from poseg.draw.mask import label_map
-    from poseg.draw.overlay import overlay as draw
     from poseg.errors import OutputError
+    from poseg.interop.image_people import ImagePeople
     from poseg.io.coco_results import coco_results
     from poseg.io.files import make_folder
     from poseg.io.images import write_png
@@ -99,17 +139,20 @@ def _write_all(
     same_names = len({path.name for path in paths}) < len(paths)
     names = dict(zip(paths, unique_names(paths, console), strict=True))
     timings: list[Timings] = []
+    converted: list[ImagePeople] = []
 
     def write(path: Path, image: NDArray[np.uint8]) -> None:
         people, name = detect(image, path), names[path]
         file_name = path.as_posix() if same_names else path.name
         new = coco_results(people, ids[path], first_id=results.records + 1, file_name=file_name)
         outputs = [lambda: results.extend(new)]
-        if overlay:
-            outputs.append(lambda: write_png(out / f"{name}.overlay.png", draw(image, people)))
+        if wanted.formats:
+            converted.append(ImagePeople(file_name, people, (image.shape[0], image.shape[1])))
+        if wanted.overlay:
+            outputs.append(lambda: write_png(out / f"{name}.overlay.png", wanted.draw(image, people)))
         if people.keypoints_3d is not None:
             outputs.append(lambda: _write_3d(out, name, image, people))
-        if masks:
+        if wanted.masks:
             outputs.append(lambda: write_png(out / f"{name}.masks.png", label_map(people, image.shape[:2])))
         timings.extend([people.timings] if people.timings else [])
         _write_each(outputs)
@@ -121,11 +164,26 @@ def _write_all(
     except OutputError as fault:  # no room for the last records
         console.print(f"poseg: {fault} It holds {results.written} of {results.records} people.")
         progress.failed += 1
+    progress.failed += _write_formats(out, converted, wanted.formats, console)
     if timings:
         typer.echo(f"{_summary(results.records, timings)}; written to {out}")
     if progress.stopped:
         typer.echo(f"Stopped early: the people of {len(timings)} of {len(paths)} images are in {out / RESULTS}.")
     return progress
+
+
+def _write_formats(out: Path, images: Sequence[ImagePeople], formats: Sequence[Format], console: Console) -> int:
+    """The people in other formats, beside the results; what cannot be written is named. Returns how many failed."""
+    from poseg.cli.convert import format_paths, write_format
+
+    failed = 0
+    for form, path in format_paths(out, formats).items():
+        try:
+            write_format(form, path, images)
+        except PosegError as fault:
+            console.print(f"poseg: {fault}")
+            failed += 1
+    return failed
 
 
 def _write_each(outputs: Sequence[Callable[[], None]]) -> None:

@@ -12,7 +12,6 @@ import typer
 from poseg.cli.outputs import progress_bar
 from poseg.cli.predict_options import ThreadsOption
 from poseg.errors import PosegError
-from poseg.io.files import make_folder
 
 if TYPE_CHECKING:
     from poseg.labelling import LabelingJob, LabelingSummary, TeacherConfig
@@ -89,6 +88,7 @@ def label(
 
 def _run(job: LabelingJob, contact_sheets: Path | None) -> LabelingSummary:
     """Label with a progress bar, drawing on the way."""
+    from poseg.io.files import make_folder
     from poseg.labelling import label as label_folder
     from poseg.labelling.records import ContactSheets
 

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 import poseg
+from poseg.cli.convert import convert
 from poseg.cli.data import data
 from poseg.cli.effect import effect
 from poseg.cli.evaluate import evaluate
@@ -103,6 +104,7 @@ app = typer.Typer(
 app.command()(predict)
 app.command()(segment)
 app.command()(effect)
+app.command()(convert)
 app.command()(visualize)
 app.command()(models)
 app.command()(evaluate)

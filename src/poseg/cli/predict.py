@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from poseg.cli import predict_options as opt
-from poseg.cli.image_outputs import MasksOption, OverlayOption, predict_images
+from poseg.cli.convert import FormatOption, parse_formats
+from poseg.cli.image_outputs import (
+    ImageOutputs,
+    LabelsOption,
+    MasksOption,
+    OverlayOption,
+    RecursiveOption,
+    parse_labels,
+    predict_images,
+)
 from poseg.cli.video_jobs import (
     MaxFramesOption,
     OfflineOption,
@@ -22,18 +31,13 @@ from poseg.cli.video_jobs import (
 from poseg.errors import OutputError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from poseg.cli.predict_options import Detect
     from poseg.cli.video_jobs import Sources, VideoJob
-    from poseg.io.frames import Frame
-    from poseg.people import People
 
 
 def predict(
     sources: VideoSourcesArgument,
-    out: opt.OutOption,
+    out: opt.OutOption = opt.OUT,
     model: opt.ModelOption = None,
     long_edge: opt.LongEdgeOption = None,
     max_people: opt.MaxPeopleOption = opt.MAX_PEOPLE,
@@ -55,6 +59,9 @@ def predict(
     lift: opt.LiftOption = False,
     masks: MasksOption = False,
     overlay: OverlayOption = True,
+    labels: LabelsOption = None,
+    formats: FormatOption = None,
+    recursive: RecursiveOption = False,
     smooth: SmoothOption = True,
     offline: OfflineOption = False,
     webm: Annotated[bool, typer.Option("--webm", help="Videos: write .webm (VP9) rather than .mp4 (H.264).")] = False,
@@ -72,17 +79,19 @@ def predict(
     """
     from poseg.cli.outputs import INTERRUPTED
     from poseg.cli.video_jobs import VideoJob, classify_sources
+    from poseg.io.sources import at_any_depth
 
     detect = opt.DetectOptions(
         model, long_edge, scales, flip, adaptive, refine_poses, mask_refiner, max_people, min_score, threads
     )
     options = opt.PredictOptions(detect, mask_model, detector, people, lift)
     build = cache(options.build)
-    by_kind = classify_sources(sources, out)
+    outputs = ImageOutputs(masks, overlay, parse_labels(labels), parse_formats(formats))
+    by_kind = classify_sources(at_any_depth(sources) if recursive else sources, out)
     failed = bool(by_kind.errors)
     if by_kind.images:
         try:
-            predict_images(by_kind.images, out, options.per_image(build), masks=masks, overlay=overlay)
+            predict_images(by_kind.images, out, options.per_image(build), outputs)
         except typer.Exit as ended:
             if ended.exit_code == INTERRUPTED:
                 raise
@@ -98,7 +107,8 @@ def predict(
         def job(name: str) -> VideoJob:
             video = out / f"{name}.overlay{'.webm' if webm else '.mp4'}" if overlay else None
             return VideoJob(
-                lambda frame: build()(frame.image), _overlay, video, out / f"{name}.people.jsonl",
+                lambda frame: build()(frame.image), lambda frame, people: outputs.draw(frame.image, people), video,
+                out / f"{name}.people.jsonl",
                 VideoOptions(smooth, offline, max_frames), lifter,
             )  # fmt: skip
 
@@ -147,9 +157,3 @@ def _write_viewer(jsonl: Path) -> None:
     )
     name = jsonl.name.removesuffix(".people.jsonl")
     write_text(jsonl.with_name(f"{name}.3d.html"), viewer3d_html(frames, title=name))
-
-
-def _overlay(frame: Frame, people: People) -> NDArray[np.uint8]:
-    from poseg.draw.overlay import overlay
-
-    return overlay(frame.image, people)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from poseg.cli.completion import complete_model
 from poseg.errors import PosegError
 
 if TYPE_CHECKING:
@@ -29,8 +30,14 @@ MAX_PEOPLE, MIN_SCORE = 100, 0.3
 
 ModelOption = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="Name of a bundled model (see `poseg models`) or path of an ONNX file."),
+    typer.Option(
+        "--model",
+        "-m",
+        help="Name of a bundled model (see `poseg models`) or path of an ONNX file.",
+        autocompletion=complete_model,
+    ),
 ]
+OUT = Path("out")
 OutOption = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for what is written.")]
 LongEdgeOption = Annotated[
     int | None,

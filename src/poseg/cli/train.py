@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from poseg.cli.completion import complete_recipe
 from poseg.cli.predict_options import OutOption
 from poseg.errors import PosegError
 from poseg.recipes import RECIPES
@@ -32,6 +33,7 @@ def train(
             metavar="[RECIPE]",
             help="Name of a recipe, or a .py file with RECIPE in it; none for own data.",
             show_default=False,
+            autocompletion=complete_recipe,
         ),
     ] = OWN,
     data: Annotated[

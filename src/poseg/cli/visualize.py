@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def visualize(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="An image.")],
-    out: opt.OutOption,
+    out: opt.OutOption = opt.OUT,
     model: opt.ModelOption = None,
     long_edge: opt.LongEdgeOption = None,
     scales: opt.ScalesOption = None,

@@ -90,8 +90,7 @@ def draw_joint_names(image: Bytes, people: People, *, min_score: float = CONFIDE
         for joint in np.flatnonzero(shown[person]):
             x, y = people.keypoints[person, joint]
             beside = np.array([x + 0.6 * size_px, y + 0.9 * size_px, x, y], np.float32)
-            name = people.skeleton.joints[joint].replace("_", " ")
-            _draw_label(canvas, name, beside, size_px, colours[person])
+            _draw_label(canvas, people.skeleton.joints[joint], beside, size_px, colours[person])
     return canvas
 
 

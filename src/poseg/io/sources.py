@@ -117,6 +117,11 @@ def image_suffixes() -> frozenset[str]:
     return IMAGE_SUFFIXES | (HEIF_SUFFIXES if find_spec(HEIF_READER) else frozenset())
 
 
+def at_any_depth(sources: Sequence[str]) -> list[str]:
+    """The sources, each folder as a pattern that takes the files at any depth below it, without hidden ones."""
+    return [os.path.join(glob.escape(one), "**", "*") if os.path.isdir(one) else one for one in sources]
+
+
 def is_video(path: str | os.PathLike[str]) -> bool:
     """Whether a name ends as the names of videos do; no file is opened."""
     return PurePath(os.fspath(path)).suffix.lower() in VIDEO_SUFFIXES

@@ -166,6 +166,11 @@ def models() -> dict[str, Card]:
     return {name: card_of(name) for name in _bundled()}
 
 
+def model_names() -> tuple[str, ...]:
+    """Names of the bundled models; no file is read."""
+    return tuple(_bundled())
+
+
 def _preset_card(name: str, card: Card) -> Card:
     """The card of a preset; any other card as it is."""
     if name not in _PRESETS:
