@@ -30,8 +30,8 @@ settings.load_profile("ci" if os.environ.get("CI") else "home")
 # Packages of the extras of pyproject.toml, by the names that are imported. A test that needs one which is not installed
 # is skipped, wherever it needs it: in its module, a fixture or the code that it calls.
 EXTRAS = (
-    "accelerate", "av", "huggingface_hub", "matplotlib", "OneEuroFilter", "onnx", "pillow_heif", "safetensors", "scipy",
-    "skimage", "tensorboard", "tflite", "timm", "torch",
+    "accelerate", "av", "fsspec", "huggingface_hub", "matplotlib", "OneEuroFilter", "onnx", "pillow_heif", "pyarrow",
+    "ray", "safetensors", "scipy", "skimage", "tensorboard", "tflite", "timm", "torch",
 )  # fmt: skip
 MISSING = {name for name in EXTRAS if find_spec(name) is None}
 

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 import poseg
+from poseg.cli.batch import batch
 from poseg.cli.convert import convert
 from poseg.cli.data import data
 from poseg.cli.effect import effect
@@ -31,8 +32,11 @@ _EXTRAS = {
     "OneEuroFilter": "video",
     "accelerate": "train",
     "av": "video",
+    "fsspec": "batch",
     "matplotlib": "analysis",
     "onnx": "export",
+    "pyarrow": "batch",
+    "ray": "batch",
     "safetensors": "train",
     "scipy": "video",
     "tensorboard": "train",
@@ -108,6 +112,7 @@ app.command()(convert)
 app.command()(visualize)
 app.command()(models)
 app.command()(evaluate)
+app.command()(batch)
 app.command()(quantize)
 app.command("import-google")(import_google)
 app.command()(label)
