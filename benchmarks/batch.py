@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -108,10 +109,8 @@ def kill(process: subprocess.Popen[bytes], what: str) -> None:
 
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End what is left of a job, by its session."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 

@@ -26,9 +26,8 @@ class Job:
 
     build     makes the detector, in each worker; it must be picklable
     settings  plain data that tells this detector from others: results of different ones are not mixed
-    workers   processes, each with a detector; None for as many as the CPUs or GPUs allow
+    workers   processes, each with a detector; None for as many as the CPUs allow
     threads   CPUs of a worker
-    gpus      of a worker; a fraction lets several share one
     address   of a running Ray cluster, or None for this machine
     """
 
@@ -38,7 +37,6 @@ class Job:
     out: Path
     workers: int | None = None
     threads: int = 1
-    gpus: float = 0.0
     address: str | None = None
 
 
@@ -138,7 +136,6 @@ def _run(job: Job, output: Output, left: list[int]) -> Iterator[dict[str, Any]]:
         fn_constructor_args=(job.build, output, job.plan.image_column),
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=_workers(job)),
         num_cpus=job.threads,
-        num_gpus=job.gpus or None,
     )
     for row in data.iter_rows():
         yield json.loads(row["notes"])
@@ -149,8 +146,7 @@ def _workers(job: Job) -> int:
 
     if job.workers is not None:
         return job.workers
-    have = ray.cluster_resources()
-    return max(1, int(have.get("GPU", 0) / job.gpus if job.gpus else have.get("CPU", 1) / job.threads))
+    return max(1, int(ray.cluster_resources().get("CPU", 1) / job.threads))
 
 
 class ShardWorker:

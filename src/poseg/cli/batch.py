@@ -27,7 +27,6 @@ def batch(
         int | None, typer.Option("--workers", min=1, help="Processes that predict; by default all CPUs are used.")
     ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Threads and CPUs of a worker.")] = 1,
-    gpus: Annotated[float, typer.Option("--gpus", min=0.0, help="GPUs of a worker; 0.25 lets four share one.")] = 0.0,
     address: Annotated[
         str | None, typer.Option("--address", help="A running Ray cluster, such as auto; else this machine alone.")
     ] = None,
@@ -54,7 +53,7 @@ def batch(
     del settings["threads"]  # of the same detector
     options.build()  # a model that cannot be loaded stops the command before anything is made
     plan = make_plan(sources, shard_items=shard_items, image_column=image_column)
-    job = Job(plan, options.build, settings, out, workers, threads, gpus, address)
+    job = Job(plan, options.build, settings, out, workers, threads, address)
     try:
         with progress_bar("Images", console) as show:
             result = run_batch(job, show)
