@@ -9,6 +9,7 @@ PosegError
 ├── AnnotationError   a fault in a label or result file
 ├── CardError         a model file without a card, or with one we cannot read
 ├── WeightsError      weights that do not fit their network
+├── DeviceError       a device that this installation cannot run models on
 ├── EffectError       invalid settings of an effect
 ├── VideoError        a video or a camera that cannot be read or written
 └── OutputError       an output path that cannot be written
@@ -16,8 +17,8 @@ PosegError
 The command line prints the sentence and exits 2. Nothing below the faces catches `Exception`,
 but for those of the user's code in a Python file.
 
-ImageWarning, a UserWarning, says what was done with an image that is not quite what it should be. The command line
-prints it and goes on.
+ImageWarning, a UserWarning, says what was done with an image that is not quite what it should be, DeviceWarning that
+a model does not run where it was asked to. The command line prints them and goes on.
 """
 
 from __future__ import annotations
@@ -55,6 +56,14 @@ class ImageError(PosegError, ValueError):
 
 class ImageWarning(UserWarning):
     """An image that is read, but not as it is: the first frame of several, 12 bits in 16, the end missing."""
+
+
+class DeviceError(PosegError, ValueError):
+    """A device that this installation cannot run models on."""
+
+
+class DeviceWarning(UserWarning):
+    """A device that was asked for is not used, or not for all of a model."""
 
 
 class AnnotationError(PosegError, ValueError):

@@ -78,6 +78,7 @@ def effect(
     offline: OfflineOption = False,
     max_frames: MaxFramesOption = None,
     threads: opt.ThreadsOption = None,
+    device: opt.DeviceOption = "auto",
 ) -> None:
     """Apply an effect to images and videos and write them to OUT.
 
@@ -103,7 +104,7 @@ def effect(
     clips = video_targets(by_kind, out, console)
     targets = dict(zip(paths, _targets(paths, out, console), strict=True))
     options = opt.DetectOptions(
-        model, long_edge, scales, flip, adaptive, refine_poses, mask_refiner, max_people, min_score, threads
+        model, long_edge, scales, flip, adaptive, refine_poses, mask_refiner, max_people, min_score, threads, device
     )
     build = cache(lambda: options.with_mask_model(mask_model))
 

@@ -60,6 +60,7 @@ def evaluate(
         bool, typer.Option("--keypoints-only", help="Ignore people without annotated joints, as COCOPersons does.")
     ] = False,
     threads: opt.ThreadsOption = None,
+    device: opt.DeviceOption = "auto",
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Evaluate the first images only.")] = None,
     json: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Write the scores here.")] = None,
     results: Annotated[
@@ -81,7 +82,7 @@ def evaluate(
     """
     _check_folders(json, results, pck_plot)
     options = opt.DetectOptions(
-        model, long_edge, scales, flip, adaptive, refine_poses, mask_refiner, max_people, min_score, threads
+        model, long_edge, scales, flip, adaptive, refine_poses, mask_refiner, max_people, min_score, threads, device
     )
     if metric is Metric.pck:
         _reject_with_pck(
@@ -229,7 +230,9 @@ def _with_provided_people(
     names = ["--model"] * (options.model is not None) + options.changed(DEFAULT, ["long_edge"])
     if names:
         raise PosegError(f"With --people nothing is detected, so {', '.join(names)} would do nothing; leave it out.")
-    segmenter = opt.build_segmenter(mask_model, threads=options.threads, long_edge=options.long_edge)
+    segmenter = opt.build_segmenter(
+        mask_model, threads=options.threads, device=options.device, long_edge=options.long_edge
+    )
     people = read_people(file)
     poses = f"{'ground truth of' if people.is_ground_truth else 'results in'} {file.name}"
     used = {"long_edge": options.long_edge, "threads": options.threads}

@@ -24,7 +24,7 @@ from poseg.cli.predict import predict
 from poseg.cli.segment import segment
 from poseg.cli.train import analyze, train
 from poseg.cli.visualize import visualize
-from poseg.errors import ImageWarning, PosegError
+from poseg.errors import DeviceWarning, ImageWarning, PosegError
 
 _DEBUG = "POSEG_DEBUG"
 # Modules that are not part of the light core, and the extra that installs them.
@@ -82,14 +82,15 @@ def _install_hint(error: BaseException | None) -> str:
 
 @contextmanager
 def _printed_warnings() -> Iterator[None]:
-    """Warnings about images become one line each; Pillow's, about damaged EXIF, are left out."""
+    """Warnings about images and devices become one line each; Pillow's, about damaged EXIF, are left out."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")
-        warnings.simplefilter("always", ImageWarning)
+        for category in (DeviceWarning, ImageWarning):
+            warnings.simplefilter("always", category)
         show = warnings.showwarning
 
         def show_line(message: Warning | str, category: type[Warning], *where: Any, **options: Any) -> None:
-            if issubclass(category, ImageWarning):
+            if issubclass(category, (DeviceWarning, ImageWarning)):
                 typer.echo(f"poseg: {message}", err=True)
             else:
                 show(message, category, *where, **options)

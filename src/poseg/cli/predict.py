@@ -67,6 +67,7 @@ def predict(
     webm: Annotated[bool, typer.Option("--webm", help="Videos: write .webm (VP9) rather than .mp4 (H.264).")] = False,
     max_frames: MaxFramesOption = None,
     threads: opt.ThreadsOption = None,
+    device: opt.DeviceOption = "auto",
 ) -> None:
     """Find the people of images and videos, and write them to DIR.
 
@@ -82,7 +83,7 @@ def predict(
     from poseg.io.sources import at_any_depth
 
     detect = opt.DetectOptions(
-        model, long_edge, scales, flip, adaptive, refine_poses, mask_refiner, max_people, min_score, threads
+        model, long_edge, scales, flip, adaptive, refine_poses, mask_refiner, max_people, min_score, threads, device
     )
     options = opt.PredictOptions(detect, mask_model, detector, people, lift)
     build = cache(options.build)

@@ -87,6 +87,12 @@ LiftOption = Annotated[
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="Threads that compute one image; all cores by default.")
 ]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device", help="Where models run: auto, cpu, cuda, tensorrt, openvino, coreml, directml, or a provider."
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -103,18 +109,19 @@ class DetectOptions:
     max_people: int = MAX_PEOPLE
     min_score: float = MIN_SCORE
     threads: int | None = None
+    device: str = "auto"
 
     def build(self, *, masks: bool = True) -> Predictor:
         """The predictor. Raises PosegError for a model that does not detect people."""
         from poseg.runtime.models import POSE_REFINER, build_predictor, load_model
 
         mask_refiner = "" if self.mask_refiner == "none" else self.mask_refiner
-        model = load_model(self.model, threads=self.threads)
+        model = load_model(self.model, threads=self.threads, device=self.device)
         pose_refiner = None
         if self.refine_poses is not None:
             pose_refiner = (model.card.inference.pose_refiner or POSE_REFINER) if self.refine_poses else ""
         return build_predictor(
-            model, threads=self.threads, max_people=self.max_people,
+            model, threads=self.threads, device=self.device, max_people=self.max_people,
             min_score=self.min_score, masks=masks, long_edge_px=self.long_edge, scales=_scales(self.scales),
             flip=self.flip, adaptive=self.adaptive, pose_refiner=pose_refiner, mask_refiner=mask_refiner,
         )  # fmt: skip
@@ -129,11 +136,11 @@ class DetectOptions:
         predictor = self.build()
         if mask_model is None:
             return predictor
-        return SegmentedPredictor(predictor, build_segmenter(mask_model, threads=self.threads))
+        return SegmentedPredictor(predictor, build_segmenter(mask_model, threads=self.threads, device=self.device))
 
     def changed(self, default: DetectOptions, ignored: Sequence[str] = ()) -> list[str]:
-        """The options that differ from `default`, such as "--long-edge"; not the model, threads and the ignored."""
-        names = [field.name for field in fields(self) if field.name not in ("model", "threads", *ignored)]
+        """The options that differ from `default`, such as "--long-edge"; not the model, where it runs, the ignored."""
+        names = [field.name for field in fields(self) if field.name not in ("model", "threads", "device", *ignored)]
         return [_flag(name) for name in names if getattr(self, name) != getattr(default, name)]
 
 
@@ -194,7 +201,7 @@ class PredictOptions:
         from poseg.runtime.lifter import Lifter
         from poseg.runtime.models import load_model
 
-        return Lifter(load_model("lifter", threads=self.detect.threads))
+        return Lifter(load_model("lifter", threads=self.detect.threads, device=self.detect.device))
 
     def per_image(self, build: Callable[[], Detect]) -> MakeDetector:
         """Gets ready for images: by `build`, or by the file that holds their people."""
@@ -233,17 +240,20 @@ def build_top_down(options: DetectOptions) -> TopDownPose:
     from poseg.runtime.crop_pose import TopDownPose
     from poseg.runtime.models import load_model
 
-    return TopDownPose(load_model(options.model, threads=options.threads), flip=options.flip is not False)
+    model = load_model(options.model, threads=options.threads, device=options.device)
+    return TopDownPose(model, flip=options.flip is not False)
 
 
 def build_segmenter(
-    model: str, *, threads: int | None, long_edge: int | None = None, exclusive: bool = True
+    model: str, *, threads: int | None, device: str, long_edge: int | None = None, exclusive: bool = True
 ) -> Pose2SegSegmenter:  # fmt: skip
     """The segmenter that the options describe. Raises PosegError for a model that does not segment provided people."""
     from poseg.runtime.models import load_model
     from poseg.runtime.pose2seg import Pose2SegSegmenter
 
-    return Pose2SegSegmenter(load_model(model, threads=threads), long_edge_px=long_edge, exclusive=exclusive)
+    return Pose2SegSegmenter(
+        load_model(model, threads=threads, device=device), long_edge_px=long_edge, exclusive=exclusive
+    )
 
 
 def _scales(text: str | None) -> tuple[float, ...] | None:

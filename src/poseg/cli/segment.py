@@ -49,6 +49,7 @@ def segment(
     formats: FormatOption = None,
     recursive: RecursiveOption = False,
     threads: opt.ThreadsOption = None,
+    device: opt.DeviceOption = "auto",
 ) -> None:
     """Make masks of people whose poses are in FILE, and write them to DIR as `poseg predict` does.
 
@@ -58,7 +59,7 @@ def segment(
     from poseg.io.sources import at_any_depth
 
     def make_segmenter(paths: Sequence[Path], console: Console) -> tuple[DetectAt, Any]:
-        segmenter = opt.build_segmenter(model, threads=threads, long_edge=long_edge, exclusive=exclusive)
+        segmenter = opt.build_segmenter(model, threads=threads, device=device, long_edge=long_edge, exclusive=exclusive)
         people_at, ids = provided_people(people, paths, console)
         return lambda image, path: segmenter(image, people_at(path)), ids
 

@@ -31,6 +31,7 @@ def visualize(
     refine_poses: opt.RefinePosesOption = None,
     mask_refiner: opt.MaskRefinerOption = None,
     threads: opt.ThreadsOption = None,
+    device: opt.DeviceOption = "auto",
 ) -> None:
     """Draw what the network predicts for an image: heatmaps, offsets or limbs, person map, people.
 
@@ -41,7 +42,7 @@ def visualize(
     from poseg.io.images import read_image, write_png
 
     predictor = opt.DetectOptions(
-        model, long_edge, scales, flip, adaptive, refine_poses, mask_refiner, threads=threads
+        model, long_edge, scales, flip, adaptive, refine_poses, mask_refiner, threads=threads, device=device
     ).build()
     pixels = read_image(image)
     views = predictor.views(pixels)

@@ -44,17 +44,25 @@ _STAGES: dict[str, Any] = {
 
 
 @overload
-def load(model: Literal["pose2seg"], *, threads: int | None = None, **options: Any) -> Pose2SegSegmenter: ...
-@overload
-def load(model: Literal["mask_refiner"], *, threads: int | None = None, **options: Any) -> MaskRefiner: ...
-@overload
-def load(model: Literal["multitask"], *, threads: int | None = None, **options: Any) -> TopDownPose: ...
-@overload
-def load(model: Literal["lifter"], *, threads: int | None = None, **options: Any) -> Lifter: ...
-@overload
-def load(model: str | os.PathLike[str] | None = None, *, threads: int | None = None, **options: Any) -> Predictor: ...
 def load(
-    model: str | os.PathLike[str] | None = None, *, threads: int | None = None, **options: Any
+    model: Literal["pose2seg"], *, threads: int | None = None, device: str = "auto", **options: Any
+) -> Pose2SegSegmenter: ...
+@overload
+def load(
+    model: Literal["mask_refiner"], *, threads: int | None = None, device: str = "auto", **options: Any
+) -> MaskRefiner: ...
+@overload
+def load(
+    model: Literal["multitask"], *, threads: int | None = None, device: str = "auto", **options: Any
+) -> TopDownPose: ...
+@overload
+def load(model: Literal["lifter"], *, threads: int | None = None, device: str = "auto", **options: Any) -> Lifter: ...
+@overload
+def load(
+    model: str | os.PathLike[str] | None = None, *, threads: int | None = None, device: str = "auto", **options: Any
+) -> Predictor: ...
+def load(
+    model: str | os.PathLike[str] | None = None, *, threads: int | None = None, device: str = "auto", **options: Any
 ) -> Predictor | Pose2SegSegmenter | TopDownPose | Lifter | MaskRefiner:
     """Load a model: `poseg.load()("photo.jpg")` detects people.
 
@@ -63,27 +71,31 @@ def load(
 
     model    name of a bundled model (`models()`), or path of an ONNX file with a card; None is "small"
     threads  for one image; None lets ONNX Runtime choose
+    device   where it runs: "auto", a device of `runtime.devices` ("cpu", "cuda", ...), or an ONNX Runtime provider
     options  of a model that detects people, those of `build_predictor`; of others, those of `Pose2SegSegmenter`
              (long_edge_px, exclusive, mask_threshold, prior_weight, rescore), `TopDownPose` (flip, min_score) or
              `MaskRefiner` (mask_threshold)
 
-    Raises WeightsError where there is no such model and CardError for a file without a valid card.
+    Raises WeightsError where there is no such model, CardError for a file without a valid card, and DeviceError for a
+    device that is not there, with what to install.
     """
-    loaded = load_model(model, threads=threads)
+    loaded = load_model(model, threads=threads, device=device)
     stage = _STAGES.get(loaded.card.system)
     if stage is not None:
         built: Pose2SegSegmenter | TopDownPose | Lifter | MaskRefiner = stage(loaded, **options)
         return built
-    return build_predictor(loaded, threads=threads, **options)
+    return build_predictor(loaded, threads=threads, device=device, **options)
 
 
 def build_predictor(
-    model: InferenceModel, *, threads: int | None = None, max_people: int = MAX_PEOPLE, min_score: float = MIN_SCORE,
-    masks: bool = True, decoder: DecoderConfig | None = None, pose_refiner: str | PoseRefiner | None = None,
-    mask_refiner: str | MaskRefiner | None = None, inference: InferenceConfig | None = None, **inference_options: Any,
+    model: InferenceModel, *, threads: int | None = None, device: str = "auto", max_people: int = MAX_PEOPLE,
+    min_score: float = MIN_SCORE, masks: bool = True, decoder: DecoderConfig | None = None,
+    pose_refiner: str | PoseRefiner | None = None, mask_refiner: str | MaskRefiner | None = None,
+    inference: InferenceConfig | None = None, **inference_options: Any,
 ) -> Predictor:  # fmt: skip
     """A predictor on a bottom-up model with the settings of its card, but for those given here.
 
+    threads, device    of the refiners; the model has its own
     max_people         those with the highest scores are kept
     min_score          people with a lower score are left out
     masks              False leaves the masks out, which saves time
@@ -104,12 +116,12 @@ def build_predictor(
         pose_refiner = None
         if inference.pose_refiner:
             pose_refiner = PoseRefiner(
-                TopDownPose(load_model(inference.pose_refiner, threads=threads), flip=inference.flip)
+                TopDownPose(load_model(inference.pose_refiner, threads=threads, device=device), flip=inference.flip)
             )
     if not isinstance(mask_refiner, MaskRefiner):
         mask_refiner = None
         if inference.mask_refiner and masks:
-            mask_refiner = MaskRefiner(load_model(inference.mask_refiner, threads=threads))
+            mask_refiner = MaskRefiner(load_model(inference.mask_refiner, threads=threads, device=device))
     config = replace(decoder or model.codec.default_config, max_people=max_people, min_score=min_score, masks=masks)
     return Predictor(model, inference, config, pose_refiner, mask_refiner)
 
@@ -123,16 +135,18 @@ def _changed(inference: InferenceConfig, options: dict[str, Any]) -> InferenceCo
     return replace(inference, **{name: value for name, value in options.items() if value is not None})
 
 
-def load_model(model: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> OnnxModel:
+def load_model(
+    model: str | os.PathLike[str] | None = None, *, threads: int | None = None, device: str = "auto"
+) -> OnnxModel:
     """The network behind `load`, with its card and codec."""
     bundled = _bundled()
     name = DEFAULT if model is None else os.fspath(model)
     if name in bundled:
-        loaded = OnnxModel(bundled[name].read_bytes(), threads=threads, name=name)
+        loaded = OnnxModel(bundled[name].read_bytes(), threads=threads, device=device, name=name)
         loaded.card = _preset_card(name, loaded.card)
         return loaded
     if Path(name).suffix == _SUFFIX or os.path.exists(name):
-        return OnnxModel(name, threads=threads)
+        return OnnxModel(name, threads=threads, device=device)
     listed = ", ".join(bundled) or "none in this installation"
     raise WeightsError(
         f"There is no model {name!r}; give the path of an ONNX file or the name of a bundled one ({listed})."

@@ -9,8 +9,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from poseg.codecs import CODECS, Codec
 from poseg.errors import CardError, PosegError, SkeletonError, WeightsError
 from poseg.fields import Fields
 from poseg.runtime.card import Card
+from poseg.runtime.devices import check_loaded, choose_providers
 from poseg.skeletons import Skeleton
 from poseg.transforms.letterbox import Crop, Letterbox
 
@@ -35,6 +36,8 @@ _ORT_ERRORS = (ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.InvalidGr
            UnicodeDecodeError)  # fmt: skip  # the last of names that are no text
 _MAX_SETTING = 1e4  # pixels or millimetres of a codec: memory grows with their square
 _FATAL_ONLY = 4  # lower levels come back as exceptions too
+_OF_PROCESS = ("_session", "_sessions", "_pool", "_lock", "_process", "_threads")  # what no other process can use
+_LOST: list[object] = []  # sessions of the process that this one was forked from
 
 
 class OnnxModel:
@@ -42,22 +45,48 @@ class OnnxModel:
 
     model    path or bytes of an ONNX file with a card
     threads  for one image; None lets ONNX Runtime choose (one for each core)
+    device   where it runs (`runtime.devices`)
     name     what messages call the model; its path where it has one
 
-    Raises WeightsError for a file that is no ONNX model, CardError for a missing or invalid card.
-    `run` may be called from several threads.
+    Raises WeightsError for a file that is no ONNX model, CardError for a missing or invalid card, DeviceError for a
+    device that is not there. `run` may be called from several threads. Copies, and models sent to another process,
+    open the file again; so does a process that was forked, whose sessions have lost their threads.
     """
 
-    def __init__(self, model: Model, *, threads: int | None = None, name: str = "") -> None:
+    def __init__(self, model: Model, *, threads: int | None = None, device: str = "auto", name: str = "") -> None:
         self.name = name or ("The model" if isinstance(model, bytes) else str(os.fspath(model)))
-        self._model, self._threads = model, threads or os.cpu_count() or 1
-        self._session = _open(model, self.name, threads=threads)
-        self._sessions: dict[int, ort.InferenceSession] = {}  # with fewer threads, by their number
+        self._model, self._num_threads, self._device = model, threads, device
+        self._start()
         self.card = _card(self._session, self.name)
         # Of the card's system; users of the model check that it is the right one.
         self.codec: Any = build_codec(self.card, self.name)
         self._outputs = _map_outputs(self._session, self.card, self.codec, self.name)
         self._input = _input_name(self._session, self.name)
+
+    def _start(self) -> None:
+        """Open the session of this process."""
+        self._threads, self._process, self._lock = self._num_threads or os.cpu_count() or 1, os.getpid(), Lock()
+        self._session = _open(self._model, self.name, threads=self._num_threads, device=self._device)
+        self._sessions: dict[int, ort.InferenceSession] = {}  # with fewer threads, by their number
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="poseg-each")  # its threads start when used
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in _OF_PROCESS}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._start()
+
+    def _follow_fork(self) -> None:
+        """In a forked process: open sessions of its own. Those of its parent stay, since ending them waits for ever."""
+        if self._process != os.getpid():
+            _LOST.append((self._session, self._sessions, self._pool))
+            self._start()
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The execution providers of ONNX Runtime that the model runs on, preferred first."""
+        return tuple(self._session.get_providers())
 
     def prepare(self, image: Bytes, long_edge_px: int, crop_xyxy: Crop | None = None) -> tuple[Floats, Letterbox]:
         """An image (H, W, 3) uint8 RGB, or a part of it, as the network's input (`Card.prepare`)."""
@@ -68,6 +97,7 @@ class OnnxModel:
 
         extra_inputs  float32, by the names of the graph's other inputs: "windows" and "joints" (Pose2Seg)
         """
+        self._follow_fork()
         return self._run(self._session, tensor, extra_inputs)
 
     def run_each(self, tensors: Sequence[Floats]) -> list[Fields]:
@@ -75,19 +105,16 @@ class OnnxModel:
 
         The single-threaded parts of the network then run in parallel, and crops do not leave the cache of a core.
         """
+        self._follow_fork()
         together = min(len(tensors), self._threads)
         if together < 2:
             return [self.run(tensor) for tensor in tensors]
         threads = self._threads // together
-        if threads not in self._sessions:
-            self._sessions[threads] = _open(self._model, self.name, threads=threads)
+        with self._lock:
+            if threads not in self._sessions:
+                self._sessions[threads] = _open(self._model, self.name, threads=threads, device=self._device)
         session = self._sessions[threads]
         return list(self._pool.map(lambda tensor: self._run(session, tensor, {}), tensors))
-
-    @cached_property
-    def _pool(self) -> ThreadPoolExecutor:
-        """The threads that call sessions of fewer threads."""
-        return ThreadPoolExecutor(self._threads, thread_name_prefix="poseg-each")
 
     def _run(self, session: ort.InferenceSession, tensor: Floats, extra_inputs: Mapping[str, Floats]) -> Fields:
         try:
@@ -150,7 +177,9 @@ def _skeleton(plain: Mapping[str, Any]) -> Skeleton:
         ) from None
 
 
-def _open(model: Model, name: str, *, threads: int | None = None, optimise: bool = True) -> ort.InferenceSession:
+def _open(
+    model: Model, name: str, *, threads: int | None = None, device: str = "cpu", optimise: bool = True
+) -> ort.InferenceSession:
     if not isinstance(model, bytes) and not Path(model).is_file():
         raise WeightsError(f"There is no file {name}; check the name, or see `poseg models` for the bundled ones.")
     options = ort.SessionOptions()
@@ -161,8 +190,11 @@ def _open(model: Model, name: str, *, threads: int | None = None, optimise: bool
     if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     source = model if isinstance(model, bytes) else os.fspath(model)
+    providers = choose_providers(device, ort.get_available_providers())
     try:
-        return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(source, options, providers=providers)
+        check_loaded(device, providers, session.get_providers())
+        return session
     except _ORT_ERRORS as fault:
         raise WeightsError(
             f"{name} is not an ONNX model that can be run ({_first_line(fault)}); copy or export it again."

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +24,10 @@ from poseg.runtime.mask_refiner import MaskRefiner
 from poseg.runtime.multi_scale import View, ViewInstances, assign_masks, detect_views, render_instances
 from poseg.runtime.pose_refiner import PoseRefiner
 
+Color = Literal["rgb", "bgr"]
+
 SYSTEMS = ("personlab", "poseg")
+AHEAD = 2  # images that a stream holds beside the one that it decodes
 
 
 def check_system(card: Card) -> None:
@@ -31,6 +37,15 @@ def check_system(card: Card) -> None:
             f"The model {card.name!r} is of the system {card.system!r}, which does not detect people by itself; "
             f"use one of {' or '.join(SYSTEMS)} to detect them, and pass them to this one."
         )
+
+
+def _read(image: Source, name: str, color: Color) -> NDArray[np.uint8]:
+    """An image (H, W, 3) uint8 RGB; of an array in BGR the channels are swapped."""
+    if color not in ("rgb", "bgr"):
+        raise PosegError(f'color is {color!r}; arrays are "rgb" or "bgr".')
+    if color == "bgr" and isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] in (3, 4):
+        image = np.ascontiguousarray(image[..., [2, 1, 0, 3][: image.shape[2]]])
+    return read_image(image, name=name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,14 +85,44 @@ class Predictor:
         """The model's name."""
         return self.model.card.name
 
-    def __call__(self, image: Source, *, name: str = "") -> People:
+    @overload
+    def __call__(self, image: list[Any] | tuple[Any, ...], *, name: str = "", color: Color = "rgb") -> list[People]: ...
+    @overload
+    def __call__(self, image: Source, *, name: str = "", color: Color = "rgb") -> People: ...
+    def __call__(
+        self, image: Source | list[Any] | tuple[Any, ...], *, name: str = "", color: Color = "rgb"
+    ) -> People | list[People]:
         """The people of an image, highest score first, in its own pixels, with masks and timings.
 
-        `image` and `name` as in `io.images.read_image`. An image without people gives People of length 0. Raises
-        ImageError for a bad image and FieldError where the network's outputs are not finite.
+        image  as in `io.images.read_image`, with its `name`; or a list or tuple of such, which gives a list (`stream`)
+        color  the order of the channels of arrays, "rgb", or "bgr" as OpenCV reads them
+
+        An image without people gives People of length 0. Raises ImageError for a bad image and FieldError where the
+        network's outputs are not finite.
         """
-        pixels = read_image(image, name=name)
+        if isinstance(image, (list, tuple)):
+            return list(self.stream(image, color=color))
+        pixels = _read(image, name, color)
         return self.decode(pixels, self.views(pixels))
+
+    def stream(self, images: Iterable[Source], *, color: Color = "rgb") -> Iterator[People]:
+        """The people of each image in turn, the same as one by one: the next is read and run while one is decoded.
+
+        `images` may be endless; two are held ahead. Raises as `__call__`, at the image that is at fault.
+        """
+        with ThreadPoolExecutor(1, "poseg-read") as reader, ThreadPoolExecutor(1, "poseg-network") as network:
+
+            def run(pending: Future[NDArray[np.uint8]]) -> tuple[NDArray[np.uint8], list[View]]:
+                pixels = pending.result()
+                return pixels, self.views(pixels)
+
+            ahead: deque[Future[tuple[NDArray[np.uint8], list[View]]]] = deque()
+            for image in images:
+                ahead.append(network.submit(run, reader.submit(_read, image, "", color)))
+                if len(ahead) > AHEAD:
+                    yield self.decode(*ahead.popleft().result())
+            while ahead:
+                yield self.decode(*ahead.popleft().result())
 
     def views(self, image: NDArray[np.uint8]) -> list[View]:
         """The views of an image (H, W, 3) uint8 RGB, with their fields and poses: the first half of prediction."""
