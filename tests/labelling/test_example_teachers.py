@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import poseg
 from poseg.errors import WeightsError
 from poseg.labelling import load_teacher
 
@@ -25,7 +26,7 @@ def test_networks_that_are_none_are_refused(tmp_path, source, argument):
 
 
 def test_top_down_detects_the_astronaut():
-    astronaut = pytest.importorskip("skimage.data").astronaut()
+    astronaut = poseg.examples.astronaut()
     networks = [WEIGHTS / name for name in ("rtmdet_nano_person_640.onnx", "tinypose_256x192.onnx")]
     if not all(path.is_file() for path in networks):
         pytest.skip("the published networks are not beside the checkout")

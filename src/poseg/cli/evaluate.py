@@ -48,6 +48,8 @@ def evaluate(
     refine_poses: opt.RefinePosesOption = None,
     mask_refiner: opt.MaskRefinerOption = None,
     mask_model: opt.MaskModelOption = None,
+    poses_from: opt.PosesFromOption = None,
+    layout: opt.LayoutOption = None,
     people: Annotated[
         Path | None,
         typer.Option(
@@ -82,12 +84,13 @@ def evaluate(
     """
     _check_folders(json, results, pck_plot)
     options = opt.DetectOptions(
-        model, long_edge, scales, flip, adaptive, refine_poses, mask_refiner, max_people, min_score, threads, device
-    )
+        model, long_edge, scales, flip, adaptive, refine_poses, mask_refiner, max_people, min_score, threads, device,
+        poses_from, layout,
+    )  # fmt: skip
     if metric is Metric.pck:
         _reject_with_pck(
             {"--mask-model": mask_model, "--people": people, "--keypoints-only": keypoints_only or None,
-             "--results": results}
+             "--results": results, "--poses-from": poses_from}
         )  # fmt: skip
         _joints(options, data, images, limit, json, pck_plot)
         return

@@ -48,6 +48,8 @@ def predict(
     refine_poses: opt.RefinePosesOption = None,
     mask_refiner: opt.MaskRefinerOption = None,
     mask_model: opt.MaskModelOption = None,
+    poses_from: opt.PosesFromOption = None,
+    layout: opt.LayoutOption = None,
     detector: Annotated[
         str | None,
         typer.Option("--detector", metavar="MODEL", help="For a top-down model: the model that detects people."),
@@ -83,8 +85,9 @@ def predict(
     from poseg.io.sources import at_any_depth
 
     detect = opt.DetectOptions(
-        model, long_edge, scales, flip, adaptive, refine_poses, mask_refiner, max_people, min_score, threads, device
-    )
+        model, long_edge, scales, flip, adaptive, refine_poses, mask_refiner, max_people, min_score, threads, device,
+        poses_from, layout,
+    )  # fmt: skip
     options = opt.PredictOptions(detect, mask_model, detector, people, lift)
     build = cache(options.build)
     outputs = ImageOutputs(masks, overlay, parse_labels(labels), parse_formats(formats))

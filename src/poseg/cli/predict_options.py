@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     Detect = Callable[[NDArray[np.uint8]], People]
 
 MAX_PEOPLE, MIN_SCORE = 100, 0.3
+MASK_MODEL = "pose2seg"  # of people from networks of other houses
 
 ModelOption = Annotated[
     str | None,
@@ -81,6 +82,18 @@ MaskModelOption = Annotated[
     str | None,
     typer.Option("--mask-model", metavar="MODEL", help="Make the masks by a second model, such as pose2seg."),
 ]
+PosesFromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--poses-from",
+        metavar="FILE",
+        help="Detect people by this ONNX network of another house instead; two files with a comma for two networks.",
+    ),
+]
+LayoutOption = Annotated[
+    str | None,
+    typer.Option("--layout", help="With --poses-from: rtmo, yolo-pose, movenet-multipose or rtmdet+rtmpose."),
+]
 LiftOption = Annotated[
     bool, typer.Option("--3d/--no-3d", help="Lift people to 3D: keypoints_3d, and figures from other sides.")
 ]
@@ -110,6 +123,19 @@ class DetectOptions:
     min_score: float = MIN_SCORE
     threads: int | None = None
     device: str = "auto"
+    poses_from: str | None = None
+    layout: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.poses_from is None) != (self.layout is None):
+            raise PosegError("--poses-from FILE and --layout go together; give both, or neither.")
+        if self.poses_from is not None:
+            kept = ("max_people", "min_score", "poses_from", "layout")
+            unused = ["--model"] * (self.model is not None) + self.changed(DetectOptions(), kept)
+            if unused:
+                raise PosegError(
+                    f"With --poses-from no model of ours detects people, so leave {', '.join(unused)} out."
+                )
 
     def build(self, *, masks: bool = True) -> Predictor:
         """The predictor. Raises PosegError for a model that does not detect people."""
@@ -133,6 +159,20 @@ class DetectOptions:
         """
         from poseg.runtime.pose2seg import SegmentedPredictor
 
+        if self.poses_from is not None and self.layout is not None:
+            from poseg.runtime.poses_from import PosesFrom
+
+            poses = PosesFrom.load(
+                self.poses_from,
+                self.layout,
+                threads=self.threads,
+                device=self.device,
+                max_people=self.max_people,
+                min_score=self.min_score,
+            )
+            return SegmentedPredictor(
+                poses, build_segmenter(mask_model or MASK_MODEL, threads=self.threads, device=self.device)
+            )
         predictor = self.build()
         if mask_model is None:
             return predictor

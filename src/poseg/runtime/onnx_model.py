@@ -128,6 +128,43 @@ class OnnxModel:
         return fields
 
 
+class OnnxNetwork:
+    """A network of another house in an ONNX file, without a card: arrays in, arrays out.
+
+    path     of the file
+    threads  for one image; None lets ONNX Runtime choose
+    device   where it runs (`runtime.devices`)
+
+    shape    of its one input, None where a side may be any; outputs: shapes of the outputs by name, likewise
+
+    Raises WeightsError for a file that is no ONNX model or has several inputs.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, threads: int | None = None, device: str = "auto") -> None:
+        self.name = os.fspath(path)
+        self._session = _open(path, self.name, threads=threads, device=device)
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1:
+            raise WeightsError(f"{self.name} has {len(inputs)} inputs, expected one image; export the network again.")
+        self._input = inputs[0].name
+        self._dtype = {"tensor(int32)": np.int32, "tensor(uint8)": np.uint8}.get(inputs[0].type, np.float32)
+        self.shape = _fixed(inputs[0].shape)
+        self.outputs = {output.name: _fixed(output.shape) for output in self._session.get_outputs()}
+
+    def run(self, tensor: NDArray[Any]) -> list[Floats]:
+        """All outputs as float32, in the order of the file, of an input of any type."""
+        try:
+            arrays = self._session.run(None, {self._input: tensor.astype(self._dtype)})
+        except _ORT_ERRORS as fault:
+            raise WeightsError(f"{self.name} does not run on {tensor.shape} ({_first_line(fault)}).") from None
+        return [np.asarray(array, np.float32) for array in arrays]
+
+
+def _fixed(shape: Sequence[Any]) -> tuple[int | None, ...]:
+    """A shape with None for sides that may be any."""
+    return tuple(side if isinstance(side, int) and side > 0 else None for side in shape)
+
+
 def read_card(model: Model, *, name: str = "") -> Card:
     """The card only, without an optimised session. Raises as `OnnxModel` does."""
     name = name or ("The model" if isinstance(model, bytes) else str(os.fspath(model)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from time import perf_counter
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,6 @@ from poseg.geometry.masks import Masks
 from poseg.io.images import Source, read_image
 from poseg.people import People, Timings
 from poseg.runtime.inference import InferenceModel, check_input_px
-from poseg.runtime.predictor import Predictor
 from poseg.skeletons import Skeleton
 
 Floats = NDArray[np.float32]
@@ -138,11 +138,22 @@ def _check_skeleton(provided: Skeleton, expected: Skeleton) -> None:
         )
 
 
+class PoseDetector(Protocol):
+    """Detects the people of an image: a `Predictor`, or `PosesFrom`."""
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+
+    def __call__(self, image: Source, *, name: str = "") -> People:
+        """The people, with timings."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentedPredictor:
     """A detector followed by a segmenter: `segmented(image)`."""
 
-    predictor: Predictor
+    predictor: PoseDetector
     segmenter: Pose2SegSegmenter
 
     @property
