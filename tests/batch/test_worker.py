@@ -174,3 +174,26 @@ def test_a_shard_that_kills_its_worker_is_given_up(plan, tmp_path):
             ShardWorker(lambda: dies, output, None)(row_of(plan))
     assert "died" in json.loads(ShardWorker(lambda: dies, output, None)(row_of(plan))["notes"])["fault"]
     assert not output.people(0).exists()
+
+
+def test_a_clip_is_one_row_group_with_ids_over_time_and_its_damage_one_row_more(tmp_path):
+    pytest.importorskip("av")
+    pytest.importorskip("scipy")
+    pytest.importorskip("OneEuroFilter")
+    import pyarrow.parquet as pq
+
+    from poseg.io.video_writer import VideoWriter
+
+    clip = tmp_path / "clip.mp4"
+    with VideoWriter(clip, (64, 96), rate=10) as writer:
+        for number in range(6):
+            writer.write(np.full((64, 96, 3), 100, np.uint8), number / 10)
+    output = finish(make_plan([str(clip)]), tmp_path / "out")
+    rows = list(read_shard(output.people(0)))
+    assert pq.ParquetFile(output.people(0)).num_row_groups == 1
+    assert [row.frame for row in rows] == list(range(6))
+    np.testing.assert_allclose([row.time_s for row in rows], np.arange(6) / 10, atol=1e-6)
+    assert len({tuple(row.people.ids) for row in rows}) == 1
+    clip.write_bytes(b"not a video")
+    (row,) = read_shard(finish(make_plan([str(clip)]), tmp_path / "other").people(0))
+    assert "clip.mp4" in (row.error or "")
