@@ -67,7 +67,7 @@ def start(model: str, folder: Path, out: Path, workers: int, shard: int) -> subp
 
 def speed(out: Path, shard: int) -> float:
     """Images a second between the first finished shards and the last, without the start of Ray and of the workers."""
-    times = sorted(path.stat().st_mtime for path in out.glob("people/*.parquet"))
+    times = sorted(path.stat().st_mtime for path in out.glob("people/[0-9]*.parquet"))
     return (len(times) - 2) * shard / (times[-1] - times[1]) if len(times) > 2 else float("nan")
 
 
@@ -115,7 +115,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def digests(out: Path) -> dict[str, str]:
-    files = [*out.glob("people/*.parquet"), *out.glob("coco/*.json")]
+    files = [*out.glob("people/[0-9]*.parquet"), *out.glob("coco/[0-9]*.json")]
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
 
 

@@ -162,6 +162,14 @@ def test_no_space_left_is_a_sentence_and_leaves_nothing_half_written(plan, tmp_p
     assert "fault" not in json.loads(worker(row_of(plan))["notes"])
 
 
+def test_what_a_killed_worker_left_half_written_is_removed(plan, tmp_path):
+    output = finish(plan, tmp_path / "out")
+    before = sorted(output.folder.rglob("*"))
+    (output.folder / "people" / ".0123.parquet").write_bytes(b"PAR1")
+    output.make()
+    assert sorted(output.folder.rglob("*")) == before
+
+
 def test_a_shard_that_kills_its_worker_is_given_up(plan, tmp_path):
     output = Output(tmp_path / "out")
     output.make()

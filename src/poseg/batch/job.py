@@ -98,7 +98,7 @@ def _check_manifest(job: Job, path: Path) -> None:
         "settings": dict(job.settings),
     }  # fmt: skip
     if not path.exists():
-        if any(path.parent.glob("people/*.parquet")):
+        if any(path.parent.glob("people/[0-9]*.parquet")):
             raise OutputError(f"{path.parent} holds results but no {MANIFEST}; choose another folder.")
         write_json(path, manifest)
         return

@@ -49,10 +49,12 @@ class Output:
         return self.folder / "notes" / f"{shard:06d}.tries"
 
     def make(self) -> None:
-        """Create the folders. Raises OutputError."""
+        """Create the folders, and remove what a killed run left under temporary names. Raises OutputError."""
         try:
             for name in ("people", "coco", "notes"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
+                for path in (self.folder / name).glob(".*"):
+                    path.unlink(missing_ok=True)
         except OSError as fault:
             raise OutputError(f"Cannot make the folder {self.folder}: {fault.strerror}; choose another.") from None
 
