@@ -32,6 +32,7 @@ from poseg.recipes.own_data import (  # noqa: E402
     prepare_own_data,
     skeleton_category,
 )
+from poseg.recipes.tasks import train_dataset  # noqa: E402
 from poseg.skeletons import COCO17, LSP14, Skeleton  # noqa: E402
 
 THREE = ["nose", "left_wrist", "tail"]
@@ -192,6 +193,13 @@ def test_words_for_fine_tuning_lead_to_the_command(arguments):
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 2
     assert "--images" in result.stderr
+
+
+def test_pose2seg_learns_on_its_own_joints_by_name(drawn, tmp_path):
+    prepare(drawn, tmp_path)
+    recipe = replace(find_recipe("pose2seg_small"), data=own_people)
+    item = train_dataset(recipe, tmp_path)[0]
+    assert item["image"].shape == (3, 385, 385)
 
 
 @pytest.mark.slow

@@ -100,7 +100,7 @@ def _table(before: EvaluationReport, after: EvaluationReport) -> str:
     rows = "".join(
         f"<tr><td>{title}<td>{_score(before, kind, name)}<td>{_score(after, kind, name)}"
         for title, kind, name in ROWS
-        if _value(after, kind, name) >= 0
+        if _value(after, *((kind, name) if name else ("masks", "AP"))) >= 0  # person IoU needs masks
     )
     return f"<table><tr><th>score<th>before<th>after{rows}</table>"
 

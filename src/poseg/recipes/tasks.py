@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from poseg.runtime.crop_pose import TopDownPose
 from poseg.runtime.mask_refiner import MaskRefiner
 from poseg.runtime.models import build_predictor, load
 from poseg.runtime.pose2seg import Pose2SegSegmenter
+from poseg.skeletons import Skeleton
 from poseg.systems.lifter import LifterSystem
 from poseg.systems.mask_refiner import MaskRefinerSystem
 from poseg.systems.multitask import Multitask
@@ -111,17 +112,23 @@ def _personlab(recipe: Recipe, data: Path) -> TargetEncoder:
 def _poseg(recipe: Recipe, data: Path) -> TargetEncoder:
     codec = recipe.system.codec
     assert isinstance(codec, PoSegCodec)
-    parts = [
-        part if part.data.skeleton == codec.skeleton else replace(part, data=RemappedDataset(part.data, codec.skeleton))
-        for part in _datasets(recipe, data)
-    ]
+    parts = _on_skeleton(_datasets(recipe, data), codec.skeleton)
     return PoSegTargets(Mixture(parts, codec.skeleton), codec, recipe.input, recipe.teacher_dir)
+
+
+def _on_skeleton(parts: Sequence[WeightedDataset[Any]], skeleton: Skeleton) -> list[WeightedDataset[Any]]:
+    """Data sets with their people remapped by the names of joints, where they have another skeleton."""
+    return [
+        part if part.data.skeleton == skeleton else replace(part, data=RemappedDataset(part.data, skeleton))
+        for part in parts
+    ]
 
 
 def _pose2seg(recipe: Recipe, data: Path) -> TargetEncoder:
     codec = recipe.system.codec
     assert isinstance(codec, Pose2SegCodec)
-    return Pose2SegTargets(Mixture(_datasets(recipe, data), codec.skeleton), codec, _input(recipe, Pose2SegInput))
+    parts = _on_skeleton(_datasets(recipe, data), codec.skeleton)
+    return Pose2SegTargets(Mixture(parts, codec.skeleton), codec, _input(recipe, Pose2SegInput))
 
 
 def _multitask(recipe: Recipe, data: Path) -> TargetEncoder:
