@@ -3,9 +3,9 @@
     python benchmarks/batch.py --images FOLDER --count 10000 --workers 2 --kills 10
 
 COUNT images are made from those of FOLDER, shifted so that no two are equal. First as many bare predictors as workers,
-each a process with an equal part; then the job; then, with --kills, the job again, killed at random moments: the driver
-with all that it started, one worker, or the whole node process, and resumed until it is finished. Its files must be
-those of the job that was left alone.
+each a process with an equal part; then the job; then, with --kills, the job again, killed at random moments (the
+driver, one worker, the whole node process) and resumed until it is finished. Its files must be those of the job that
+was left alone.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,19 +93,20 @@ def processes(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
         return []
 
 
-def kill(process: subprocess.Popen[bytes], what: str) -> None:
-    """SIGKILL to the driver with all that it started, to one worker, or to the raylet, which is the node."""
+def kill(process: subprocess.Popen[bytes], what: str) -> bool:
+    """SIGKILL to the driver, to one worker, or to the raylet, which is the node; returns whether it was there."""
     if what == "driver":
         os.killpg(process.pid, signal.SIGKILL)
-        return
+        return True
     names = {"actor": "MapWorker", "node": "raylet"}
     for child in processes(process):
         try:
             if names[what] in " ".join(child.cmdline()):
                 child.kill()
-                return
+                return True
         except psutil.Error:
             continue
+    return False
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -145,14 +147,19 @@ def main() -> None:
         for number in range(args.kills):
             what = ("driver", "actor", "node")[number % 3]
             process = start(args.model, folder, killed, args.workers, args.shard)
+            hit = False
             try:
-                process.wait(timeout=chance.uniform(5, max(10.0, whole)))
+                process.wait(timeout=chance.uniform(0.2, 0.9) * whole)
             except subprocess.TimeoutExpired:
-                kill(process, what)
+                hit = kill(process, what)
                 if what == "actor":
                     run(process)
             stop(process)
-            print(f"kill {number}: {what}, {len(list(killed.glob('people/*.parquet')))} shards finished", flush=True)
+            done = len(list(killed.glob("people/[0-9]*.parquet")))
+            print(f"kill {number}: {what if hit else 'nothing to kill'}, {done} shards finished", flush=True)
+            if digests(killed) == digests(out):  # finished: the next kill needs a job that is not
+                print("  identical to the undisturbed run")
+                shutil.rmtree(killed)
         if args.kills:
             run(start(args.model, folder, killed, args.workers, args.shard))
             print("identical to the undisturbed run:", digests(killed) == digests(out))
