@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+import poseg
 from poseg.cli import predict_options as opt
 
 
@@ -51,6 +52,7 @@ def batch(
     options = opt.DetectOptions(model, long_edge, max_people=max_people, min_score=min_score, threads=threads)
     settings = asdict(options) | {"model": card_of(model or DEFAULT).sha256 or model or DEFAULT}
     del settings["threads"]  # of the same detector
+    settings["version"] = poseg.__version__
     options.build()  # a model that cannot be loaded stops the command before anything is made
     plan = make_plan(sources, shard_items=shard_items, image_column=image_column)
     job = Job(plan, options.build, settings, out, workers, threads, address)
