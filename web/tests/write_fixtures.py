@@ -63,6 +63,7 @@ def write(name: str, image: NDArray[np.uint8], model: str, long_edge_px: int, ou
 
 
 def main() -> None:
+    """Write the fixtures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, help="a folder")
     parser.add_argument("--out", type=Path, default=HERE / "fixtures")
