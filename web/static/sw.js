@@ -15,7 +15,7 @@ async function answer(request) {
     if (fresh.ok) await cache.put(request, fresh.clone());
     return fresh;
   } catch (fault) {
-    const kept = await cache.match(request);
+    const kept = await cache.match(request, { ignoreVary: true });
     if (kept) return kept;
     throw fault;
   }
