@@ -116,7 +116,7 @@ np.savez({out!r}, **dict(fields.arrays))
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("qemu-x86_64"), reason="needs qemu-x86_64 (Debian's package qemu-user)")
 @pytest.mark.parametrize("name", ["fast", "small", "poseg"])
-def test_processors_without_byte_dot_products_give_nearly_the_same(name: str, tmp_path: Path) -> None:
+def test_processors_without_byte_dot_products_give_the_same(name: str, tmp_path: Path) -> None:
     model = OnnxModel(MODELS / f"{name}.onnx", threads=1)
     tensor, _ = model.prepare(poseg.examples.astronaut(), 193)
     np.save(tmp_path / "in.npy", tensor)
@@ -130,4 +130,4 @@ def test_processors_without_byte_dot_products_give_nearly_the_same(name: str, tm
     subprocess.run(["qemu-x86_64", "-cpu", "Haswell", python, "-c", code], check=True, timeout=600, capture_output=True)
     emulated, here = np.load(tmp_path / "out.npz"), model.run(tensor)
     for field, array in here.arrays.items():
-        assert (emulated[field] != array).mean() < 0.02  # single steps of INT8, whose cause is not known yet
+        np.testing.assert_allclose(emulated[field], array, atol=1e-4, err_msg=field)  # up to the rounding of floats
