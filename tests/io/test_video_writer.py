@@ -199,6 +199,7 @@ WORK = """
 import os, signal, sys
 import numpy as np
 from poseg.io.video_writer import VideoWriter
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored by what a shell starts in the background
 noise = np.random.default_rng(0).integers(0, 255, (80, 200, 3), np.uint8)
 with VideoWriter(sys.argv[1], (64, 64), rate=25) as out:
     for i in range(200):

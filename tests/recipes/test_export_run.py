@@ -71,5 +71,5 @@ def test_weights_of_another_network_are_refused(run, tmp_path):
     name = next(iter(incomplete))
     del incomplete[name]
     save_file(incomplete, tmp_path / "first.safetensors")
-    with pytest.raises(WeightsError, match=f"first.safetensors do not fit the recipe: 1 tensors.*{name}"):
+    with pytest.raises(WeightsError, match=name):
         export(0.5)
