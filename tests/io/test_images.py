@@ -8,6 +8,7 @@ import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO, StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -331,6 +332,36 @@ def test_arrays_of_other_shapes_are_rejected(shape):
     with pytest.raises(ImageError) as raised:
         read_image(np.zeros(shape, np.uint8), limits=ImageLimits(min_side_px=0))
     assert str(shape) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("shape", "advice"), [((3, 40, 50), "transpose"), ((2, 40, 50, 3), "list"), ((1, 3, 40, 50), "batch")]
+)
+def test_arrays_of_networks_are_told_what_to_do(shape, advice):
+    with pytest.raises(ImageError, match=advice):
+        read_image(np.zeros(shape, np.uint8))
+
+
+def test_floats_a_rounding_outside_of_their_range_are_read(photo):
+    exact = photo.astype(np.float32) / 255
+    shifted = np.where(exact == 1, np.nextafter(np.float32(1), np.float32(2)), exact - np.float32(1e-7))
+    np.testing.assert_array_equal(read_image(shifted), photo)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1.25, 200.0])
+def test_floats_of_another_range_are_named(value):
+    with pytest.raises(ImageError) as raised:
+        read_image(np.full((20, 20), value, np.float32))
+    assert ("finite" if not np.isfinite(value) else f"{value:g}") in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://example.org/a.jpg", Path("https://example.org/a.jpg"), "s3://b/a.png", "data:image/png;base64,AA"],
+)
+def test_addresses_are_told_from_files(address):
+    with pytest.raises(ImageError, match="address"):
+        read_image(address)
 
 
 @pytest.mark.parametrize("values", [np.full((20, 20), 1.5), np.full((20, 20), -0.1), np.full((20, 20), np.nan),

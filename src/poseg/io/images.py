@@ -7,6 +7,7 @@ are not applied: training images are read the same way.
 
 from __future__ import annotations
 
+import re
 import struct
 import warnings
 import zlib
@@ -28,7 +29,7 @@ from poseg.errors import ImageError, ImageWarning, ShapeError
 from poseg.io.cut_jpeg import mend_jpeg
 from poseg.io.files import write_bytes
 from poseg.io.image_faults import DamagedError, check_file, damaged, read_start, unidentified
-from poseg.io.pixels import array_to_rgb, decode_deep, is_dark, is_deep_colour, pillow_to_rgb
+from poseg.io.pixels import array_to_rgb, check_array_shape, decode_deep, is_dark, is_deep_colour, pillow_to_rgb
 from poseg.io.sources import HEIF_READER
 
 Source = str | PathLike[str] | bytes | bytearray | memoryview | NDArray[Any] | Image.Image | BinaryIO
@@ -42,6 +43,9 @@ _MULTI_FRAME = {"GIF": "frames", "WEBP": "frames", "PNG": "frames", "AVIF": "fra
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError,
                   AttributeError, RuntimeError, struct.error, zlib.error)  # fmt: skip
 _BOMB_ERRORS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+# Two letters and more, since one is a drive; pathlib leaves a single slash.
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/|data:", re.IGNORECASE)
 
 _ORIENTATION_TAG = 0x0112
 _TIFF_WIDTH, _TIFF_LENGTH = 256, 257
@@ -85,8 +89,8 @@ def read_image(source: Source, *, limits: ImageLimits = ImageLimits(), name: str
     """
     if isinstance(source, np.ndarray):
         name = name or "The array"
-        if source.ndim >= 2:
-            _check_size((source.shape[1], source.shape[0]), limits, name)
+        check_array_shape(source, name)
+        _check_size((source.shape[1], source.shape[0]), limits, name)
         return array_to_rgb(source, name)
     if isinstance(source, Image.Image):
         name = name or "The image"
@@ -169,6 +173,10 @@ def _load(source: Any, max_bytes: int, name: str) -> tuple[str, bytes]:
             with open(source, "rb") as stream:
                 data = stream.read(max_bytes + 1)
         except FileNotFoundError:
+            if ADDRESS.match(name):
+                raise ImageError(
+                    f"{name[:80]} is an address, not a file; download the image, and give its file."
+                ) from None
             raise ImageError(f"There is no file {name}; check the name and the folder.") from None
         except IsADirectoryError:
             raise ImageError(f"{name} is a folder, not an image; name a file in it.") from None
@@ -181,7 +189,9 @@ def _load(source: Any, max_bytes: int, name: str) -> tuple[str, bytes]:
         name = name or str(getattr(source, "name", "The open file"))
         data = source.read(max_bytes + 1)
     else:
-        raise ImageError(f"An image is a path, bytes, an open file or an array, got {type(source).__name__}.")
+        raise ImageError(
+            f"An image is a path, bytes, an open file or a NumPy array, got {type(source).__name__}; convert it."
+        )
     if not isinstance(data, bytes):
         raise ImageError(f"{name} is open as text; open it in binary mode ('rb').")
     if len(data) > max_bytes:

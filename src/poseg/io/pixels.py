@@ -36,23 +36,40 @@ def pillow_to_rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
         raise ImageError(f"{name} has colour mode {image.mode}, which has no RGB form here; save it as RGB.") from None
 
 
+CHANNELS = (1, 3, 4)
+ROUNDING = 1e-3  # floats so far outside of [0, 1] come from resizing or half precision
+
+
 def array_to_rgb(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
     """(H, W, 3) uint8 RGB of an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4, RGBA over white). Raises ImageError.
 
     uint16 keeps its upper 8 bits; where its colours fit into 8, 10, 12 or 14 bits, the upper 8 of those, with an
-    ImageWarning. bool becomes 0 and 255, float must lie in [0, 1].
+    ImageWarning. bool becomes 0 and 255, float must lie in [0, 1], up to rounding.
     """
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
-        raise ImageError(
-            f"{name} has shape {array.shape}; an image is (height, width), (height, width, 1), "
-            "(height, width, 3) RGB or (height, width, 4) RGBA."
-        )
+    check_array_shape(array, name)
     values = _to_uint8(array, name)
     if values.ndim == 2 or values.shape[2] == 1:
         return np.repeat(values.reshape(*values.shape[:2], 1), 3, axis=2)
     if values.shape[2] == 4:
         return _composite_white(values)
     return np.ascontiguousarray(values)
+
+
+def check_array_shape(array: NDArray[Any], name: str) -> None:
+    """Raise ImageError where an array has not the shape of an image, with what it may be instead."""
+    shape = array.shape
+    if array.ndim == 2 or (array.ndim == 3 and shape[2] in CHANNELS):
+        return
+    if array.ndim == 4:
+        advice = "it is a batch: give its images one by one, or as a list"
+    elif array.ndim == 3 and shape[0] in CHANNELS:
+        advice = "its channels come first: give array.transpose(1, 2, 0)"
+    else:
+        advice = "take one image of this shape"
+    raise ImageError(
+        f"{name} has shape {shape}, and an image is (height, width), (height, width, 1), (height, width, 3) RGB or "
+        f"(height, width, 4) RGBA; {advice}."
+    )
 
 
 def _to_uint8(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
@@ -65,11 +82,13 @@ def _to_uint8(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
     if not np.issubdtype(array.dtype, np.floating):
         raise ImageError(f"{name} holds {array.dtype}; an image holds uint8, uint16, bool or float in [0, 1].")
     low, high = (float(array.min()), float(array.max())) if array.size else (0.0, 0.0)
-    if not (low >= 0 and high <= 1):  # also true of NaN
+    if not np.isfinite((low, high)).all():
+        raise ImageError(f"{name} holds floats that are not finite numbers (NaN or infinity); replace them.")
+    if low < -ROUNDING or high > 1 + ROUNDING:
         raise ImageError(
-            f"{name} holds floats from {low:g} to {high:g}, expected 0 to 1; divide by the largest possible value."
+            f"{name} holds floats from {low:.9g} to {high:.9g}, expected 0 to 1; divide by the largest possible value."
         )
-    return np.asarray(np.rint(array * 255), np.uint8)
+    return np.asarray(np.rint(np.clip(array, 0, 1) * 255), np.uint8)
 
 
 def _upper_bits(array: NDArray[np.uint16], name: str) -> NDArray[np.uint8]:
