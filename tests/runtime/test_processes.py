@@ -44,6 +44,15 @@ def test_copies_give_the_same(predictor: Predictor) -> None:
         same(predictor(image), other(image))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fast", "small", "accurate", "poseg"])
+def test_any_number_of_threads_gives_the_same(name: str) -> None:
+    image = poseg.examples.astronaut()
+    alone = poseg.load(name, threads=1, min_score=0.05)(image)
+    for threads in range(2, 9):
+        same(alone, poseg.load(name, threads=threads, min_score=0.05)(image))
+
+
 def test_lists_and_streams_are_the_images_one_by_one(predictor: Predictor) -> None:
     astronaut = poseg.examples.astronaut()
     images = [astronaut, astronaut[:, ::-1], astronaut[40:], astronaut]
