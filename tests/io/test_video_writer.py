@@ -7,6 +7,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -350,3 +351,10 @@ def test_source_is_not_overwritten(tmp_path):
         for name in ("a.mp4", "link.mp4"):
             with pytest.raises(VideoError, match="while it is read"):
                 VideoWriter(tmp_path / name, clip.size, like=clip)
+
+
+@pytest.mark.parametrize("time_base", [Fraction(11277, 209715200), Fraction(1, 2**31 - 1), Fraction(7, 3_000_001)])
+def test_clocks_of_damaged_files_become_one_that_mp4_counts_for_half_an_hour(time_base):
+    like = SimpleNamespace(time_base=time_base)
+    tick = writing._tick(writing.video_format(Path("a.mp4")), Fraction(25), like)
+    assert 1800 * tick.denominator < 2**31

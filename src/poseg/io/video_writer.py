@@ -26,7 +26,8 @@ from poseg.io.video_reader import EXACT_COLOURS, Video, same_file
 
 _DEFAULT_FPS = Fraction(25)
 _MAX_TICK = Fraction(1, 10_000)
-_MIN_TICK = Fraction(1, 1_000_000)
+_MAX_FPS = 1000
+_MIN_TICK, _MAX_UNITS = Fraction(1, 1_000_000), 1_000_000
 _MPEG_TICK = Fraction(1, 90_000)
 _MILLISECOND = Fraction(1, 1000)
 
@@ -69,7 +70,7 @@ class VideoWriter:
         self._tick = _tick(self._format, self.rate, like)
         self._last_tick = -1
         self._first_s = self._last_s = 0.0
-        self._open, self._fault = True, ""
+        self._open, self._failed, self._fault = True, False, ""
         self._sources = ExitStack()
         self._partial = PartialFile.for_target(self.path)
         try:
@@ -143,7 +144,7 @@ class VideoWriter:
         with suppress(OutputError):  # kept in `_fault`
             try:
                 # After a fault FFmpeg must not be asked to write again: where it was in the header, it crashes.
-                if not self._fault:
+                if not self._failed:
                     self._flush(end_s)
             finally:
                 self._sources.close()
@@ -188,6 +189,7 @@ class VideoWriter:
         try:
             yield
         except FFmpegError as fault:
+            self._failed = True
             reason = str(fault.strerror or fault)
             if isinstance(fault, OSError):
                 self._fault = f"Cannot write {self.path}: {reason}; make room, or choose another path."
@@ -200,10 +202,12 @@ class VideoWriter:
 
 
 def _rate(rate: Fraction | float | None, like: Video | None) -> Fraction:
-    if rate is None:
-        return _DEFAULT_FPS if like is None else like.rate
-    if not 0 < rate <= 1000:
-        raise VideoError(f"A video of {rate} frames a second cannot be written; give a rate above 0 and up to 1000.")
+    if rate is None:  # a damaged file may state any rate
+        return _DEFAULT_FPS if like is None or not 0 < like.rate <= _MAX_FPS else like.rate
+    if not 0 < rate <= _MAX_FPS:
+        raise VideoError(
+            f"A video of {rate} frames a second cannot be written; give a rate above 0 and up to {_MAX_FPS}."
+        )
     return Fraction(rate).limit_denominator(1001)
 
 
@@ -214,7 +218,8 @@ def _tick(file_format: VideoFormat, rate: Fraction, like: Video | None) -> Fract
     tick = 1 / rate if like is None else like.time_base
     while tick > _MAX_TICK:
         tick /= 2
-    return tick if tick >= _MIN_TICK and tick.denominator < 2**31 else _MPEG_TICK
+    # MP4 counts the time between frames in units of the denominator, in 31 bits: half an hour of millionths.
+    return tick if tick >= _MIN_TICK and tick.denominator <= _MAX_UNITS else _MPEG_TICK
 
 
 def _video_stream(
