@@ -337,7 +337,7 @@ def test_arrays_of_other_shapes_are_rejected(shape):
 @pytest.mark.parametrize(
     ("shape", "advice"), [((3, 40, 50), "transpose"), ((2, 40, 50, 3), "list"), ((1, 3, 40, 50), "batch")]
 )
-def test_arrays_of_networks_are_told_what_to_do(shape, advice):
+def test_messages_of_arrays_of_networks_say_what_to_do(shape, advice):
     with pytest.raises(ImageError, match=advice):
         read_image(np.zeros(shape, np.uint8))
 
@@ -359,7 +359,7 @@ def test_floats_of_another_range_are_named(value):
     "address",
     ["https://example.org/a.jpg", Path("https://example.org/a.jpg"), "s3://b/a.png", "data:image/png;base64,AA"],
 )
-def test_addresses_are_told_from_files(address):
+def test_addresses_are_no_missing_files(address):
     with pytest.raises(ImageError, match="address"):
         read_image(address)
 
