@@ -12,6 +12,8 @@ import pytest
 
 from poseg.batch.plan import CLIP, FAULT, make_plan
 from poseg.batch.reader import decoded
+from poseg.cli.batch import detector_settings
+from poseg.cli.predict_options import DetectOptions
 from poseg.errors import ImageError
 from poseg.io.images import read_image
 
@@ -133,3 +135,10 @@ def test_no_file_of_a_missing_address():
     pytest.importorskip("fsspec")
     with pytest.raises(ImageError, match="nowhere"):
         make_plan(["memory://nowhere"])
+
+
+def test_settings_differ_between_detectors_and_not_between_equal_ones() -> None:
+    default = detector_settings(DetectOptions())
+    assert default == detector_settings(DetectOptions(model="small", threads=3))
+    others = [DetectOptions(model="accurate"), DetectOptions(model="fast"), DetectOptions(min_score=0.2)]
+    assert all(detector_settings(other) != default for other in others)

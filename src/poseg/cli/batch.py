@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,13 +46,10 @@ def batch(
     from poseg.batch.plan import make_plan
     from poseg.batch.summary import write_summary
     from poseg.cli.outputs import INTERRUPTED, error_console, progress_bar
-    from poseg.runtime.models import DEFAULT, card_of
 
     console = error_console()
     options = opt.DetectOptions(model, long_edge, max_people=max_people, min_score=min_score, threads=threads)
-    settings = asdict(options) | {"model": card_of(model or DEFAULT).sha256 or model or DEFAULT}
-    del settings["threads"]  # of the same detector
-    settings["version"] = poseg.__version__
+    settings = detector_settings(options)
     options.build()  # a model that cannot be loaded stops the command before anything is made
     plan = make_plan(sources, shard_items=shard_items, image_column=image_column)
     job = Job(plan, options.build, settings, out, workers, threads, address)
@@ -70,3 +67,13 @@ def batch(
     typer.echo(f"{result.items} images and clips done, {result.resumed} were done before; see {page}.")
     if result.errors or result.unfinished:
         raise typer.Exit(2)
+
+
+def detector_settings(options: opt.DetectOptions) -> dict[str, Any]:
+    """Plain data that differs where people may differ: presets share weights, so the views count too."""
+    from poseg.runtime.models import DEFAULT, card_of
+
+    card = card_of(options.model or DEFAULT)
+    settings = asdict(options) | {"model": card.sha256 or card.name, "inference": asdict(card.inference)}
+    del settings["threads"]
+    return settings | {"version": poseg.__version__}
