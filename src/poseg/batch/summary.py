@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from html import escape
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from poseg.batch.plan import CLIP, Plan
 from poseg.batch.reader import decoded
-from poseg.batch.rows import Result, read_shard
+from poseg.batch.rows import read_shard
 from poseg.batch.worker import Output
+from poseg.draw.figures import resize_to
 from poseg.draw.overlay import overlay
+from poseg.draw.page import embedded, html_page
 from poseg.errors import ImageError
 from poseg.io.files import read_json, write_text
 
 SAMPLES, LISTED, SAMPLE_PX = 12, 20, 480
-_STYLE = (
-    "body{font:15px system-ui,sans-serif;max-width:1100px;margin:2em auto;padding:0 1em;color:#222}"
-    "table{border-collapse:collapse;margin:0 0 1.5em}td,th{padding:.25em .9em .25em 0;text-align:left}"
-    "td.n{text-align:right;font-variant-numeric:tabular-nums}"
-    ".s{display:grid;grid-template-columns:repeat(auto-fill,minmax(240px,1fr));gap:12px}"
-    "figure{margin:0}img{width:100%;border-radius:4px}figcaption{font-size:12px;color:#666;overflow-wrap:anywhere}"
-)
+_STYLE = ".s{display:grid;grid-template-columns:repeat(auto-fill,minmax(240px,1fr));gap:12px}.s img{width:100%}"
 
 
 def write_summary(plan: Plan, folder: Path) -> Path:
@@ -54,11 +46,7 @@ def _page(plan: Plan, notes: Sequence[dict[str, Any]], samples: Sequence[tuple[s
     }
     errors = [error for note in notes for error in note["first_errors"]]
     slowest = sorted((tuple(entry) for note in notes for entry in note["slowest"]), reverse=True)[:LISTED]
-    parts = [
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>poseg batch</title><style>{_STYLE}</style>",
-        "<h1>poseg batch</h1>", _table(counts.items()),
-        "<h2>Slowest</h2>", _table((name, f"{ms:.0f} ms") for ms, name in slowest),
-    ]  # fmt: skip
+    parts = [_table(counts.items()), "<h2>Slowest</h2>", _table((name, f"{ms:.0f} ms") for ms, name in slowest)]
     if errors:
         shown = f"<p>{min(LISTED, len(errors))} of {total['errors']}; all are in the column <code>error</code>.</p>"
         parts += [
@@ -74,11 +62,11 @@ def _page(plan: Plan, notes: Sequence[dict[str, Any]], samples: Sequence[tuple[s
             for name, source in samples
         )
         parts += ["<h2>Samples</h2><div class=s>", *figures, "</div>"]
-    return "\n".join(parts) + "\n"
+    return html_page("poseg batch", "\n".join(parts), _STYLE)
 
 
 def _table(rows: Any) -> str:
-    lines = (f"<tr><td>{escape(str(name))}</td><td class=n>{escape(str(value))}</td></tr>" for name, value in rows)
+    lines = (f"<tr><td>{escape(str(name))}</td><td>{escape(str(value))}</td></tr>" for name, value in rows)
     return f"<table>{''.join(lines)}</table>"
 
 
@@ -93,13 +81,6 @@ def _samples(plan: Plan, output: Output, finished: Sequence[int]) -> Iterator[tu
         images = decoded([items[at] for at, _ in rows], plan.image_column)
         for (_, result), (_, image) in zip(rows, images, strict=True):
             if not isinstance(image, ImageError):
-                yield Path(result.name).name, _data_address(image, result)
-
-
-def _data_address(image: Any, result: Result) -> str:
-    assert result.people is not None
-    drawn = Image.fromarray(overlay(image, result.people))
-    drawn.thumbnail((SAMPLE_PX, SAMPLE_PX))
-    stream = BytesIO()
-    drawn.save(stream, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+                assert result.people is not None
+                drawn = overlay(image, result.people)
+                yield Path(result.name).name, embedded(resize_to(drawn, min(SAMPLE_PX, max(drawn.shape[:2])))[0])

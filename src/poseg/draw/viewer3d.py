@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import json
 import re
@@ -10,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from poseg.draw.antialias import Bytes
 from poseg.draw.figures import resize_to
 from poseg.draw.overlay import overlay
+from poseg.draw.page import embedded
 from poseg.draw.palette import PAPER, colours, tint
 from poseg.draw.scene3d import Scene, place_people
 from poseg.errors import ShapeError
@@ -117,7 +116,5 @@ def _embedded_json(data: dict[str, Any]) -> str:
 def _photo(image: Bytes, people: People) -> str:
     """The image with its people as a part of the page."""
     small, _ = resize_to(overlay(image, people), min(PHOTO_PX, max(image.shape[:2])))
-    _, data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])
-    source = base64.b64encode(data.tobytes()).decode("ascii")
-    element = f'<img alt="The image" src="data:image/jpeg;base64,{source}">'
+    element = f'<img alt="The image" src="{embedded(small)}">'
     return f"<details open><summary>Image</summary>{element}</details>"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from poseg.draw import overlay
 from poseg.draw.figures import Line, draw_curves, resize_to
+from poseg.draw.page import embedded, html_page
 from poseg.evaluation import EvaluationReport
 from poseg.geometry.similarity import oks_matrix
 from poseg.io.files import write_text
@@ -29,12 +28,7 @@ LONG_EDGE_PX = 560
 MIN_SCORE = 0.3  # of people that are drawn and compared: that of `poseg predict`
 ROWS = (("keypoint AP", "keypoints", "AP"), ("keypoint AP50", "keypoints", "AP50"), ("mask AP", "masks", "AP"),
         ("mask AP50", "masks", "AP50"), ("person IoU", "person_iou", ""))  # fmt: skip
-STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;max-width:1180px;margin:2em auto;padding:0 1em;color:#222}"
-    "table{border-collapse:collapse}td,th{padding:.3em .9em;text-align:right;border-bottom:1px solid #ddd}"
-    "td:first-child,th:first-child{text-align:left}figure{margin:0 0 1.5em}img{max-width:100%}"
-    ".pair{display:flex;gap:8px}.pair img{width:50%;object-fit:contain;align-self:start}figcaption{color:#555}"
-)
+STYLE = ".pair{display:flex;gap:8px}.pair img{width:50%;object-fit:contain;align-self:start}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,14 +80,13 @@ def write_report(
     listed = "".join(f"<li>{html.escape(fact)}</li>" for fact in facts)
     shown = "".join(map(_figure, worst))
     body = (
-        f"<h1>{html.escape(run.name)}</h1><ul>{listed}</ul>"
+        f"<ul>{listed}</ul>"
         f"<h2>Scores on {after.images} validation images, {after.persons} people</h2>{_table(before, after)}"
         "<p>In brackets: 95 % bootstrap intervals over images. These images also chose the step that is exported.</p>"
         f"<h2>Curves</h2>{_curves(run)}<h2>Worst images</h2>"
         f"<p>Left: annotated; right: predicted, people with a score from {MIN_SCORE}.</p>{shown}"
     )
-    head = f"<meta charset=utf-8><title>{html.escape(run.name)}</title><style>{STYLE}</style>"
-    write_text(path, f"<!doctype html><html lang=en><head>{head}</head><body>{body}</body></html>\n")
+    write_text(path, html_page(run.name, body, STYLE))
 
 
 def _table(before: EvaluationReport, after: EvaluationReport) -> str:
@@ -130,7 +123,7 @@ def _curves(run: Path) -> str:
     if len(means) > 1:
         steps = (np.arange(len(means)) + 1) * size
         panels.append(draw_curves(steps, [Line("loss / highest", means / max(means.max(), 1e-9))], axis="step"))
-    return "".join(f'<img alt="curve" src="{_embedded(panel, ".png")}">' for panel in panels)
+    return "".join(f'<img alt="curve" src="{embedded(panel, "png")}">' for panel in panels)
 
 
 def _columns(lines: Sequence[Mapping[str, object]]) -> dict[str, list[float]]:
@@ -141,15 +134,8 @@ def _figure(one: Compared) -> str:
     sides = []
     for people in (one.truth, one.detected):
         image, _ = resize_to(overlay(one.image, people, min_score=0.0), LONG_EDGE_PX)
-        sides.append(f'<img alt="" src="{_embedded(image, ".jpg")}">')
+        sides.append(f'<img alt="" src="{embedded(image)}">')
     name = html.escape(one.name)
     return (
         f"<figure><div class=pair>{''.join(sides)}</div><figcaption>{name}: {one.similarity:.2f}</figcaption></figure>"
     )
-
-
-def _embedded(image: Image, suffix: str) -> str:
-    """An image as a data address."""
-    _, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    kind = {".jpg": "jpeg", ".png": "png"}[suffix]
-    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode()}"
