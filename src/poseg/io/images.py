@@ -18,7 +18,7 @@ from importlib import import_module
 from io import BytesIO
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ from poseg.io.pixels import array_to_rgb, check_array_shape, decode_deep, is_dar
 from poseg.io.sources import HEIF_READER
 
 Source = str | PathLike[str] | bytes | bytearray | memoryview | NDArray[Any] | Image.Image | BinaryIO
+Color = Literal["rgb", "bgr"]
 
 # Formats of photographs. Pillow knows more, among them ones that start other programs (EPS).
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF", "HEIF")
@@ -75,22 +76,29 @@ class ImageLimits:
     min_side_px: int = 16
 
 
-def read_image(source: Source, *, limits: ImageLimits = ImageLimits(), name: str = "") -> NDArray[np.uint8]:
+def read_image(
+    source: Source, *, limits: ImageLimits = ImageLimits(), name: str = "", color: Color = "rgb"
+) -> NDArray[np.uint8]:
     """Read an image as (H, W, 3) uint8 RGB, upright (EXIF orientation applied).
 
     source   path, bytes of a file, open binary file, Pillow image, or array (H, W), (H, W, 1), (H, W, 3) RGB or
              (H, W, 4) RGBA of uint8, uint16, bool or float in [0, 1]; an array that is RGB already is not copied
     name     name of the image in messages; its path by default
+    color    order of the channels of an array: "rgb", or "bgr" as OpenCV reads them
 
     Grey is copied to all channels and transparency is composited over white. 16 bits keep their upper 8; where the
     largest value fits into 8, 10, 12 or 14 bits, the upper 8 of those, with an ImageWarning. So it is for the first
     frame of an animation or the first page of several, and for a JPEG file that lacks its end. Safe to call from
     threads. Raises ImageError.
     """
+    if color not in get_args(Color):
+        raise ImageError(f'color is {color!r}; arrays are "rgb" or "bgr".')
     if isinstance(source, np.ndarray):
         name = name or "The array"
         check_array_shape(source, name)
         _check_size((source.shape[1], source.shape[0]), limits, name)
+        if color == "bgr" and source.ndim == 3 and source.shape[2] > 1:
+            source = source[..., [2, 1, 0, 3][: source.shape[2]]]
         return array_to_rgb(source, name)
     if isinstance(source, Image.Image):
         name = name or "The image"

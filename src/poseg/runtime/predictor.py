@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +16,13 @@ from poseg.codecs.decoder_config import DecoderConfig
 from poseg.codecs.instances import lowest_pose_score
 from poseg.codecs.pose_fusion import fuse_poses
 from poseg.errors import PosegError
-from poseg.io.images import Source, read_image
+from poseg.io.images import Color, Source, read_image
 from poseg.people import People, Timings
 from poseg.runtime.card import Card
 from poseg.runtime.inference import InferenceConfig, InferenceModel
 from poseg.runtime.mask_refiner import MaskRefiner
 from poseg.runtime.multi_scale import View, ViewInstances, assign_masks, detect_views, render_instances
 from poseg.runtime.pose_refiner import PoseRefiner
-
-Color = Literal["rgb", "bgr"]
 
 SYSTEMS = ("personlab", "poseg")
 AHEAD = 2  # images that a stream holds beside the one that it decodes
@@ -39,21 +37,12 @@ def check_system(card: Card) -> None:
         )
 
 
-def _read(image: Source, name: str, color: Color) -> NDArray[np.uint8]:
-    """An image (H, W, 3) uint8 RGB; of an array in BGR the channels are swapped."""
-    if color not in ("rgb", "bgr"):
-        raise PosegError(f'color is {color!r}; arrays are "rgb" or "bgr".')
-    if color == "bgr" and isinstance(image, np.ndarray) and image.ndim == 3 and image.shape[2] in (3, 4):
-        image = np.ascontiguousarray(image[..., [2, 1, 0, 3][: image.shape[2]]])
-    return read_image(image, name=name)
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictor:
     """Detects the people of an image: `predictor(image)`. `poseg.load` makes one from a model's card.
 
     model         a bottom-up model
-    inference     the views of an image
+    inference     the views of an image, and the joints that people are given
     decoder       settings of the decoder, with max_people, min_score and masks
     pose_refiner  refines poses before masks are assigned
     mask_refiner  refines masks; with None the decoder renders them, with coarser edges
@@ -94,15 +83,14 @@ class Predictor:
     ) -> People | list[People]:
         """The people of an image, highest score first, in its own pixels, with masks and timings.
 
-        image  as in `io.images.read_image`, with its `name`; or a list or tuple of such, which gives a list (`stream`)
-        color  the order of the channels of arrays, "rgb", or "bgr" as OpenCV reads them
+        image  as in `io.images.read_image`, with `name` and `color`; a list or tuple of such gives a list (`stream`)
 
         An image without people gives People of length 0. Raises ImageError for a bad image and FieldError where the
         network's outputs are not finite.
         """
         if isinstance(image, (list, tuple)):
             return list(self.stream(image, color=color))
-        pixels = _read(image, name, color)
+        pixels = read_image(image, name=name, color=color)
         return self.decode(pixels, self.views(pixels))
 
     def stream(self, images: Iterable[Source], *, color: Color = "rgb") -> Iterator[People]:
@@ -118,7 +106,7 @@ class Predictor:
 
             ahead: deque[Future[tuple[NDArray[np.uint8], list[View]]]] = deque()
             for image in images:
-                ahead.append(network.submit(run, reader.submit(_read, image, "", color)))
+                ahead.append(network.submit(run, reader.submit(read_image, image, color=color)))
                 if len(ahead) > AHEAD:
                     yield self.decode(*ahead.popleft().result())
             while ahead:
@@ -129,7 +117,11 @@ class Predictor:
         return detect_views(self.model, image, self.inference, self.decoder)
 
     def decode(self, image: NDArray[np.uint8], views: Sequence[View]) -> People:
-        """The people of all views: fused poses, pixel assignment, masks: the second half of prediction."""
+        """The people of views, whose fields are decoded already, in pixels of the image: the second half of prediction.
+
+        Poses of all views are fused and refined, pixels assigned, masks refined or rendered, and people cut by score
+        and then by `max_people`.
+        """
         start = perf_counter()
         people = self.refine(image, self.instances(image, views))[: self.decoder.max_people]
         if self.inference.joints:
