@@ -1,4 +1,4 @@
-"""poseg: people in images as poses and instance masks, in one pass.
+"""poseg: people in images as poses and instance masks, bottom-up.
 
 people = poseg.load()("photo.jpg")
 """

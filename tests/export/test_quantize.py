@@ -64,6 +64,18 @@ def test_int8_fields_equal_fp32_up_to_rounding(exported, tmp_path):
         error = np.abs(field - theirs[name]).mean() / np.abs(field - field.mean()).mean()
         assert error < 0.8, name  # other fields would differ by 1.4; random weights make rounding large
     assert (tmp_path / "int8.onnx").stat().st_size < exported.stat().st_size
+    assert rounded_nodes(tmp_path / "int8.onnx") == []
+
+
+def rounded_nodes(path) -> list[str]:
+    """Nodes that make bytes of fields, which are what lies behind the last convolutions."""
+    model = onnx.load(path)
+    behind: set[str] = set()
+    last = set(last_layers(model))
+    for node in model.graph.node:
+        if node.name in last or any(name in behind for name in node.input):
+            behind.update(node.output)
+    return [n.name for n in model.graph.node if n.op_type == "QuantizeLinear" and n.input[0] in behind]
 
 
 def test_last_layers_are_the_heads(exported):

@@ -102,14 +102,20 @@ def test_cards_name_the_precision_of_the_file():
     assert card_of("small").precision == card_of("accurate").precision == "INT8"
 
 
-@pytest.mark.parametrize("file", INT8)
-def test_fields_of_bundled_models_are_not_rounded(file):
-    """Behind a convolution in FP32, whose outputs are fields, nothing becomes bytes again."""
-    model = onnx.load_model_from_string(files("poseg").joinpath("models", file).read_bytes())
+def rounded_fields(model) -> list[str]:
+    """Nodes that make bytes of what a convolution in FP32 gives: its outputs are fields."""
     made_by = {output: node for node in model.graph.node for output in node.output}
     fields: set[str] = set()
+    rounded = []
     for node in model.graph.node:
         in_fp32 = node.op_type == "Conv" and getattr(made_by.get(node.input[1]), "op_type", "") != "DequantizeLinear"
         if in_fp32 or any(name in fields for name in node.input):
             fields.update(node.output)
-            assert node.op_type != "QuantizeLinear", node.name
+            rounded += [node.name] * (node.op_type == "QuantizeLinear")
+    return rounded
+
+
+@pytest.mark.parametrize("file", INT8)
+def test_fields_of_bundled_models_are_not_rounded(file):
+    model = onnx.load_model_from_string(files("poseg").joinpath("models", file).read_bytes())
+    assert rounded_fields(model) == []

@@ -48,7 +48,8 @@ class PersonLabDecoder:
     long_refine_steps        times that a long offset is followed by another one
     long_short_refine_steps  times that the position reached by long offsets is corrected by short offsets
     assignment_distance      of a pixel from a person: "paper" (section 3.2), "tfjs", "tfjs_webgl" or "coral"
-    max_assignment_distance  pixels farther away are background; "tfjs" and "coral" measure in square pixels and use inf
+    max_assignment_distance  pixels farther away are background; "paper" measures in sizes of the person (root of the
+                             area of their pose), "tfjs" and "coral" in square pixels, and use inf
     exclusive_masks          a pixel belongs to the nearest person only; False gives it to all within the distance
     max_person_px            of several views, a person's mask is read in the finest where the pose is no longer than
                              this, or else in the coarsest (`scale_selection`)

@@ -33,7 +33,7 @@ class Instances:
     assignment: PixelAssignment | None
 
     def with_masks(self, config: DecoderConfig) -> People:
-        """The people with masks between cells, where there is an assignment, and boxes around them."""
+        """The people with masks, interpolated between cells, where there is an assignment, and boxes around them."""
         if self.assignment is None:
             return self.people
         masks = render_masks(self.assignment, config.mask_threshold, config.exclusive_masks)
@@ -72,8 +72,8 @@ def scored_by_masks(config: DecoderConfig) -> bool:
 
 def lowest_pose_score(config: DecoderConfig) -> float:
     """The lowest score of a pose whose person may reach `min_score`: a mask lifts it to its square root at most."""
-    min_pose_score = config.min_score**2 if scored_by_masks(config) else config.min_score
-    return max(min_pose_score, config.min_candidate_score)
+    needed = config.min_score**2 if scored_by_masks(config) else config.min_score
+    return max(needed, config.min_candidate_score)
 
 
 def decode(codec: BottomUpCodec, fields: Fields, config: DecoderConfig) -> People:

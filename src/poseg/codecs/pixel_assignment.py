@@ -76,8 +76,8 @@ def paper_distance(embedding: Floats, keypoints: Floats, weights: Floats, scales
     weight = weights / np.maximum(weights.sum(axis=1, keepdims=True), 1e-9) / scales[:, None]
     joints = np.ascontiguousarray(embedding.transpose(2, 1, 0))  # (2, K, M)
     means = np.einsum("nk,nkx->xn", weight, keypoints)
-    gap, square = (_product(weight, plane) - mean[:, None] for plane, mean in zip(joints, means, strict=True))
-    distance: Floats = np.sqrt(np.add(np.square(gap, out=gap), np.square(square, out=square), out=gap), out=gap)
+    dx, dy = (_product(weight, plane) - mean[:, None] for plane, mean in zip(joints, means, strict=True))
+    distance: Floats = np.sqrt(np.add(np.square(dx, out=dx), np.square(dy, out=dy), out=dx), out=dx)
     person, cell = np.nonzero(distance <= cutoff)
     length = np.zeros((joints.shape[1], len(cell)), np.float32)
     for plane, own in zip(joints, keypoints.transpose(2, 1, 0), strict=True):

@@ -12,6 +12,7 @@ from poseg.evaluation import EvaluationReport, Model, evaluate, ground_truth_peo
 from poseg.evaluation.ground_truth import load_ground_truth, read_images
 from poseg.io.files import write_json
 from poseg.io.overrides import apply_overrides
+from poseg.io.sources import IMAGE_SUFFIXES
 from poseg.people import People
 from poseg.recipes.export_run import export_run
 from poseg.recipes.own import DATA, base_recipe, joints_to_keep, kept_and_new, own_recipe
@@ -95,7 +96,7 @@ def finish(run: OwnRun, *, progress: Progress) -> EvaluationReport:
 
 def _has_images(run: OwnRun) -> bool:
     """Whether the folder itself holds images, beside those in folders of it."""
-    return any(path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp") for path in Path(run.about.images).iterdir())
+    return any(path.suffix.lower() in IMAGE_SUFFIXES for path in Path(run.about.images).iterdir())
 
 
 def _model(run: OwnRun, name: str) -> tuple[Model, bool]:

@@ -59,8 +59,8 @@ class Card:
     data           training sets: [{"name", "images", "use", "terms"}]
     scores         evaluation results: [{"data", "images", "long_edge_px", "metric", "value", "interval", "command"}]
     notes          remarks for users, as sentences
-    precision      of the weights: "FP32"; "FP16", computed in FP32; or "INT8", of layers whose sums cannot saturate.
-                   Each gives the same answer on every processor, up to the rounding of floats
+    precision      of the weights: "FP32"; "FP16", computed in FP32; or "INT8", whose sums do not saturate where
+                   `poseg quantize` limited the weights (`export.weight_range`)
     sha256         hash of the file without its card, to tell two exports apart
     """
 

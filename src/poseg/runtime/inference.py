@@ -23,7 +23,7 @@ MIN_INPUT_PX, MAX_INPUT_PX = 64, 4097
 
 @dataclass(frozen=True, slots=True)
 class InferenceConfig:
-    """The views of an image that people are read from. Change one with `dataclasses.replace`.
+    """Views of an image, refiners and joints: how people are read. Change one with `dataclasses.replace`.
 
     long_edge_px  long edge of the network's input at scale 1
     scales        scales of the views, relative to `long_edge_px`

@@ -24,7 +24,8 @@ from poseg.runtime.predictor import Predictor, check_system
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # another module in Python 3.10
 
-DEFAULT, POSE_REFINER = "small", "multitask"
+DEFAULT = "small"
+POSE_REFINER = "multitask"  # of --refine-poses, for models whose card names none
 MAX_PEOPLE, MIN_SCORE = 100, 0.3
 
 _SUFFIX = ".onnx"
@@ -99,11 +100,11 @@ def build_predictor(
     max_people         those with the highest scores are kept
     min_score          people with a lower score are left out
     masks              False leaves the masks out, which saves time
-    decoder            the decoder's other settings
+    decoder            the decoder's other settings; its own max_people, min_score and masks are replaced by those here
     pose_refiner       name or path of a top-down model that refines poses, or a refiner; "" for none
     mask_refiner       name or path of a model that refines masks, or one that is loaded; "" for none
-    inference          the views of an image, as one value
-    inference_options  or some of its fields: long_edge_px, scales, flip, adaptive
+    inference          views, refiners and joints, as one value
+    inference_options  or some of its fields: long_edge_px, scales, flip, adaptive, joints
 
     Raises PosegError for settings out of range.
     """

@@ -31,6 +31,7 @@ class View:
     fields     over that input; averaged with those of the flipped image where requested
     people     the poses detected in it, highest score first, in pixels of the image
     timings    milliseconds of each step
+    weight     factor on the scores of its people where views are fused
     """
 
     letterbox: Letterbox
@@ -61,19 +62,20 @@ class ViewInstances:
 def detect_views(
     model: InferenceModel, image: NDArray[np.uint8], inference: InferenceConfig, decoder: DecoderConfig
 ) -> list[View]:
-    """The views of an image (H, W, 3) uint8 RGB that people are read from, each with the poses in it.
+    """The views of an image (H, W, 3) uint8 RGB, in the order in which they were run, each with the poses in it.
 
-    One of them at least shows the whole image. Raises FieldError where the network's outputs are not finite.
+    Which ones says `InferenceConfig`. One of them at least shows the whole image. Raises FieldError where the network's
+    outputs are not finite.
     """
     if not inference.adaptive or len(inference.scales) == 1:
         return [run_view(model, image, inference, decoder, scale, flip=inference.flip) for scale in inference.scales]
     scales = sorted(inference.scales)
-    first = min(1, len(scales) - 2)
-    views = [run_view(model, image, inference, decoder, scales[first])]
-    if first and any_too_large(views[0].people, views[0].letterbox.scale_xy, decoder.max_person_px):
+    start = min(1, len(scales) - 2)  # of two scales the smaller: there is none below
+    views = [run_view(model, image, inference, decoder, scales[start])]
+    if start > 0 and any_too_large(views[0].people, views[0].letterbox.scale_xy, decoder.max_person_px):
         views.append(run_view(model, image, inference, decoder, scales[0]))
     size, card = (image.shape[0], image.shape[1]), model.card
-    for scale in scales[first + 1 :]:
+    for scale in scales[start + 1 :]:
         whole = make_letterbox(
             size, round(inference.long_edge_px * scale), size_divisor=card.size_divisor, size_offset=card.size_offset
         )
@@ -102,7 +104,10 @@ def run_view(
 def assign_masks(
     codec: BottomUpCodec, views: Sequence[View], people: People, decoder: DecoderConfig
 ) -> list[ViewInstances]:
-    """People of the image with their pixels, each in the view that fits, scored by both; each person once."""
+    """People in pixels of the image with their cells, each person in the one view that fits, on its input.
+
+    Where masks count, a score is the root of the pose's times the mask's (`codecs.instances`).
+    """
     views = _mask_views(codec, views)
     chosen = select_views(
         people, [view.letterbox.scale_xy for view in views], decoder.max_person_px,
@@ -118,7 +123,7 @@ def assign_masks(
 
 
 def render_instances(parts: Sequence[ViewInstances], decoder: DecoderConfig) -> People:
-    """The people of all views with masks between cells, in pixels of the image, highest score first."""
+    """The people of all views with the decoder's own masks, in pixels of the image, highest score first."""
     rendered = [part.letterbox.people_to_image(part.instances.with_masks(decoder)) for part in parts]
     people = People.concatenate(rendered)
     if people.masks is not None and decoder.exclusive_masks and len(parts) > 1:
@@ -134,7 +139,7 @@ def _run_flipped(model: InferenceModel, tensor: NDArray[np.float32]) -> Fields:
 
 
 def _mask_views(codec: BottomUpCodec, views: Sequence[View]) -> list[View]:
-    """The views that masks are read in, the finest first; its fields include those averaged over scales."""
+    """The views that masks are read in, the finest first, whose fields include those averaged over scales."""
     views = sorted(views, key=lambda view: view.scale, reverse=True)
     names = tuple(codec.scale_averaged_fields)
     if names and len(views) > 1:

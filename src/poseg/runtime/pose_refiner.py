@@ -25,8 +25,8 @@ MAX_OKS = 0.8  # two detections whose crops gave poses more similar than this ar
 class PoseRefiner:
     """Refines the poses of detected people: `refiner(image, people)`.
 
-    A person's score is the root of the detector's times the mean score of the joints that the crop shows. So scores
-    stay on the detector's scale: people whom the crop confirms rise, others fall.
+    A person's score is the square root of the detector's score, times the mean score of the joints that the crop shows:
+    it rises where that mean is above the root.
     """
 
     pose_model: TopDownPose
