@@ -58,7 +58,17 @@ def test_order_is_kept_without_duplicates(album):
 
 def test_each_bad_source_has_an_error_and_the_others_are_returned(album):
     os.symlink("nowhere.jpg", album / "dangling.jpg")
-    bad = ["empty", "missing.jpg", "*.bmp", "*.txt", "https://example.org/a.jpg", "dangling.jpg", "n" * 300, "a\0b"]
+    bad = [
+        "empty",
+        "missing.jpg",
+        "*.bmp",
+        "*.txt",
+        "https://example.org/a.jpg",
+        "s3://bucket/a.jpg",
+        "dangling.jpg",
+        "n" * 300,
+        "a\0b",
+    ]
     result = find_images([bad[0], "b.jpg", *bad[1:], "deep"])
     assert [path.as_posix() for path in result.paths] == ["b.jpg", "deep/c.jpeg"]
     assert len(result.errors) == len(bad)

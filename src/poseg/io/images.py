@@ -7,7 +7,6 @@ are not applied: training images are read the same way.
 
 from __future__ import annotations
 
-import re
 import struct
 import warnings
 import zlib
@@ -30,7 +29,7 @@ from poseg.io.cut_jpeg import mend_jpeg
 from poseg.io.files import write_bytes
 from poseg.io.image_faults import DamagedError, check_file, damaged, read_start, unidentified
 from poseg.io.pixels import array_to_rgb, check_array_shape, decode_deep, is_dark, is_deep_colour, pillow_to_rgb
-from poseg.io.sources import HEIF_READER
+from poseg.io.sources import HEIF_READER, is_address
 
 Source = str | PathLike[str] | bytes | bytearray | memoryview | NDArray[Any] | Image.Image | BinaryIO
 Color = Literal["rgb", "bgr"]
@@ -44,9 +43,6 @@ _MULTI_FRAME = {"GIF": "frames", "WEBP": "frames", "PNG": "frames", "AVIF": "fra
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError,
                   AttributeError, RuntimeError, struct.error, zlib.error)  # fmt: skip
 _BOMB_ERRORS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-
-# Two letters and more, since one is a drive; pathlib leaves a single slash.
-ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/|data:", re.IGNORECASE)
 
 _ORIENTATION_TAG = 0x0112
 _TIFF_WIDTH, _TIFF_LENGTH = 256, 257
@@ -181,7 +177,7 @@ def _load(source: Any, max_bytes: int, name: str) -> tuple[str, bytes]:
             with open(source, "rb") as stream:
                 data = stream.read(max_bytes + 1)
         except FileNotFoundError:
-            if ADDRESS.match(name):
+            if is_address(name):
                 raise ImageError(
                     f"{name[:80]} is an address, not a file; download the image, and give its file."
                 ) from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import glob
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,6 +36,8 @@ VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".qt", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".m2v", ".vob", ".ts", ".mts", ".m2ts",
      ".flv", ".wmv", ".asf", ".ogv", ".3gp", ".3g2"}
 )  # fmt: skip
+# Two letters and more, since one is a drive; pathlib leaves a single slash.
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/|data:", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def find_files(source: str) -> FoundFiles:
         if fault:
             raise ImageError(f"Cannot read {source}: {fault}; name another file.")
         return FoundFiles((Path(source),), is_file=True)
-    if source.startswith(("http://", "https://")):
+    if is_address(source):
         raise ImageError(f"{source} is an address; download the image and name the file.")
     if glob.has_magic(source):
         unlisted: list[str] = []
@@ -120,6 +123,11 @@ def image_suffixes() -> frozenset[str]:
 def at_any_depth(sources: Sequence[str]) -> list[str]:
     """The sources, each folder as a pattern that takes the files at any depth below it, without hidden ones."""
     return [os.path.join(glob.escape(one), "**", "*") if os.path.isdir(one) else one for one in sources]
+
+
+def is_address(name: str) -> bool:
+    """Whether a name is an address, such as https://example.org/a.jpg, rather than a path."""
+    return _ADDRESS.match(name) is not None
 
 
 def is_video(path: str | os.PathLike[str]) -> bool:
